@@ -1,0 +1,169 @@
+"""Downloads that resume, are verified, and appear under their name only when they are complete and right."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from data_scripts.catalogue import RemoteFile
+from starter.schema import InputError
+
+LOCAL_VARIABLE = "VCC_DATA"
+"""Environment variable that names a folder with data downloaded before."""
+TRIES = 5
+"""Attempts for each address; each goes on where the last one broke off."""
+PAUSE = 1.0
+"""Seconds before the second attempt; doubled before each further one."""
+TIMEOUT = 60
+"""Seconds without a byte after which an attempt is given up."""
+
+
+class DownloadError(InputError):
+    """A file that could not be had, with the reason and what to do."""
+
+
+def fetch(file: RemoteFile, folder: str | Path) -> Path:
+    """Get a file of the catalogue.
+
+    It is taken, in this order, from the folder if it is there already, from `VCC_DATA`, or from its addresses.
+
+    Parameters
+    ----------
+    file
+        What to get.
+    folder
+        Where downloads go; an unfinished one stays there as `<name>.part`.
+
+    Returns
+    -------
+    The path of a file whose size and hash are as the catalogue says.
+
+    Raises
+    ------
+    DownloadError
+        If no source gives the right content.
+    """
+    folder = Path(folder)
+    path = folder / file.name
+    if path.is_file() and not _fault(path, file):
+        return path
+    if local := _local(file):
+        return local
+    if not file.urls:
+        msg = f"{file.name} is not on the internet under this name; set {LOCAL_VARIABLE} to a folder that has {file.local}"
+        raise DownloadError(msg)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot write to {folder}: {error.strerror}; choose another folder"
+        raise DownloadError(msg) from error
+    faults = []
+    for url in file.urls:
+        fault = _download(url, file, path)
+        if fault is None:
+            return path
+        faults.append(f"{url}: {fault}")
+    msg = f"{file.name} could not be downloaded ({'; '.join(faults)}); try again later, or put the file into {folder}"
+    raise DownloadError(msg)
+
+
+def _local(file: RemoteFile) -> Path | None:
+    root = os.environ.get(LOCAL_VARIABLE)
+    if not root or not file.local:
+        return None
+    path = Path(root) / file.local
+    if not path.is_file():
+        return None
+    if fault := _fault(path, file):
+        msg = f"{path}: {fault}; replace it, or unset {LOCAL_VARIABLE} to download"
+        raise DownloadError(msg)
+    return path
+
+
+def _fault(path: Path, file: RemoteFile) -> str | None:
+    """Say what is wrong with a complete file, if anything."""
+    size = path.stat().st_size
+    if file.bytes is not None and size != file.bytes:
+        return f"it has {size:,} bytes and should have {file.bytes:,}"
+    with path.open("rb") as content:
+        if file.magic and not content.read(len(file.magic) // 2).hex() == file.magic:
+            return "its content is of another kind (an error page?)"
+        content.seek(0)
+        if file.sha256 and (found := hashlib.file_digest(content, "sha256").hexdigest()) != file.sha256:
+            return f"its SHA-256 is {found}, and should be {file.sha256}"
+    return None
+
+
+def _download(url: str, file: RemoteFile, path: Path) -> str | None:
+    """Try one address; give the fault, or None when the file is in place."""
+    part = path.with_name(path.name + ".part")
+    fault = "no attempt was made"
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(PAUSE * 2 ** (attempt - 1))
+        try:
+            fault = _continue(url, file, part)
+        except requests.RequestException as error:
+            fault = f"the connection broke ({type(error).__name__})"
+            continue
+        if fault is not None:
+            return fault
+        if file.bytes is not None and part.stat().st_size < file.bytes:
+            fault = f"the body ended after {part.stat().st_size:,} of {file.bytes:,} bytes"
+            continue
+        fault = _fault(part, file)
+        if fault is None:
+            part.replace(path)
+            return None
+        part.unlink()  # wrong content cannot be resumed
+        return fault
+    return f"{fault}, {TRIES} times"
+
+
+def _continue(url: str, file: RemoteFile, part: Path) -> str | None:
+    """Get what is missing of an unfinished file; give a fault that another attempt would not mend."""
+    have = part.stat().st_size if part.exists() else 0
+    if file.bytes is not None and have >= file.bytes:
+        return None
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    # "identity": a compressed transfer would make byte ranges and sizes mean something else
+    with requests.get(url, headers={**headers, "Accept-Encoding": "identity"}, stream=True, timeout=TIMEOUT) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            part.unlink()
+            msg = "the server has less than was downloaded before"
+            raise requests.ConnectionError(msg)
+        if answer.status_code >= 500:
+            msg = f"the server answered {answer.status_code}"
+            raise requests.ConnectionError(msg)
+        if answer.status_code not in (requests.codes.ok, requests.codes.partial_content):
+            return f"the server answered {answer.status_code} {answer.reason}"
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            return "the server sent a web page instead of the file"
+        resumed = answer.status_code == requests.codes.partial_content
+        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            msg = "the server sent another range than was asked for"
+            raise requests.ConnectionError(msg)
+        start = have if resumed else 0
+        length = answer.headers.get("Content-Length")
+        total = start + int(length) if length else file.bytes
+        if file.bytes is not None and total != file.bytes:
+            return f"the server offers {total:,} bytes where {file.bytes:,} are due"
+        _save(answer, part, start, total, file.name)
+    return None
+
+
+def _save(answer: requests.Response, part: Path, start: int, total: int | None, name: str) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with part.open("ab" if start else "wb") as sink, Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"download {name}", completed=start, total=total)
+        for chunk in answer.iter_content(1 << 20):
+            sink.write(chunk)
+            progress.advance(task, len(chunk))
+    if total is not None and part.stat().st_size < total:
+        msg = "the body was cut short"
+        raise requests.ConnectionError(msg)

@@ -1,0 +1,139 @@
+"""The course's real screen: ECCITE-seq knock-outs in THP-1 cells (Papalexi et al. 2021), 299 genes.
+
+Two R files of the packages sceptredata and sceptre hold the counts of a random subset of genes, the guide counts, and
+covariates over the whole transcriptome.
+"""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import rdata
+import scipy.sparse
+
+from data_scripts.catalogue import data_set
+from data_scripts.download import fetch
+from data_scripts.lineage import write_lineage
+from starter.dataset import make_split, read_screen, write_screen
+from starter.schema import BATCH, CONTROL, GUIDE, N_UMIS, TARGET_GENE, InputError
+
+NAME = "papalexi_thp1"
+MIN_GUIDE_UMIS = 5
+"""A cell's top guide has at least as many UMIs ..."""
+MIN_GUIDE_SHARE = 0.8
+"""... and this share of the cell's guide UMIs; other cells carry no guide or several, and are left out."""
+DROPPED = ("SPI1",)
+"""Targets with too few cells (33) to be scored."""
+HIDDEN = ("JAK2", "IFNGR2", "IRF1", "BRD4", "STAT2", "STAT5A", "ETV7")
+"""Strong, moderate and silent targets; STAT1 stays in training, which a pathway model needs."""
+PUBLIC = ("IFNGR1", "CUL3", "CAV1")
+
+
+def build(folder: str | Path) -> Path:
+    """Build the course data set.
+
+    Parameters
+    ----------
+    folder
+        Receives `papalexi_thp1.h5ad`, its split and its lineage; downloads go to `downloads/` in it.
+
+    Returns
+    -------
+    The path of the `.h5ad`: 16,159 cells x 299 genes, 24 targets, 1,923 controls.
+
+    Raises
+    ------
+    InputError
+        If a source file has not the expected content.
+    """
+    folder = Path(folder)
+    entry = data_set(NAME)
+    sources = [fetch(file, folder / "downloads") for file in entry.files]
+    screen = _read(sources[0], "lowmoi_example_data")
+    covariates = _read(sources[1], "covariate_data_frame_lowmoi")
+    counts, genes = _matrix(screen["response_matrix"])
+    guide_counts, guides = _matrix(screen["grna_matrix"])
+    target_of = screen["grna_target_data_frame"].set_index("grna_id")["grna_target"].astype(str)
+    if len(covariates) != counts.shape[0]:
+        msg = f"{sources[1]} describes {len(covariates):,} cells, {sources[0]} holds {counts.shape[0]:,}"
+        raise InputError(msg)
+
+    guide, n_top, share = call_guides(guide_counts)
+    obs = pd.DataFrame(
+        {
+            TARGET_GENE: pd.Categorical(target_of[guides[guide]].to_numpy()),
+            GUIDE: pd.Categorical(guides[guide]),
+            BATCH: pd.Categorical(covariates["bio_rep"].astype(str).to_numpy()),
+            N_UMIS: covariates["response_n_umis"].to_numpy(np.int64),
+        },
+        index=[f"cell{number:05d}" for number in range(len(guide))],
+    )
+    kept = (n_top >= MIN_GUIDE_UMIS) & (share >= MIN_GUIDE_SHARE) & ~obs[TARGET_GENE].isin(DROPPED).to_numpy()
+    counts, obs = counts[kept], obs[kept].copy()
+    for column in (TARGET_GENE, GUIDE):
+        obs[column] = obs[column].cat.remove_unused_categories()
+    course = {
+        "name": NAME,
+        "title": entry.title,
+        "organism": entry.organism,
+        "licence": entry.licence,
+        "source": entry.source,
+        "citation": entry.citation,
+        "simulated": False,
+        "target_sum": float(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS].median()),
+    }
+    path = folder / f"{NAME}.h5ad"
+    write_screen(path, _blocks(counts), obs, pd.DataFrame(index=genes), course)
+    make_split(read_screen(path), HIDDEN, PUBLIC).write(folder / f"{NAME}.split.json")
+    parameters = {
+        "min_guide_umis": MIN_GUIDE_UMIS,
+        "min_guide_share": MIN_GUIDE_SHARE,
+        "dropped": DROPPED,
+        "hidden": HIDDEN,
+        "public": PUBLIC,
+    }
+    write_lineage(path, sources, [entry], parameters, __file__)
+    return path
+
+
+def call_guides(counts: scipy.sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find each cell's top guide by UMI count.
+
+    Parameters
+    ----------
+    counts
+        Cells x guides.
+
+    Returns
+    -------
+    Number of the top guide (the first of equals), its UMIs, and its share of the cell's guide UMIs (0 without any).
+    """
+    dense = counts.toarray()
+    guide = dense.argmax(axis=1)
+    n_top, total = dense.max(axis=1), dense.sum(axis=1)
+    return guide, n_top, np.divide(n_top, total, out=np.zeros(len(total)), where=total > 0)
+
+
+def _read(path: Path, name: str) -> dict:
+    try:
+        with warnings.catch_warnings():
+            # the reader knows no class for R's sparse matrices and gives their slots, which is what is wanted
+            warnings.filterwarnings("ignore", message="Missing constructor")
+            content = rdata.read_rda(path)
+        return content[name]
+    except (KeyError, ValueError, NotImplementedError, EOFError) as error:
+        msg = f"{path} is not the R file that was expected ({type(error).__name__}: {error}); download it again"
+        raise InputError(msg) from error
+
+
+def _matrix(slots: object) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+    """Turn an R dgTMatrix of features x cells into cells x features, and the names of the features."""
+    n_features, n_cells = (int(size) for size in slots.Dim)
+    triplets = scipy.sparse.coo_matrix((slots.x, (slots.j, slots.i)), shape=(n_cells, n_features), dtype=np.float32)
+    return triplets.tocsr(), np.asarray(slots.Dimnames[0], dtype=str)
+
+
+def _blocks(counts: scipy.sparse.csr_matrix) -> Iterator[scipy.sparse.csr_matrix]:
+    yield counts

@@ -1,0 +1,1 @@
+"""What the course's notebooks import: data sets, scoring, making cells, writing prediction files."""

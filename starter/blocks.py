@@ -1,0 +1,235 @@
+"""`.h5ad` files read and written by blocks of cells, so that memory does not grow with the file."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter.files import whole
+from starter.schema import InputError
+
+CELLS_PER_BLOCK = 2048
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
+    """Open an `.h5ad` file for reading; whatever is unreadable in it is an InputError.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not HDF5, is truncated, or holds no AnnData object.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(HDF5_MAGIC))
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise InputError(msg) from error
+    if start != HDF5_MAGIC:
+        msg = f"{path} is not an .h5ad file (HDF5): it starts with {start!r}; download or write it again"
+        raise InputError(msg)
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [key for key in ("X", "obs", "var") if key not in file]
+            if missing:
+                msg = f"{path} is no AnnData file: it has no {', '.join(missing)}"
+                raise InputError(msg)
+            yield file
+    except OSError as error:
+        reason = "it is truncated" if "truncated" in str(error) else str(error)
+        msg = f"{path} cannot be read: {reason}; download or write it again"
+        raise InputError(msg) from error
+
+
+def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
+    """Read `obs` or `var`.
+
+    Raises
+    ------
+    InputError
+        If the element is not a data frame as AnnData writes it.
+    """
+    try:
+        frame = anndata.io.read_elem(file[key])
+    except (anndata.io.AnnDataReadError, KeyError, ValueError, TypeError) as error:
+        msg = f"{file.filename}: {key} cannot be read ({type(error).__name__}: {error})"
+        raise InputError(msg) from error
+    if not isinstance(frame, pd.DataFrame):
+        msg = f"{file.filename}: {key} is {type(frame).__name__}, not a data frame"
+        raise InputError(msg)
+    return frame
+
+
+def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> Iterator[scipy.sparse.csr_matrix]:
+    """Give the cells of a stored matrix in order, a block at a time.
+
+    Parameters
+    ----------
+    x
+        The element `X` of an open `.h5ad`: CSR, CSC (which is read at once) or dense.
+    cells
+        Cells per block.
+
+    Yields
+    ------
+    CSR matrices (cells x genes) of the stored dtype; zeros that are stored stay stored.
+
+    Raises
+    ------
+    InputError
+        If the matrix is of another kind or its parts do not fit together.
+    """
+    kind = x.attrs.get("encoding-type", "array")
+    if kind == "array" and isinstance(x, h5py.Dataset) and x.ndim == 2:
+        for start in range(0, x.shape[0], cells):
+            yield scipy.sparse.csr_matrix(x[start : start + cells])
+        return
+    if kind not in ("csr_matrix", "csc_matrix"):
+        msg = f"{x.file.filename}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
+        raise InputError(msg)
+    missing = [key for key in ("data", "indices", "indptr") if key not in x]
+    if missing or len(x.attrs.get("shape", ())) != 2:
+        msg = f"{x.file.filename}: X is damaged (it lacks {', '.join(missing) or 'its shape'})"
+        raise InputError(msg)
+    n_cells, n_genes = (int(size) for size in x.attrs["shape"])
+    if kind == "csc_matrix":
+        matrix = _compressed(x, slice(None), x["indptr"][:], (n_cells, n_genes), scipy.sparse.csc_matrix).tocsr()
+        for start in range(0, n_cells, cells):
+            yield matrix[start : start + cells]
+        return
+    indptr = x["indptr"][:]
+    for start in range(0, n_cells, cells):
+        pointers = indptr[start : start + cells + 1]
+        span = slice(int(pointers[0]), int(pointers[-1]))
+        shape = (len(pointers) - 1, n_genes)
+        yield _compressed(x, span, pointers - pointers[0], shape, scipy.sparse.csr_matrix)
+
+
+def _compressed(
+    x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable
+) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
+    try:
+        matrix = kind((x["data"][span], x["indices"][span], indptr), shape=shape)
+        matrix.check_format(full_check=True)
+    except (ValueError, KeyError) as error:
+        msg = f"{x.file.filename}: X is damaged ({error})"
+        raise InputError(msg) from error
+    return matrix
+
+
+def plain_csr(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
+    """Make a CSR matrix with sorted indices of one type, without duplicates and without stored zeros.
+
+    Parameters
+    ----------
+    x
+        Any matrix. It is not changed, but the result may share its values.
+    """
+    csr = scipy.sparse.csr_matrix(x)
+    # files may pair int64 pointers with int32 columns, which SciPy's in-place methods refuse
+    csr = scipy.sparse.csr_matrix((csr.data, csr.indices, csr.indptr), shape=csr.shape)
+    if not csr.has_canonical_format or (csr.data == 0).any():
+        csr = csr.copy()
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+    return csr
+
+
+def write_h5ad(
+    path: str | Path,
+    blocks: Iterable[scipy.sparse.csr_matrix],
+    obs: pd.DataFrame | Callable[[], pd.DataFrame],
+    var: pd.DataFrame,
+    uns: dict | None = None,
+    compression: str | None = None,
+) -> None:
+    """Write an `.h5ad` whole or not at all, taking the cells a block at a time.
+
+    Parameters
+    ----------
+    path
+        Where the file goes.
+    blocks
+        CSR matrices (cells x genes) in the order of `obs`. Stored as float32 with sorted indices and
+        without explicit zeros; index pointers are int64, so that 2^31 stored values are no limit.
+    obs
+        What describes the cells, or a function that gives it once all blocks are taken.
+    var
+        What describes the genes.
+    uns
+        Anything else.
+    compression
+        An HDF5 filter such as "gzip", or None.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    AssertionError
+        If the blocks do not add up to the shape.
+    """
+    with whole(path) as part, h5py.File(part, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        x = file.create_group("X")
+        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+        growing = {"maxshape": (None,), "chunks": (1 << 17,), "compression": compression}
+        data = x.create_dataset("data", (0,), np.float32, **growing)
+        indices = x.create_dataset("indices", (0,), np.int32, **growing)
+        indptr = [np.zeros(1, np.int64)]
+        for block in blocks:
+            block = scipy.sparse.csr_matrix(block, dtype=np.float32)
+            block.eliminate_zeros()
+            block.sort_indices()
+            if block.shape[1] != len(var):
+                msg = f"a block has {block.shape[1]} genes, var has {len(var)}"
+                raise AssertionError(msg)
+            before, after = data.shape[0], data.shape[0] + block.nnz
+            for dataset, values in ((data, block.data), (indices, block.indices)):
+                dataset.resize((after,))
+                dataset[before:after] = values
+            indptr.append(block.indptr[1:].astype(np.int64) + before)
+        pointers = np.concatenate(indptr)
+        obs = obs() if callable(obs) else obs
+        if len(pointers) != len(obs) + 1:
+            msg = f"the blocks have {len(pointers) - 1} cells, obs has {len(obs)}"
+            raise AssertionError(msg)
+        x.attrs["shape"] = (len(obs), len(var))
+        # AnnData and SciPy want both index arrays of one type wherever int32 suffices
+        x.create_dataset("indptr", data=pointers.astype(np.int32) if pointers[-1] <= np.iinfo(np.int32).max else pointers)
+        for key, element in (("obs", obs), ("var", var), ("uns", uns or {})):
+            anndata.io.write_elem(file, key, element)
+        for key in ("obsm", "varm", "obsp", "varp", "layers"):
+            anndata.io.write_elem(file, key, {})
+
+
+def check_room(folder: str | Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Parameters
+    ----------
+    folder
+        Where the file will go.
+    needed
+        Its size in bytes.
+
+    Raises
+    ------
+    InputError
+        If less is free.
+    """
+    folder = Path(folder)
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        msg = f"{folder} has {free / 1e9:.1f} GB free and this needs {needed / 1e9:.1f} GB; make room or choose another folder"
+        raise InputError(msg)

@@ -1,0 +1,155 @@
+"""Local checks in a notebook, and the comparators that grading uses too, so that the two cannot disagree."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter import values
+from starter.schema import InputError
+
+FOLDER = "checks"
+"""Beside a notebook: what its checks ask and what is due, one file a question."""
+SHOWN = 6
+"""Numbers of an array that a message shows."""
+
+Comparator = Callable[[object, object], str | None]
+"""(what came, what is due) -> what is wrong, or None."""
+
+
+def close(rtol: float = 1e-5, atol: float = 1e-8) -> Comparator:
+    """Compare numbers and arrays of numbers up to rounding.
+
+    Parameters
+    ----------
+    rtol, atol
+        As in `numpy.allclose`: relative to what is due, and absolute.
+    """
+
+    def compare(came: object, due: object) -> str | None:
+        expected = _numbers(due)
+        found = _numbers(came)
+        if expected is None:
+            msg = f"this comparator is for numbers, and {type(due).__name__} is due"
+            raise AssertionError(msg)
+        if found is None:
+            return f"numbers are due, and {describe(came)} came"
+        if found.shape != expected.shape:
+            return f"shape {expected.shape} is due, and shape {found.shape} came"
+        if missing := int((np.isnan(found) & ~np.isnan(expected)).sum()):
+            return f"{missing} of {found.size} values are NaN"
+        wrong = ~np.isclose(found, expected, rtol=rtol, atol=atol, equal_nan=True)
+        if not wrong.any():
+            return None
+        if not found.ndim:
+            return f"{found:.6g} came, and {expected:.6g} is due"
+        where = np.unravel_index(np.argmax(np.where(wrong, np.abs(found - expected), 0)), found.shape)
+        place = ", ".join(str(int(i)) for i in where)
+        return (
+            f"{int(wrong.sum())} of {found.size} values differ; the largest difference is at [{place}]: "
+            f"{found[where]:.6g} came, and {expected[where]:.6g} is due"
+        )
+
+    return compare
+
+
+def check(name: str, function: Callable, folder: str | Path | None = None) -> None:
+    """Try a function on the public cases of a question, and say how it did.
+
+    Parameters
+    ----------
+    name
+        The question.
+    function
+        The student's function.
+    folder
+        Where the cases are; default: `checks` beside the notebook.
+
+    Raises
+    ------
+    AssertionError
+        At the first case that is not right: what was called, what came, what is due, what that usually means.
+    InputError
+        If the question has no public cases here.
+    """
+    path = Path(folder or FOLDER) / f"{name}.npz"
+    try:
+        question = values.decode(path.read_bytes())
+    except OSError as error:
+        msg = f"no cases for {name!r} at {path.absolute()}; start the notebook in its own folder, with its {FOLDER}/ folder"
+        raise InputError(msg) from error
+    cases = question["cases"]
+    compare = close(question["rtol"], question["atol"])
+    for number, case in enumerate(cases, start=1):
+        headline = f"{name}: case {number} of {len(cases)} is not right"
+        call = describe_call(function.__name__, case["inputs"])
+        try:
+            came = function(**case["inputs"])
+        except NotImplementedError as error:
+            msg = f"{name}: the blank is still empty\n  write it where it says NotImplementedError, then run both cells"
+            raise AssertionError(msg) from error
+        except Exception as error:
+            error.add_note(f"{headline}: it raised this error\n  called   {call}")
+            raise
+        if fault := compare(came, case["due"]):
+            lines = [headline, f"  called   {call}", f"  came     {describe(came)}", f"  due      {describe(case['due'])}"]
+            lines.append(f"  so       {fault}")
+            if meaning := usual_meaning(came, case["mistakes"], compare):
+                lines.append(f"  usually  {meaning}")
+            raise AssertionError("\n".join(lines))
+    print(f"{name}: right in all {len(cases)} cases")
+
+
+def usual_meaning(came: object, mistakes: dict[str, object], compare: Comparator) -> str | None:
+    """Recognise a common mistake by its value.
+
+    Parameters
+    ----------
+    came
+        What the student's function gave.
+    mistakes
+        What it usually means -> the value that this mistake gives.
+    compare
+        The question's comparator.
+    """
+    return next((meaning for meaning, value in mistakes.items() if compare(came, value) is None), None)
+
+
+def describe_call(name: str, inputs: dict[str, object]) -> str:
+    """Write a call with a description of each argument."""
+    return f"{name}({', '.join(f'{key}={describe(value)}' for key, value in inputs.items())})"
+
+
+def describe(value: object) -> str:
+    """Describe a value in a few words: type, shape, first numbers."""
+    if scipy.sparse.issparse(value):
+        return f"{value.shape[0]} x {value.shape[1]} sparse matrix ({value.nnz} stored values)"
+    if isinstance(value, pd.DataFrame):
+        return f"table of {value.shape[0]} rows x {value.shape[1]} columns"
+    if isinstance(value, np.ndarray | pd.Series):
+        array = np.asarray(value)
+        start = _first(array.ravel()[:SHOWN].tolist())
+        more = ", ..." if array.size > SHOWN else ""
+        return f"[{start}{more}] (shape {array.shape})"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__} of {len(value)}: [{_first(list(value)[:SHOWN])}{', ...' if len(value) > SHOWN else ''}]"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _first(items: Sequence[object]) -> str:
+    return ", ".join(f"{item:.4g}" if isinstance(item, float) else str(item)[:20] for item in items)
+
+
+def _numbers(value: object) -> np.ndarray | None:
+    if scipy.sparse.issparse(value):
+        value = value.toarray()
+    if isinstance(value, np.matrix):
+        return None
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return None
+    return array.astype(float) if array.dtype.kind in "biuf" else None

@@ -1,0 +1,207 @@
+"""The `starter` command: check, pack, prepare a truth, score."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from starter.console import run
+from starter.schema import InputError
+
+if TYPE_CHECKING:
+    from starter.scorecard import Scorecard
+    from starter.submission import Due
+
+app = typer.Typer(
+    help="Check, pack and score predictions of how a cell's transcriptome responds to a gene perturbation. "
+    "Add --debug to any command to see the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+truth_app = typer.Typer(help="Prepare measured screens for scoring.", no_args_is_help=True)
+app.add_typer(truth_app, name="truth")
+
+CourseOption = Annotated[
+    Path | None, typer.Option("--course", help="The course's data folder, which says what is due.", show_default=False)
+]
+GenesOption = Annotated[
+    Path | None, typer.Option("--genes", help="Genes due, one a line (gene_names.csv).", show_default=False)
+]
+PertsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--perts", help="Perturbations due, one a line, or pert_counts.csv (target_gene, n_cells).", show_default=False
+    ),
+]
+LEVELS = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+class PartName(StrEnum):
+    """Parts of a split that can be scored."""
+
+    hidden = "hidden"
+    public = "public"
+
+
+class ProfileName(StrEnum):
+    """Rule sets."""
+
+    course = "course"
+    vcc2025 = "vcc2025"
+    vcc2025_final = "vcc2025-final"
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A prediction, .h5ad or .vcc.")],
+    course: CourseOption = None,
+    genes: GenesOption = None,
+    perts: PertsOption = None,
+) -> None:
+    """Report everything that is wrong with a prediction file or upload, at once.
+
+    What is due comes from --course, or from --genes and --perts together; without them only what holds of any
+    prediction is checked. The exit status is 2 if there is an error.
+
+    Example: starter check prediction.h5ad --course data/my-course
+    """
+    from starter.submission import check_prediction
+
+    findings = check_prediction(file, _due(course, genes, perts))
+    console = Console(soft_wrap=True)
+    for finding in findings:
+        console.print(f"[{LEVELS[finding.level]}]{finding.level:>7}[/]  ", end="")
+        console.print(str(finding), markup=False, highlight=False)
+    if errors := sum(finding.level == "error" for finding in findings):
+        count = "1 error" if errors == 1 else f"{errors} errors"
+        typer.echo(f"{file} has {count}; scoring would refuse or misjudge it", err=True)
+        raise typer.Exit(2)
+    typer.echo(f"{file} has no error")
+
+
+@app.command()
+def pack(
+    file: Annotated[Path, typer.Argument(help="A prediction file, .h5ad.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .vcc to write.")],
+    course: CourseOption = None,
+    genes: GenesOption = None,
+    perts: PertsOption = None,
+) -> None:
+    """Check a prediction file and make the challenge's upload (.vcc, season 2025) of it.
+
+    Example: starter pack prediction.h5ad -o prediction.vcc --course data/my-course
+    """
+    from starter import submission
+
+    for finding in submission.pack(file, out, _due(course, genes, perts)):
+        typer.echo(f"{finding.level}: {finding}")
+    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+@truth_app.command("build")
+def truth_build(
+    real: Annotated[Path, typer.Argument(help="Measured cells with their controls, .h5ad, counts or log1p expression.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    split: Annotated[Path | None, typer.Option(help="split.json; score one part of it only.", show_default=False)] = None,
+    part: Annotated[PartName | None, typer.Option(help="Which part of the split.", show_default=False)] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="Training cells, for the train mean; else it is made from REAL.", show_default=False),
+    ] = None,
+    profile: Annotated[ProfileName | None, typer.Option(help="One rule set; default: all.", show_default=False)] = None,
+) -> None:
+    """Prepare a measured screen, so that predictions can be scored against it many times.
+
+    Example: starter truth build hidden.h5ad --out truth --split split.json --part hidden --train train.h5ad
+    """
+    from starter.truth import build_truth
+
+    truth = build_truth(real, out, split=split, part=part and part.value, train=train, profile=profile and profile.value)
+    prepared = truth.about["profiles"]
+    n_perturbations, n_genes = len(truth.about["perturbations"]), len(truth.about["genes"])
+    typer.echo(f"wrote {out}: {n_perturbations} perturbations x {n_genes:,} genes, for {', '.join(prepared)}")
+    for name, how in prepared.items():
+        typer.echo(f"  {name}: {how['scale']}; baseline: {how['baseline']}")
+
+
+@app.command()
+def score(
+    predictions: Annotated[list[Path], typer.Argument(help="Predictions, .h5ad or .vcc.")],
+    truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote.")],
+    profile: Annotated[ProfileName, typer.Option(help="The rule set.")],
+    out: Annotated[Path, typer.Option(help="Receives a folder for each prediction.")],
+) -> None:
+    """Score predictions: a table here, and a scorecard (JSON, table, page with pictures) for each in OUT.
+
+    Example: starter score prediction.vcc --truth truth --profile course --out scores
+    """
+    from starter.scorecard import prediction_name, score_prediction, write_scorecard
+    from starter.truth import open_truth
+
+    names = [prediction_name(path) for path in predictions]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        msg = f"several predictions are named {', '.join(twice)}, and would get the same folder in {out}; rename them"
+        raise InputError(msg)
+    opened = open_truth(truth)
+    cards = []
+    for path in predictions:
+        with Console(stderr=True).status(f"scoring {path}"):
+            card = score_prediction(path, opened, profile.value)
+            write_scorecard(card, out / card.name)
+        cards.append(card)
+    _print_scores(cards)
+    for card in cards:
+        typer.echo(f"{card.name}: {out / card.name / 'scorecard.html'}")
+
+
+def _print_scores(cards: "list[Scorecard]") -> None:
+    from starter.page import number
+
+    console = Console()
+    profile = cards[0].profile
+    table = Table(title=f"Scores by {profile.title}", title_justify="left")
+    table.add_column("prediction")
+    for metric in profile.metrics:
+        table.add_column(f"{metric.title}\n({metric.direction} is better)", justify="right")
+    table.add_column("overall", justify="right")
+    for card in cards:
+        values = [_with_interval(card.metrics[metric.name]) for metric in profile.metrics]
+        table.add_row(card.name, *values, number(card.overall))
+    table.add_section()
+    for anchor in ("baseline", "replicate"):
+        values = [number(cards[0].metrics[metric.name][anchor]) for metric in profile.metrics]
+        overall = "0" if anchor == "baseline" else "–" if profile.official else "1"
+        table.add_row(anchor, *values, overall, style="dim")
+    console.print(table)
+    for note in cards[0].notes:
+        console.print(f"- {note}", markup=False, highlight=False)
+
+
+def _with_interval(row: dict) -> str:
+    from starter.page import number
+
+    value = number(row["value"])
+    return value if row["low"] is None else f"{value}\n[{number(row['low'])}, {number(row['high'])}]"
+
+
+def _due(course: Path | None, genes: Path | None, perts: Path | None) -> "Due | None":
+    from starter.submission import due_in_course, due_in_lists
+
+    if course and (genes or perts):
+        msg = "give either --course, or --genes and --perts"
+        raise InputError(msg)
+    if (genes is None) != (perts is None):
+        msg = "--genes and --perts go together: give both lists"
+        raise InputError(msg)
+    if course:
+        return due_in_course(course)
+    return due_in_lists(genes, perts) if genes else None
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app)

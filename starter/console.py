@@ -1,0 +1,40 @@
+"""How the kit's commands end: a fault in the input is one message and exit status 2, never a traceback."""
+
+import sys
+
+import typer
+
+from starter.schema import InputError
+
+DEBUG = "--debug"
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command line; `--debug` anywhere on it lets tracebacks through.
+
+    Parameters
+    ----------
+    app
+        The commands.
+    """
+    arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        app(args=arguments)
+    except InputError as error:
+        if debug:
+            raise
+        _fail(f"error: {error}")
+    except MemoryError:
+        if debug:
+            raise
+        _fail("error: this machine's memory is too small for that; close other programs, or use a larger machine")
+    except Exception as error:  # noqa: BLE001  (a fault of the kit's own: say so in a sentence too)
+        if debug:
+            raise
+        _fail(f"fault of the kit ({type(error).__name__}: {error}); run again with {DEBUG} and report what it prints")
+
+
+def _fail(message: str) -> None:
+    typer.echo(message, err=True)
+    raise SystemExit(2)

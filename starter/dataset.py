@@ -1,0 +1,313 @@
+"""Course data sets: open a screen, take its controls and perturbations, split it by perturbation."""
+
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import anndata
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter.blocks import open_h5ad, read_frame, write_h5ad
+from starter.files import whole
+from starter.pseudobulk import PAIR, pairs
+from starter.schema import (
+    CONTEXT,
+    CONTROL,
+    COURSE_KEYS,
+    ONE_CONTEXT,
+    TARGET_GENE,
+    FindingsError,
+    InputError,
+    check_screen,
+    some,
+)
+
+Part = Literal["train", "public", "hidden"]
+PARTS: tuple[Part, ...] = ("train", "public", "hidden")
+"""Training, public validation, hidden."""
+COURSE_VARIABLE = "VCC_COURSE"
+"""Environment variable that names the course's data folder."""
+
+
+def read_cells(path: str | Path) -> anndata.AnnData:
+    """Read an `.h5ad` that has a `target_gene` column; its values may be counts or logs.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or has no `target_gene` column or no control cells.
+    """
+    with open_h5ad(path) as file:
+        columns = read_frame(file, "obs").columns
+    if TARGET_GENE not in columns:
+        msg = f"{path}: obs has no column {TARGET_GENE!r}; its columns are {some(columns) or 'none'}"
+        raise InputError(msg)
+    try:
+        adata = anndata.read_h5ad(path)
+    except (OSError, ValueError, KeyError, TypeError, anndata.io.AnnDataReadError) as error:
+        msg = f"{path} cannot be read ({type(error).__name__}: {error}); write it again with AnnData.write_h5ad"
+        raise InputError(msg) from error
+    if CONTROL not in set(adata.obs[TARGET_GENE].astype(str)):
+        labels = sorted(set(adata.obs[TARGET_GENE].astype(str)))
+        msg = f"{path}: no cell is labelled {CONTROL!r}; the labels are {some(labels)}"
+        raise InputError(msg)
+    return adata
+
+
+def read_screen(path: str | Path) -> anndata.AnnData:
+    """Open a course data set and check it against the rules of `starter.schema`.
+
+    Returns
+    -------
+    Cells x genes raw counts, in memory.
+
+    Raises
+    ------
+    FindingsError
+        If it breaks rules; the message lists all of them with the way out.
+    InputError
+        If the file cannot be read at all.
+    """
+    with open_h5ad(path):
+        pass
+    try:
+        adata = anndata.read_h5ad(path)
+    except (OSError, ValueError, KeyError, TypeError, anndata.io.AnnDataReadError) as error:
+        msg = f"{path} cannot be read ({type(error).__name__}: {error}); write it again with AnnData.write_h5ad"
+        raise InputError(msg) from error
+    findings = check_screen(adata)
+    if any(finding.level == "error" for finding in findings):
+        raise FindingsError(str(path), findings)
+    return adata
+
+
+def write_screen(
+    path: str | Path,
+    blocks: Iterable[scipy.sparse.csr_matrix],
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    course: Mapping[str, object],
+) -> None:
+    """Write a course data set, taking its cells a block at a time.
+
+    Parameters
+    ----------
+    path
+        The `.h5ad` to write.
+    blocks
+        Raw counts (cells x genes, CSR) in the order of `obs`.
+    obs, var
+        Cells and genes, with the columns of `starter.schema`.
+    course
+        What the screen is: the keys of `COURSE_KEYS`.
+
+    Raises
+    ------
+    AssertionError
+        If a key is missing.
+    """
+    if missing := set(COURSE_KEYS) - set(course):
+        msg = f"the screen's description lacks {sorted(missing)}"
+        raise AssertionError(msg)
+    write_h5ad(path, blocks, obs, var, uns={"course": dict(course)}, compression="gzip")
+
+
+def perturbations(adata: anndata.AnnData) -> list[str]:
+    """List a screen's perturbations, sorted, without the control."""
+    return sorted(set(adata.obs[TARGET_GENE].astype(str)) - {CONTROL})
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which (context, perturbation) pair is in which part. The unit is the pair, never the cell."""
+
+    table: pd.DataFrame
+    """Index context and perturbation; columns part (train, public or hidden) and n_cells."""
+
+    def pairs(self, part: Part) -> pd.MultiIndex:
+        """Give the pairs of a part, sorted."""
+        return self.table.index[self.table["part"] == part].sort_values()
+
+    def n_cells(self, part: Part) -> dict[str, int]:
+        """Give the measured number of cells of each perturbation of a part.
+
+        Raises
+        ------
+        InputError
+            If the part has more than one context.
+        """
+        chosen = self.table[self.table["part"] == part]
+        if chosen.index.get_level_values(CONTEXT).nunique() > 1:
+            msg = f"the {part} part has several contexts; choose one"
+            raise InputError(msg)
+        return chosen["n_cells"].droplevel(CONTEXT).astype(int).sort_index().to_dict()
+
+    def select(self, adata: anndata.AnnData, *parts: Part) -> np.ndarray:
+        """Tell which cells of a screen belong to the pairs of some parts, or are controls.
+
+        Returns
+        -------
+        One boolean a cell.
+
+        Raises
+        ------
+        InputError
+            If a pair of these parts has no cell in the screen.
+        """
+        of_cell = pairs(adata.obs)
+        due = self.table.index[self.table["part"].isin(parts)]
+        if len(missing := due.difference(of_cell)):
+            names = [f"{perturbation} ({context})" for context, perturbation in missing]
+            msg = f"the screen has no cells of {some(names)}, which the split puts in {' and '.join(parts)}"
+            raise InputError(msg)
+        return of_cell.isin(due) | (adata.obs[TARGET_GENE] == CONTROL).to_numpy()
+
+    def write(self, path: str | Path) -> None:
+        """Write `split.json`."""
+        rows = self.table.sort_index().reset_index().to_dict("records")
+        with whole(path) as part:
+            part.write_text(json.dumps({"pairs": rows}, indent=1) + "\n")
+
+
+def read_split(path: str | Path) -> Split:
+    """Read `split.json`.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not JSON, or names no or unknown parts.
+    """
+    path = Path(path)
+    try:
+        rows = json.loads(path.read_text())["pairs"]
+        table = pd.DataFrame(rows, columns=[*PAIR, "part", "n_cells"]).set_index(PAIR)
+    except OSError as error:
+        msg = f"cannot read the split {path}: {error.strerror or error}"
+        raise InputError(msg) from error
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is not a split: it needs {{'pairs': [{{context, perturbation, part, n_cells}}, ...]}} ({error})"
+        raise InputError(msg) from error
+    if odd := sorted(set(table["part"].astype(str)) - set(PARTS)):
+        msg = f"{path} has the parts {some(odd)}; a pair is in {', '.join(PARTS)}"
+        raise InputError(msg)
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()].get_level_values("perturbation")
+        msg = f"{path} lists {some(twice)} twice; a pair is in one part only"
+        raise InputError(msg)
+    return Split(table)
+
+
+def make_split(adata: anndata.AnnData, hidden: Iterable[str], public: Iterable[str]) -> Split:
+    """Split a screen by perturbation; a perturbation is in the same part in every context.
+
+    Parameters
+    ----------
+    adata
+        A course data set.
+    hidden, public
+        Perturbations to predict, and those for public validation. All others are for training.
+
+    Raises
+    ------
+    InputError
+        If a name is not a perturbation of the screen, is in both, or none is left for training.
+    """
+    hidden, public = set(hidden), set(public)
+    known = set(perturbations(adata))
+    if unknown := sorted((hidden | public) - known):
+        msg = f"the screen has no perturbation {some(unknown)}; it has {some(sorted(known))}"
+        raise InputError(msg)
+    if both := sorted(hidden & public):
+        msg = f"{some(both)} cannot be both hidden and public"
+        raise InputError(msg)
+    if not known - hidden - public:
+        msg = "no perturbation is left for training; hide fewer"
+        raise InputError(msg)
+    of_cell = pairs(adata.obs)
+    n_cells = of_cell[of_cell.get_level_values("perturbation") != CONTROL].value_counts().rename("n_cells")
+    n_cells.index = n_cells.index.set_names(PAIR)
+    table = n_cells.to_frame()
+    names = table.index.get_level_values("perturbation")
+    table["part"] = np.where(names.isin(hidden), "hidden", np.where(names.isin(public), "public", "train"))
+    return Split(table.sort_index()[["part", "n_cells"]])
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course's data as a student has it."""
+
+    folder: Path
+    """Holds `train.h5ad`, `split.json` and `priors/`."""
+
+    def train(self) -> anndata.AnnData:
+        """Open the training cells, the public validation cells and the controls (raw counts)."""
+        return read_screen(self.folder / "train.h5ad")
+
+    def split(self) -> Split:
+        """Read which pair is in which part."""
+        return read_split(self.folder / "split.json")
+
+    def priors(self, pattern: str) -> Path:
+        """Find the prior-knowledge file whose name matches a pattern such as `*graph.tsv`.
+
+        Raises
+        ------
+        InputError
+            If there is not exactly one.
+        """
+        found = sorted((self.folder / "priors").glob(pattern))
+        if len(found) != 1:
+            names = some([file.name for file in found]) or "none"
+            msg = f"{self.folder / 'priors'} should have one file {pattern}; it has {names}"
+            raise InputError(msg)
+        return found[0]
+
+
+def open_course(folder: str | Path | None = None) -> Course:
+    """Find a course's data.
+
+    Parameters
+    ----------
+    folder
+        Its folder. If not given, the environment variable `VCC_COURSE` names it, or it is `data/<name>` beside the
+        nearest `course.toml` in this folder or one above.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or a file in it is missing.
+    """
+    folder = Path(folder or os.environ.get(COURSE_VARIABLE) or _nearest_course())
+    if missing := [name for name in ("train.h5ad", "split.json") if not (folder / name).is_file()]:
+        msg = (
+            f"{folder} is not a course's data folder: it has no {' and no '.join(missing)}; "
+            f"unpack the course's data there, or set {COURSE_VARIABLE} to the folder that has it"
+        )
+        raise InputError(msg)
+    return Course(folder)
+
+
+def _nearest_course() -> Path:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        file = folder / "course.toml"
+        if file.is_file():
+            try:
+                name = tomllib.loads(file.read_text())["course"]["name"]
+            except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+                msg = f"{file} does not say [course] name = ... ({error})"
+                raise InputError(msg) from error
+            return folder / "data" / str(name)
+    msg = f"no course.toml in {here} or above; work in the course's folder, or set {COURSE_VARIABLE} to its data folder"
+    raise InputError(msg)
+
+
+def contexts(adata: anndata.AnnData) -> list[str]:
+    """List a screen's contexts, sorted."""
+    return sorted(set(adata.obs[CONTEXT].astype(str))) if CONTEXT in adata.obs else [ONE_CONTEXT]

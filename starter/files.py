@@ -1,0 +1,70 @@
+"""Files that are written whole or not at all, and the hash that names their content."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from starter.schema import InputError
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` only if the block ends well.
+
+    Parameters
+    ----------
+    path
+        The file (or folder) to be written. What stood there stays until the new one is complete.
+
+    Yields
+    ------
+    A path in the same folder. Write there a file, or make a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror or error}; choose another folder"
+        raise InputError(msg) from error
+    os.close(handle)
+    part = Path(name)
+    part.unlink()
+    try:
+        yield part
+        if part.is_dir() and path.is_dir():
+            old = part.with_suffix(".old")
+            path.rename(old)
+            part.rename(path)
+            shutil.rmtree(old)
+        else:
+            part.replace(path)
+    except BaseException as error:
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, InputError):
+            msg = f"cannot write {path}: {error.strerror or error}"
+            raise InputError(msg) from error
+        raise
+
+
+def sha256(path: str | Path) -> str:
+    """Hash a file's content.
+
+    Returns
+    -------
+    The SHA-256 as 64 hexadecimal digits.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

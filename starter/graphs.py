@@ -1,0 +1,70 @@
+"""Gene graphs: who is connected to whom, and what the neighbours' measured effects say of a gene."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from starter.schema import CONTROL, InputError
+
+EDGE = ["gene_a", "gene_b"]
+"""Columns of a graph file (tab-separated, one undirected edge a row)."""
+
+
+def read_graph(path: str | Path) -> pd.DataFrame:
+    """Read the edges of a gene graph.
+
+    Returns
+    -------
+    Columns gene_a and gene_b; each edge once, none from a gene to itself.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or lacks a column.
+    """
+    try:
+        edges = pd.read_csv(path, sep="\t", usecols=EDGE, dtype=str, na_filter=False)
+    except (OSError, ValueError) as error:
+        msg = f"{path} is not a gene graph with the columns {' and '.join(EDGE)} ({error})"
+        raise InputError(msg) from error
+    ordered = pd.DataFrame(np.sort(edges[EDGE].to_numpy(dtype=str), axis=1), columns=EDGE)
+    return ordered[ordered["gene_a"] != ordered["gene_b"]].drop_duplicates(ignore_index=True)
+
+
+def neighbours(edges: pd.DataFrame) -> dict[str, set[str]]:
+    """Give every gene's neighbours."""
+    both = pd.concat([edges, edges.set_axis(["gene_b", "gene_a"], axis=1)])
+    return both.groupby("gene_a")["gene_b"].agg(set).to_dict()
+
+
+def neighbour_mean(profiles: pd.DataFrame, edges: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
+    """Predict a perturbation's profile by the mean profile of its target's measured neighbours.
+
+    Parameters
+    ----------
+    profiles
+        Training profiles of one context: index perturbation, columns genes.
+    edges
+        A gene graph.
+    targets
+        Perturbations to predict. One without a measured neighbour gets the train mean.
+
+    Returns
+    -------
+    One row a target, same columns as `profiles`.
+    """
+    training = profiles.drop(index=CONTROL, errors="ignore")
+    known = neighbours(edges)
+    rows = {}
+    for target in targets:
+        near = [gene for gene in training.index if gene in known.get(target, ())]
+        rows[target] = (training.loc[near] if near else training).mean()
+    return pd.DataFrame.from_dict(rows, orient="index", columns=profiles.columns).rename_axis("perturbation")
+
+
+def shuffle_graph(edges: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Give every gene another gene's place in the graph: the control experiment for a graph's worth."""
+    genes = np.unique(edges[EDGE].to_numpy())
+    other = dict(zip(genes, rng.permutation(genes), strict=True))
+    return edges.apply(lambda column: column.map(other))

@@ -1,0 +1,103 @@
+"""Every figure of the course, one function each. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from starter.metrics.discrimination import rank_matrix
+from starter.metrics.overlap import de_genes
+from starter.summary import Summary
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
+EFFECT = "effect, change of mean log1p expression"
+PANELS = 6
+BARS = 24
+
+
+def effect_scatter(measured: pd.Series, predicted: pd.Series, title: str, ax: Axes | None = None) -> Axes:
+    """Draw predicted against measured effect, a point a gene.
+
+    Parameters
+    ----------
+    measured, predicted
+        Effects over the same genes, in log1p expression.
+    title
+        What is shown, and whether the data are simulated.
+    ax
+        Where to draw; default: a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(4, 4), layout="constrained")[1]
+    limit = 1.05 * max(np.abs(measured).max(), np.abs(predicted).max(), 1e-3)
+    ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
+    ax.scatter(measured, predicted, s=6, color=BLUE, alpha=0.5, lw=0)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=title)
+    ax.set_xlabel(f"measured {EFFECT}", fontsize="small")
+    ax.set_ylabel(f"predicted {EFFECT}", fontsize="small")
+    return ax
+
+
+def effects_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
+    """Draw predicted against measured effects of the perturbations with the largest measured effects."""
+    measured, predicted = truth.effects(), prediction.effects()
+    largest = np.argsort(-np.abs(measured).sum(axis=1))[:PANELS]
+    columns = min(3, len(largest))
+    rows = -(-len(largest) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3 * rows + 0.6), layout="constrained", squeeze=False)
+    limit = 1.05 * max(np.abs(measured[largest]).max(), np.abs(predicted[largest]).max(), 1e-3)
+    for ax, row in zip(axes.flat, largest, strict=False):
+        own = truth.genes == truth.perturbations[row]
+        ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
+        ax.scatter(measured[row, ~own], predicted[row, ~own], s=6, color=BLUE, alpha=0.5, lw=0, label="gene")
+        if own.any():
+            ax.scatter(measured[row, own], predicted[row, own], s=36, color=ORANGE, marker="D", label="the target itself")
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+        ax.set_title(f"{truth.perturbations[row]}", fontsize="medium")
+    for ax in axes.flat[len(largest) :]:
+        ax.set_axis_off()
+    axes.flat[0].legend(fontsize="x-small", loc="upper left")
+    figure.suptitle(title, fontsize="medium")
+    figure.supxlabel(f"measured {EFFECT}", fontsize="medium")
+    figure.supylabel(f"predicted {EFFECT}", fontsize="medium")
+    return figure
+
+
+def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
+    """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal."""
+    ranks = rank_matrix(truth, prediction)
+    n = len(ranks)
+    side = np.clip(0.16 * n, 4.5, 9)
+    figure, ax = plt.subplots(figsize=(side + 1.5, side), layout="constrained")
+    image = ax.imshow(ranks, cmap="cividis", vmin=0, vmax=max(n - 1, 1))
+    names = [str(name) for name in truth.perturbations]
+    size = "small" if n <= 20 else "xx-small"
+    ax.set_xticks(range(n), names, rotation=90, fontsize=size)
+    ax.set_yticks(range(n), names, fontsize=size)
+    ax.set(xlabel="measured effect of", ylabel="predicted effect of")
+    ax.set_title(title, fontsize="medium")
+    figure.colorbar(image, ax=ax, shrink=0.7, label="rank by L1 distance (0 = nearest)")
+    return figure
+
+
+def overlap_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
+    """Draw how many measured DE genes were found, for the perturbations with most of them."""
+    measured, predicted = de_genes(truth.de), de_genes(prediction.de)
+    order = np.argsort([-len(genes) for genes in measured], kind="stable")[:BARS][::-1]
+    n = np.array([len(measured[row]) for row in order])
+    found = np.array([len(np.intersect1d(measured[row], predicted[row][: len(measured[row])])) for row in order])
+    called = np.array([len(predicted[row]) for row in order])
+    figure, ax = plt.subplots(figsize=(7, 0.9 + 0.24 * len(order)), layout="constrained")
+    y = np.arange(len(order))
+    ax.barh(y, found, color=GREEN, label="measured and among the first n predicted")
+    ax.barh(y, n - found, left=found, color=ORANGE, label="measured, not among them")
+    ax.scatter(called, y, color="black", s=14, zorder=3, label="predicted DE genes in all")
+    ax.set_yticks(y, [str(truth.perturbations[row]) for row in order], fontsize="x-small")
+    ax.set_xlabel("differentially expressed genes (false discovery rate below 5 %)")
+    ax.set_title(title, fontsize="medium")
+    ax.legend(fontsize="x-small", loc="lower right")
+    return figure
+
+

@@ -1,0 +1,142 @@
+"""Normalisation: from UMI counts to log1p expression, and how to tell one from the other."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE, InputError
+
+FRACTION = 1e-3
+"""A fractional part above this makes data log-normalised (cell-eval's rule)."""
+LOG_LIMIT = 15.0
+"""Log-normalised data stays below this (cell-eval's rule)."""
+
+
+def library_sizes(adata: anndata.AnnData) -> np.ndarray:
+    """Total UMIs of every cell: `obs.n_umis` where known, else the row sum.
+
+    Returns
+    -------
+    float64, one per cell.
+    """
+    if N_UMIS in adata.obs:
+        return adata.obs[N_UMIS].to_numpy(np.float64)
+    return np.asarray(adata.X.sum(axis=1), dtype=np.float64).ravel()
+
+
+def target_sum(adata: anndata.AnnData) -> float:
+    """Give the number of UMIs to which every cell of a course data set is scaled.
+
+    Returns
+    -------
+    What `uns["course"]` says, else the median library size of the control cells.
+
+    Raises
+    ------
+    InputError
+        If there are no control cells.
+    """
+    stated = adata.uns.get(COURSE, {}).get("target_sum")
+    if stated is not None:
+        return float(stated)
+    control = (adata.obs[TARGET_GENE] == CONTROL).to_numpy()
+    if not control.any():
+        msg = f"no cell is labelled {CONTROL!r}, so the target sum is unknown"
+        raise InputError(msg)
+    return float(np.median(library_sizes(adata)[control]))
+
+
+def log_expression(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target: float) -> scipy.sparse.csr_matrix:
+    """Make log1p(target x count / n_umis) of every count.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes, raw UMI counts.
+    n_umis
+        Total UMIs of each cell.
+    target
+        The library size to which cells are scaled, in UMIs.
+
+    Returns
+    -------
+    CSR float32 of the same sparsity. A cell whose library size is 0 has no counts and stays empty.
+    """
+    if counts.shape[0] != len(n_umis):
+        msg = f"{counts.shape[0]} cells, but {len(n_umis)} library sizes"
+        raise AssertionError(msg)
+    logs = scipy.sparse.csr_matrix(counts, dtype=np.float64, copy=True)
+    scale = np.divide(target, n_umis, out=np.zeros(len(n_umis)), where=np.asarray(n_umis) > 0)
+    logs.data *= np.repeat(scale, np.diff(logs.indptr))
+    np.log1p(logs.data, out=logs.data)
+    return logs.astype(np.float32)
+
+
+def expression(adata: anndata.AnnData) -> scipy.sparse.csr_matrix:
+    """log1p expression of a course data set: log1p(target_sum x count / n_umis).
+
+    Returns
+    -------
+    Cells x genes, CSR float32.
+    """
+    return log_expression(adata.X, library_sizes(adata), target_sum(adata))
+
+
+def is_log_normalised(x: scipy.sparse.spmatrix | np.ndarray, name: str) -> bool:
+    """Tell log1p expression from counts by cell-eval 0.8.2's rule (`guess_is_lognorm`).
+
+    Parameters
+    ----------
+    x
+        Cells x genes.
+    name
+        What to call the data in a message.
+
+    Returns
+    -------
+    True if any value has a fractional part above `FRACTION`.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN or infinite, if log-normalised data is negative or reaches `LOG_LIMIT`, or if
+        counts are negative.
+    """
+    values = x.data if scipy.sparse.issparse(x) else np.asarray(x)
+    if not np.isfinite(values).all():
+        msg = f"{name} holds {int((~np.isfinite(values)).sum()):,} NaN or infinite values; write finite numbers"
+        raise InputError(msg)
+    if values.size and values.min() < 0:
+        msg = f"{name} holds negative values (lowest {values.min():.3g}); expression is never below 0, so clip it there"
+        raise InputError(msg)
+    if not bool((np.modf(values)[0] > FRACTION).any()):
+        return False
+    if values.max() >= LOG_LIMIT:
+        msg = (
+            f"{name} holds fractions and values up to {values.max():.4g}, so it is neither counts nor log1p "
+            f"expression (below {LOG_LIMIT:g}); write log1p expression"
+        )
+        raise InputError(msg)
+    return True
+
+
+def median_log_expression(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix | np.ndarray:
+    """Scale counts to the data's own median library size, then log1p: what cell-eval does with counts.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, counts.
+
+    Returns
+    -------
+    Float32 of the same kind (CSR or dense).
+    """
+    import scanpy  # takes seconds to import, and only counts need it
+
+    copy = x.astype(np.float32) if scipy.sparse.issparse(x) else np.array(x, dtype=np.float32)
+    adata = anndata.AnnData(copy, obs=pd.DataFrame(index=pd.RangeIndex(x.shape[0]).astype(str)))
+    scanpy.pp.normalize_total(adata)
+    scanpy.pp.log1p(adata)
+    return adata.X

@@ -1,0 +1,355 @@
+"""A simulated screen with known truth, in which the train mean is hard to beat and prior knowledge helps.
+
+Targets signal to one another through a graph; signalling drives programmes of genes; a perturbation takes its target
+out. Part of every effect is shared by all perturbations (which is what the train mean predicts), part follows the
+programmes (which a graph or gene features can predict for an unseen target), part is the target's own. The
+parameters of expression and noise follow a real screen (Papalexi et al. 2021, Nature Genetics 53:322).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+import scipy.special
+
+from starter import dataset
+from starter.graphs import EDGE
+from starter.schema import BATCH, CONTEXT, CONTROL, N_UMIS, TARGET_GENE, InputError
+
+CELLS_PER_BLOCK = 2048
+FEATURES, NOISE_FEATURES = 24, 8
+EFFECT_LIMIT = 2.5
+"""Largest log fold change (natural logarithm) of a gene that is not the target."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How hard a simulated screen is."""
+
+    blocks: int
+    """Programmes, and blocks of targets (K)."""
+    near_dead: float
+    """Share of targets whose knock-down does almost nothing."""
+    idiosyncratic: float
+    """Share of an effect's specific variance that no prior knows."""
+    shared: float
+    """Share of an effect's variance that all perturbations have in common."""
+    graph_noise: float
+    """Share of the graph's edges that students do not get; as many false ones are added."""
+
+
+PRESETS = {
+    "default": Preset(blocks=8, near_dead=0.15, idiosyncratic=0.15, shared=0.4, graph_noise=0.2),
+    "hard": Preset(blocks=10, near_dead=0.35, idiosyncratic=0.35, shared=0.5, graph_noise=0.3),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a simulated screen is."""
+
+    targets: int = 240
+    genes: int = 1_000
+    controls: int = 2_000
+    """Control cells in each context."""
+    min_cells: int = 60
+    """Fewest cells of a perturbation in each context; the mean is a third more."""
+    contexts: int = 1
+    batches: int = 3
+    depth: float = 11_850
+    """Median library size of a cell, in UMIs over the whole transcriptome."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The known truth behind a simulated screen: T targets, G genes, K programmes, C contexts."""
+
+    seed: int
+    preset: str
+    size: Size
+    genes: np.ndarray
+    targets: np.ndarray
+    effects: np.ndarray
+    """Natural log fold changes in a cell that is perturbed, C x T x G."""
+    escape: np.ndarray
+    """Probability that a cell of a target is unperturbed, T."""
+    base: np.ndarray
+    """Expression of each gene in an average control cell, CP10k of the whole transcriptome, C x G."""
+    dispersion: np.ndarray
+    """Negative binomial phi, G."""
+    loadings: np.ndarray
+    """Programmes x genes, K x G: control cells vary along them too."""
+    batch_shift: np.ndarray
+    """Log expression change of each gene in each batch, B x G."""
+    true_graph: pd.DataFrame
+    """Edges between targets that carried signals."""
+    graph: pd.DataFrame
+    """What students get: edges lost and false edges added."""
+    features: pd.DataFrame
+    """What students get: noisy features of the targets."""
+
+
+def draw(preset: str = "default", seed: int = 0, size: Size | None = None) -> Simulation:
+    """Draw the truth of a screen.
+
+    Parameters
+    ----------
+    preset
+        A key of `PRESETS`.
+    seed
+        Equal seeds give equal screens.
+    size
+        Default: `Size()`.
+
+    Raises
+    ------
+    InputError
+        If the preset is unknown or the targets outnumber the genes.
+    """
+    size = size or Size()
+    if preset not in PRESETS:
+        msg = f"there is no preset {preset!r}; the presets are {', '.join(PRESETS)}"
+        raise InputError(msg)
+    if size.targets > size.genes:
+        msg = f"{size.targets} targets cannot be drawn from {size.genes} genes"
+        raise InputError(msg)
+    hardness = PRESETS[preset]
+    rng = np.random.default_rng([seed, 0])
+    n_genes, n_targets, n_blocks = size.genes, size.targets, hardness.blocks
+    genes = np.array([f"SIM{number:05d}" for number in range(1, n_genes + 1)])
+    position = np.sort(rng.choice(n_genes, n_targets, replace=False))
+
+    primary = rng.integers(n_blocks, size=n_targets)
+    membership = _membership(primary, n_blocks, rng)
+    adjacency = _signalling_graph(membership, rng)
+    activity = _activity(membership, adjacency)
+    loadings = _loadings(primary, position, n_genes, n_blocks, rng)
+    base = _base_expression(n_genes, position, rng)[None]
+    effects = _effects(activity, loadings, base[0], position, hardness, rng)[None]
+    for _ in range(size.contexts - 1):
+        base = np.concatenate([base, _base_expression(n_genes, position, rng)[None]])
+        own_loadings = _loadings(primary, position, n_genes, n_blocks, rng)
+        own = _effects(activity, own_loadings, base[-1], position, hardness, rng)
+        # equal parts of the first context's effects and of new ones with the same programmes correlate about .6
+        other = np.clip(0.6 * effects[0] + 0.8 * own, -EFFECT_LIMIT, EFFECT_LIMIT)
+        other[np.arange(n_targets), position] = effects[0][np.arange(n_targets), position]
+        effects = np.concatenate([effects, other[None]])
+    log_base = np.log(base[0])
+    dispersion = np.exp(-0.95 - 0.26 * log_base + 1.1 * rng.standard_normal(n_genes))
+    targets = genes[position]
+    return Simulation(
+        seed=seed,
+        preset=preset,
+        size=size,
+        genes=genes,
+        targets=targets,
+        effects=effects,
+        escape=rng.uniform(0, 0.4, n_targets),
+        base=base,
+        dispersion=dispersion,
+        loadings=loadings,
+        batch_shift=0.1 * rng.standard_normal((size.batches, n_genes)),
+        true_graph=_edges(adjacency, targets),
+        graph=_edges(_noisy(adjacency, hardness.graph_noise, rng), targets),
+        features=_features(membership, targets, rng),
+    )
+
+
+def write(simulation: Simulation, folder: str | Path) -> Path:
+    """Write a simulated screen and what students get beside it.
+
+    Parameters
+    ----------
+    simulation
+        What `draw` gave.
+    folder
+        Receives `simulated_<preset>.h5ad` (a course data set), `priors/simulated_graph.tsv` and
+        `priors/simulated_features.parquet`. Cells are made in blocks, so that memory does not grow with their number.
+
+    Returns
+    -------
+    The path of the `.h5ad`.
+    """
+    folder = Path(folder)
+    path = folder / f"simulated_{simulation.preset}.h5ad"
+    obs, code = _cells(simulation)
+    target = float(np.median(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS]))
+    course = {
+        "name": path.stem,
+        # never the seed: whoever has it can make the hidden cells
+        "title": f"Simulated screen ({simulation.preset} preset)",
+        "organism": "none (simulated)",
+        "licence": "CC0-1.0",
+        "source": f"starter.simulate, preset {simulation.preset}",
+        "citation": "simulated; cite the course kit",
+        "simulated": True,
+        "target_sum": target,
+    }
+    dataset.write_screen(path, _counts(simulation, obs, code), obs, pd.DataFrame(index=simulation.genes), course)
+    priors = folder / "priors"
+    priors.mkdir(exist_ok=True)
+    simulation.graph.to_csv(priors / "simulated_graph.tsv", sep="\t", index=False)
+    simulation.features.to_parquet(priors / "simulated_features.parquet")
+    return path
+
+
+def _cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
+    """Draw each cell's perturbation, context, batch and library size; code is the target's number or -1."""
+    size = simulation.size
+    rng = np.random.default_rng([simulation.seed, 1])
+    codes, contexts = [], []
+    for context in range(size.contexts):
+        n_cells = size.min_cells + rng.poisson(size.min_cells / 3, size=size.targets)
+        codes += [np.full(size.controls, -1), np.repeat(np.arange(size.targets), n_cells)]
+        contexts.append(np.full(size.controls + n_cells.sum(), context))
+    code, context = np.concatenate(codes), np.concatenate(contexts)
+    order = rng.permutation(len(code))
+    code, context = code[order], context[order]
+    labels = np.array([CONTROL, *simulation.targets])[code + 1]
+    obs = pd.DataFrame(
+        {
+            TARGET_GENE: pd.Categorical(labels),
+            BATCH: pd.Categorical.from_codes(
+                rng.integers(size.batches, size=len(code)), [f"batch_{i + 1}" for i in range(size.batches)]
+            ),
+            N_UMIS: np.rint(size.depth * np.exp(0.5 * rng.standard_normal(len(code)))).clip(500),
+        },
+        index=[f"cell_{number:07d}" for number in range(len(code))],
+    )
+    if size.contexts > 1:
+        obs[CONTEXT] = pd.Categorical.from_codes(context, [f"context_{i + 1}" for i in range(size.contexts)])
+    return obs, code
+
+
+def _counts(simulation: Simulation, obs: pd.DataFrame, code: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+    context = obs[CONTEXT].cat.codes.to_numpy() if CONTEXT in obs else np.zeros(len(obs), dtype=int)
+    batch = obs[BATCH].cat.codes.to_numpy()
+    n_umis = obs[N_UMIS].to_numpy()
+    loadings = 0.5 * simulation.loadings
+    log_base = np.log(simulation.base / 1e4) - 0.5 * (loadings**2).sum(axis=0)
+    escape = np.append(simulation.escape, 0)
+    for number, start in enumerate(range(0, len(obs), CELLS_PER_BLOCK)):
+        rng = np.random.default_rng([simulation.seed, 2, number])
+        cells = slice(start, start + CELLS_PER_BLOCK)
+        target = code[cells]
+        log_rate = log_base[context[cells]] + simulation.batch_shift[batch[cells]]
+        log_rate += rng.standard_normal((len(target), len(loadings))) @ loadings
+        perturbed = (target >= 0) & (rng.random(len(target)) >= escape[target])
+        log_rate[perturbed] += simulation.effects[context[cells][perturbed], target[perturbed]]
+        mean = n_umis[cells, None] * np.exp(log_rate)
+        counts = rng.poisson(mean * rng.gamma(1 / simulation.dispersion, simulation.dispersion, size=mean.shape))
+        # the genes of the screen are part of the transcriptome: their counts stay within the cell's total
+        total = counts.sum(axis=1)
+        for row in np.flatnonzero(total > n_umis[cells]):
+            counts[row] = rng.multivariate_hypergeometric(counts[row], int(n_umis[start + row]), method="marginals")
+        yield scipy.sparse.csr_matrix(counts, dtype=np.float32)
+
+
+def _stratified_normal(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw one standard normal value from each of n equally likely strata, in random order.
+
+    Screens of different seeds are then alike in their extremes, and so in how hard they are.
+    """
+    return scipy.special.ndtri((rng.permutation(n) + rng.random(n)) / n)
+
+
+def _rms(x: np.ndarray) -> np.ndarray:
+    """Scale each row to a root mean square of 1."""
+    return x / np.sqrt((x**2).mean(axis=-1, keepdims=True))
+
+
+def _membership(primary: np.ndarray, n_blocks: int, rng: np.random.Generator) -> np.ndarray:
+    targets = np.arange(len(primary))
+    membership = np.zeros((len(primary), n_blocks))
+    membership[targets, primary] = 0.7
+    elsewhere = rng.random(len(primary)) < 1 / 3
+    secondary = np.where(elsewhere, (primary + rng.integers(1, n_blocks, size=len(primary))) % n_blocks, primary)
+    membership[targets, secondary] += 0.3
+    return membership
+
+
+def _signalling_graph(membership: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    probability = 0.35 * np.clip(membership @ membership.T, 0, 1) + 0.004
+    upper = np.triu(rng.random(probability.shape) < probability, 1)
+    return (upper | upper.T).astype(float)
+
+
+def _activity(membership: np.ndarray, adjacency: np.ndarray) -> np.ndarray:
+    degree = adjacency.sum(axis=1, keepdims=True)
+    steps = np.divide(adjacency, degree, out=np.zeros_like(adjacency), where=degree > 0)
+    activity = 0.25 * np.linalg.solve(np.eye(len(adjacency)) - 0.75 * steps, membership)
+    return (activity - activity.mean(axis=0)) / activity.std(axis=0)
+
+
+def _loadings(
+    primary: np.ndarray, position: np.ndarray, n_genes: int, n_blocks: int, rng: np.random.Generator
+) -> np.ndarray:
+    loadings = rng.standard_normal((n_blocks, n_genes)) * (rng.random((n_blocks, n_genes)) < 0.12)
+    loadings[:, position] *= 0.3
+    loadings[primary, position] += np.where(rng.random(len(primary)) < 0.75, 0.8, -0.8)
+    return loadings
+
+
+def _effects(
+    activity: np.ndarray,
+    loadings: np.ndarray,
+    base: np.ndarray,
+    position: np.ndarray,
+    hardness: Preset,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    n_targets, n_genes = len(activity), loadings.shape[1]
+    common = _rms(_common_effect(base, rng))
+    own = _rms(rng.standard_normal((n_targets, n_genes)) * (rng.random((n_targets, n_genes)) < 0.06))
+    specific = np.sqrt(1 - hardness.idiosyncratic) * _rms(-activity @ loadings) + np.sqrt(hardness.idiosyncratic) * own
+    effects = np.sqrt(hardness.shared) * common * (0.5 + rng.random((n_targets, 1)))
+    effects = effects + np.sqrt(1 - hardness.shared) * specific
+    strength = np.exp(-0.2 + 0.5 * _stratified_normal(n_targets, rng))
+    dead = rng.choice(n_targets, round(hardness.near_dead * n_targets), replace=False)
+    strength[dead] = 0.05 * rng.random(len(dead))
+    effects = np.clip(0.55 * strength[:, None] * effects, -EFFECT_LIMIT, EFFECT_LIMIT)
+    effects[np.arange(n_targets), position] = np.log(rng.uniform(0.05, 0.3, n_targets))
+    return effects
+
+
+def _common_effect(base: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change a fifth of the genes, in the same way at every level of expression."""
+    common = np.zeros(len(base))
+    for genes in np.array_split(np.argsort(base), max(1, len(base) // 50)):
+        changed = rng.choice(genes, max(1, len(genes) // 5), replace=False)
+        common[changed] = _stratified_normal(len(changed), rng)
+    return common
+
+
+def _base_expression(n_genes: int, position: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    base = np.exp(-2.28 + 1.85 * _stratified_normal(n_genes, rng))
+    base[position] = np.maximum(base[position], 0.8)
+    # a drawn transcriptome must not exceed the whole
+    return base * min(1.0, 9_000 / base.sum())
+
+
+def _noisy(adjacency: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    upper = np.triu(np.ones_like(adjacency, dtype=bool), 1)
+    true, absent = np.flatnonzero(upper & (adjacency > 0)), np.flatnonzero(upper & (adjacency == 0))
+    n_changed = round(share * len(true))
+    noisy = adjacency.copy().ravel()
+    noisy[rng.choice(true, n_changed, replace=False)] = 0
+    noisy[rng.choice(absent, n_changed, replace=False)] = 1
+    noisy = np.triu(noisy.reshape(adjacency.shape), 1)
+    return noisy + noisy.T
+
+
+def _edges(adjacency: np.ndarray, targets: np.ndarray) -> pd.DataFrame:
+    a, b = np.nonzero(np.triu(adjacency, 1))
+    return pd.DataFrame({EDGE[0]: targets[a], EDGE[1]: targets[b]})
+
+
+def _features(membership: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    signal = _rms(membership @ rng.standard_normal((membership.shape[1], FEATURES)))
+    signal = signal + rng.standard_normal(signal.shape)
+    values = np.hstack([signal, rng.standard_normal((len(targets), NOISE_FEATURES))])
+    columns = [f"feature_{i + 1}" for i in range(values.shape[1])]
+    return pd.DataFrame(values, index=pd.Index(targets, name="gene"), columns=columns)

@@ -1,0 +1,270 @@
+"""A measured screen prepared for scoring: profiles, DE tables, anchors. Built once, opened many times.
+
+A truth is a folder: `truth.json` and one folder for each rule set, because the sets differ in how they bring cells to
+log scale and call DE.
+"""
+
+import importlib.metadata
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter import anchors, progress
+from starter.blocks import plain_csr
+from starter.cells import Controls, counts_from_logs
+from starter.dataset import Part, Split, contexts, perturbations, read_cells, read_split
+from starter.de import DETable
+from starter.files import sha256, whole
+from starter.metrics import PROFILES, Profile, get_profile, score_perturbations
+from starter.preprocess import is_log_normalised, library_sizes, log_expression, median_log_expression, target_sum
+from starter.pseudobulk import group_means
+from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE, InputError
+from starter.summary import Summary, summarise
+
+VERSION = 1
+"""Layout of the folder; a truth of another version is refused."""
+SCALE_TOLERANCE = 1.25
+"""Control cells on one scale agree in their mean total expression within this factor."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A prepared truth."""
+
+    folder: Path
+    about: dict
+    """Content of `truth.json`."""
+
+    def check_prepared(self, profile: Profile) -> None:
+        """Refuse a rule set for which nothing was prepared.
+
+        Raises
+        ------
+        InputError
+            With the command that prepares it.
+        """
+        if profile.name not in self.about["profiles"]:
+            have = ", ".join(self.about["profiles"])
+            msg = (
+                f"{self.folder} was prepared for {have}, not for {profile.name}; "
+                f"run: starter truth build REAL.h5ad --out {self.folder} --profile {profile.name}"
+            )
+            raise InputError(msg)
+
+    def measured(self, profile: Profile) -> Summary:
+        """Open the measured side, memory-mapped."""
+        self.check_prepared(profile)
+        folder = self.folder / profile.name
+        load = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")}
+        return Summary(
+            perturbations=np.array(self.about["perturbations"]),
+            genes=np.array(self.about["genes"]),
+            n_cells=load["n_cells"],
+            profiles=load["profiles"],
+            control=load["control"],
+            de=DETable(load["p_value"], load["fdr"], load["log2_fold_change"]),
+        )
+
+    def anchor_scores(self, profile: Profile) -> pd.DataFrame:
+        """Read the anchors' scores: columns anchor (baseline or replicate), perturbation, metric, value."""
+        self.check_prepared(profile)
+        return pd.read_parquet(self.folder / profile.name / "anchors.parquet")
+
+
+def open_truth(folder: str | Path) -> Truth:
+    """Open a prepared truth.
+
+    Raises
+    ------
+    InputError
+        If the folder holds none, or one that another version of the kit wrote.
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / "truth.json").read_text())
+    except (OSError, ValueError) as error:
+        msg = f"{folder} holds no prepared truth ({error}); make one with: starter truth build REAL.h5ad --out {folder}"
+        raise InputError(msg) from error
+    if about.get("version") != VERSION:
+        msg = (
+            f"{folder} has the layout of version {about.get('version')}, this kit reads version {VERSION}; "
+            "build the truth again with: starter truth build"
+        )
+        raise InputError(msg)
+    return Truth(folder, about)
+
+
+def build_truth(
+    real: str | Path,
+    out: str | Path,
+    *,
+    split: str | Path | None = None,
+    part: Part | None = None,
+    train: str | Path | None = None,
+    profile: str | None = None,
+    seed: int = 0,
+) -> Truth:
+    """Prepare a measured screen for scoring.
+
+    Parameters
+    ----------
+    real
+        `.h5ad` of measured cells with their controls: raw counts or log1p expression.
+    out
+        The folder to write. What stood there stays until the new truth is complete.
+    split, part
+        Take only the pairs of this part of `split.json`.
+    train
+        `.h5ad` whose training perturbations give the train mean; with `split`, only its train pairs count. Without it
+        the mean is made from `real`, and every scorecard says so.
+    profile
+        Prepare for one rule set; default: all.
+    seed
+        Fixes the anchors' cells and splits.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, the screen has several contexts, or `real` and `train` do not fit together.
+    """
+    if (split is None) != (part is None):
+        msg = "--split and --part go together: which split, and which part of it"
+        raise InputError(msg)
+    chosen = [get_profile(profile)] if profile else list(PROFILES.values())
+    parts = read_split(split) if split else None
+    measured = _select(read_cells(real), parts, part)
+    training = _select(read_cells(train), parts, "train") if train else None
+    names = perturbations(measured)
+    _check_pair(measured, training, real, train)
+    about = {
+        "version": VERSION,
+        "kit": importlib.metadata.version("virtual-cell-course"),
+        "real": {"name": Path(real).name, "sha256": sha256(real), "part": part},
+        "train": {"name": Path(train).name, "sha256": sha256(train)} if train else None,
+        "seed": seed,
+        "simulated": bool(measured.uns.get(COURSE, {}).get("simulated", False)),
+        "title": str(measured.uns.get(COURSE, {}).get("title", Path(real).name)),
+        "perturbations": names,
+        "genes": [str(gene) for gene in measured.var_names],
+        "profiles": {},
+    }
+    with whole(out) as folder, progress.bar("prepare the truth", 3 * len(chosen)) as advance:
+        folder.mkdir()
+        for rules in chosen:
+            about["profiles"][rules.name] = _prepare(folder / rules.name, rules, measured, training, names, seed, advance)
+        (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n")
+    return open_truth(out)
+
+
+def control_total(control_logs: scipy.sparse.csr_matrix | np.ndarray) -> float:
+    """Mean over cells of total expression on the natural scale, which shows to what target sum cells were scaled."""
+    values = control_logs.data if scipy.sparse.issparse(control_logs) else control_logs
+    return float(np.expm1(values, dtype=np.float64).sum() / control_logs.shape[0])
+
+
+def _prepare(
+    folder: Path,
+    rules: Profile,
+    measured: anndata.AnnData,
+    training: anndata.AnnData | None,
+    names: list[str],
+    seed: int,
+    advance: Callable[[], None],
+) -> dict:
+    target = target_sum(measured if training is None or COURSE in measured.uns else training)
+    cells, scale = _on_scale(measured, names, rules, target)
+    summary = summarise(cells.x, cells.groups, cells.perturbations, cells.genes, rules.de)
+    advance()
+    total = control_total(cells.x[cells.groups == 0])
+    if training is None:
+        mean_of = cells
+    else:
+        mean_of, _ = _on_scale(training, perturbations(training), rules, target)
+        train_total = control_total(mean_of.x[mean_of.groups == 0])
+        if not 1 / SCALE_TOLERANCE < train_total / total < SCALE_TOLERANCE:
+            msg = (
+                f"the control cells of REAL and TRAIN are on different scales (mean total expression {total:,.0f} and "
+                f"{train_total:,.0f}); give both as counts, or both as logs of one target sum"
+            )
+            raise InputError(msg)
+    means = group_means(mean_of.x, mean_of.groups, len(mean_of.perturbations) + 1)
+    mean = means.mean(axis=0) if rules.official else anchors.train_mean(means[1:])
+    baseline, how = anchors.baseline(rules, cells, mean, seed)
+    baseline_scores = score_perturbations(rules, summary, baseline)
+    advance()
+    replicate_scores = anchors.replicate(rules, cells, mean, summary, baseline, seed)
+    advance()
+    folder.mkdir()
+    for name in ("n_cells", "profiles", "control"):
+        np.save(folder / name, getattr(summary, name))
+    for name, column in summary.de._asdict().items():
+        np.save(folder / name, column)
+    rows = [
+        pd.DataFrame({"anchor": anchor, "perturbation": names, "metric": metric, "value": values})
+        for anchor, scores in (("baseline", baseline_scores), ("replicate", replicate_scores))
+        for metric, values in scores.items()
+    ]
+    pd.concat(rows, ignore_index=True).to_parquet(folder / "anchors.parquet", index=False)
+    source = "the training perturbations" if training is not None else "the measured perturbations themselves"
+    of = "profiles, control included" if rules.official else "profiles"
+    return {
+        "scale": scale,
+        "control_total": total,
+        "baseline": f"mean of the {of}, of {source} ({len(mean_of.perturbations)}); {how}",
+        "replicate": f"split halves, mean of {anchors.SPLITS} splits"
+        + ("" if rules.official else "; its gain over the baseline against half the cells, added to the baseline"),
+    }
+
+
+def _select(adata: anndata.AnnData, split: Split | None, part: Part | None) -> anndata.AnnData:
+    chosen = adata if split is None else adata[split.select(adata, part)].copy()
+    if len(found := contexts(chosen)) > 1:
+        msg = f"the screen has the contexts {', '.join(found)}; scoring takes one at a time, so give a file with one"
+        raise InputError(msg)
+    if not perturbations(chosen):
+        msg = f"only {CONTROL!r} cells are left{f' in the {part} part' if part else ''}; there is nothing to score"
+        raise InputError(msg)
+    return chosen
+
+
+def _check_pair(
+    measured: anndata.AnnData, training: anndata.AnnData | None, real: str | Path, train: str | Path | None
+) -> None:
+    if training is None:
+        return
+    if list(measured.var_names) != list(training.var_names):
+        msg = f"{real} and {train} have different genes, or in a different order"
+        raise InputError(msg)
+    if is_log_normalised(measured.X, str(real)) != is_log_normalised(training.X, str(train)):
+        msg = f"of {real} and {train} one holds counts and the other logs; give both in the same form"
+        raise InputError(msg)
+
+
+def _on_scale(
+    adata: anndata.AnnData, names: list[str], rules: Profile, target: float
+) -> tuple[anchors.Measured, str]:
+    """Bring cells to log scale by a rule set; say how."""
+    code = {CONTROL: 0} | {name: row for row, name in enumerate(names, start=1)}
+    groups = adata.obs[TARGET_GENE].astype(str).map(code).to_numpy(np.int64)
+    control = groups == 0
+    given = plain_csr(adata.X)
+    if is_log_normalised(given, "REAL"):
+        x, scale = given.astype(np.float32), "log1p expression as given"
+        controls = counts_from_logs(x[control])
+    elif rules.official and N_UMIS not in adata.obs:
+        x, scale = median_log_expression(given), "counts scaled to their own median total, log1p (cell-eval's rule)"
+        totals = library_sizes(adata)
+        controls = Controls(given[control], np.median(totals[totals > 0]) / totals[control])
+    else:
+        sizes = library_sizes(adata)
+        x = log_expression(given, sizes, target)
+        scale = f"log1p({target:,.0f} x count / {N_UMIS if N_UMIS in adata.obs else 'row sum'})"
+        controls = Controls(given[control], target / sizes[control])
+    measured = anchors.Measured(x, groups, np.array(names), np.array(adata.var_names, dtype=str), controls)
+    return measured, scale
