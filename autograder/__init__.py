@@ -1,0 +1,1 @@
+"""What instructors run. Students never get it: the answers due live here."""

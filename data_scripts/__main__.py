@@ -9,8 +9,8 @@ from data_scripts.catalogue import catalogue
 from starter.schema import InputError
 
 app = typer.Typer(
-    help="Build course data sets from public data. Files are downloaded once, verified by size and hash, and taken from "
-    "the folder that the environment variable VCC_DATA names where it has them.",
+    help="Build course data sets from public data. Files are downloaded once and verified by size and hash; those that "
+    "the folder named by the environment variable VCC_DATA has are taken from there.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import requests
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from data_scripts.catalogue import RemoteFile
 from starter.schema import InputError
@@ -54,7 +61,7 @@ def fetch(file: RemoteFile, folder: str | Path) -> Path:
     if local := _local(file):
         return local
     if not file.urls:
-        msg = f"{file.name} is not on the internet under this name; set {LOCAL_VARIABLE} to a folder that has {file.local}"
+        msg = f"{file.name} has no address; set {LOCAL_VARIABLE} to a folder that has {file.local}"
         raise DownloadError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +97,7 @@ def _fault(path: Path, file: RemoteFile) -> str | None:
     if file.bytes is not None and size != file.bytes:
         return f"it has {size:,} bytes and should have {file.bytes:,}"
     with path.open("rb") as content:
-        if file.magic and not content.read(len(file.magic) // 2).hex() == file.magic:
+        if file.magic and content.read(len(file.magic) // 2).hex() != file.magic:
             return "its content is of another kind (an error page?)"
         content.seek(0)
         if file.sha256 and (found := hashlib.file_digest(content, "sha256").hexdigest()) != file.sha256:
@@ -158,8 +165,17 @@ def _continue(url: str, file: RemoteFile, part: Path) -> str | None:
 
 
 def _save(answer: requests.Response, part: Path, start: int, total: int | None, name: str) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with part.open("ab" if start else "wb") as sink, Progress(*columns, console=Console(stderr=True)) as progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with (
+        part.open("ab" if start else "wb") as sink,
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
         task = progress.add_task(f"download {name}", completed=start, total=total)
         for chunk in answer.iter_content(1 << 20):
             sink.write(chunk)

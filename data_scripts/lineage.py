@@ -11,7 +11,11 @@ from data_scripts.catalogue import DataSet
 
 
 def write_lineage(
-    output: str | Path, inputs: Iterable[Path], data_sets: Iterable[DataSet], parameters: Mapping[str, object], code: str
+    output: str | Path,
+    inputs: Iterable[Path],
+    data_sets: Iterable[DataSet],
+    parameters: Mapping[str, object],
+    code: str,
 ) -> Path:
     """Write the lineage of a file that was just made.
 

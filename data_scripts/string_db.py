@@ -74,7 +74,9 @@ def read_links(links: Path, info: Path) -> pd.DataFrame:
     von Mering et al. (2005), Nucleic Acids Research 33:D433, for the combination of channels.
     """
     try:
-        names = pd.read_csv(info, sep="\t", usecols=["#string_protein_id", "preferred_name"], dtype=str, na_filter=False)
+        names = pd.read_csv(
+            info, sep="\t", usecols=["#string_protein_id", "preferred_name"], dtype=str, na_filter=False
+        )
         columns = {"protein1": str, "protein2": str} | dict.fromkeys(CHANNELS, np.int16)
         table = pd.read_csv(links, sep=" ", usecols=list(columns), dtype=columns)
     except (ValueError, OSError, EOFError) as error:

@@ -204,7 +204,9 @@ def write_h5ad(
             raise AssertionError(msg)
         x.attrs["shape"] = (len(obs), len(var))
         # AnnData and SciPy want both index arrays of one type wherever int32 suffices
-        x.create_dataset("indptr", data=pointers.astype(np.int32) if pointers[-1] <= np.iinfo(np.int32).max else pointers)
+        x.create_dataset(
+            "indptr", data=pointers.astype(np.int32) if pointers[-1] <= np.iinfo(np.int32).max else pointers
+        )
         for key, element in (("obs", obs), ("var", var), ("uns", uns or {})):
             anndata.io.write_elem(file, key, element)
         for key in ("obsm", "varm", "obsp", "varp", "layers"):
@@ -231,5 +233,5 @@ def check_room(folder: str | Path, needed: int) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < needed:
-        msg = f"{folder} has {free / 1e9:.1f} GB free and this needs {needed / 1e9:.1f} GB; make room or choose another folder"
+        msg = f"{folder} has {free / 1e9:.1f} GB free, and this needs {needed / 1e9:.1f} GB; make room there"
         raise InputError(msg)

@@ -110,9 +110,7 @@ def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.G
         dispersion(controls),
         rng.integers(2**32, size=counts.shape[1]),
     )
-    made = scipy.sparse.csc_matrix(
-        (values, rows, np.concatenate([[0], np.cumsum(n_kept)])), shape=counts.shape
-    )
+    made = scipy.sparse.csc_matrix((values, rows, np.concatenate([[0], np.cumsum(n_kept)])), shape=counts.shape)
     return _logs(made.tocsr(), scale)
 
 

@@ -1,6 +1,7 @@
 """Local checks in a notebook, and the comparators that grading uses too, so that the two cannot disagree."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +16,19 @@ FOLDER = "checks"
 SHOWN = 6
 """Numbers of an array that a message shows."""
 
-Comparator = Callable[[object, object], str | None]
-"""(what came, what is due) -> what is wrong, or None."""
 
+@dataclass(frozen=True)
+class Close:
+    """Compares numbers and arrays of numbers up to rounding, as `numpy.allclose` does."""
 
-def close(rtol: float = 1e-5, atol: float = 1e-8) -> Comparator:
-    """Compare numbers and arrays of numbers up to rounding.
+    rtol: float = 1e-5
+    """Relative to what is due."""
+    atol: float = 1e-8
+    """Absolute."""
 
-    Parameters
-    ----------
-    rtol, atol
-        As in `numpy.allclose`: relative to what is due, and absolute.
-    """
-
-    def compare(came: object, due: object) -> str | None:
-        expected = _numbers(due)
-        found = _numbers(came)
+    def fault(self, came: object, due: object) -> str | None:
+        """Say what is wrong with a value, or None if it is right."""
+        expected, found = _numbers(due), _numbers(came)
         if expected is None:
             msg = f"this comparator is for numbers, and {type(due).__name__} is due"
             raise AssertionError(msg)
@@ -40,19 +38,21 @@ def close(rtol: float = 1e-5, atol: float = 1e-8) -> Comparator:
             return f"shape {expected.shape} is due, and shape {found.shape} came"
         if missing := int((np.isnan(found) & ~np.isnan(expected)).sum()):
             return f"{missing} of {found.size} values are NaN"
-        wrong = ~np.isclose(found, expected, rtol=rtol, atol=atol, equal_nan=True)
+        wrong = ~np.isclose(found, expected, rtol=self.rtol, atol=self.atol, equal_nan=True)
         if not wrong.any():
             return None
         if not found.ndim:
             return f"{found:.6g} came, and {expected:.6g} is due"
-        where = np.unravel_index(np.argmax(np.where(wrong, np.abs(found - expected), 0)), found.shape)
+        where = np.unravel_index(np.argmax(np.where(wrong, np.abs(found - expected), -1)), found.shape)
         place = ", ".join(str(int(i)) for i in where)
         return (
             f"{int(wrong.sum())} of {found.size} values differ; the largest difference is at [{place}]: "
             f"{found[where]:.6g} came, and {expected[where]:.6g} is due"
         )
 
-    return compare
+
+COMPARATORS = {"close": Close}
+"""Ways to compare, by the name under which a question's public file keeps them."""
 
 
 def check(name: str, function: Callable, folder: str | Path | None = None) -> None:
@@ -78,10 +78,11 @@ def check(name: str, function: Callable, folder: str | Path | None = None) -> No
     try:
         question = values.decode(path.read_bytes())
     except OSError as error:
-        msg = f"no cases for {name!r} at {path.absolute()}; start the notebook in its own folder, with its {FOLDER}/ folder"
+        msg = f"no cases for {name!r} at {path.absolute()}; start the notebook in its own folder, beside {FOLDER}/"
         raise InputError(msg) from error
     cases = question["cases"]
-    compare = close(question["rtol"], question["atol"])
+    settings = dict(question["comparator"])
+    comparator = COMPARATORS[settings.pop("name")](**settings)
     for number, case in enumerate(cases, start=1):
         headline = f"{name}: case {number} of {len(cases)} is not right"
         call = describe_call(function.__name__, case["inputs"])
@@ -93,16 +94,21 @@ def check(name: str, function: Callable, folder: str | Path | None = None) -> No
         except Exception as error:
             error.add_note(f"{headline}: it raised this error\n  called   {call}")
             raise
-        if fault := compare(came, case["due"]):
-            lines = [headline, f"  called   {call}", f"  came     {describe(came)}", f"  due      {describe(case['due'])}"]
+        if fault := comparator.fault(came, case["due"]):
+            lines = [
+                headline,
+                f"  called   {call}",
+                f"  came     {describe(came)}",
+                f"  due      {describe(case['due'])}",
+            ]
             lines.append(f"  so       {fault}")
-            if meaning := usual_meaning(came, case["mistakes"], compare):
+            if meaning := usual_meaning(came, case["mistakes"], comparator):
                 lines.append(f"  usually  {meaning}")
             raise AssertionError("\n".join(lines))
     print(f"{name}: right in all {len(cases)} cases")
 
 
-def usual_meaning(came: object, mistakes: dict[str, object], compare: Comparator) -> str | None:
+def usual_meaning(came: object, mistakes: dict[str, object], comparator: Close) -> str | None:
     """Recognise a common mistake by its value.
 
     Parameters
@@ -111,10 +117,10 @@ def usual_meaning(came: object, mistakes: dict[str, object], compare: Comparator
         What the student's function gave.
     mistakes
         What it usually means -> the value that this mistake gives.
-    compare
-        The question's comparator.
+    comparator
+        How the question compares.
     """
-    return next((meaning for meaning, value in mistakes.items() if compare(came, value) is None), None)
+    return next((meaning for meaning, value in mistakes.items() if comparator.fault(came, value) is None), None)
 
 
 def describe_call(name: str, inputs: dict[str, object]) -> str:
@@ -134,7 +140,8 @@ def describe(value: object) -> str:
         more = ", ..." if array.size > SHOWN else ""
         return f"[{start}{more}] (shape {array.shape})"
     if isinstance(value, list | tuple):
-        return f"{type(value).__name__} of {len(value)}: [{_first(list(value)[:SHOWN])}{', ...' if len(value) > SHOWN else ''}]"
+        more = ", ..." if len(value) > SHOWN else ""
+        return f"{type(value).__name__} of {len(value)}: [{_first(list(value)[:SHOWN])}{more}]"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -146,8 +153,6 @@ def _first(items: Sequence[object]) -> str:
 def _numbers(value: object) -> np.ndarray | None:
     if scipy.sparse.issparse(value):
         value = value.toarray()
-    if isinstance(value, np.matrix):
-        return None
     try:
         array = np.asarray(value)
     except ValueError:

@@ -12,8 +12,8 @@ from starter.console import run
 from starter.schema import InputError
 
 if TYPE_CHECKING:
+    from starter.due import Due
     from starter.scorecard import Scorecard
-    from starter.submission import Due
 
 app = typer.Typer(
     help="Check, pack and score predictions of how a cell's transcriptome responds to a gene perturbation. "
@@ -26,7 +26,8 @@ truth_app = typer.Typer(help="Prepare measured screens for scoring.", no_args_is
 app.add_typer(truth_app, name="truth")
 
 CourseOption = Annotated[
-    Path | None, typer.Option("--course", help="The course's data folder, which says what is due.", show_default=False)
+    Path | None,
+    typer.Option("--course", help="The course's data folder, which says what is due.", show_default=False),
 ]
 GenesOption = Annotated[
     Path | None, typer.Option("--genes", help="Genes due, one a line (gene_names.csv).", show_default=False)
@@ -34,7 +35,9 @@ GenesOption = Annotated[
 PertsOption = Annotated[
     Path | None,
     typer.Option(
-        "--perts", help="Perturbations due, one a line, or pert_counts.csv (target_gene, n_cells).", show_default=False
+        "--perts",
+        help="Perturbations due, one a line, or pert_counts.csv (target_gene, n_cells).",
+        show_default=False,
     ),
 ]
 LEVELS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -69,7 +72,7 @@ def check(
 
     Example: starter check prediction.h5ad --course data/my-course
     """
-    from starter.submission import check_prediction
+    from starter.submission_check import check_prediction
 
     findings = check_prediction(file, _due(course, genes, perts))
     console = Console(soft_wrap=True)
@@ -104,9 +107,13 @@ def pack(
 
 @truth_app.command("build")
 def truth_build(
-    real: Annotated[Path, typer.Argument(help="Measured cells with their controls, .h5ad, counts or log1p expression.")],
+    real: Annotated[
+        Path, typer.Argument(help="Measured cells with their controls, .h5ad, counts or log1p expression.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
-    split: Annotated[Path | None, typer.Option(help="split.json; score one part of it only.", show_default=False)] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="split.json; score one part of it only.", show_default=False)
+    ] = None,
     part: Annotated[PartName | None, typer.Option(help="Which part of the split.", show_default=False)] = None,
     train: Annotated[
         Path | None,
@@ -120,7 +127,9 @@ def truth_build(
     """
     from starter.truth import build_truth
 
-    truth = build_truth(real, out, split=split, part=part and part.value, train=train, profile=profile and profile.value)
+    truth = build_truth(
+        real, out, split=split, part=part and part.value, train=train, profile=profile and profile.value
+    )
     prepared = truth.about["profiles"]
     n_perturbations, n_genes = len(truth.about["perturbations"]), len(truth.about["genes"])
     typer.echo(f"wrote {out}: {n_perturbations} perturbations x {n_genes:,} genes, for {', '.join(prepared)}")
@@ -189,7 +198,7 @@ def _with_interval(row: dict) -> str:
 
 
 def _due(course: Path | None, genes: Path | None, perts: Path | None) -> "Due | None":
-    from starter.submission import due_in_course, due_in_lists
+    from starter.due import due_in_course, due_in_lists
 
     if course and (genes or perts):
         msg = "give either --course, or --genes and --perts"

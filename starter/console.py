@@ -29,7 +29,7 @@ def run(app: typer.Typer) -> None:
         if debug:
             raise
         _fail("error: this machine's memory is too small for that; close other programs, or use a larger machine")
-    except Exception as error:  # noqa: BLE001  (a fault of the kit's own: say so in a sentence too)
+    except Exception as error:
         if debug:
             raise
         _fail(f"fault of the kit ({type(error).__name__}: {error}); run again with {DEBUG} and report what it prints")

@@ -143,7 +143,7 @@ class Split:
             If the part has more than one context.
         """
         chosen = self.table[self.table["part"] == part]
-        if chosen.index.get_level_values(CONTEXT).nunique() > 1:
+        if len(set(chosen.index.get_level_values(CONTEXT))) > 1:
             msg = f"the {part} part has several contexts; choose one"
             raise InputError(msg)
         return chosen["n_cells"].droplevel(CONTEXT).astype(int).sort_index().to_dict()

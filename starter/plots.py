@@ -1,6 +1,7 @@
 """Every figure of the course, one function each. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,9 @@ from matplotlib.figure import Figure
 from starter.metrics.discrimination import rank_matrix
 from starter.metrics.overlap import de_genes
 from starter.summary import Summary
+
+if TYPE_CHECKING:
+    from starter.scorecard import Scorecard
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 EFFECT = "effect, change of mean log1p expression"
@@ -46,14 +50,23 @@ def effects_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     largest = np.argsort(-np.abs(measured).sum(axis=1))[:PANELS]
     columns = min(3, len(largest))
     rows = -(-len(largest) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3 * rows + 0.6), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3 * columns, 3 * rows + 0.6), layout="constrained", squeeze=False
+    )
     limit = 1.05 * max(np.abs(measured[largest]).max(), np.abs(predicted[largest]).max(), 1e-3)
     for ax, row in zip(axes.flat, largest, strict=False):
         own = truth.genes == truth.perturbations[row]
         ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
         ax.scatter(measured[row, ~own], predicted[row, ~own], s=6, color=BLUE, alpha=0.5, lw=0, label="gene")
         if own.any():
-            ax.scatter(measured[row, own], predicted[row, own], s=36, color=ORANGE, marker="D", label="the target itself")
+            ax.scatter(
+                measured[row, own],
+                predicted[row, own],
+                s=36,
+                color=ORANGE,
+                marker="D",
+                label="the target itself",
+            )
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         ax.set_title(f"{truth.perturbations[row]}", fontsize="medium")
     for ax in axes.flat[len(largest) :]:
@@ -101,3 +114,80 @@ def overlap_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     return figure
 
 
+def cells_per_perturbation(table: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:
+    """Draw how many cells each perturbation has, coloured by its part of the split.
+
+    Parameters
+    ----------
+    table
+        The table of a `starter.dataset.Split`: columns part and n_cells.
+    title
+        What is shown, and whether the data are simulated.
+    ax
+        Where to draw; default: a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(8, 3), layout="constrained")[1]
+    colours = {"train": BLUE, "public": GREEN, "hidden": ORANGE}
+    start = 0
+    for part, colour in colours.items():
+        heights = np.sort(table.loc[table["part"] == part, "n_cells"])[::-1]
+        ax.bar(
+            np.arange(start, start + len(heights)),
+            heights,
+            width=1,
+            color=colour,
+            label=f"{part} ({len(heights)})",
+        )
+        start += len(heights)
+    ax.set(title=title, xlabel="perturbation, sorted by its number of cells", ylabel="cells", xticks=[])
+    ax.legend(fontsize="small")
+    return ax
+
+
+def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:
+    """Draw scaled scores, a group of bars a metric and a bar a model.
+
+    Parameters
+    ----------
+    scores
+        Models x metrics; 0 is the baseline, 1 the replicate.
+    title
+        What is shown, and whether the data are simulated.
+    ax
+        Where to draw; default: a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
+    colours = (BLUE, ORANGE, GREEN, GREY)
+    scores.T.plot.bar(ax=ax, color=[colours[i % len(colours)] for i in range(len(scores))], rot=0, width=0.8)
+    ax.axhline(0, color="black", lw=1)
+    ax.axhline(1, color="black", lw=1, ls=":")
+    ax.set(title=title, ylabel="scaled score\n(0 baseline, 1 replicate)", xlabel="metric")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
+    """Draw what predictions scored, and the best one's strongest effect and rank matrix."""
+    best = max(cards, key=lambda card: card.overall)
+    truth, prediction = best.truth, best.prediction
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    figure.suptitle(best.about["truth"]["title"])
+    scaled = pd.DataFrame(
+        {
+            card.name: {metric.title: card.metrics[metric.name]["scaled"] for metric in card.profile.metrics}
+            for card in cards
+        }
+    )
+    score_bars(scaled.T.astype(float), "hidden perturbations, scaled scores", axes[0])
+    row = np.abs(truth.effects()).sum(axis=1).argmax()
+    measured, predicted = (pd.Series(side.effects()[row], truth.genes) for side in (truth, prediction))
+    effect_scatter(measured, predicted, f"{best.name}: {truth.perturbations[row]}", axes[1])
+    image = axes[2].imshow(rank_matrix(truth, prediction), cmap="cividis")
+    axes[2].set(
+        title=f"{best.name}: nearest measured effects",
+        xlabel="measured effect of",
+        ylabel="predicted effect of",
+    )
+    axes[2].set(xticks=[], yticks=[])
+    figure.colorbar(image, ax=axes[2], label="rank by L1 distance (0 = nearest)")
+    return figure

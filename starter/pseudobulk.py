@@ -31,9 +31,7 @@ def group_means(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, n_gro
     n_groups x genes, float64. A group without cells is NaN.
     """
     cells = np.flatnonzero(groups >= 0)
-    membership = scipy.sparse.csr_matrix(
-        (np.ones(len(cells)), (groups[cells], cells)), shape=(n_groups, len(groups))
-    )
+    membership = scipy.sparse.csr_matrix((np.ones(len(cells)), (groups[cells], cells)), shape=(n_groups, len(groups)))
     sums = membership @ (x.astype(np.float64) if scipy.sparse.issparse(x) else np.asarray(x, dtype=np.float64))
     sums = sums.toarray() if scipy.sparse.issparse(sums) else sums
     n_cells = np.bincount(groups[cells], minlength=n_groups)
@@ -104,7 +102,11 @@ def check_profile_table(table: pd.DataFrame, genes: Sequence[str]) -> None:
         raise InputError(msg)
     if list(table.columns) != list(genes):
         missing, extra = set(genes) - set(table.columns), set(table.columns) - set(genes)
-        what = f"{len(missing)} genes missing, {len(extra)} extra" if missing or extra else "the genes are in another order"
+        what = (
+            f"{len(missing)} genes missing, {len(extra)} extra"
+            if missing or extra
+            else "the genes are in another order"
+        )
         msg = f"the profile table's columns are not the course's genes: {what}"
         raise InputError(msg)
     if table.index.has_duplicates:
@@ -115,5 +117,5 @@ def check_profile_table(table: pd.DataFrame, genes: Sequence[str]) -> None:
         msg = f"the profile table holds {int((~np.isfinite(values)).sum()):,} NaN or infinite values"
         raise InputError(msg)
     if (values < 0).any():
-        msg = f"the profile table holds {int((values < 0).sum()):,} negative values; mean log1p expression is never below 0"
+        msg = f"the profile table holds {int((values < 0).sum()):,} negative values; expression is never below 0"
         raise InputError(msg)

@@ -173,13 +173,21 @@ def _check_obs(adata: anndata.AnnData) -> list[Finding]:
         odd = [label for label in present if label != label.strip() or label == "" or "++" in label]
         if odd:
             found.append(
-                Finding("error", f"odd labels: {some([repr(label) for label in odd])}", "use gene symbols, A+B for doubles")
+                Finding(
+                    "error",
+                    f"odd labels: {some([repr(label) for label in odd])}",
+                    "use gene symbols, A+B for doubles",
+                )
             )
     if N_UMIS in obs:
         found.extend(_check_n_umis(adata))
     if CONTEXT in obs and obs[CONTEXT].isna().any():
         found.append(
-            Finding("error", f"{int(obs[CONTEXT].isna().sum()):,} cells have no {CONTEXT}", "name it, or drop the column")
+            Finding(
+                "error",
+                f"{int(obs[CONTEXT].isna().sum()):,} cells have no {CONTEXT}",
+                "name it, or drop the column",
+            )
         )
     if not adata.obs_names.is_unique:
         twice = adata.obs_names[adata.obs_names.duplicated()].unique()
@@ -219,7 +227,11 @@ def _check_genes(adata: anndata.AnnData) -> list[Finding]:
     if not genes.is_unique:
         twice = genes[genes.duplicated()].unique()
         found.append(
-            Finding("error", f"{len(twice):,} gene symbols occur twice: {some(twice)}", "name them SYMBOL_ENSEMBLID")
+            Finding(
+                "error",
+                f"{len(twice):,} gene symbols occur twice: {some(twice)}",
+                "name them SYMBOL_ENSEMBLID",
+            )
         )
     if adata.n_vars and genes.str.fullmatch(r"ENS[A-Z]*G\d{11}(\.\d+)?").mean() > 0.5:
         found.append(

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from starter.files import sha256, whole
 from starter.metrics import Metric, Profile, get_profile, score_perturbations
 from starter.preprocess import is_log_normalised, median_log_expression
 from starter.schema import CONTROL, TARGET_GENE, InputError, some
-from starter.submission import TOTAL_TOLERANCE, read_prediction
+from starter.submission import read_prediction
+from starter.submission_check import TOTAL_TOLERANCE
 from starter.summary import Summary, summarise
 from starter.truth import Truth, control_total
 
@@ -244,7 +246,9 @@ def _notes(profile: Profile, truth: Truth, prepared: dict, metrics: dict[str, di
         f"Baseline: {prepared['baseline']}. Replicate: {prepared['replicate']}.",
     ]
     if truth.about["train"] is None:
-        notes.append("No training screen was given: the mean was made from the measured cells that are being predicted.")
+        notes.append(
+            "No training screen was given: the mean was made from the measured cells that are being predicted."
+        )
     if len(truth.about["perturbations"]) < FEWEST:
         notes.append(
             f"No intervals: with fewer than {FEWEST} perturbations a bootstrap interval is too narrow "
@@ -257,7 +261,9 @@ def _notes(profile: Profile, truth: Truth, prepared: dict, metrics: dict[str, di
             which = "1 perturbation" if row["left_out"] == 1 else f"{row['left_out']} perturbations"
             notes.append(f"{metric.title}: undefined for {which}, {what}.")
         if metric.name in profile.scored and row["scaled"] is None:
-            notes.append(f"{metric.title} is not gradable on this screen: the replicate is not better than the baseline.")
+            notes.append(
+                f"{metric.title} is not gradable on this screen: the replicate is not better than the baseline."
+            )
     if profile.official:
         notes.append("The score compares with perfection, not with the replicate, which is shown for orientation.")
     return notes
@@ -266,17 +272,15 @@ def _notes(profile: Profile, truth: Truth, prepared: dict, metrics: dict[str, di
 def _check_labels(adata: anndata.AnnData, measured: Summary, name: str) -> None:
     genes = adata.var_names.astype(str)
     if list(genes) != list(measured.genes):
-        missing, extra = set(measured.genes) - set(genes), set(genes) - set(measured.genes)
-        what = []
-        if missing:
-            what.append(f"{len(missing):,} missing ({some(sorted(missing))})")
-        if extra:
-            what.append(f"{len(extra):,} extra ({some(sorted(extra))})")
-        msg = f"the genes of {name} are not the truth's: {', '.join(what) or 'their order differs'}; starter check lists all"
+        what = _difference(measured.genes, genes) or "their order differs"
+        msg = f"the genes of {name} are not the truth's: {what}; starter check lists everything"
         raise InputError(msg)
     labels = set(adata.obs[TARGET_GENE].astype(str)) - {CONTROL}
-    missing, extra = sorted(set(measured.perturbations) - labels), sorted(labels - set(measured.perturbations))
-    if missing or extra:
-        what = [f"{len(names)} {kind} ({some(names)})" for names, kind in ((missing, "missing"), (extra, "extra")) if names]
-        msg = f"the perturbations of {name} are not the truth's: {', '.join(what)}; predict exactly those due"
+    if what := _difference(measured.perturbations, labels):
+        msg = f"the perturbations of {name} are not the truth's: {what}; predict exactly those due"
         raise InputError(msg)
+
+
+def _difference(due: Iterable[str], came: Iterable[str]) -> str:
+    kinds = {"missing": sorted(set(due) - set(came)), "extra": sorted(set(came) - set(due))}
+    return ", ".join(f"{len(names):,} {kind} ({some(names)})" for kind, names in kinds.items() if names)

@@ -69,4 +69,6 @@ def summarise(
     n_groups = len(perturbations) + 1
     means = group_means(x, groups, n_groups).astype(np.float32)
     n_cells = np.bincount(groups[groups >= 0], minlength=n_groups)[1:]
-    return Summary(np.asarray(perturbations), np.asarray(genes), n_cells, means[1:], means[0], rule(x, groups, n_groups))
+    return Summary(
+        np.asarray(perturbations), np.asarray(genes), n_cells, means[1:], means[0], rule(x, groups, n_groups)
+    )

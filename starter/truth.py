@@ -22,7 +22,13 @@ from starter.dataset import Part, Split, contexts, perturbations, read_cells, re
 from starter.de import DETable
 from starter.files import sha256, whole
 from starter.metrics import PROFILES, Profile, get_profile, score_perturbations
-from starter.preprocess import is_log_normalised, library_sizes, log_expression, median_log_expression, target_sum
+from starter.preprocess import (
+    is_log_normalised,
+    library_sizes,
+    log_expression,
+    median_log_expression,
+    target_sum,
+)
 from starter.pseudobulk import group_means
 from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE, InputError
 from starter.summary import Summary, summarise
@@ -157,7 +163,9 @@ def build_truth(
     with whole(out) as folder, progress.bar("prepare the truth", 3 * len(chosen)) as advance:
         folder.mkdir()
         for rules in chosen:
-            about["profiles"][rules.name] = _prepare(folder / rules.name, rules, measured, training, names, seed, advance)
+            about["profiles"][rules.name] = _prepare(
+                folder / rules.name, rules, measured, training, names, seed, advance
+            )
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n")
     return open_truth(out)
 
@@ -246,9 +254,7 @@ def _check_pair(
         raise InputError(msg)
 
 
-def _on_scale(
-    adata: anndata.AnnData, names: list[str], rules: Profile, target: float
-) -> tuple[anchors.Measured, str]:
+def _on_scale(adata: anndata.AnnData, names: list[str], rules: Profile, target: float) -> tuple[anchors.Measured, str]:
     """Bring cells to log scale by a rule set; say how."""
     code = {CONTROL: 0} | {name: row for row, name in enumerate(names, start=1)}
     groups = adata.obs[TARGET_GENE].astype(str).map(code).to_numpy(np.int64)
@@ -258,7 +264,10 @@ def _on_scale(
         x, scale = given.astype(np.float32), "log1p expression as given"
         controls = counts_from_logs(x[control])
     elif rules.official and N_UMIS not in adata.obs:
-        x, scale = median_log_expression(given), "counts scaled to their own median total, log1p (cell-eval's rule)"
+        x, scale = (
+            median_log_expression(given),
+            "counts scaled to their own median total, log1p (cell-eval's rule)",
+        )
         totals = library_sizes(adata)
         controls = Controls(given[control], np.median(totals[totals > 0]) / totals[control])
     else:

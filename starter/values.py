@@ -67,7 +67,16 @@ def decode(content: bytes) -> object:
         return _from_tree(json.loads(tree.tobytes()), arrays)
     except InputError:
         raise
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, IndexError, RecursionError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        RecursionError,
+        EOFError,
+        OSError,
+    ) as error:
         msg = f"the value is damaged ({type(error).__name__})"
         raise InputError(msg) from error
 
@@ -98,7 +107,11 @@ def _to_tree(value: object, arrays: dict[str, np.ndarray]) -> object:
         return {"dict": [[_to_tree(key, arrays), _to_tree(item, arrays)] for key, item in value.items()]}
     if isinstance(value, pd.DataFrame):
         columns = [_to_tree(value.iloc[:, i].to_numpy(), arrays) for i in range(value.shape[1])]
-        return {"frame": columns, "columns": _labels(value.columns, arrays), "index": _labels(value.index, arrays)}
+        return {
+            "frame": columns,
+            "columns": _labels(value.columns, arrays),
+            "index": _labels(value.index, arrays),
+        }
     if isinstance(value, pd.Series):
         return {"series": _to_tree(value.to_numpy(), arrays), "index": _labels(value.index, arrays)}
     if scipy.sparse.issparse(value):

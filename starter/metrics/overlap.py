@@ -40,6 +40,4 @@ def de_genes(table: DETable) -> list[np.ndarray]:
     size = np.abs(table.log2_fold_change).astype(np.float32)
     size[np.isnan(size)] = np.inf
     order = np.argsort(-size, axis=1, kind="stable")
-    return [
-        genes[significant[genes]] for genes, significant in zip(order, table.significant(), strict=True)
-    ]
+    return [genes[significant[genes]] for genes, significant in zip(order, table.significant(), strict=True)]

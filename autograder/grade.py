@@ -1,0 +1,358 @@
+"""The batch: normalise submissions, ask in the sandbox, judge outside, write results.
+
+Results are one JSON file a student and stage; a batch that was stopped goes on where it stopped.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import autograder
+from autograder import sandbox
+from autograder.course import FILE, Course
+from autograder.judge import Verdict, judge, read_frames
+from autograder.questions import Question, questions_of, version_of
+from starter import values
+from starter.files import whole
+from starter.schema import InputError
+
+SUBMITTED = "submitted"
+"""Folder below grading/: SUBMITTED/<student>/<stage>/<stage>.ipynb, as nbgrader has it."""
+NORMALISED = "normalised"
+"""Folder below grading/ with what is graded: the submissions' regular files."""
+RESULTS = "results"
+STUDENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+MAX_FILES = 200
+
+
+@dataclass(frozen=True)
+class QuestionResult:
+    """A question's points and why."""
+
+    name: str
+    points: float
+    max: float
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A submission's grade."""
+
+    student: str
+    stage: str
+    submission_sha256: str
+    questions_sha256: str
+    questions: list[QuestionResult]
+    notes: list[str] = field(default_factory=list)
+    """What the instructor may want to know."""
+
+    @property
+    def points(self) -> float:
+        """Sum over the questions."""
+        return sum(question.points for question in self.questions)
+
+    @property
+    def max(self) -> float:
+        """Sum of the points that can be had."""
+        return sum(question.max for question in self.questions)
+
+
+def result_path(course: Course, stage: str, student: str) -> Path:
+    """Say where a result is."""
+    return course.grading / RESULTS / stage / f"{student}.json"
+
+
+def read_result(path: Path) -> Result:
+    """Read a result that `grade_stage` wrote."""
+    content = json.loads(path.read_text())
+    content["questions"] = [QuestionResult(**question) for question in content["questions"]]
+    return Result(**content)
+
+
+def students_of(course: Course, stage: str) -> list[str]:
+    """List the students who submitted a stage.
+
+    Raises
+    ------
+    InputError
+        If there is none, or a folder's name cannot be a student's.
+    """
+    folder = course.grading / SUBMITTED
+    students = sorted(path.parent.name for path in folder.glob(f"*/{stage}") if path.is_dir() and not path.is_symlink())
+    if odd := [name for name in students if not STUDENT_NAME.fullmatch(name)]:
+        msg = f"{folder / odd[0]}: a student's folder is named with letters, digits and . _ @ -"
+        raise InputError(msg)
+    if not students:
+        msg = f"no submissions: put them at {folder}/<student>/{stage}/{stage}.ipynb"
+        raise InputError(msg)
+    return students
+
+
+def grade_stage(
+    course: Course,
+    stage: str,
+    students: Sequence[str] | None = None,
+    report: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Grade submissions of a stage.
+
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+    students
+        Whom to grade; default: all who submitted.
+    report
+        Called with each result when it is there.
+
+    Returns
+    -------
+    One result a student. A submission that was graded before, by the same questions, is not run again.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine cannot run students' code safely.
+    InputError
+        If the stage is unknown or was not released, or there is nothing to grade.
+    """
+    course.check_stage(stage)
+    sandbox.check_sandbox()
+    points = released_points(course, stage)
+    results = []
+    known = students_of(course, stage)
+    if unknown := sorted(set(students or ()) - set(known)):
+        msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
+        raise InputError(msg)
+    for student in students or known:
+        result = grade_submission(course, stage, student, points)
+        report(result)
+        results.append(result)
+    return results
+
+
+def grade_submission(course: Course, stage: str, student: str, points: dict[str, float]) -> Result:
+    """Grade one submission, or read its result if it was graded before.
+
+    Parameters
+    ----------
+    points
+        Question to points, as the released notebook has them.
+    """
+    path = result_path(course, stage, student)
+    files = course.grading / NORMALISED / student / stage
+    with whole(files) as part:
+        notes = normalise(course.grading / SUBMITTED / student / stage, part, course.limits.submission_mib << 20)
+    digest = hash_folder(files)
+    version = version_of(stage)
+    if path.is_file():
+        earlier = read_result(path)
+        if (earlier.submission_sha256, earlier.questions_sha256) == (digest, version):
+            return earlier
+    notebook = files / f"{stage}.ipynb"
+    if fault := _notebook_fault(notebook):
+        questions = [QuestionResult(name, 0.0, most, fault, 0.0) for name, most in points.items()]
+        # the gradebook needs a notebook that it can read
+        shutil.copyfile(course.root / "assignments" / stage / notebook.name, notebook)
+    else:
+        questions, more = _ask(course, stage, student, digest, files, points)
+        notes += more
+    result = Result(student, stage, digest, version, questions, notes)
+    with whole(path) as part:
+        part.write_text(json.dumps(asdict(result), indent=1) + "\n")
+    return result
+
+
+def normalise(source: Path, target: Path, limit: int) -> list[str]:
+    """Copy a submission's regular files; leave out links and anything else, and what is too large.
+
+    Parameters
+    ----------
+    source
+        The student's folder.
+    target
+        A new folder.
+    limit
+        Bytes in all.
+
+    Returns
+    -------
+    What was left out.
+    """
+    target.mkdir(parents=True)
+    notes: list[str] = []
+    size = n_files = 0
+    for folder, folders, files in os.walk(source, followlinks=False):
+        relative = Path(folder).relative_to(source)
+        for name in sorted(name for name in folders if Path(folder, name).is_symlink()):
+            notes.append(f"{relative / name} is a link and was left out")
+        for name in sorted(files):
+            path = Path(folder, name)
+            about = path.lstat()
+            if not stat.S_ISREG(about.st_mode):
+                notes.append(f"{relative / name} is not a regular file and was left out")
+            elif size + about.st_size > limit or n_files >= MAX_FILES:
+                notes.append(
+                    f"{relative / name} was left out: a submission has at most {limit >> 20} MiB in {MAX_FILES} files"
+                )
+            else:
+                size += about.st_size
+                n_files += 1
+                (target / relative).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target / relative / name, follow_symlinks=False)
+    return notes
+
+
+def hash_folder(folder: Path) -> str:
+    """Hash the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder)).encode(errors="surrogateescape")
+        digest.update(len(name).to_bytes(8, "big") + name + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def released_points(course: Course, stage: str) -> dict[str, float]:
+    """Read the points of each question from the instructor's notebook.
+
+    Raises
+    ------
+    InputError
+        If there is no notebook, or its graded cells are not the stage's questions.
+    """
+    notebook = course.root / "solutions" / stage / f"{stage}.ipynb"
+    try:
+        cells = json.loads(notebook.read_text())["cells"]
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"cannot read the instructor's notebook {notebook} ({error})"
+        raise InputError(msg) from error
+    points: dict[str, float] = {}
+    for cell in cells:
+        grader = cell.get("metadata", {}).get("nbgrader", {})
+        if cell["cell_type"] == "code" and grader.get("grade") and not grader.get("solution"):
+            if grader["grade_id"] in points:
+                msg = f"{notebook}: two cells have the grade_id {grader['grade_id']!r}"
+                raise InputError(msg)
+            points[grader["grade_id"]] = float(grader["points"])
+    names = [question.name for question in questions_of(stage)]
+    if set(names) != set(points):
+        only_cells, only_questions = sorted(set(points) - set(names)), sorted(set(names) - set(points))
+        faults = [
+            f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} only in {where}"
+            for some, where in (
+                (only_cells, "the notebook"),
+                (only_questions, f"autograder/questions/{stage}.py"),
+            )
+            if some
+        ]
+        msg = f"{notebook} and the questions of {stage} do not fit: {'; '.join(faults)}"
+        raise InputError(msg)
+    return points
+
+
+def _notebook_fault(notebook: Path) -> str | None:
+    if not notebook.is_file():
+        return f"there is no notebook {notebook.name} in the submission; hand it in under the name it was given out"
+    try:
+        content = json.loads(notebook.read_text())
+        sound = all(
+            isinstance(cell, dict) and "cell_type" in cell and isinstance(cell["source"], str | list)
+            for cell in content["cells"]
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sound = False
+    return None if sound else f"{notebook.name} is damaged and cannot be opened; save it again and hand it in anew"
+
+
+def _ask(
+    course: Course, stage: str, student: str, digest: str, files: Path, points: dict[str, float]
+) -> tuple[list[QuestionResult], list[str]]:
+    """Ask all questions, those that leave out the same modules in one process."""
+    questions = questions_of(stage)
+    results: dict[str, QuestionResult] = {}
+    notes: list[str] = []
+    for without in dict.fromkeys(question.without for question in questions):
+        group = [question for question in questions if question.without == without]
+        seeds = {question.name: course.derived_seed("question", student, digest, question.name) for question in group}
+        cases = {question.name: question.cases(seeds[question.name]) for question in group}
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="job-") as folder:
+            job = Path(folder)
+            _write_job(job, course.name, stage, group, cases)
+            outcome = sandbox.run(
+                ["/job/ask.py", "/job"],
+                read_only={
+                    "/job": job,
+                    "/submission": files,
+                    f"{sandbox.COURSE_ROOT}/{FILE}": job / FILE,
+                    f"{sandbox.COURSE_ROOT}/data/{course.name}": course.public_folder,
+                },
+                without=without,
+                seconds=course.limits.seconds,
+                memory_gib=course.limits.memory_gib,
+                workdir=f"{sandbox.COURSE_ROOT}/assignments/{stage}",
+            )
+        frames = read_frames(outcome.output)
+        if "start" not in frames:
+            reason = (outcome.errors.strip().splitlines() or ["no message"])[-1]
+            msg = f"the sandbox did not start ({reason}); nobody gets 0 points for that, so nothing was graded"
+            raise sandbox.NoSandboxError(msg)
+        seconds = (time.monotonic() - start) / len(group)
+        for question in group:
+            verdict = _verdict(question, cases[question.name], frames, outcome, course.limits.seconds)
+            most = points[question.name]
+            earned = min(max(round(verdict.share * most, 2), 0.0), most)
+            results[question.name] = QuestionResult(question.name, earned, most, verdict.reason, round(seconds, 2))
+        if "end" not in frames:
+            notes.append(f"the run did not reach its end ({outcome.status}, exit status {outcome.returncode})")
+    return [results[name] for name in points], notes
+
+
+def _write_job(job: Path, course_name: str, stage: str, group: list[Question], cases: dict[str, list]) -> None:
+    job.chmod(0o755)
+    shutil.copyfile(Path(autograder.__file__).parent / "ask.py", job / "ask.py")
+    asked = []
+    for question in group:
+        asked.append({"name": question.name, "asks": question.asks, "seconds": question.seconds})
+        inputs = [case.inputs for case in cases[question.name]]
+        (job / f"{question.name}.npz").write_bytes(values.encode(inputs))
+    content = {"notebook": f"{stage}.ipynb", "submission": "/submission", "questions": asked}
+    (job / "job.json").write_text(json.dumps(content))
+    (job / FILE).write_text(f'[course]\nname = "{course_name}"\n')
+
+
+def _verdict(
+    question: Question, cases: list, frames: dict[str, bytes], outcome: sandbox.Outcome, limit: float
+) -> Verdict:
+    if question.name in frames:
+        verdict = judge(question, cases, frames[question.name])
+    elif outcome.status == "time":
+        verdict = Verdict(0.0, f"the notebook was stopped after {limit:g} s, before this question was reached")
+    elif outcome.status == "output":
+        verdict = Verdict(0.0, "the notebook wrote too much, and was stopped")
+    else:
+        verdict = Verdict(0.0, "the notebook ended its own process, so this question was not reached")
+    errors = _cell_errors(frames)
+    if verdict.share < 1 and errors:
+        return Verdict(verdict.share, f"{verdict.reason}; first error when the notebook ran: {errors[0]}")
+    return verdict
+
+
+def _cell_errors(frames: dict[str, bytes]) -> list[str]:
+    try:
+        errors = json.loads(frames.get("cells", b"[]"))
+    except (ValueError, RecursionError):
+        return []
+    return [str(error)[:300] for error in errors[:20]] if isinstance(errors, list) else []

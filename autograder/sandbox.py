@@ -1,0 +1,255 @@
+"""Run a student's code, or open a student's file, where it can do no harm (bubblewrap).
+
+Inside there is no network, no home, no grader: only the Python installation, `starter` without some modules, the
+student's files and the course's public data, all read-only. All that comes out is a stream of bytes of limited length.
+"""
+
+import os
+import platform
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import starter
+from starter.schema import InputError
+
+KIT = "/kit"
+"""Where `starter` is inside."""
+COURSE_ROOT = "/home/student/course"
+"""The folder of `course.toml` inside."""
+MAX_OUTPUT = 256 << 20
+"""Bytes that may come out."""
+SCRATCH = 512 << 20
+"""Bytes of each scratch folder (in memory) inside."""
+ERROR_TAIL = 2_000
+HIDDEN_PACKAGES = ("autograder", "data_scripts", "starter")
+"""Packages of the kit that the installation may hold; inside, only `KIT` has one of them."""
+
+
+class NoSandboxError(InputError):
+    """The machine cannot run students' code safely; the message says what to install."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    status: Literal["ended", "time", "output"]
+    """It ended by itself, was stopped at the time limit, or wrote more than is allowed."""
+    returncode: int
+    output: bytes
+    errors: str
+    """The end of its standard error, for the instructor."""
+    seconds: float
+
+
+def check_sandbox() -> None:
+    """Refuse to go on where bubblewrap is missing or does not work.
+
+    Raises
+    ------
+    NoSandboxError
+        With what to install.
+    """
+    if platform.system() != "Linux":
+        msg = (
+            f"grading runs students' code and needs Linux with bubblewrap, which {platform.system()} has not: "
+            "use WSL2 or a Linux virtual machine"
+        )
+        raise NoSandboxError(msg)
+    missing = [program for program in ("bwrap", "prlimit") if shutil.which(program) is None]
+    if missing:
+        package = "bubblewrap" if "bwrap" in missing else "util-linux"
+        msg = f"grading runs students' code and needs {missing[0]}, which is not here: apt install {package}"
+        raise NoSandboxError(msg)
+    probe = subprocess.run(
+        ["bwrap", *_isolation(), "--ro-bind", "/", "/", "true"], capture_output=True, text=True, check=False
+    )
+    if probe.returncode:
+        reason = probe.stderr.strip().splitlines()[-1:] or ["no message"]
+        msg = (
+            f"bubblewrap is here but cannot make a sandbox ({reason[0]}); allow user namespaces "
+            "(on Ubuntu 24.04 give bwrap an AppArmor profile), or grade on another machine"
+        )
+        raise NoSandboxError(msg)
+
+
+def run(
+    command: Sequence[str],
+    *,
+    read_only: Mapping[str, Path],
+    without: Sequence[str] = (),
+    seconds: float,
+    memory_gib: float,
+    workdir: str,
+) -> Outcome:
+    """Run a Python command inside.
+
+    Parameters
+    ----------
+    command
+        Arguments of the Python interpreter.
+    read_only
+        Path inside -> file or folder outside.
+    without
+        Modules of `starter` that are not there, such as `starter.metrics`.
+    seconds
+        Wall-clock limit.
+    memory_gib
+        Limit of each process's data, in GiB.
+    workdir
+        An empty, writable folder inside in which it starts.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine has no working sandbox.
+    """
+    check_sandbox()
+    with _kit(without) as kit, tempfile.TemporaryFile() as errors:
+        arguments = [
+            "prlimit",
+            f"--data={int(memory_gib * 2**30)}",
+            f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
+            f"--fsize={SCRATCH}",
+            "--core=0",
+            "--nofile=1024",
+            "--",
+            "bwrap",
+            *_isolation(),
+            *_environment(),
+            # scratch first: the installation may lie below /tmp or /home
+            *_scratch("/tmp", "/home", workdir),
+            *_system(),
+            *_bind({KIT: kit, **read_only}),
+            "--chdir",
+            workdir,
+            sys.executable,
+            *command,
+        ]
+        return _watch(arguments, errors, seconds)
+
+
+def _watch(arguments: Sequence[str], errors: "tempfile._TemporaryFileWrapper", seconds: float) -> Outcome:
+    start = time.monotonic()
+    status: Literal["ended", "time", "output"] = "ended"
+    chunks, size = [], 0
+    process = subprocess.Popen(
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+    )
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                left = start + seconds - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    status = "time"
+                    break
+                chunk = os.read(process.stdout.fileno(), 1 << 20)
+                if not chunk:
+                    break
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_OUTPUT:
+                    status = "output"
+                    break
+        if status == "ended":
+            try:
+                process.wait(max(0.1, start + seconds - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                status = "time"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - ERROR_TAIL))
+    tail = errors.read().decode(errors="replace")
+    return Outcome(status, process.returncode, b"".join(chunks), tail, time.monotonic() - start)
+
+
+@contextmanager
+def _kit(without: Sequence[str]) -> Iterator[Path]:
+    """Copy `starter` without some of its modules."""
+    with tempfile.TemporaryDirectory(prefix="kit-") as folder:
+        kit = Path(folder)
+        kit.chmod(0o755)
+        package = kit / "starter"
+        shutil.copytree(Path(starter.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+        for module in without:
+            path = kit / Path(*module.split("."))
+            source = path.with_suffix(".py")
+            if source.is_file():
+                source.unlink()
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                msg = f"there is no module {module} to leave out"
+                raise AssertionError(msg)
+        yield kit
+
+
+def _isolation() -> list[str]:
+    return [
+        "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session",
+        "--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL",
+    ]  # fmt: skip
+
+
+def _environment() -> list[str]:
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": "/home/student",
+        "USER": "student",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": KIT,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
+        "IPYTHONDIR": "/tmp/ipython",
+        "NUMBA_CACHE_DIR": "/tmp/numba",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    return ["--clearenv", *(part for name, value in variables.items() for part in ("--setenv", name, value))]
+
+
+def _system() -> list[str]:
+    """Bind the operating system's libraries and the Python installation; hide the kit's own packages in it."""
+    options = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib64"):
+        path = Path("/", name)
+        if path.is_symlink():
+            options += ["--symlink", os.readlink(path), str(path)]
+        elif path.exists():
+            options += ["--ro-bind", str(path), str(path)]
+    for name in ("/etc/ld.so.cache", "/etc/alternatives"):
+        options += ["--ro-bind-try", name, name]
+    installation = dict.fromkeys([sys.base_prefix, sys.prefix])
+    for prefix in installation:
+        if not Path(prefix).is_relative_to("/usr"):
+            options += ["--ro-bind", prefix, prefix]
+    for folder in dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")):
+        for package in HIDDEN_PACKAGES:
+            if Path(folder, package).is_dir():
+                options += ["--tmpfs", str(Path(folder, package))]
+    return options
+
+
+def _scratch(*folders: str) -> list[str]:
+    return [part for folder in folders for part in ("--size", str(SCRATCH), "--tmpfs", folder)]
+
+
+def _bind(read_only: Mapping[str, Path]) -> list[str]:
+    return [part for inside, outside in read_only.items() for part in ("--ro-bind", str(outside), inside)]

@@ -1,0 +1,215 @@
+"""The whole course in one run: data set, hidden truth, predictions, upload, scores, one graded notebook.
+
+`make demo` runs it on a simulated screen, `make demo DATASET=papalexi` on a real one. Everything goes to
+`demo/<dataset>`, which is a course's folder like any other.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from autograder import gradebook
+from autograder.course import FILE, Course, read_course
+from autograder.grade import SUBMITTED, Result, grade_stage
+from autograder.release import release
+from autograder.sandbox import NoSandboxError, check_sandbox
+from starter import cells, graphs, plots, pseudobulk, submission
+from starter.console import run
+from starter.dataset import contexts, open_course, read_split
+from starter.due import due_in_course
+from starter.page import number
+from starter.schema import CONTROL, InputError
+from starter.scorecard import Scorecard, score_prediction, write_scorecard
+from starter.truth import open_truth
+
+HERE = Path(__file__).parent
+MARK = ".made-by-demo"
+STAGE = "04_baselines"
+PROFILE = "course"
+T = TypeVar("T")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(width=None if sys.stdout.isatty() else 120)
+
+
+class DatasetName(StrEnum):
+    """Screens that the demo can run on."""
+
+    simulated = "simulated"
+    papalexi = "papalexi"
+
+
+@app.command()
+def demo(
+    dataset: Annotated[DatasetName, typer.Option(help="A simulated screen, or the real one.")] = DatasetName.simulated,
+    out: Annotated[Path, typer.Option(help="Receives a folder for the data set; made anew each time.")] = Path("demo"),
+) -> None:
+    """Run the whole course once, and print what came out."""
+    start = time.monotonic()
+    root = _new_folder(out / dataset.value)
+    course = _step("lay out the course's folder", lambda: _lay_out(root, dataset))
+    _step("cut the screen, prepare the hidden truth, make the students' notebook", lambda: release(course, _say))
+    tables = _step("predict: control mean, train mean, neighbour mean", lambda: _predict(course))
+    uploads = _step("make cells of the profiles, write .h5ad, check, pack .vcc", lambda: _write(course, tables))
+    cards = _step("score the uploads against the hidden truth", lambda: _score(course, uploads))
+    results = _grade(course)
+    console.print(_table(results, cards))
+    for note in cards[0].notes:
+        console.print(f"- {note}", markup=False, highlight=False)
+    best = max(cards, key=lambda card: card.overall)
+    console.print(
+        f"\nScorecard of the best prediction: {root / 'scores' / best.name / 'scorecard.html'}",
+        soft_wrap=True,
+    )
+    console.print(f"All of it: {root} ({time.monotonic() - start:.0f} s)", soft_wrap=True)
+
+
+def _new_folder(root: Path) -> Path:
+    if root.exists():
+        if not (root / MARK).is_file():
+            msg = f"{root} exists and was not made by the demo; choose another folder with --out"
+            raise InputError(msg)
+        shutil.rmtree(root)
+    root.mkdir(parents=True)
+    (root / MARK).touch()
+    return root
+
+
+def _step(what: str, work: Callable[[], T]) -> T:
+    """Do one step, with a sign of life while it lasts and its time when it is done."""
+    start = time.monotonic()
+    with console.status(what):
+        done = work()
+    console.print(f"[green]done[/] {what} ({time.monotonic() - start:.1f} s)", highlight=False)
+    return done
+
+
+def _say(line: str) -> None:
+    console.print(f"     {line}", markup=False, highlight=False)
+
+
+def _lay_out(root: Path, dataset: DatasetName) -> Course:
+    shutil.copytree(HERE / "solutions", root / "solutions")
+    settings = {"simulated": _simulated, "papalexi": _papalexi}[dataset.value](root)
+    (root / FILE).write_text(settings + f'\n[stages.{STAGE}]\ntitle = "Baselines: what a model must beat"\n')
+    return read_course(root)
+
+
+def _simulated(root: Path) -> str:
+    """Fix the seed, so that numbers can be compared; a graded course has a secret one."""
+    del root
+    return '[course]\nname = "simulated-demo"\n\n[data]\nscreen = "simulated"\nseed = 0\nhidden = 48\npublic = 24\n'
+
+
+def _papalexi(root: Path) -> str:
+    from data_scripts import papalexi, string_db
+    from starter.dataset import perturbations, read_screen
+
+    folder = root / "screen"
+    path = papalexi.build(folder)
+    adata = read_screen(path)
+    string_db.build({*perturbations(adata), *adata.var_names}, folder / "priors", folder / "downloads")
+    split = read_split(folder / f"{papalexi.NAME}.split.json")
+    named = {part: list(split.pairs(part).get_level_values("perturbation")) for part in ("hidden", "public")}
+    return (
+        f'[course]\nname = "papalexi-demo"\n\n[data]\nscreen = "screen/{path.name}"\npriors = "screen/priors"\n'
+        f"hidden = {named['hidden']}\npublic = {named['public']}\n"
+    )
+
+
+def _predict(course: Course) -> dict[str, pd.DataFrame]:
+    """Predict the hidden perturbations in three ways, from what students have; write the profile tables."""
+    data = open_course(course.public_folder)
+    train, split = data.train(), data.split()
+    profiles = pseudobulk.profiles(train).droplevel("context")
+    hidden = list(split.n_cells("hidden"))
+    of_train = profiles.loc[list(split.pairs("train").get_level_values("perturbation"))]
+    graph = graphs.read_graph(data.priors("*graph.tsv"))
+    predicted = {
+        "control_mean": pd.DataFrame([profiles.loc[CONTROL]] * len(hidden), index=hidden),
+        "train_mean": pd.DataFrame([of_train.mean()] * len(hidden), index=hidden),
+        "neighbour_mean": graphs.neighbour_mean(profiles.drop(index=CONTROL), graph, hidden),
+    }
+    folder = course.root / "predictions"
+    folder.mkdir()
+    tables = {}
+    for name, table in predicted.items():
+        tables[name] = pd.concat({contexts(train)[0]: table}, names=pseudobulk.PAIR)
+        tables[name].to_parquet(folder / f"{name}.parquet")
+    return tables
+
+
+def _write(course: Course, tables: dict[str, pd.DataFrame]) -> list[Path]:
+    data = open_course(course.public_folder)
+    train, n_cells = data.train(), data.split().n_cells("hidden")
+    controls = cells.controls_of(train)
+    due = due_in_course(course.public_folder)
+    uploads = []
+    for name, table in tables.items():
+        pseudobulk.check_profile_table(table, train.var_names)
+        prediction = course.root / "predictions" / f"{name}.h5ad"
+        submission.write_prediction(prediction, cells.make_cells(table, controls, n_cells), train.var_names)
+        uploads.append(prediction.with_suffix(".vcc"))
+        submission.pack(prediction, uploads[-1], due)
+    return uploads
+
+
+def _score(course: Course, uploads: list[Path]) -> list[Scorecard]:
+    truth = open_truth(course.hidden_folder / "truth")
+    cards = [score_prediction(upload, truth, PROFILE) for upload in uploads]
+    folder = course.root / "scores"
+    for card in cards:
+        write_scorecard(card, folder / card.name)
+    plots.overview_figure(cards).savefig(folder / "overview.png", dpi=130)
+    return cards
+
+
+def _grade(course: Course) -> list[Result]:
+    """Hand in an untouched and a solved notebook, and grade both."""
+    try:
+        check_sandbox()
+    except NoSandboxError as error:
+        console.print(f"[yellow]left out[/] grading: {error}", soft_wrap=True)
+        return []
+    for student, source in (("untouched", "assignments"), ("solved", "solutions")):
+        folder = course.grading / SUBMITTED / student / STAGE
+        folder.mkdir(parents=True)
+        shutil.copyfile(course.root / source / STAGE / f"{STAGE}.ipynb", folder / f"{STAGE}.ipynb")
+    results = _step("grade an untouched and a solved notebook in the sandbox", lambda: grade_stage(course, STAGE))
+    gradebook.record(course, STAGE, [result.student for result in results])
+    return results
+
+
+def _table(results: list[Result], cards: list[Scorecard]) -> Table:
+    metrics = cards[0].profile.metrics
+    table = Table(title=f"{cards[0].about['truth']['title']}: scores by {cards[0].profile.title}", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for title in ("points", *(metric.title for metric in metrics), "overall"):
+        table.add_column(title, justify="right")
+    table.add_column("reason", min_width=24)
+    empty = [""] * (len(metrics) + 1)
+    for result in results:
+        for question in result.questions:
+            points = f"{question.points:g} of {question.max:g}"
+            table.add_row(f"{question.name}, {result.student}", points, *empty, question.reason)
+    table.add_section()
+    for card in cards:
+        values = [number(card.metrics[metric.name]["value"]) for metric in metrics]
+        table.add_row(card.name, "", *values, number(card.overall), "")
+    table.add_section()
+    for anchor, overall in (("baseline", "0"), ("replicate", "1")):
+        values = [number(cards[0].metrics[metric.name][anchor]) for metric in metrics]
+        table.add_row(anchor, "", *values, overall, "", style="dim")
+    return table
+
+
+if __name__ == "__main__":
+    run(app)
