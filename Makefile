@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-full lab release lint system-packages
+.PHONY: help demo test test-full lab release assignments lint system-packages
 
 help:
 	@echo "make demo                   the whole course once, on a simulated screen"
@@ -14,6 +14,7 @@ help:
 	@echo "make test                   the tests; make test-full adds the slow ones"
 	@echo "make lab                    the students' notebooks in JupyterLab"
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
+	@echo "make assignments            only the students' notebooks, from solutions/"
 	@echo "make lint                   ruff"
 
 demo: $(VENV)/.kit system-packages
@@ -30,6 +31,9 @@ lab: $(VENV)/.kit
 
 release: $(VENV)/.kit
 	@$(BIN)/autograder release
+
+assignments: $(VENV)/.kit
+	@$(BIN)/autograder release --notebooks
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check && $(BIN)/ruff format --check

@@ -27,6 +27,7 @@ from starter.console import run
 from starter.dataset import contexts, open_course, read_split
 from starter.due import due_in_course
 from starter.page import number
+from starter.progress import spinner
 from starter.schema import CONTROL, InputError
 from starter.scorecard import Scorecard, score_prediction, write_scorecard
 from starter.truth import open_truth
@@ -86,7 +87,7 @@ def _new_folder(root: Path) -> Path:
 def _step(what: str, work: Callable[[], T]) -> T:
     """Do one step, with a sign of life while it lasts and its time when it is done."""
     start = time.monotonic()
-    with console.status(what):
+    with spinner(what, console):
         done = work()
     console.print(f"[green]done[/] {what} ({time.monotonic() - start:.1f} s)", highlight=False)
     return done

@@ -5,16 +5,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
+from starter import progress
 from starter.console import run
 
 app = typer.Typer(
@@ -29,7 +22,10 @@ HERE = Path("course.toml")
 
 
 @app.command()
-def release(course: CourseOption = HERE) -> None:
+def release(
+    course: CourseOption = HERE,
+    notebooks: Annotated[bool, typer.Option("--notebooks", help="Only make the notebooks; leave data alone.")] = False,
+) -> None:
     """Cut the screen into students' and hidden data, and make the students' notebooks from solutions/.
 
     Students get assignments/ and data/; grading/ and solutions/ stay with you. Data that were released before stay as
@@ -38,11 +34,11 @@ def release(course: CourseOption = HERE) -> None:
     Example: autograder release
     """
     from autograder.course import read_course
-    from autograder.release import release as release_course
+    from autograder.release import release as release_all
+    from autograder.release import release_notebooks
 
-    console = Console(stderr=True)
-    with console.status("releasing"):
-        release_course(read_course(course), report=typer.echo)
+    with progress.spinner("releasing"):
+        (release_notebooks if notebooks else release_all)(read_course(course), report=typer.echo)
 
 
 @app.command()
@@ -64,17 +60,8 @@ def grade(
     opened = read_course(course)
     opened.check_stage(stage)
     total = len(student or students_of(opened, stage))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"grade {stage}", total=total)
-        results = grade_stage(opened, stage, student, report=lambda result: progress.advance(task))
+    with progress.bar(f"grade {stage}", total) as advance:
+        results = grade_stage(opened, stage, student, report=lambda result: advance())
     gradebook.record(opened, stage, [result.student for result in results])
     Console().print(results_table(results))
     for result in results:

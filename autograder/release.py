@@ -43,9 +43,7 @@ def release(course: Course, report: Callable[[str], None] = lambda step: None) -
     for stage in course.stages:
         released_points(course, stage)
     release_data(course, report)
-    for stage in course.stages:
-        folder = release_notebook(course, stage)
-        report(f"made the students' notebook {folder.relative_to(course.root)}/{stage}.ipynb")
+    release_notebooks(course, report)
 
 
 def release_data(course: Course, report: Callable[[str], None]) -> None:
@@ -87,6 +85,14 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     report("prepared the hidden truth")
     with whole(record) as part:
         part.write_text(json.dumps(made_of, indent=1) + "\n")
+
+
+def release_notebooks(course: Course, report: Callable[[str], None] = lambda step: None) -> None:
+    """Make all the students' notebooks, refusing those that do not fit their questions."""
+    for stage in course.stages:
+        released_points(course, stage)
+        folder = release_notebook(course, stage)
+        report(f"made the students' notebook {folder.relative_to(course.root)}/{stage}.ipynb")
 
 
 def release_notebook(course: Course, stage: str) -> Path:

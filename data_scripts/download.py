@@ -27,6 +27,8 @@ PAUSE = 1.0
 """Seconds before the second attempt; doubled before each further one."""
 TIMEOUT = 60
 """Seconds without a byte after which an attempt is given up."""
+CHUNK = 1 << 16
+"""Bytes that are saved at a time; a broken connection loses less than that."""
 
 
 class DownloadError(InputError):
@@ -177,7 +179,7 @@ def _save(answer: requests.Response, part: Path, start: int, total: int | None, 
         Progress(*columns, console=Console(stderr=True)) as progress,
     ):
         task = progress.add_task(f"download {name}", completed=start, total=total)
-        for chunk in answer.iter_content(1 << 20):
+        for chunk in answer.iter_content(CHUNK):
             sink.write(chunk)
             progress.advance(task, len(chunk))
     if total is not None and part.stat().st_size < total:

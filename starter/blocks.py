@@ -81,7 +81,7 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
 
     Yields
     ------
-    CSR matrices (cells x genes) of the stored dtype; zeros that are stored stay stored.
+    CSR matrices (cells x genes) of the stored dtype (float16 widened); zeros that are stored stay stored.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
     kind = x.attrs.get("encoding-type", "array")
     if kind == "array" and isinstance(x, h5py.Dataset) and x.ndim == 2:
         for start in range(0, x.shape[0], cells):
-            yield scipy.sparse.csr_matrix(x[start : start + cells])
+            yield scipy.sparse.csr_matrix(_at_least_float32(x[start : start + cells]))
         return
     if kind not in ("csr_matrix", "csc_matrix"):
         msg = f"{x.file.filename}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
@@ -101,12 +101,15 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
         msg = f"{x.file.filename}: X is damaged (it lacks {', '.join(missing) or 'its shape'})"
         raise InputError(msg)
     n_cells, n_genes = (int(size) for size in x.attrs["shape"])
+    indptr = x["indptr"][:]
+    if len(indptr) != (n_genes if kind == "csc_matrix" else n_cells) + 1:
+        msg = f"{x.file.filename}: X is damaged (its pointers do not fit its shape {n_cells} x {n_genes})"
+        raise InputError(msg)
     if kind == "csc_matrix":
-        matrix = _compressed(x, slice(None), x["indptr"][:], (n_cells, n_genes), scipy.sparse.csc_matrix).tocsr()
+        matrix = _compressed(x, slice(None), indptr, (n_cells, n_genes), scipy.sparse.csc_matrix).tocsr()
         for start in range(0, n_cells, cells):
             yield matrix[start : start + cells]
         return
-    indptr = x["indptr"][:]
     for start in range(0, n_cells, cells):
         pointers = indptr[start : start + cells + 1]
         span = slice(int(pointers[0]), int(pointers[-1]))
@@ -114,11 +117,16 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
         yield _compressed(x, span, pointers - pointers[0], shape, scipy.sparse.csr_matrix)
 
 
+def _at_least_float32(values: np.ndarray) -> np.ndarray:
+    """Widen float16, which SciPy's matrices do not hold."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
 def _compressed(
     x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable
 ) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
     try:
-        matrix = kind((x["data"][span], x["indices"][span], indptr), shape=shape)
+        matrix = kind((_at_least_float32(x["data"][span]), x["indices"][span], indptr), shape=shape)
         matrix.check_format(full_check=True)
     except (ValueError, KeyError) as error:
         msg = f"{x.file.filename}: X is damaged ({error})"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from starter.console import run
+from starter.progress import spinner
 from starter.schema import InputError
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def score(
     opened = open_truth(truth)
     cards = []
     for path in predictions:
-        with Console(stderr=True).status(f"scoring {path}"):
+        with spinner(f"scoring {path}"):
             card = score_prediction(path, opened, profile.value)
             write_scorecard(card, out / card.name)
         cards.append(card)

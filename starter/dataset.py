@@ -261,10 +261,11 @@ class Course:
         InputError
             If there is not exactly one.
         """
-        found = sorted((self.folder / "priors").glob(pattern))
+        folder = self.folder / "priors"
+        found = sorted(folder.glob(pattern))
         if len(found) != 1:
-            names = some([file.name for file in found]) or "none"
-            msg = f"{self.folder / 'priors'} should have one file {pattern}; it has {names}"
+            names = some(sorted(file.name for file in folder.glob("*"))) or "no file"
+            msg = f"{folder} should have one file {pattern}; it has {names}"
             raise InputError(msg)
         return found[0]
 

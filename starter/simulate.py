@@ -122,7 +122,7 @@ def draw(preset: str = "default", seed: int = 0, size: Size | None = None) -> Si
     genes = np.array([f"SIM{number:05d}" for number in range(1, n_genes + 1)])
     position = np.sort(rng.choice(n_genes, n_targets, replace=False))
 
-    primary = rng.integers(n_blocks, size=n_targets)
+    primary = rng.permutation(n_targets) % n_blocks
     membership = _membership(primary, n_blocks, rng)
     adjacency = _signalling_graph(membership, rng)
     activity = _activity(membership, adjacency)
@@ -281,7 +281,9 @@ def _activity(membership: np.ndarray, adjacency: np.ndarray) -> np.ndarray:
     degree = adjacency.sum(axis=1, keepdims=True)
     steps = np.divide(adjacency, degree, out=np.zeros_like(adjacency), where=degree > 0)
     activity = 0.25 * np.linalg.solve(np.eye(len(adjacency)) - 0.75 * steps, membership)
-    return (activity - activity.mean(axis=0)) / activity.std(axis=0)
+    spread = activity.std(axis=0)
+    # with fewer targets than blocks, a block may have none
+    return np.divide(activity - activity.mean(axis=0), spread, out=np.zeros_like(activity), where=spread > 0)
 
 
 def _loadings(

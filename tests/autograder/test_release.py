@@ -1,0 +1,149 @@
+import json
+import shutil
+from pathlib import Path
+
+import anndata
+import nbformat
+import pytest
+
+from autograder.course import Course, read_course
+from autograder.release import release
+from starter import dataset, truth, values
+from starter.files import sha256
+from starter.schema import CONTROL, InputError
+
+STAGE = "04_baselines"
+
+
+def test_hidden_cells_are_not_in_what_students_get(released: Course):
+    split = dataset.read_split(released.public_folder / "split.json")
+    hidden = set(split.pairs("hidden").get_level_values("perturbation"))
+    train = dataset.read_screen(released.public_folder / "train.h5ad")
+    assert len(hidden) == 6
+    assert not hidden & set(train.obs["target_gene"])
+    assert not hidden & set(train.obs["target_gene"].cat.categories)
+    kept = dataset.read_screen(released.hidden_folder / "hidden.h5ad")
+    assert set(kept.obs["target_gene"]) == hidden | {CONTROL}
+    controls = [set(part.obs_names[part.obs["target_gene"] == CONTROL]) for part in (train, kept)]
+    assert controls[0] == controls[1]
+    assert not (set(train.obs_names) & set(kept.obs_names)) - controls[0]
+
+
+def test_students_know_the_names_and_the_number_of_cells(released: Course):
+    content = json.loads((released.public_folder / "split.json").read_text())
+    parts = [pair["part"] for pair in content["pairs"]]
+    assert {part: parts.count(part) for part in set(parts)} == {"train": 14, "public": 4, "hidden": 6}
+    assert all(pair["n_cells"] >= 60 for pair in content["pairs"])
+
+
+def test_nothing_secret_is_in_the_students_folders(released: Course):
+    files = [
+        path for folder in ("data", "assignments") for path in (released.root / folder).rglob("*") if path.is_file()
+    ]
+    names = {path.name for path in files}
+    assert names == {
+        "train.h5ad", "split.json", "simulated_graph.tsv", "simulated_features.parquet", "04_baselines.ipynb",
+        "train_mean.npz",
+    }  # fmt: skip
+    secret = released.secret().hex().encode()
+    assert not any(secret in path.read_bytes() for path in files)
+
+
+def test_the_students_notebook_has_blanks_and_no_solution(released: Course):
+    notebook = nbformat.read(released.root / "assignments" / STAGE / f"{STAGE}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert text.count("raise NotImplementedError('this part is yours") == 1
+    assert "SOLUTION" not in text
+    assert "labels = [label" not in text
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+
+
+def test_public_cases_lie_beside_the_notebook(released: Course):
+    content = values.decode((released.root / "assignments" / STAGE / "checks" / "train_mean.npz").read_bytes())
+    assert len(content["cases"]) == 3
+    assert set(content["cases"][0]) == {"inputs", "due", "mistakes"}
+
+
+def test_the_hidden_truth_is_prepared(released: Course):
+    prepared = truth.open_truth(released.hidden_folder / "truth")
+    split = dataset.read_split(released.public_folder / "split.json")
+    assert prepared.about["perturbations"] == list(split.pairs("hidden").get_level_values("perturbation"))
+    assert prepared.about["real"]["part"] == "hidden"
+    assert prepared.about["train"]["sha256"] == sha256(released.public_folder / "train.h5ad")
+
+
+def test_releasing_again_keeps_the_data(course: Course):
+    before = {path: sha256(path) for path in course.public_folder.rglob("*") if path.is_file()}
+    said = []
+    release(course, said.append)
+    assert {path: sha256(path) for path in before} == before
+    assert said[0] == "kept the data in data/test-course, which were released before"
+
+
+def test_other_settings_do_not_overwrite_what_students_have(course: Course):
+    file = course.root / "course.toml"
+    file.write_text(file.read_text().replace("hidden = 6", "hidden = 7"))
+    with pytest.raises(InputError, match=r"was released with other settings \(hidden\); students have that data"):
+        release(read_course(course.root))
+    assert len(dataset.read_split(course.public_folder / "split.json").pairs("hidden")) == 6
+
+
+def test_a_stopped_release_is_begun_anew(course: Course):
+    (course.hidden_folder / "release.json").unlink()
+    (course.public_folder / "train.h5ad").write_text("half")
+    release(course)
+    assert dataset.read_screen(course.public_folder / "train.h5ad").n_vars == 200
+
+
+def fresh(course: Course, tmp_path: Path, **changes: str) -> Course:
+    root = tmp_path / "fresh"
+    shutil.copytree(course.root / "screen", root / "screen")
+    shutil.copytree(course.root / "solutions", root / "solutions")
+    text = (course.root / "course.toml").read_text()
+    for old, new in changes.values():
+        assert old in text
+        text = text.replace(old, new)
+    (root / "course.toml").write_text(text)
+    return read_course(root)
+
+
+def test_hidden_perturbations_can_be_named(released: Course, tmp_path: Path):
+    names = dataset.perturbations(anndata.read_h5ad(released.root / "screen" / "simulated_default.h5ad"))
+    named = fresh(released, tmp_path, hidden=("hidden = 6", f"hidden = {names[:2]}"))
+    release(named)
+    split = dataset.read_split(named.public_folder / "split.json")
+    assert list(split.pairs("hidden").get_level_values("perturbation")) == names[:2]
+    assert len(split.pairs("public")) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("hidden = 6", "hidden = 20"), "hides and publishes 24 perturbations, and the screen has 24"),
+        (("hidden = 6", "hidden = ['STAT1']"), "the screen has no perturbation STAT1"),
+        (("simulated_default.h5ad", "nothing.h5ad"), "screen = 'screen/nothing.h5ad': there is no such file"),
+        (("04_baselines", "05_cvae"), "cannot read the instructor's notebook .*05_cvae.ipynb"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_written(
+    released: Course, tmp_path: Path, change: tuple, said: str
+):
+    course = fresh(released, tmp_path, change=change)
+    with pytest.raises(InputError, match=said):
+        release(course)
+    assert not course.public_folder.exists()
+
+
+def test_a_simulated_course_without_a_seed_follows_from_its_secret(tmp_path: Path, released: Course):
+    root = tmp_path / "secret"
+    shutil.copytree(released.root / "solutions", root / "solutions")
+    text = '[course]\nname = "s"\n[data]\nhidden = 48\npublic = 24\n'
+    (root / "course.toml").write_text(text)
+    course = read_course(root)
+    release(course)
+    train = dataset.read_screen(course.public_folder / "train.h5ad")
+    assert len(dataset.perturbations(train)) == 192
+    from starter import simulate
+
+    names = set(dataset.read_split(course.public_folder / "split.json").table.index.get_level_values("perturbation"))
+    assert names != set(simulate.draw("default", 0).targets)

@@ -1,0 +1,175 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from autograder import sandbox
+
+WORKDIR = f"{sandbox.COURSE_ROOT}/assignments/04_baselines"
+
+
+@pytest.fixture
+def inside(sandbox_here: None):
+    """Run Python source in the sandbox."""
+
+    def run(source: str, **options: object) -> sandbox.Outcome:
+        arguments = {"read_only": {}, "seconds": 20, "memory_gib": 1, "workdir": WORKDIR} | options
+        return sandbox.run(["-c", source], **arguments)
+
+    return run
+
+
+def test_what_is_printed_comes_out(inside):
+    outcome = inside("print('hello')")
+    assert (outcome.status, outcome.returncode, outcome.output) == ("ended", 0, b"hello\n")
+
+
+def test_errors_are_kept_for_the_instructor(inside):
+    outcome = inside("raise ValueError('oh')")
+    assert outcome.returncode == 1
+    assert outcome.errors.endswith("ValueError: oh\n")
+
+
+def test_there_is_no_network(inside):
+    outcome = inside(
+        "import socket\n"
+        "for family, address in ((socket.AF_INET, ('1.1.1.1', 53)), (socket.AF_INET, ('127.0.0.1', 22))):\n"
+        "    try:\n        socket.create_connection(address, 2); print('connected')\n"
+        "    except OSError as error:\n        print('refused')"
+    )
+    assert outcome.output == b"refused\nrefused\n"
+
+
+def test_there_is_no_grader_no_solution_no_home(inside, released, tmp_path: Path):
+    secret = tmp_path / "answer.txt"
+    secret.write_text("42")
+    places = [secret, released.grading, released.root / "solutions", Path(__file__).parents[2] / "autograder"]
+    places += [Path("/etc/passwd"), Path("/etc/shadow"), Path.home() / ".ssh", Path.home() / ".bashrc"]
+    outcome = inside(f"import os; print([os.path.exists(path) for path in {[str(place) for place in places]}])")
+    assert outcome.output == f"{[False] * len(places)}\n".encode()
+
+
+def test_the_graders_packages_cannot_be_imported(inside):
+    outcome = inside(
+        "import importlib.util\nprint([importlib.util.find_spec(name) is not None for name in "
+        "('starter', 'autograder', 'data_scripts')])"
+    )
+    assert outcome.output == b"[True, False, False]\n"
+
+
+def test_excluded_modules_are_not_there(inside):
+    source = (
+        "import importlib\nfor name in ('check', 'anchors', 'metrics', 'metrics.error'):\n"
+        "    try:\n        importlib.import_module('starter.' + name); print(name)\n"
+        "    except ModuleNotFoundError:\n        print('-')"
+    )
+    outcome = inside(source, without=["starter.anchors", "starter.metrics"])
+    assert outcome.output == b"check\n-\n-\n-\n"
+
+
+def test_a_module_that_does_not_exist_cannot_be_excluded(inside):
+    with pytest.raises(AssertionError, match="there is no module starter.anchor to leave out"):
+        inside("1", without=["starter.anchor"])
+
+
+def test_what_is_bound_is_read_only(inside, tmp_path: Path):
+    (tmp_path / "data.txt").write_text("cells")
+    outcome = inside(
+        "print(open('/home/student/course/data/x/data.txt').read())\n"
+        "for path in ('/home/student/course/data/x/data.txt', '/kit/starter/check.py', '/usr/bin/x'):\n"
+        "    try:\n        open(path, 'a'); print('written')\n"
+        "    except OSError:\n        print('refused')",
+        read_only={f"{sandbox.COURSE_ROOT}/data/x": tmp_path},
+    )
+    assert outcome.output == b"cells\nrefused\nrefused\nrefused\n"
+    assert (tmp_path / "data.txt").read_text() == "cells"
+
+
+def test_it_starts_in_an_empty_folder_that_can_be_written(inside):
+    outcome = inside("import os; print(os.getcwd(), os.listdir()); open('x', 'w').write('y'); print(os.listdir())")
+    assert outcome.output == f"{WORKDIR} []\n['x']\n".encode()
+
+
+def test_an_endless_loop_is_stopped(inside):
+    outcome = inside("print('begun', flush=True)\nwhile True: pass", seconds=2)
+    assert (outcome.status, outcome.output) == ("time", b"begun\n")
+    assert outcome.seconds < 6
+
+
+def test_a_process_left_behind_is_killed(inside):
+    mark = "left-behind-by-a-submission"
+    source = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)', '{mark}'])"
+    )
+    outcome = inside(source, seconds=20)
+    assert outcome.status == "ended"
+    assert outcome.seconds < 15
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(mark.encode() in line for line in running)
+
+
+def test_endless_output_is_stopped(inside, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "MAX_OUTPUT", 1 << 20)
+    outcome = inside("while True: print('x' * 10_000)")
+    assert outcome.status == "output"
+    assert len(outcome.output) < 4 << 20
+
+
+def test_memory_has_a_limit(inside):
+    outcome = inside("try:\n    x = bytearray(3 << 30); print('taken')\nexcept MemoryError:\n    print('refused')")
+    assert outcome.output == b"refused\n"
+
+
+def test_a_file_has_a_limit(inside, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "SCRATCH", 8 << 20)
+    outcome = inside(
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "try:\n    open('x', 'wb').write(bytes(32 << 20)); print('written')\nexcept OSError:\n    print('refused')"
+    )
+    assert outcome.output == b"refused\n"
+
+
+def test_it_is_another_user_without_powers(inside):
+    outcome = inside(
+        "import os; print(os.getuid(), os.getgid())\n"
+        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('CapEff')])"
+    )
+    assert outcome.output == b"65534 65534\n['0000000000000000']\n"
+
+
+def test_other_processes_cannot_be_seen(inside):
+    outcome = inside("import os; print(sum(name.isdigit() for name in os.listdir('/proc')))")
+    assert int(outcome.output) <= 3
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("bwrap", "needs bwrap, which is not here: apt install bubblewrap"),
+        ("prlimit", "needs prlimit.*: apt install util-linux"),
+    ],
+)
+def test_without_the_programs_it_refuses_and_names_the_package(
+    monkeypatch: pytest.MonkeyPatch, missing: str, said: str
+):
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else f"/usr/bin/{name}")
+    with pytest.raises(sandbox.NoSandboxError, match=said):
+        sandbox.check_sandbox()
+
+
+@pytest.mark.parametrize("system", ["Darwin", "Windows"])
+def test_elsewhere_it_refuses_and_names_a_way(monkeypatch: pytest.MonkeyPatch, system: str):
+    monkeypatch.setattr("platform.system", lambda: system)
+    with pytest.raises(sandbox.NoSandboxError, match=f"which {system} has not: use WSL2 or a Linux virtual machine"):
+        sandbox.run(["-c", "1"], read_only={}, seconds=1, memory_gib=1, workdir="/x")
+
+
+def test_a_bubblewrap_that_does_not_work_is_not_worked_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(
+        sandbox.NoSandboxError, match=r"cannot make a sandbox \(bwrap: setting up uid map: Permission denied\)"
+    ):
+        sandbox.check_sandbox()

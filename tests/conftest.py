@@ -1,0 +1,92 @@
+"""What several rooms' tests share: small simulated screens, a released course, real data where it is at hand."""
+
+import os
+import shutil
+from pathlib import Path
+
+import anndata
+import pytest
+
+from autograder.course import Course, read_course
+from starter import dataset, simulate
+
+ROOT = Path(__file__).parents[1]
+SMALL = simulate.Size(targets=24, genes=200, controls=300, min_cells=60)
+
+
+@pytest.fixture(scope="session")
+def vcc_data() -> Path:
+    return _folder("VCC_DATA", "real data sets")
+
+
+@pytest.fixture(scope="session")
+def vcc_parity() -> Path:
+    return _folder("VCC_PARITY", "the reference tools' answers")
+
+
+def _folder(variable: str, what: str) -> Path:
+    if not os.environ.get(variable):
+        pytest.skip(f"{variable} is not set: it names the folder with {what}")
+    return Path(os.environ[variable])
+
+
+@pytest.fixture(scope="session")
+def small_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a small simulated screen: 24 targets, 200 genes."""
+    return simulate.write(simulate.draw(seed=1, size=SMALL), tmp_path_factory.mktemp("screen"))
+
+
+@pytest.fixture
+def small_screen(small_path: Path) -> anndata.AnnData:
+    return dataset.read_screen(small_path)
+
+
+@pytest.fixture(scope="session")
+def papalexi(vcc_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the real screen, built from its raw files."""
+    from data_scripts import papalexi
+
+    folder = tmp_path_factory.mktemp("papalexi")
+    papalexi.build(folder)
+    return folder
+
+
+COURSE = """
+[course]
+name = "test-course"
+
+[data]
+screen = "screen/simulated_default.h5ad"
+priors = "screen/priors"
+seed = 3
+hidden = 6
+public = 4
+
+[limits]
+seconds = 60
+
+[stages.04_baselines]
+title = "Baselines"
+"""
+
+
+@pytest.fixture(scope="session")
+def released(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """A course on the small screen, released. Read only; `course` gives a copy to write to."""
+    from autograder.release import release
+
+    root = tmp_path_factory.mktemp("released")
+    shutil.copytree(small_path.parent, root / "screen")
+    shutil.copytree(ROOT / "solutions", root / "solutions")
+    (root / "course.toml").write_text(COURSE)
+    course = read_course(root)
+    release(course)
+    return course
+
+
+@pytest.fixture
+def course(released: Course, tmp_path: Path) -> Course:
+    """A released course to write to."""
+    root = tmp_path / "course"
+    shutil.copytree(released.root, root)
+    return read_course(root)

@@ -1,0 +1,157 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+BIN = Path(sys.executable).parent
+COMMANDS = {"starter": "starter.cli", "autograder": "autograder.cli"}
+
+
+def run(program: str, *arguments: object, **options: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", f"from {COMMANDS[program]} import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def scored(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a truth, a prediction (the truth's own logs) and its scores, all made by the commands."""
+    from starter import dataset, preprocess
+
+    folder = tmp_path_factory.mktemp("cli")
+    screen = dataset.read_screen(small_path)
+    logs = anndata.AnnData(preprocess.expression(screen), screen.obs[["target_gene"]], screen.var)
+    logs.write_h5ad(folder / "copy.h5ad")
+    (folder / "genes.csv").write_text("\n".join(screen.var_names))
+    (folder / "perts.csv").write_text("target_gene\n" + "\n".join(dataset.perturbations(screen)))
+    built = run("starter", "truth", "build", small_path, "--out", folder / "truth")
+    assert (built.returncode, built.stderr) == (0, "")
+    assert "24 perturbations x 200 genes, for course, vcc2025, vcc2025-final" in built.stdout
+    return folder
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_help_suffices(program: str):
+    answer = run(program, "--help")
+    assert answer.returncode == 0
+    for command in {"starter": ("check", "pack", "score", "truth"), "autograder": ("release", "grade")}[program]:
+        assert command in answer.stdout
+        page = run(program, command, "--help")
+        assert page.returncode == 0
+        assert len(page.stdout) > 300
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "{'pandas', 'anndata', 'scanpy', 'numba', 'matplotlib'}"
+    code = f"import starter.cli, sys; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("profile", ["course", "vcc2025", "vcc2025-final"])
+def test_score_writes_what_other_tools_read(scored: Path, profile: str):
+    out = scored / profile
+    answer = run(
+        "starter", "score", scored / "copy.h5ad", "--truth", scored / "truth", "--profile", profile, "--out", out
+    )
+    assert answer.returncode == 0, answer.stderr
+    card = json.loads((out / "copy" / "scorecard.json").read_text())
+    assert card["profile"] == profile
+    assert card["metrics"]["mae"]["value"] == pytest.approx(0, abs=1e-7)
+    assert card["metrics"]["pearson_delta"]["value"] == pytest.approx(1, abs=1e-6)
+    assert card["metrics"]["discrimination_score_l1"]["value"] == 1
+    table = pd.read_parquet(out / "copy" / "per_perturbation.parquet")
+    assert sorted(table["metric"].unique()) == ["discrimination_score_l1", "mae", "overlap_at_N", "pearson_delta"]
+    assert "scorecard.html" in answer.stdout
+    for word in ("copy", "baseline", "replicate", "Baseline: mean of the profiles"):
+        assert word in answer.stdout
+
+
+def test_check_finds_nothing_in_a_good_file(scored: Path):
+    answer = run(
+        "starter", "check", scored / "copy.h5ad", "--genes", scored / "genes.csv", "--perts", scored / "perts.csv"
+    )
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"{scored}/copy.h5ad has no error\n", "")
+
+
+def test_check_prints_every_finding_and_ends_with_2(scored: Path, tmp_path: Path):
+    bad = anndata.read_h5ad(scored / "copy.h5ad")[:, 1:].copy()
+    bad.X.data[0] = np.nan
+    bad.write_h5ad(tmp_path / "bad.h5ad")
+    answer = run(
+        "starter", "check", tmp_path / "bad.h5ad", "--genes", scored / "genes.csv", "--perts", scored / "perts.csv"
+    )
+    assert answer.returncode == 2
+    assert answer.stdout.splitlines()[0] == "  error  1 genes are missing: SIM00001; predict every gene"
+    assert "X holds 1 NaN" in answer.stdout
+    assert answer.stderr == f"{tmp_path}/bad.h5ad has 2 errors; scoring would refuse or misjudge it\n"
+
+
+def test_pack_writes_an_upload_that_checks_and_scores(scored: Path, tmp_path: Path):
+    due = ("--genes", scored / "genes.csv", "--perts", scored / "perts.csv")
+    answer = run("starter", "pack", scored / "copy.h5ad", "-o", tmp_path / "x.vcc", *due)
+    assert answer.returncode == 0, answer.stderr
+    assert re.fullmatch(rf"wrote {tmp_path}/x.vcc \(\d+\.\d MB\)\n", answer.stdout)
+    assert run("starter", "check", tmp_path / "x.vcc", *due).returncode == 0
+
+
+def test_a_courses_folder_says_what_is_due(released, scored: Path):
+    answer = run("starter", "check", scored / "copy.h5ad", "--course", released.public_folder)
+    assert answer.returncode == 2
+    assert "18 perturbations are not among those due" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("check", "nothing.h5ad"), "error: cannot read nothing.h5ad: No such file or directory\n"),
+        (("check", "copy.h5ad", "--genes", "genes.csv"), "error: --genes and --perts go together: give both lists\n"),
+        (
+            ("check", "copy.h5ad", "--genes", "genes.csv", "--perts", "perts.csv", "--course", "."),
+            "error: give either --course, or --genes and --perts\n",
+        ),
+        (
+            ("score", "copy.h5ad", "x/copy.vcc", "--truth", "truth", "--profile", "course", "--out", "o"),
+            "error: several predictions are named copy, and would get the same folder in o; rename them\n",
+        ),
+        (
+            ("score", "copy.h5ad", "--truth", ".", "--profile", "course", "--out", "o"),
+            "error: . holds no prepared truth ([Errno 2] No such file or directory: 'truth.json'); make one with: "
+            "starter truth build REAL.h5ad --out .\n",
+        ),
+        (
+            ("truth", "build", "genes.csv", "--out", "t"),
+            "error: genes.csv is not an .h5ad file (HDF5): it starts with b'SIM00001'; download or write it again\n",
+        ),
+        (
+            ("truth", "build", "copy.h5ad", "--out", "genes.csv/t"),
+            "error: cannot write genes.csv/t: File exists; choose another folder\n",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(scored: Path, arguments: tuple, said: str):
+    answer = run("starter", *arguments, cwd=scored)
+    assert (answer.returncode, answer.stderr) == (2, said)
+
+
+def test_debug_shows_the_traceback(scored: Path):
+    answer = run("starter", "check", "nothing.h5ad", "--debug", cwd=scored)
+    assert answer.returncode != 0
+    assert "Traceback" in answer.stderr
+    assert "FileNotFoundError" in answer.stderr
+
+
+def test_an_unknown_profile_is_a_usage_error(scored: Path):
+    answer = run("starter", "score", "copy.h5ad", "--truth", "truth", "--profile", "vcc", "--out", "o", cwd=scored)
+    assert answer.returncode == 2
+    assert "vcc2025-final" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_commands_are_installed():
+    for program in COMMANDS:
+        assert subprocess.run([BIN / program, "--help"], capture_output=True, check=True).stdout

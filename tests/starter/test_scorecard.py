@@ -1,0 +1,231 @@
+import base64
+import json
+import re
+import struct
+from html.parser import HTMLParser
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from starter import cells, dataset, preprocess, pseudobulk, scorecard, submission, truth
+from starter.schema import CONTROL, InputError
+
+
+@pytest.fixture(scope="session")
+def small_truth(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> truth.Truth:
+    """24 perturbations of the small screen, scored against themselves."""
+    return truth.build_truth(small_path, tmp_path_factory.mktemp("truth") / "t")
+
+
+def predict(screen: anndata.AnnData, table: pd.DataFrame, path: Path) -> Path:
+    n_cells = screen.obs["target_gene"].value_counts().to_dict()
+    submission.write_prediction(path, cells.make_cells(table, cells.controls_of(screen), n_cells), screen.var_names)
+    return path
+
+
+@pytest.fixture(scope="session")
+def predictions(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    screen = dataset.read_screen(small_path)
+    folder = tmp_path_factory.mktemp("predictions")
+    profiles = pseudobulk.profiles(screen)
+    table = profiles.drop(index=CONTROL, level="perturbation")
+    tables = {"oracle": table, "mean": table * 0 + table.mean(), "half": (table + table.mean()) / 2}
+    return {name: predict(screen, table, folder / f"{name}.h5ad") for name, table in tables.items()}
+
+
+@pytest.fixture(scope="session")
+def cards(small_truth: truth.Truth, predictions: dict[str, Path]) -> dict[str, scorecard.Scorecard]:
+    return {name: scorecard.score_prediction(path, small_truth, "course") for name, path in predictions.items()}
+
+
+def test_better_predictions_score_higher(cards: dict[str, scorecard.Scorecard]):
+    assert cards["mean"].overall == pytest.approx(0, abs=0.15)
+    assert cards["mean"].overall < cards["half"].overall < cards["oracle"].overall
+    assert cards["oracle"].metrics["mae"]["value"] < 0.005
+    assert cards["oracle"].metrics["discrimination_score_l1"]["value"] == 1
+
+
+def test_scaled_is_what_the_contract_says(cards: dict[str, scorecard.Scorecard]):
+    card = cards["half"]
+    for row in card.metrics.values():
+        expected = (row["value"] - row["baseline"]) / (row["replicate"] - row["baseline"])
+        assert row["scaled"] == pytest.approx(expected)
+        assert row["low"] <= row["value"] <= row["high"]
+    assert card.overall == pytest.approx(np.mean([row["scaled"] for row in card.metrics.values()]))
+
+
+def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
+    content = json.loads(cards["half"].to_json())
+    assert content["profile"] == "course"
+    assert list(content["metrics"]) == ["overlap_at_N", "discrimination_score_l1", "mae", "pearson_delta"]
+    for row in content["metrics"].values():
+        fields = ("value", "low", "high", "direction", "baseline", "replicate", "scaled", "n", "left_out")
+        assert tuple(row) == fields
+    assert [row["direction"] for row in content["metrics"].values()] == ["higher", "higher", "lower", "higher"]
+    assert content["flags"] == []
+    assert len(content["prediction"]["sha256"]) == len(content["truth"]["sha256"]) == 64
+    assert content["versions"]["virtual-cell-course"]
+    assert content["seed"] == 0
+
+
+def test_the_table_has_a_row_a_perturbation_and_metric(cards: dict[str, scorecard.Scorecard]):
+    table = cards["half"].per_perturbation
+    assert list(table.columns) == ["perturbation", "metric", "value"]
+    assert len(table) == 24 * 4
+    means = table.groupby("metric")["value"].mean()
+    for name, row in cards["half"].metrics.items():
+        assert row["value"] == pytest.approx(means[name])
+
+
+def test_scoring_again_gives_the_same_card(
+    small_truth: truth.Truth, predictions: dict[str, Path], cards: dict[str, scorecard.Scorecard]
+):
+    again = scorecard.score_prediction(predictions["half"], small_truth, "course")
+    assert again.to_json() == cards["half"].to_json()
+
+
+def test_an_upload_scores_as_its_file(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    submission.pack(predictions["half"], tmp_path / "half.vcc")
+    for profile in ("course", "vcc2025", "vcc2025-final"):
+        one, other = (
+            scorecard.score_prediction(path, small_truth, profile)
+            for path in (predictions["half"], tmp_path / "half.vcc")
+        )
+        assert one.metrics == other.metrics
+
+
+def test_intervals_are_scipys_bca_and_close_to_normal_theory():
+    values = np.random.default_rng(0).normal(0.3, 0.1, 400)
+    low, high = scorecard.interval(values, seed=0)
+    half = 1.96 * values.std() / np.sqrt(400)
+    assert low == pytest.approx(values.mean() - half, abs=0.0015)
+    assert high == pytest.approx(values.mean() + half, abs=0.0015)
+    assert scorecard.interval(values, seed=0) == (low, high)
+    assert scorecard.interval(np.full(12, 0.25), seed=0) == (0.25, 0.25)
+
+
+def test_below_10_perturbations_there_is_no_interval_and_it_says_why(released, tmp_path: Path):
+    prepared = truth.open_truth(released.hidden_folder / "truth")
+    hidden = dataset.read_screen(released.hidden_folder / "hidden.h5ad")
+    table = pseudobulk.profiles(hidden).drop(index=CONTROL, level="perturbation")
+    card = scorecard.score_prediction(predict(hidden, table, tmp_path / "p.h5ad"), prepared, "course")
+    assert {row["low"] for row in card.metrics.values()} == {row["high"] for row in card.metrics.values()} == {None}
+    assert any(note.startswith("No intervals: with fewer than 10 perturbations") for note in card.notes)
+
+
+def test_a_truth_without_training_cells_is_said(cards: dict[str, scorecard.Scorecard]):
+    assert any(note.startswith("No training screen was given") for note in cards["half"].notes)
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures, self.cells, self.tags = [], [], []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append(tag)
+        if tag == "img":
+            self.pictures.append(dict(attrs))
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.cells.append(data.strip())
+
+
+def test_the_page_has_the_numbers_and_three_pictures(cards: dict[str, scorecard.Scorecard], tmp_path: Path):
+    scorecard.write_scorecard(cards["half"], tmp_path / "half")
+    assert sorted(path.name for path in (tmp_path / "half").iterdir()) == sorted(scorecard.FILES)
+    content = (tmp_path / "half" / "scorecard.html").read_text()
+    assert not re.search(r"(src|href)=\"http", content)
+    page = Page()
+    page.feed(content)
+    assert len(page.pictures) == 3
+    for picture in page.pictures:
+        png = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"))
+        width, height = struct.unpack(">II", png[16:24])
+        assert png.startswith(b"\x89PNG")
+        assert min(width, height) > 300
+        assert picture["alt"]
+    assert f"{cards['half'].overall:.3f}" in page.cells
+    assert any("Simulated screen" in cell for cell in page.cells)
+    table = pd.read_parquet(tmp_path / "half" / "per_perturbation.parquet")
+    assert table.equals(cards["half"].per_perturbation)
+
+
+def test_a_hostile_name_is_escaped_on_the_page(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    path = tmp_path / "<script>alert(1)<-script>.h5ad"
+    path.write_bytes(predictions["half"].read_bytes())
+    scorecard.write_scorecard(scorecard.score_prediction(path, small_truth, "course"), tmp_path / "out")
+    page = Page()
+    page.feed((tmp_path / "out" / "scorecard.html").read_text())
+    assert "script" not in page.tags
+
+
+def changed(adata: anndata.AnnData, kind: str) -> anndata.AnnData:
+    if kind == "fewer genes":
+        return adata[:, 2:].copy()
+    if kind == "other order":
+        return adata[:, ::-1].copy()
+    if kind == "fewer perturbations":
+        return adata[adata.obs["target_gene"] != "SIM00006"].copy()
+    labels = adata.obs["target_gene"].astype(str).replace({"SIM00006": "STAT1"})
+    adata.obs["target_gene"] = labels.astype("category")
+    return adata
+
+
+@pytest.mark.parametrize("profile", ["course", "vcc2025"])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("fewer genes", "the genes of bad.h5ad are not the truth's: 2 missing .SIM00001, SIM00002."),
+        ("other order", "the genes of bad.h5ad are not the truth's: their order differs"),
+        ("fewer perturbations", "the perturbations of bad.h5ad are not the truth's: 1 missing .SIM00006."),
+        ("other labels", "the perturbations of bad.h5ad are not the truth's: 1 missing .SIM00006., 1 extra .STAT1."),
+    ],
+)
+def test_other_labels_are_an_error_not_a_smaller_mean(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path, profile: str, kind: str, said: str
+):
+    changed(anndata.read_h5ad(predictions["half"]), kind).write_h5ad(tmp_path / "bad.h5ad")
+    with pytest.raises(InputError, match=said):
+        scorecard.score_prediction(tmp_path / "bad.h5ad", small_truth, profile)
+
+
+def test_the_course_refuses_counts_and_says_why(
+    small_truth: truth.Truth, small_screen: anndata.AnnData, tmp_path: Path
+):
+    small_screen.write_h5ad(tmp_path / "counts.h5ad")
+    said = "counts.h5ad holds counts .*; the course scores log1p expression, because counts of 200 genes do not tell"
+    with pytest.raises(InputError, match=said):
+        scorecard.score_prediction(tmp_path / "counts.h5ad", small_truth, "course")
+    # the challenge takes them, scaled to the file's own median: a perfect copy is no longer perfect
+    card = scorecard.score_prediction(tmp_path / "counts.h5ad", small_truth, "vcc2025")
+    assert card.metrics["mae"]["value"] > 0.01
+
+
+def test_the_course_refuses_another_target_sum(small_truth: truth.Truth, small_screen: anndata.AnnData, tmp_path: Path):
+    logs = preprocess.log_expression(small_screen.X, preprocess.library_sizes(small_screen), 5e4)
+    anndata.AnnData(logs, small_screen.obs[["target_gene"]], small_screen.var).write_h5ad(tmp_path / "p.h5ad")
+    said = r"the control cells of p.h5ad add up to 4.\d+ times the course's on the natural scale"
+    with pytest.raises(InputError, match=said):
+        scorecard.score_prediction(tmp_path / "p.h5ad", small_truth, "course")
+
+
+def test_an_undefined_aggregate_is_null(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    adata = anndata.read_h5ad(predictions["half"])
+    control = (adata.obs["target_gene"] == CONTROL).to_numpy()
+    of_one = np.flatnonzero(adata.obs["target_gene"] == "SIM00006")
+    # as many copies of every control cell: the effect is exactly 0 for every gene
+    x = adata.X.tolil()
+    dense = np.tile(np.asarray(adata.X[control].toarray().mean(axis=0), dtype=np.float32), (len(of_one), 1))
+    x[of_one] = dense
+    x[np.flatnonzero(control)] = np.tile(dense[0], (control.sum(), 1))
+    anndata.AnnData(x.tocsr(), adata.obs, adata.var).write_h5ad(tmp_path / "p.h5ad")
+    card = scorecard.score_prediction(tmp_path / "p.h5ad", small_truth, "vcc2025")
+    assert card.metrics["pearson_delta"]["value"] is None
+    assert card.metrics["pearson_delta"]["left_out"] == 1
+    assert "Pearson delta: undefined for 1 perturbation, so the mean is undefined." in card.notes
+    json.loads(card.to_json(), parse_constant=lambda name: pytest.fail(f"{name} in the JSON"))

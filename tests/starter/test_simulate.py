@@ -1,0 +1,184 @@
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from starter import dataset, graphs, metrics, preprocess, pseudobulk, simulate
+from starter.files import sha256
+from starter.schema import CONTROL, InputError
+from starter.summary import Summary
+
+NO_DE = None
+
+
+def whole_screen(simulation: simulate.Simulation, folder: Path) -> anndata.AnnData:
+    return dataset.read_screen(simulate.write(simulation, folder))
+
+
+class Trial:
+    """A screen at its default size, 48 perturbations hidden, as a course would be graded."""
+
+    def __init__(self, preset: str, seed: int, folder: Path) -> None:
+        self.simulation = simulate.draw(preset, seed)
+        self.screen = whole_screen(self.simulation, folder)
+        self.profiles = pseudobulk.profiles(self.screen).droplevel("context")
+        self.rng = np.random.default_rng(seed)
+        names = self.rng.permutation(self.simulation.targets)
+        self.hidden, self.train = sorted(names[:48]), sorted(names[48:])
+        self.truth = self.side(self.profiles.loc[self.hidden])
+
+    def side(self, profiles: pd.DataFrame | np.ndarray) -> Summary:
+        control = self.profiles.loc[CONTROL].to_numpy()
+        genes = np.array(self.profiles.columns)
+        return Summary(np.array(self.hidden), genes, NO_DE, np.asarray(profiles), control, NO_DE)
+
+    def pds(self, prediction: Summary, truth: Summary | None = None) -> float:
+        return metrics.discrimination_score_l1_midrank(truth or self.truth, prediction).mean()
+
+    def train_mean_pearson(self) -> float:
+        mean = self.side(np.tile(self.profiles.loc[self.train].mean(), (48, 1)))
+        return metrics.pearson_delta(self.truth, mean).mean()
+
+    def neighbour_pds(self, graph: pd.DataFrame) -> float:
+        return self.pds(self.side(graphs.neighbour_mean(self.profiles.loc[self.train], graph, self.hidden)))
+
+    def replicate_pds(self) -> float:
+        code = {name: row for row, name in enumerate(self.hidden)}
+        groups = self.screen.obs["target_gene"].astype(str).map(code).fillna(-1).to_numpy(int)
+        first = self.rng.random(self.screen.n_obs) < 0.5
+        x = preprocess.expression(self.screen)
+        halves = (pseudobulk.group_means(x, np.where(half, groups, -1), 48) for half in (first, ~first))
+        return self.pds(*(self.side(half) for half in halves))
+
+    def effect_correlation(self) -> float:
+        effects = self.profiles.drop(index=CONTROL) - self.profiles.loc[CONTROL]
+        pairwise = np.corrcoef(effects)
+        return float(np.median(pairwise[np.triu_indices_from(pairwise, 1)]))
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_the_default_preset_is_as_hard_as_it_should_be(seed: int, tmp_path: Path):
+    trial = Trial("default", seed, tmp_path)
+    assert 0.40 < trial.train_mean_pearson() < 0.55
+    assert 0.15 < trial.effect_correlation() < 0.30
+    assert trial.replicate_pds() > 0.95
+    with_graph = trial.neighbour_pds(trial.simulation.graph)
+    shuffled = trial.neighbour_pds(graphs.shuffle_graph(trial.simulation.graph, trial.rng))
+    assert 0.65 < with_graph < 0.80
+    assert shuffled == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_hard_preset_is_harder(tmp_path: Path):
+    trial = Trial("hard", 1, tmp_path)
+    default = Trial("default", 1, tmp_path)
+    assert trial.neighbour_pds(trial.simulation.graph) < default.neighbour_pds(default.simulation.graph) - 0.05
+    assert trial.effect_correlation() < default.effect_correlation()
+    dead = np.abs(trial.simulation.effects[0]).sum(axis=1)
+    assert (dead < 0.2 * np.median(dead[dead > np.quantile(dead, 0.5)])).mean() == pytest.approx(0.35, abs=0.06)
+
+
+def test_the_same_seed_gives_the_same_files(tmp_path: Path, small_path: Path):
+    size = simulate.Size(targets=24, genes=200, controls=300, min_cells=60)
+    again = simulate.write(simulate.draw(seed=1, size=size), tmp_path / "again")
+    other = simulate.write(simulate.draw(seed=2, size=size), tmp_path / "other")
+    assert sha256(again) == sha256(small_path) != sha256(other)
+    for name in ("simulated_graph.tsv", "simulated_features.parquet"):
+        assert sha256(again.parent / "priors" / name) == sha256(small_path.parent / "priors" / name)
+
+
+def test_it_says_that_it_is_simulated_and_never_from_which_seed(small_path: Path, small_screen: anndata.AnnData):
+    assert small_path.name == "simulated_default.h5ad"
+    course = small_screen.uns["course"]
+    assert bool(course["simulated"])
+    assert course["title"] == "Simulated screen (default preset)"
+    assert "seed" not in str(course)
+
+
+def test_cells_and_depth_are_as_asked(tmp_path: Path):
+    size = simulate.Size(targets=30, genes=300, controls=400, min_cells=40, batches=4)
+    screen = whole_screen(simulate.draw(seed=4, size=size), tmp_path)
+    counts = screen.obs["target_gene"].value_counts()
+    assert counts[CONTROL] == 400
+    assert counts.drop(CONTROL).min() >= 40
+    assert len(counts) == 31
+    assert screen.n_vars == 300
+    assert sorted(screen.obs["batch"].unique()) == [f"batch_{i}" for i in range(1, 5)]
+    assert screen.obs["n_umis"].median() == pytest.approx(11_850, rel=0.05)
+    deep = whole_screen(simulate.draw(seed=4, size=simulate.Size(30, 300, 400, 40, depth=50_000)), tmp_path / "deep")
+    assert deep.obs["n_umis"].median() == pytest.approx(50_000, rel=0.05)
+    assert deep.X.nnz > 1.4 * screen.X.nnz
+
+
+def test_targets_are_knocked_down_in_the_cells_that_did_not_escape(tmp_path: Path):
+    size = simulate.Size(targets=20, genes=200, controls=600, min_cells=200)
+    simulation = simulate.draw(seed=5, size=size)
+    screen = whole_screen(simulation, tmp_path)
+    rate = screen.X.multiply(1 / screen.obs["n_umis"].to_numpy()[:, None]).tocsr()
+    position = screen.var_names.get_indexer(simulation.targets)
+    residual = np.exp(simulation.effects[0, np.arange(20), position])
+    assert (residual > 0.05).all()
+    assert (residual < 0.3).all()
+    expected = simulation.escape + (1 - simulation.escape) * residual
+    labels = screen.obs["target_gene"].astype(str).to_numpy()
+    measured = [
+        rate[labels == target, gene].mean() / rate[labels == CONTROL, gene].mean()
+        for target, gene in zip(simulation.targets, position, strict=True)
+    ]
+    assert np.median(np.array(measured) / expected) == pytest.approx(1, abs=0.15)
+
+
+def test_control_cells_vary_along_the_same_programmes(tmp_path: Path):
+    simulation = simulate.draw(seed=6, size=simulate.Size(targets=40, genes=400, controls=3_000, min_cells=5))
+    screen = whole_screen(simulation, tmp_path)
+    control = screen[screen.obs["target_gene"] == CONTROL]
+    x = preprocess.expression(control.copy()).toarray()
+    strong = np.flatnonzero(x.mean(axis=0) > np.quantile(x.mean(axis=0), 0.6))
+    measured = np.corrcoef(x[:, strong].T)
+    expected = np.corrcoef(simulation.loadings[:, strong].T + 1e-9)
+    upper = np.triu_indices(len(strong), 1)
+    shared = np.abs(simulation.loadings[:, strong]).sum(axis=0) > 0
+    both = shared[upper[0]] & shared[upper[1]]
+    assert np.corrcoef(measured[upper][both], expected[upper][both])[0, 1] > 0.3
+
+
+def test_a_second_context_has_related_effects_and_other_expression(tmp_path: Path):
+    simulation = simulate.draw(seed=7, size=simulate.Size(targets=60, genes=500, controls=50, min_cells=5, contexts=2))
+    first, second = simulation.effects
+    related = [np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)]
+    assert np.median(related) == pytest.approx(0.6, abs=0.1)
+    assert np.corrcoef(np.log(simulation.base))[0, 1] < 0.3
+    screen = whole_screen(simulation, tmp_path)
+    assert dataset.contexts(screen) == ["context_1", "context_2"]
+    counts = screen.obs.groupby("context", observed=True)["target_gene"].nunique()
+    assert counts.tolist() == [61, 61]
+
+
+def test_the_students_graph_has_lost_and_false_edges():
+    simulation = simulate.draw(seed=8)
+    true, given = (set(map(tuple, graph.to_numpy())) for graph in (simulation.true_graph, simulation.graph))
+    assert len(given) == len(true)
+    assert len(true & given) / len(true) == pytest.approx(0.8, abs=0.01)
+
+
+def test_features_tell_targets_of_a_block_apart_and_hold_noise():
+    simulation = simulate.draw(seed=9)
+    assert simulation.features.shape == (240, 32)
+    connected = simulation.true_graph
+    rng = np.random.default_rng(0)
+
+    def alike(columns: slice, a: np.ndarray, b: np.ndarray) -> float:
+        values = simulation.features.iloc[:, columns]
+        return float(np.mean([np.corrcoef(values.loc[x], values.loc[y])[0, 1] for x, y in zip(a, b, strict=True)]))
+
+    a, b = connected["gene_a"].to_numpy()[:300], connected["gene_b"].to_numpy()[:300]
+    assert alike(slice(0, 24), a, b) > alike(slice(0, 24), a, rng.permutation(b)) + 0.1
+    assert abs(alike(slice(24, 32), a, b)) < 0.08
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(InputError, match="no preset 'easy'; the presets are default, hard"):
+        simulate.draw("easy")
+    with pytest.raises(InputError, match="300 targets cannot be drawn from 200 genes"):
+        simulate.draw(size=simulate.Size(targets=300, genes=200))

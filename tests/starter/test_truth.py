@@ -1,0 +1,194 @@
+import json
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+
+from starter import dataset, preprocess, pseudobulk, truth
+from starter.metrics import PROFILES, get_profile
+from starter.schema import CONTROL, InputError
+
+COURSE = get_profile("course")
+
+
+@pytest.fixture(scope="session")
+def prepared(released) -> truth.Truth:
+    return truth.open_truth(released.hidden_folder / "truth")
+
+
+def test_one_truth_serves_all_three_rule_sets(prepared: truth.Truth):
+    assert list(prepared.about["profiles"]) == ["course", "vcc2025", "vcc2025-final"]
+    for profile in PROFILES.values():
+        assert prepared.measured(profile).profiles.shape == (6, 200)
+
+
+def test_the_measured_side_is_the_hidden_cells(prepared: truth.Truth, released):
+    hidden = dataset.read_screen(released.hidden_folder / "hidden.h5ad")
+    expected = pseudobulk.profiles(hidden).droplevel("context")
+    measured = prepared.measured(COURSE)
+    assert list(measured.perturbations) == [name for name in expected.index if name != CONTROL]
+    np.testing.assert_allclose(measured.profiles, expected.loc[measured.perturbations], atol=1e-6)
+    np.testing.assert_allclose(measured.control, expected.loc[CONTROL], atol=1e-6)
+    assert measured.n_cells.tolist() == hidden.obs["target_gene"].value_counts().loc[measured.perturbations].tolist()
+
+
+def test_the_courses_baseline_is_the_unweighted_mean_of_training_profiles(prepared: truth.Truth, released):
+    course = dataset.open_course(released.public_folder)
+    profiles = pseudobulk.profiles(course.train())
+    mean = profiles.loc[course.split().pairs("train")].mean()
+    measured = prepared.measured(COURSE)
+    expected = np.abs(measured.profiles - mean.to_numpy()).mean(axis=1)
+    scores = prepared.anchor_scores(COURSE)
+    mae = scores[(scores["anchor"] == "baseline") & (scores["metric"] == "mae")]
+    # the baseline's cells are right to one UMI in one cell
+    np.testing.assert_allclose(mae["value"], expected, atol=0.002)
+    assert prepared.about["profiles"]["course"]["baseline"].startswith("mean of the profiles, of the training")
+    assert "(14)" in prepared.about["profiles"]["course"]["baseline"]
+
+
+def test_the_replicate_is_better_than_the_baseline(prepared: truth.Truth):
+    means = prepared.anchor_scores(COURSE).groupby(["metric", "anchor"])["value"].mean().unstack()
+    assert (means["replicate"] - means["baseline"])[
+        ["overlap_at_N", "discrimination_score_l1", "pearson_delta"]
+    ].min() > 0
+    assert means.loc["mae", "replicate"] < means.loc["mae", "baseline"]
+
+
+def test_the_same_inputs_give_the_same_truth(released, prepared: truth.Truth, tmp_path: Path):
+    again = truth.build_truth(
+        released.hidden_folder / "hidden.h5ad",
+        tmp_path / "again",
+        split=released.public_folder / "split.json",
+        part="hidden",
+        train=released.public_folder / "train.h5ad",
+        profile="course",
+    )
+    assert again.anchor_scores(COURSE).equals(prepared.anchor_scores(COURSE))
+
+
+def test_a_bare_file_of_logs_is_fine(vcc_parity: Path, tmp_path: Path):
+    made = truth.build_truth(vcc_parity / "cell_eval" / "real.h5ad", tmp_path / "t")
+    assert made.about["train"] is None
+    assert made.about["profiles"]["course"]["scale"] == "log1p expression as given"
+    assert "the measured perturbations themselves" in made.about["profiles"]["course"]["baseline"]
+    assert "thinning" in made.about["profiles"]["course"]["baseline"]
+
+
+def test_logs_that_hide_no_counts_get_another_baseline_that_is_named(small_screen: anndata.AnnData, tmp_path: Path):
+    x = preprocess.expression(small_screen)
+    x.data *= np.random.default_rng(0).uniform(0.9, 1.1, x.nnz).astype(np.float32)
+    anndata.AnnData(x, small_screen.obs[["target_gene"]], small_screen.var).write_h5ad(tmp_path / "a.h5ad")
+    made = truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t", profile="course")
+    assert "raw counts could not be recovered" in made.about["profiles"]["course"]["baseline"]
+
+
+def test_bare_counts_take_the_rule_of_each_profile(small_screen: anndata.AnnData, tmp_path: Path):
+    counts = anndata.AnnData(small_screen.X, small_screen.obs[["target_gene"]], small_screen.var)
+    counts.write_h5ad(tmp_path / "a.h5ad")
+    made = truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
+    totals = np.asarray(counts.X.sum(axis=1)).ravel()
+    control = (counts.obs["target_gene"] == CONTROL).to_numpy()
+    assert made.about["profiles"]["course"]["scale"] == f"log1p({np.median(totals[control]):,.0f} x count / row sum)"
+    assert made.about["profiles"]["vcc2025"]["scale"].endswith("(cell-eval's rule)")
+    by_median = made.measured(get_profile("vcc2025")).control
+    expected = np.asarray(preprocess.median_log_expression(counts.X)[control].mean(axis=0)).ravel()
+    np.testing.assert_allclose(by_median, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_profile_that_was_not_prepared_names_the_command(small_path: Path, tmp_path: Path):
+    made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    said = (
+        f"{tmp_path}/t was prepared for vcc2025, not for course; "
+        f"run: starter truth build REAL.h5ad --out {tmp_path}/t --profile course"
+    )
+    with pytest.raises(InputError) as caught:
+        made.measured(COURSE)
+    assert str(caught.value) == said
+
+
+def test_a_truth_of_another_version_is_refused(small_path: Path, tmp_path: Path):
+    truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    about = json.loads((tmp_path / "t" / "truth.json").read_text())
+    (tmp_path / "t" / "truth.json").write_text(json.dumps(about | {"version": 0}))
+    with pytest.raises(
+        InputError, match="has the layout of version 0, this kit reads version 1; build the truth again"
+    ):
+        truth.open_truth(tmp_path / "t")
+    with pytest.raises(InputError, match="holds no prepared truth .*; make one with: starter truth build"):
+        truth.open_truth(tmp_path)
+
+
+def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
+
+    def broken(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(truth.anchors, "replicate", broken)
+    with pytest.raises(KeyboardInterrupt):
+        truth.build_truth(small_path, tmp_path / "t", profile="course")
+    assert list(truth.open_truth(tmp_path / "t").about["profiles"]) == ["vcc2025"]
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"split": "split.json"}, "--split and --part go together"),
+        ({"part": "hidden"}, "--split and --part go together"),
+        ({"profile": "vcc"}, "there is no profile 'vcc'"),
+    ],
+)
+def test_arguments_that_make_no_sense(small_path: Path, tmp_path: Path, arguments: dict, said: str):
+    with pytest.raises(InputError, match=said):
+        truth.build_truth(small_path, tmp_path / "t", **arguments)
+    assert not (tmp_path / "t").exists()
+
+
+def test_several_contexts_are_refused(small_screen: anndata.AnnData, tmp_path: Path):
+    small_screen.obs["context"] = np.where(np.arange(small_screen.n_obs) % 2, "K562", "RPE1")
+    small_screen.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(InputError, match="the screen has the contexts K562, RPE1; scoring takes one at a time"):
+        truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
+
+
+def test_a_screen_of_controls_alone_is_refused(small_screen: anndata.AnnData, tmp_path: Path):
+    small_screen[small_screen.obs["target_gene"] == CONTROL].copy().write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(InputError, match="only 'non-targeting' cells are left; there is nothing to score"):
+        truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
+
+
+def test_real_and_train_must_fit(small_path: Path, small_screen: anndata.AnnData, tmp_path: Path):
+    fewer = small_screen[:, 1:].copy()
+    fewer.write_h5ad(tmp_path / "fewer.h5ad")
+    with pytest.raises(InputError, match="have different genes, or in a different order"):
+        truth.build_truth(small_path, tmp_path / "t", train=tmp_path / "fewer.h5ad")
+    logs = anndata.AnnData(preprocess.expression(small_screen), small_screen.obs, small_screen.var)
+    logs.write_h5ad(tmp_path / "logs.h5ad")
+    with pytest.raises(InputError, match="one holds counts and the other logs; give both in the same form"):
+        truth.build_truth(small_path, tmp_path / "t", train=tmp_path / "logs.h5ad")
+    other = logs.copy()
+    other.X.data = np.log1p(np.expm1(other.X.data) / 5)
+    other.write_h5ad(tmp_path / "other.h5ad")
+    with pytest.raises(InputError, match="the control cells of REAL and TRAIN are on different scales"):
+        truth.build_truth(tmp_path / "logs.h5ad", tmp_path / "t", train=tmp_path / "other.h5ad")
+
+
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "1 NaN or infinite values"), (-2, "negative values")])
+def test_bad_values_are_refused(small_screen: anndata.AnnData, tmp_path: Path, value: float, said: str):
+    small_screen.X.data[0] = value
+    small_screen.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(InputError, match=said):
+        truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
+
+
+def test_a_perturbation_with_one_cell_has_no_replicate(small_screen: anndata.AnnData, tmp_path: Path):
+    name = dataset.perturbations(small_screen)[0]
+    of_name = np.flatnonzero(small_screen.obs["target_gene"] == name)
+    small_screen[np.delete(np.arange(small_screen.n_obs), of_name[1:])].copy().write_h5ad(tmp_path / "a.h5ad")
+    made = truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
+    for profile in PROFILES.values():
+        scores = made.anchor_scores(profile)
+        undefined = scores[scores["value"].isna() & (scores["metric"] != "overlap_at_N")]
+        assert set(zip(undefined["anchor"], undefined["perturbation"], strict=True)) == {("replicate", name)}
