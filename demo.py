@@ -107,7 +107,7 @@ def _lay_out(root: Path, dataset: DatasetName) -> Course:
 def _simulated(root: Path) -> str:
     """Fix the seed, so that numbers can be compared; a graded course has a secret one."""
     del root
-    return '[course]\nname = "simulated-demo"\n\n[data]\nscreen = "simulated"\nseed = 0\nhidden = 48\npublic = 24\n'
+    return '[course]\nname = "simulated-demo"\n\n[data]\nscreen = "simulated"\nseed = 2\nhidden = 48\npublic = 24\n'
 
 
 def _papalexi(root: Path) -> str:
