@@ -50,8 +50,8 @@ def de_cell_eval_082(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, 
     fdr = scipy.stats.false_discovery_control(p, axis=1)
     # float32 means in the reference tool's order of summation, its expm1, its float64 ratio: near-ties of the
     # ranking by fold change depend on the last bit
-    natural = np.stack([_expm1(_sequential_mean(x[groups == group])) for group in range(n_groups)]).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
+        natural = np.stack([_expm1(_sequential_mean(x[groups == group])) for group in range(n_groups)]).astype(float)
         log2_fold_change = np.log2(natural[1:] / natural[0])
     log2_fold_change[np.isnan(log2_fold_change)] = 0
     return DETable(p, fdr, log2_fold_change)
@@ -71,9 +71,9 @@ def de_cell_eval_066(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, 
     _use_exact(p, result, x, groups)
     p = p.astype(np.float32)
     fdr = scipy.stats.false_discovery_control(p.ravel()).reshape(p.shape)
-    natural = np.expm1(np.stack([_pairwise_mean(x[groups == group]) for group in range(n_groups)]))
-    target, reference = natural[1:], natural[0]
     with np.errstate(divide="ignore", invalid="ignore"):
+        natural = np.expm1(np.stack([_pairwise_mean(x[groups == group]) for group in range(n_groups)]))
+        target, reference = natural[1:], natural[0]
         ratio = target / reference
     ratio = np.where(target == 0, np.float32(1 / 20), np.where(reference == 0, np.float32(20), ratio))
     ratio[(target == 0) & (reference == 0)] = 1

@@ -135,12 +135,10 @@ def test_control_cells_vary_along_the_same_programmes(tmp_path: Path):
     control = screen[screen.obs["target_gene"] == CONTROL]
     x = preprocess.expression(control.copy()).toarray()
     strong = np.flatnonzero(x.mean(axis=0) > np.quantile(x.mean(axis=0), 0.6))
-    measured = np.corrcoef(x[:, strong].T)
-    expected = np.corrcoef(simulation.loadings[:, strong].T + 1e-9)
+    strong = strong[np.abs(simulation.loadings[:, strong]).sum(axis=0) > 0]
+    measured, expected = np.corrcoef(x[:, strong].T), np.corrcoef(simulation.loadings[:, strong].T)
     upper = np.triu_indices(len(strong), 1)
-    shared = np.abs(simulation.loadings[:, strong]).sum(axis=0) > 0
-    both = shared[upper[0]] & shared[upper[1]]
-    assert np.corrcoef(measured[upper][both], expected[upper][both])[0, 1] > 0.3
+    assert np.corrcoef(measured[upper], expected[upper])[0, 1] > 0.3
 
 
 def test_a_second_context_has_related_effects_and_other_expression(tmp_path: Path):
