@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-full lab release assignments lint system-packages
+.PHONY: help demo test test-full lab release assignments student-kit lint system-packages
 
 help:
 	@echo "make demo                   the whole course once, on a simulated screen"
@@ -14,6 +14,7 @@ help:
 	@echo "make test                   the tests; make test-full adds the slow ones"
 	@echo "make lab                    the students' notebooks in JupyterLab"
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
+	@echo "make student-kit            what students get, in one archive"
 	@echo "make assignments            only the students' notebooks, from solutions/"
 	@echo "make lint                   ruff"
 
@@ -26,8 +27,17 @@ test: $(VENV)/.test system-packages
 test-full: $(VENV)/.test system-packages
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q
 
+# Without a released course the notebooks run on the demo's data.
 lab: $(VENV)/.kit
-	@$(BIN)/jupyter lab --notebook-dir assignments
+	@if [ -z "$$VCC_COURSE" ] && ! ls data/*/train.h5ad >/dev/null 2>&1; then \
+	  if [ -d demo/simulated/data/simulated-demo ]; then \
+	    echo "no course is released here: the notebooks will use the demo's data"; \
+	    export VCC_COURSE="$(CURDIR)/demo/simulated/data/simulated-demo"; \
+	  else \
+	    echo "there is no course data yet: run make demo first (or make release, as an instructor)" >&2; exit 2; \
+	  fi; \
+	fi; \
+	$(BIN)/jupyter lab --notebook-dir assignments $$([ "$$(id -u)" = 0 ] && echo --allow-root)
 
 release: $(VENV)/.kit
 	@$(BIN)/autograder release
@@ -53,9 +63,16 @@ $(VENV)/.test: $(VENV)/.kit
 	@$(PIP) --editable ".[student,instructor,data,test]"
 	@touch $@
 
-# Grading runs students' code in bubblewrap. Without it everything else works, and grading says what is missing.
+student-kit: $(VENV)/.kit
+	@$(BIN)/autograder student-kit
+
+# Grading runs students' code in bubblewrap; the tests also run the reference tool, which packs with zstd. Without them
+# everything else works, and says what is missing.
 system-packages:
-	@if ! command -v bwrap >/dev/null && [ -f /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then \
-	  echo "installing bubblewrap, the sandbox for grading, with apt-get"; \
-	  { apt-get install -y -qq bubblewrap || { apt-get update -qq && apt-get install -y -qq bubblewrap; }; } >/dev/null; \
+	@missing=""; \
+	for program in bwrap:bubblewrap zstd:zstd; do command -v $${program%%:*} >/dev/null || missing="$$missing $${program##*:}"; done; \
+	if [ -n "$$missing" ] && [ -f /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing$$missing with apt-get (bubblewrap is the sandbox for grading)"; \
+	  { apt-get install -y -qq $$missing || { apt-get update -qq && apt-get install -y -qq $$missing; }; } >/dev/null 2>&1 \
+	    || echo "could not install$$missing; what needs it will be left out"; \
 	fi

@@ -4,6 +4,7 @@
 `demo/<dataset>`, which is a course's folder like any other.
 """
 
+import math
 import shutil
 import sys
 import time
@@ -14,28 +15,31 @@ from typing import Annotated, TypeVar
 
 import pandas as pd
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from autograder import gradebook
 from autograder.course import FILE, Course, read_course
-from autograder.grade import SUBMITTED, Result, grade_stage
+from autograder.grade import Result, grade_stage
 from autograder.release import release
 from autograder.sandbox import NoSandboxError, check_sandbox
+from autograder.submissions import SUBMITTED
 from starter import cells, graphs, plots, pseudobulk, submission
 from starter.console import run
-from starter.dataset import contexts, open_course, read_split
+from starter.dataset import contexts, open_course
 from starter.due import due_in_course
-from starter.page import number
 from starter.progress import spinner
 from starter.schema import CONTROL, InputError
-from starter.scorecard import Scorecard, score_prediction, write_scorecard
+from starter.scorecard import Scorecard, number, score_prediction, write_scorecard
 from starter.truth import open_truth
 
 HERE = Path(__file__).parent
 MARK = ".made-by-demo"
 STAGE = "04_baselines"
 PROFILE = "course"
+WIDE = 110
+"""Columns of a terminal that has room for the reasons beside the scores."""
 T = TypeVar("T")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(width=None if sys.stdout.isatty() else 120)
@@ -63,9 +67,13 @@ def demo(
     cards = _step("score the uploads against the hidden truth", lambda: _score(course, uploads))
     results = _grade(course)
     console.print(_table(results, cards))
+    if console.width < WIDE:
+        for result in results:
+            for question in result.questions:
+                console.print(f"- {question.name}, {result.student}: {question.reason}", markup=False, highlight=False)
     for note in cards[0].notes:
         console.print(f"- {note}", markup=False, highlight=False)
-    best = max(cards, key=lambda card: card.overall)
+    best = max(cards, key=lambda card: -math.inf if card.overall is None else card.overall)
     console.print(
         f"\nScorecard of the best prediction: {root / 'scores' / best.name / 'scorecard.html'}",
         soft_wrap=True,
@@ -99,31 +107,22 @@ def _say(line: str) -> None:
 
 def _lay_out(root: Path, dataset: DatasetName) -> Course:
     shutil.copytree(HERE / "solutions", root / "solutions")
-    settings = {"simulated": _simulated, "papalexi": _papalexi}[dataset.value](root)
+    settings = _simulated() if dataset is DatasetName.simulated else _papalexi(root / "screen")
     (root / FILE).write_text(settings + f'\n[stages.{STAGE}]\ntitle = "Baselines: what a model must beat"\n')
     return read_course(root)
 
 
-def _simulated(root: Path) -> str:
+def _simulated() -> str:
     """Fix the seed, so that numbers can be compared; a graded course has a secret one."""
-    del root
     return '[course]\nname = "simulated-demo"\n\n[data]\nscreen = "simulated"\nseed = 2\nhidden = 48\npublic = 24\n'
 
 
-def _papalexi(root: Path) -> str:
-    from data_scripts import papalexi, string_db
-    from starter.dataset import perturbations, read_screen
+def _papalexi(folder: Path) -> str:
+    from data_scripts import papalexi
 
-    folder = root / "screen"
     path = papalexi.build(folder)
-    adata = read_screen(path)
-    string_db.build({*perturbations(adata), *adata.var_names}, folder / "priors", folder / "downloads")
-    split = read_split(folder / f"{papalexi.NAME}.split.json")
-    named = {part: list(split.pairs(part).get_level_values("perturbation")) for part in ("hidden", "public")}
-    return (
-        f'[course]\nname = "papalexi-demo"\n\n[data]\nscreen = "screen/{path.name}"\npriors = "screen/priors"\n'
-        f"hidden = {named['hidden']}\npublic = {named['public']}\n"
-    )
+    files = f'screen = "screen/{path.name}"\nsplit = "screen/{papalexi.NAME}.split.json"\npriors = "screen/priors"\n'
+    return f'[course]\nname = "papalexi-demo"\n\n[data]\n{files}'
 
 
 def _predict(course: Course) -> dict[str, pd.DataFrame]:
@@ -175,40 +174,43 @@ def _score(course: Course, uploads: list[Path]) -> list[Scorecard]:
 
 def _grade(course: Course) -> list[Result]:
     """Hand in an untouched and a solved notebook, and grade both."""
-    try:
-        check_sandbox()
-    except NoSandboxError as error:
-        console.print(f"[yellow]left out[/] grading: {error}", soft_wrap=True)
-        return []
     for student, source in (("untouched", "assignments"), ("solved", "solutions")):
         folder = course.grading / SUBMITTED / student / STAGE
         folder.mkdir(parents=True)
         shutil.copyfile(course.root / source / STAGE / f"{STAGE}.ipynb", folder / f"{STAGE}.ipynb")
-    results = _step("grade an untouched and a solved notebook in the sandbox", lambda: grade_stage(course, STAGE))
-    gradebook.record(course, STAGE, [result.student for result in results])
+    try:
+        check_sandbox()
+        results = _step("grade an untouched and a solved notebook in the sandbox", lambda: grade_stage(course, STAGE))
+    except NoSandboxError as error:
+        console.print(f"[yellow]left out[/] grading: {error}", soft_wrap=True)
+        return []
+    for student, reason in gradebook.record(course, STAGE, [result.student for result in results]).items():
+        console.print(f"[yellow]not recorded[/] {student}: {reason}", soft_wrap=True)
     return results
 
 
 def _table(results: list[Result], cards: list[Scorecard]) -> Table:
     metrics = cards[0].profile.metrics
-    table = Table(title=f"{cards[0].about['truth']['title']}: scores by {cards[0].profile.title}", title_justify="left")
+    title = f"{cards[0].about['truth']['title']}: scores by {cards[0].profile.title}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for title in ("points", *(metric.title for metric in metrics), "overall"):
-        table.add_column(title, justify="right")
-    table.add_column("reason", min_width=24)
+    for heading in ("points", *(metric.title for metric in metrics), "overall"):
+        table.add_column(heading, justify="right")
+    if wide := console.width >= WIDE:
+        table.add_column("reason", min_width=24)
     empty = [""] * (len(metrics) + 1)
     for result in results:
         for question in result.questions:
             points = f"{question.points:g} of {question.max:g}"
-            table.add_row(f"{question.name}, {result.student}", points, *empty, question.reason)
+            table.add_row(f"{question.name}, {result.student}", points, *empty, *[question.reason] * wide)
     table.add_section()
     for card in cards:
         values = [number(card.metrics[metric.name]["value"]) for metric in metrics]
-        table.add_row(card.name, "", *values, number(card.overall), "")
+        table.add_row(card.name, "", *values, number(card.overall))
     table.add_section()
     for anchor, overall in (("baseline", "0"), ("replicate", "1")):
         values = [number(cards[0].metrics[metric.name][anchor]) for metric in metrics]
-        table.add_row(anchor, "", *values, overall, "", style="dim")
+        table.add_row(anchor, "", *values, overall, style="dim")
     return table
 
 

@@ -55,12 +55,11 @@ def run_cells(notebook: Path, channel: object) -> dict[str, object]:
     shell = InteractiveShell.instance()
     errors = []
     for number, cell in enumerate(json.loads(notebook.read_text())["cells"], start=1):
-        grader = cell.get("metadata", {}).get("nbgrader", {})
+        grader = cell["metadata"].get("nbgrader", {})
         is_check = grader.get("grade", False) and not grader.get("solution", False)
-        if cell.get("cell_type") != "code" or is_check or NOT_GRADED in cell.get("metadata", {}).get("tags", []):
+        if cell["cell_type"] != "code" or is_check or NOT_GRADED in cell["metadata"].get("tags", []):
             continue
-        source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-        result = shell.run_cell(source, store_history=False, silent=True)
+        result = shell.run_cell("".join(cell["source"]), store_history=False, silent=True)
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
             errors.append(f"cell {number}: {describe_error(error)}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from starter import progress
@@ -37,8 +38,24 @@ def release(
     from autograder.release import release as release_all
     from autograder.release import release_notebooks
 
-    with progress.spinner("releasing"):
-        (release_notebooks if notebooks else release_all)(read_course(course), report=typer.echo)
+    (release_notebooks if notebooks else release_all)(read_course(course), report=typer.echo)
+
+
+@app.command("student-kit")
+def student_kit(
+    out: Annotated[Path, typer.Option(help="The .zip to write.")] = Path("student-kit.zip"),
+    course: CourseOption = HERE,
+) -> None:
+    """Pack what students get: notebooks, their data, starter, and how to install it.
+
+    Example: autograder student-kit
+    """
+    import starter
+    from autograder.course import read_course
+    from autograder.kit import write_kit
+
+    names = write_kit(read_course(course), Path(starter.__file__).parents[1], out)
+    typer.echo(f"wrote {out}: {len(names)} files, {out.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
@@ -55,18 +72,26 @@ def grade(
     """
     from autograder import gradebook
     from autograder.course import read_course
-    from autograder.grade import grade_stage, students_of
+    from autograder.grade import grade_stage
+    from autograder.submissions import students_of
 
     opened = read_course(course)
     opened.check_stage(stage)
-    total = len(student or students_of(opened, stage))
+    known, odd = students_of(opened, stage)
+    total = len(student or known)
     with progress.bar(f"grade {stage}", total) as advance:
         results = grade_stage(opened, stage, student, report=lambda result: advance())
-    gradebook.record(opened, stage, [result.student for result in results])
+    failed = gradebook.record(opened, stage, [result.student for result in results])
     Console().print(results_table(results))
     for result in results:
-        for note in result.notes:
-            typer.echo(f"{result.student}: {note}")
+        for note in [*result.notes, *(f"held: {question.held}" for question in result.questions if question.held)]:
+            typer.echo(f"{result.student}: {printable(note)}")
+    for name in odd:
+        failed[name] = "not graded: a student's folder is named with letters, digits and . _ @ -"
+    for name, reason in failed.items():
+        typer.echo(f"{printable(name)}: {printable(reason)}", err=True)
+    if failed:
+        raise typer.Exit(2)
 
 
 def results_table(results: list) -> Table:
@@ -79,14 +104,13 @@ def results_table(results: list) -> Table:
     for result in results:
         for question in result.questions:
             points = f"{question.points:g} of {question.max:g}"
-            table.add_row(result.student, question.name, points, _plain(question.reason))
+            table.add_row(result.student, question.name, points, escape(printable(question.reason)))
     return table
 
 
-def _plain(text: str) -> str:
-    """Leave a student's text no way to steer the terminal or the table's markup."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable.replace("[", "\\[")
+def printable(text: str) -> str:
+    """Leave a student's text no way to steer the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def main() -> None:

@@ -50,6 +50,8 @@ class Data(Section):
     """Perturbations to predict: their names, or how many are drawn."""
     public: PositiveInt | Names = 24
     """Perturbations of public validation, likewise."""
+    split: str | None = None
+    """A `split.json` relative to `course.toml`, instead of hidden and public: the unit is a (context, perturbation)."""
 
 
 class Limits(Section):
@@ -192,8 +194,7 @@ def read_course(path: str | Path = FILE) -> Course:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part not in KINDS_OF_VALUE)
-        given = "" if first["type"] == "missing" else f", not {first['input']!r}"
-        msg = (
-            f"{path}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}{given}; docs/instructor.md explains the keys"
-        )
+        what = f"{first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
+        what = {"missing": "this key is required", "extra_forbidden": "there is no such key"}.get(first["type"], what)
+        msg = f"{path}: {place}: {what}; docs/instructor.md explains the keys"
         raise InputError(msg) from error

@@ -3,12 +3,8 @@
 Results are one JSON file a student and stage; a batch that was stopped goes on where it stopped.
 """
 
-import hashlib
 import json
-import os
-import re
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,17 +16,14 @@ from autograder import sandbox
 from autograder.course import FILE, Course
 from autograder.judge import Verdict, judge, read_frames
 from autograder.questions import Question, questions_of, version_of
+from autograder.submissions import hash_submission, normalise, students_of
 from starter import values
 from starter.files import whole
 from starter.schema import InputError
 
-SUBMITTED = "submitted"
-"""Folder below grading/: SUBMITTED/<student>/<stage>/<stage>.ipynb, as nbgrader has it."""
-NORMALISED = "normalised"
-"""Folder below grading/ with what is graded: the submissions' regular files."""
 RESULTS = "results"
-STUDENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-MAX_FILES = 200
+"""Folder below grading/: RESULTS/<stage>/<student>.json."""
+ANSWERED_TWICE = "more than one answer came for this question; only the kit may send one"
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,8 @@ class QuestionResult:
     max: float
     reason: str
     seconds: float
+    held: str = ""
+    """Why the instructor should look before the points count; they are shown, and nothing is deducted."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +74,14 @@ def read_result(path: Path) -> Result:
     return Result(**content)
 
 
-def students_of(course: Course, stage: str) -> list[str]:
-    """List the students who submitted a stage.
-
-    Raises
-    ------
-    InputError
-        If there is none, or a folder's name cannot be a student's.
-    """
-    folder = course.grading / SUBMITTED
-    students = sorted(path.parent.name for path in folder.glob(f"*/{stage}") if path.is_dir() and not path.is_symlink())
-    if odd := [name for name in students if not STUDENT_NAME.fullmatch(name)]:
-        msg = f"{folder / odd[0]}: a student's folder is named with letters, digits and . _ @ -"
-        raise InputError(msg)
-    if not students:
-        msg = f"no submissions: put them at {folder}/<student>/{stage}/{stage}.ipynb"
-        raise InputError(msg)
-    return students
+def current_result(course: Course, stage: str, student: str) -> Result | None:
+    """Read a student's result, if it is of the submission and the questions as they are now."""
+    path = result_path(course, stage, student)
+    if not path.is_file():
+        return None
+    result = read_result(path)
+    now = (hash_submission(course, stage, student), version_of(stage))
+    return result if (result.submission_sha256, result.questions_sha256) == now else None
 
 
 def grade_stage(
@@ -131,97 +117,47 @@ def grade_stage(
     course.check_stage(stage)
     sandbox.check_sandbox()
     points = released_points(course, stage)
-    results = []
-    known = students_of(course, stage)
+    known, _ = students_of(course, stage)
     if unknown := sorted(set(students or ()) - set(known)):
         msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
         raise InputError(msg)
+    results = []
     for student in students or known:
-        result = grade_submission(course, stage, student, points)
+        result = current_result(course, stage, student) or grade_submission(course, stage, student, points)
         report(result)
         results.append(result)
     return results
 
 
 def grade_submission(course: Course, stage: str, student: str, points: dict[str, float]) -> Result:
-    """Grade one submission, or read its result if it was graded before.
+    """Grade one submission and write its result.
 
     Parameters
     ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+    student
+        Whose submission.
     points
-        Question to points, as the released notebook has them.
-    """
-    path = result_path(course, stage, student)
-    files = course.grading / NORMALISED / student / stage
-    with whole(files) as part:
-        notes = normalise(course.grading / SUBMITTED / student / stage, part, course.limits.submission_mib << 20)
-    digest = hash_folder(files)
-    version = version_of(stage)
-    if path.is_file():
-        earlier = read_result(path)
-        if (earlier.submission_sha256, earlier.questions_sha256) == (digest, version):
-            return earlier
-    notebook = files / f"{stage}.ipynb"
-    if fault := _notebook_fault(notebook):
-        questions = [QuestionResult(name, 0.0, most, fault, 0.0) for name, most in points.items()]
-        # the gradebook needs a notebook that it can read
-        shutil.copyfile(course.root / "assignments" / stage / notebook.name, notebook)
-    else:
-        questions, more = _ask(course, stage, student, digest, files, points)
-        notes += more
-    result = Result(student, stage, digest, version, questions, notes)
-    with whole(path) as part:
-        part.write_text(json.dumps(asdict(result), indent=1) + "\n")
-    return result
-
-
-def normalise(source: Path, target: Path, limit: int) -> list[str]:
-    """Copy a submission's regular files; leave out links and anything else, and what is too large.
-
-    Parameters
-    ----------
-    source
-        The student's folder.
-    target
-        A new folder.
-    limit
-        Bytes in all.
+        Question to points, as the instructor's notebook has them.
 
     Returns
     -------
-    What was left out.
+    The result, which is also in `result_path`.
     """
-    target.mkdir(parents=True)
-    notes: list[str] = []
-    size = n_files = 0
-    for folder, folders, files in os.walk(source, followlinks=False):
-        relative = Path(folder).relative_to(source)
-        for name in sorted(name for name in folders if Path(folder, name).is_symlink()):
-            notes.append(f"{relative / name} is a link and was left out")
-        for name in sorted(files):
-            path = Path(folder, name)
-            about = path.lstat()
-            if not stat.S_ISREG(about.st_mode):
-                notes.append(f"{relative / name} is not a regular file and was left out")
-            elif size + about.st_size > limit or n_files >= MAX_FILES:
-                notes.append(
-                    f"{relative / name} was left out: a submission has at most {limit >> 20} MiB in {MAX_FILES} files"
-                )
-            else:
-                size += about.st_size
-                n_files += 1
-                (target / relative).mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target / relative / name, follow_symlinks=False)
-    return notes
-
-
-def hash_folder(folder: Path) -> str:
-    """Hash the names and contents of a folder's files."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = str(path.relative_to(folder)).encode(errors="surrogateescape")
-        digest.update(len(name).to_bytes(8, "big") + name + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    digest = hash_submission(course, stage, student)
+    files, fault, notes = normalise(course, stage, student)
+    if fault:
+        questions = [QuestionResult(name, 0.0, most, fault, 0.0) for name, most in points.items()]
+    else:
+        questions, more = _ask(course, stage, student, digest, files, points)
+        notes += more
+    result = Result(student, stage, digest, version_of(stage), questions, notes)
+    with whole(result_path(course, stage, student)) as part:
+        part.write_text(json.dumps(asdict(result), indent=1) + "\n")
+    return result
 
 
 def released_points(course: Course, stage: str) -> dict[str, float]:
@@ -262,20 +198,6 @@ def released_points(course: Course, stage: str) -> dict[str, float]:
     return points
 
 
-def _notebook_fault(notebook: Path) -> str | None:
-    if not notebook.is_file():
-        return f"there is no notebook {notebook.name} in the submission; hand it in under the name it was given out"
-    try:
-        content = json.loads(notebook.read_text())
-        sound = all(
-            isinstance(cell, dict) and "cell_type" in cell and isinstance(cell["source"], str | list)
-            for cell in content["cells"]
-        )
-    except (ValueError, KeyError, TypeError, RecursionError):
-        sound = False
-    return None if sound else f"{notebook.name} is damaged and cannot be opened; save it again and hand it in anew"
-
-
 def _ask(
     course: Course, stage: str, student: str, digest: str, files: Path, points: dict[str, float]
 ) -> tuple[list[QuestionResult], list[str]]:
@@ -304,7 +226,7 @@ def _ask(
                 memory_gib=course.limits.memory_gib,
                 workdir=f"{sandbox.COURSE_ROOT}/assignments/{stage}",
             )
-        frames = read_frames(outcome.output)
+        frames, repeated = read_frames(outcome.output)
         if "start" not in frames:
             reason = (outcome.errors.strip().splitlines() or ["no message"])[-1]
             msg = f"the sandbox did not start ({reason}); nobody gets 0 points for that, so nothing was graded"
@@ -314,7 +236,10 @@ def _ask(
             verdict = _verdict(question, cases[question.name], frames, outcome, course.limits.seconds)
             most = points[question.name]
             earned = min(max(round(verdict.share * most, 2), 0.0), most)
-            results[question.name] = QuestionResult(question.name, earned, most, verdict.reason, round(seconds, 2))
+            held = ANSWERED_TWICE if question.name in repeated else ""
+            results[question.name] = QuestionResult(
+                question.name, earned, most, verdict.reason, round(seconds, 2), held
+            )
         if "end" not in frames:
             notes.append(f"the run did not reach its end ({outcome.status}, exit status {outcome.returncode})")
     return [results[name] for name in points], notes

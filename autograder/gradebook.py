@@ -3,7 +3,9 @@
 The unmodified `SaveAutoGrades` reads nbgrader's documented partial credit: a number as a graded cell's last output.
 """
 
+import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from bleach.css_sanitizer import CSSSanitizer
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.preprocessors import (
     AssignLatePenalties,
@@ -31,8 +34,9 @@ from sqlalchemy.exc import SAWarning
 from traitlets import Unicode
 from traitlets.config import Config
 
-from autograder.course import Course
-from autograder.grade import NORMALISED, RESULTS, read_result
+from autograder.course import FILE, Course, read_course
+from autograder.grade import current_result
+from autograder.submissions import NORMALISED
 from starter.schema import InputError
 
 BLANK = "raise NotImplementedError('this part is yours: replace this line, then run the cell again')"
@@ -59,25 +63,47 @@ class CleanText(NbGraderPreprocessor):
 
 
 class ByValue(NbGraderPreprocessor):
-    """Gives each graded cell the points and the reason of its question."""
+    """Gives each graded cell the points and the reason of its question; runs nothing."""
 
-    results_folder = Unicode(help="Where autograder.grade wrote its results").tag(config=True)
+    course_file = Unicode(help="The course's course.toml").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         """Read the student's result and set the outputs."""
-        about = resources["nbgrader"]
-        result = read_result(Path(self.results_folder, about["assignment"], f"{about['student']}.json"))
+        stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
+        course = read_course(self.course_file)
+        result = current_result(course, stage, student)
+        if result is None:
+            msg = f"{student}'s submission was not graded yet, or changed since; run: autograder grade {stage}"
+            raise InputError(msg)
         questions = {question.name: question for question in result.questions}
         for cell in nb.cells:
             if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
                 question = questions[cell.metadata.nbgrader["grade_id"]]
-                text = f"{question.points:g} of {question.max:g} points: {question.reason}\n"
-                points = {"text/plain": repr(float(question.points))}
+                points = min(max(float(question.points), 0.0), question.max) if math.isfinite(question.points) else 0.0
+                reason = question.reason.replace("; ", ";\n  ")
                 cell.execution_count = None
                 cell.outputs = [
-                    new_output("stream", name="stdout", text=text),
-                    new_output("execute_result", data=points, execution_count=None),
+                    new_output("stream", name="stdout", text=f"{points:g} of {question.max:g} points: {reason}\n"),
+                    new_output("execute_result", data={"text/plain": repr(points)}, execution_count=None),
                 ]
+        return nb, resources
+
+
+class Hold(NbGraderPreprocessor):
+    """Marks held questions as needing a look by the instructor."""
+
+    course_file = Unicode(help="The course's course.toml").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        """Set nbgrader's own flag in the gradebook."""
+        about = resources["nbgrader"]
+        result = current_result(read_course(self.course_file), about["assignment"], about["student"])
+        with Gradebook(about["db_url"]) as book:
+            for question in result.questions:
+                if question.held:
+                    grade = book.find_grade(question.name, about["notebook"], about["assignment"], about["student"])
+                    grade.needs_manual_grade = True
+                    book.db.commit()
         return nb, resources
 
 
@@ -93,7 +119,7 @@ def configuration(course: Course) -> Config:
     c.CourseDirectory.feedback_directory = "grading/feedback"
     c.CourseDirectory.db_url = f"sqlite:///{course.grading / 'gradebook.db'}"
     c.ClearSolutions.code_stub = {"python": BLANK}
-    c.ByValue.results_folder = str(course.grading / RESULTS)
+    c.ByValue.course_file = c.Hold.course_file = str(course.root / FILE)
     # no Execute: code runs in autograder.sandbox or not at all
     c.Autograde.sanitize_preprocessors = [
         ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CleanText, CheckCellMetadata,
@@ -102,6 +128,7 @@ def configuration(course: Course) -> Config:
         ByValue,
         LimitOutput,
         SaveAutoGrades,
+        Hold,
         AssignLatePenalties,
         CheckCellMetadata,
     ]
@@ -120,29 +147,38 @@ def generate(course: Course, stage: str) -> Path:
     InputError
         If nbgrader refuses; the message ends with its reason.
     """
-    _check(
-        _api(course).generate_assignment(stage, force=True, create=True),
-        f"the notebook of {stage} could not be made",
-    )
+    answer = _api(course).generate_assignment(stage, force=True, create=True)
+    if not answer["success"]:
+        msg = f"the notebook of {stage} could not be made: {_reason(answer)}"
+        raise InputError(msg)
     return course.root / "assignments" / stage
 
 
-def record(course: Course, stage: str, students: Sequence[str]) -> None:
-    """Put results into the gradebook.
+def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str]:
+    """Put results into the gradebook, one student after the other, whatever happens to one of them.
 
-    Raises
-    ------
-    InputError
-        If nbgrader refuses a notebook.
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+    students
+        Whose results.
+
+    Returns
+    -------
+    Student to reason, for those whose grades nbgrader would not take.
     """
     api = _api(course)
+    failed = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries, which an instructor cannot mend
         for student in students:
-            _check(
-                api.autograde(stage, student, force=True, create=True),
-                f"{student}'s grades could not be recorded",
-            )
+            answer = api.autograde(stage, student, force=True, create=True)
+            if not answer["success"]:
+                failed[student] = f"the gradebook did not take the grades: {_reason(answer)}"
+    return failed
 
 
 def _api(course: Course) -> NbGraderAPI:
@@ -154,8 +190,14 @@ def _api(course: Course) -> NbGraderAPI:
     return NbGraderAPI(config=configuration(course))
 
 
-def _check(answer: dict, failed: str) -> None:
-    if not answer["success"]:
-        reason = (answer.get("error") or answer.get("log") or "no message").strip().splitlines()[-1]
-        msg = f"{failed}: {reason}"
-        raise InputError(msg)
+def _reason(answer: dict) -> str:
+    """Find the sentence in nbgrader's log: the last line that names an error, not its pointer to the log."""
+    lines = [
+        line.strip() for text in ("log", "error") for line in (answer.get(text) or "").splitlines() if line.strip()
+    ]
+    named = [
+        line
+        for line in lines
+        if re.match(r"[\w.]*(Error|Exception|Entry)\b.*: ", line) and "above traceback" not in line
+    ]
+    return (named or lines or ["no message"])[-1]

@@ -23,23 +23,34 @@ class Verdict:
     """For the student: what was called, what came, what was due, what that usually means."""
 
 
-def read_frames(stream: bytes) -> dict[str, bytes]:
+def read_frames(stream: bytes) -> tuple[dict[str, bytes], set[str]]:
     """Take apart what the sandbox wrote, up to the first damaged frame.
+
+    Parameters
+    ----------
+    stream
+        What `autograder.ask` sent, and whatever a student's code may have written between.
 
     Returns
     -------
-    Name to content. A name that comes twice has its first content: nothing said later takes an answer back.
+    Name to content, and the names that came more than once: those have their first content, and only a forged stream
+    has them.
     """
     frames: dict[str, bytes] = {}
+    repeated: set[str] = set()
     at = 0
     while at + 10 <= len(stream) and len(frames) < MAX_FRAMES:
         name_length, length = struct.unpack_from(">HQ", stream, at)
         start = at + 10 + name_length
         if start + length > len(stream):
             break
-        frames.setdefault(stream[at + 10 : start].decode(errors="replace"), stream[start : start + length])
+        name = stream[at + 10 : start].decode(errors="replace")
+        if name in frames:
+            repeated.add(name)
+        else:
+            frames[name] = stream[start : start + length]
         at = start + length
-    return frames
+    return frames, repeated
 
 
 def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:

@@ -15,9 +15,21 @@ from autograder.grade import released_points
 from autograder.questions import questions_of
 from starter import simulate, truth, values
 from starter.check import FOLDER
-from starter.dataset import Split, make_split, perturbations, read_screen
+from starter.dataset import (
+    PARTS,
+    PRIORS_FOLDER,
+    SPLIT_FILE,
+    TRAIN_FILE,
+    Split,
+    contexts,
+    make_split,
+    perturbations,
+    read_screen,
+    read_split,
+)
 from starter.files import sha256, whole
-from starter.schema import InputError
+from starter.preprocess import target_sum
+from starter.schema import COURSE, N_UMIS, InputError
 
 RECORD = "release.json"
 """In the hidden folder: from what the released data were made."""
@@ -47,7 +59,20 @@ def release(course: Course, report: Callable[[str], None] = lambda step: None) -
 
 
 def release_data(course: Course, report: Callable[[str], None]) -> None:
-    """Cut the screen; prepare the truth of its hidden part."""
+    """Cut the screen; prepare the truth of its hidden part.
+
+    Parameters
+    ----------
+    course
+        The course.
+    report
+        Called with a sentence for each step that is done.
+
+    Raises
+    ------
+    InputError
+        If the screen cannot be used, or other data were released before.
+    """
     made_of = _made_of(course)
     record = course.hidden_folder / RECORD
     if record.is_file():
@@ -64,13 +89,23 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     course.hidden_folder.mkdir(parents=True, exist_ok=True)
     screen, priors = _screen(course, report)
     adata = read_screen(screen)
+    if len(found := contexts(adata)) > 1:
+        msg = f"{screen} has the contexts {', '.join(found)}; a course is graded in one, so give a screen with one"
+        raise InputError(msg)
+    if N_UMIS not in adata.obs:
+        report(
+            f"the screen has no obs[{N_UMIS!r}]: the sum over its {adata.n_vars:,} genes stands in for a cell's total"
+        )
+    if COURSE not in adata.uns:
+        report(f"the screen has no uns[{COURSE!r}]: its description is taken from {FILE}")
+        adata.uns[COURSE] = _description(course, adata)
     split = _split(course, adata)
     _write_part(adata, split.select(adata, "hidden"), course.hidden_folder / "hidden.h5ad")
-    split.write(course.public_folder / "split.json")
+    split.write(course.public_folder / SPLIT_FILE)
     if priors is not None:
-        shutil.copytree(priors, course.public_folder / "priors", dirs_exist_ok=True)
-    _write_part(adata, split.select(adata, "train", "public"), course.public_folder / "train.h5ad")
-    counts = {part: len(split.pairs(part)) for part in ("train", "public", "hidden")}
+        shutil.copytree(priors, course.public_folder / PRIORS_FOLDER, dirs_exist_ok=True)
+    _write_part(adata, split.select(adata, "train", "public"), course.public_folder / TRAIN_FILE)
+    counts = {part: len(split.pairs(part)) for part in PARTS}
     report(
         f"cut {adata.n_obs:,} cells x {adata.n_vars:,} genes: {counts['train']} training, {counts['public']} public "
         f"and {counts['hidden']} hidden perturbations"
@@ -78,9 +113,9 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     truth.build_truth(
         course.hidden_folder / "hidden.h5ad",
         course.hidden_folder / "truth",
-        split=course.public_folder / "split.json",
+        split=course.public_folder / SPLIT_FILE,
         part="hidden",
-        train=course.public_folder / "train.h5ad",
+        train=course.public_folder / TRAIN_FILE,
     )
     report("prepared the hidden truth")
     with whole(record) as part:
@@ -120,7 +155,14 @@ def _made_of(course: Course) -> dict:
     if not path.is_file():
         msg = f"{course.root / FILE}: [data] screen = {course.data.screen!r}: there is no such file"
         raise InputError(msg)
-    return settings | {"sha256": sha256(path)}
+    used = {"sha256": sha256(path)}
+    if course.data.split is not None:
+        split = course.root / course.data.split
+        if not split.is_file():
+            msg = f"{course.root / FILE}: [data] split = {course.data.split!r}: there is no such file"
+            raise InputError(msg)
+        used["split_sha256"] = sha256(split)
+    return settings | used
 
 
 def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path | None]:
@@ -138,6 +180,12 @@ def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path |
 
 
 def _split(course: Course, adata: anndata.AnnData) -> Split:
+    if course.data.split is not None:
+        split = read_split(course.root / course.data.split)
+        if empty := [part for part in PARTS if not len(split.pairs(part))]:
+            msg = f"{course.root / course.data.split} has no {empty[0]} pair"
+            raise InputError(msg)
+        return split
     hidden, public = course.data.hidden, course.data.public
     names = perturbations(adata)
     wanted = sum(part if isinstance(part, int) else len(part) for part in (hidden, public))
@@ -149,10 +197,15 @@ def _split(course: Course, adata: anndata.AnnData) -> Split:
     named = {name for part in (hidden, public) if isinstance(part, list) for name in part}
     rng = np.random.default_rng(course.data.seed if course.data.seed is not None else course.derived_seed("split"))
     free = list(rng.permutation([name for name in names if name not in named]))
-    parts = []
-    for part in (hidden, public):
-        parts.append(part if isinstance(part, list) else [str(free.pop()) for _ in range(part)])
+    parts = [part if isinstance(part, list) else [str(free.pop()) for _ in range(part)] for part in (hidden, public)]
     return make_split(adata, *parts)
+
+
+def _description(course: Course, adata: anndata.AnnData) -> dict[str, object]:
+    """Describe a screen that does not describe itself."""
+    texts = dict.fromkeys(("organism", "licence", "source", "citation"), "not stated")
+    title = course.settings.course.title or course.name
+    return {"name": course.name, "title": title, **texts, "simulated": False, "target_sum": target_sum(adata)}
 
 
 def _write_part(adata: anndata.AnnData, cells: np.ndarray, path: Path) -> None:

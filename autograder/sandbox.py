@@ -72,9 +72,8 @@ def check_sandbox() -> None:
         package = "bubblewrap" if "bwrap" in missing else "util-linux"
         msg = f"grading runs students' code and needs {missing[0]}, which is not here: apt install {package}"
         raise NoSandboxError(msg)
-    probe = subprocess.run(
-        ["bwrap", *_isolation(), "--ro-bind", "/", "/", "true"], capture_output=True, text=True, check=False
-    )
+    shape = [*_isolation(), *_environment(), *_scratch("/tmp", "/home"), *_system()]
+    probe = subprocess.run(["bwrap", *shape, "/usr/bin/env", "true"], capture_output=True, text=True, check=False)
     if probe.returncode:
         reason = probe.stderr.strip().splitlines()[-1:] or ["no message"]
         msg = (

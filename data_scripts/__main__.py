@@ -1,5 +1,6 @@
 """`python -m data_scripts`: build course data sets from public data."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,15 +27,8 @@ def papalexi(
     Example: python -m data_scripts papalexi
     """
     from data_scripts import papalexi as screen
-    from data_scripts import string_db
-    from starter.dataset import perturbations, read_screen
 
-    path = screen.build(out)
-    adata = read_screen(path)
-    targets = perturbations(adata)
-    typer.echo(f"wrote {path}: {adata.n_obs:,} cells x {adata.n_vars} genes, {len(targets)} targets")
-    graph = string_db.build({*targets, *adata.var_names}, out / "priors", out / "downloads")
-    typer.echo(f"wrote {graph}")
+    typer.echo(f"wrote {screen.build(out)}, its split, its lineage and its gene graph in {out / 'priors'}")
 
 
 @app.command("list")
@@ -45,8 +39,11 @@ def list_data_sets() -> None:
 
 
 if __name__ == "__main__":
+    debug = "--debug" in sys.argv
     try:
-        app()
+        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
     except InputError as fault:
+        if debug:
+            raise
         typer.echo(f"error: {fault}", err=True)
         raise SystemExit(2) from None

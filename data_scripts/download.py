@@ -76,7 +76,10 @@ def fetch(file: RemoteFile, folder: str | Path) -> Path:
         if fault is None:
             return path
         faults.append(f"{url}: {fault}")
-    msg = f"{file.name} could not be downloaded ({'; '.join(faults)}); try again later, or put the file into {folder}"
+    local = f", or set {LOCAL_VARIABLE} to a folder that has {file.local}" if file.local else ""
+    msg = (
+        f"{file.name} could not be downloaded ({'; '.join(faults)}); try again later, put the file into {folder}{local}"
+    )
     raise DownloadError(msg)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import rdata
 import scipy.sparse
 
+from data_scripts import string_db
 from data_scripts.catalogue import data_set
 from data_scripts.download import fetch
 from data_scripts.lineage import write_lineage
@@ -37,7 +38,8 @@ def build(folder: str | Path) -> Path:
     Parameters
     ----------
     folder
-        Receives `papalexi_thp1.h5ad`, its split and its lineage; downloads go to `downloads/` in it.
+        Receives `papalexi_thp1.h5ad`, its split and its lineage, and `priors/string_graph.tsv`; downloads go to
+        `downloads/` in it.
 
     Returns
     -------
@@ -95,6 +97,7 @@ def build(folder: str | Path) -> Path:
         "public": PUBLIC,
     }
     write_lineage(path, sources, [entry], parameters, __file__)
+    string_db.build({*obs[TARGET_GENE].cat.categories, *genes}, folder / "priors", folder / "downloads")
     return path
 
 

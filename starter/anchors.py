@@ -1,5 +1,6 @@
 """The predictions that scores are measured against: the train mean (or the challenge's baseline) and the replicate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,7 +62,7 @@ def baseline(profile: Profile, measured: Measured, mean: np.ndarray, seed: int) 
     The prediction, and how its cells were made.
     """
     n_cells = np.bincount(measured.groups[measured.groups >= 0], minlength=len(measured.perturbations) + 1)[1:]
-    if profile.official:
+    if profile.baseline == "constant":
         cells = scipy.sparse.csr_matrix(np.broadcast_to(mean.astype(np.float32), (n_cells.sum(), len(mean))))
         how = "every cell is the mean"
     else:
@@ -81,18 +82,24 @@ def baseline(profile: Profile, measured: Measured, mean: np.ndarray, seed: int) 
 
 
 def replicate(
-    profile: Profile, measured: Measured, mean: np.ndarray, truth: Summary, baseline: Summary, seed: int
+    profile: Profile,
+    measured: Measured,
+    mean: np.ndarray,
+    truth: Summary,
+    baseline: Summary,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, np.ndarray]:
     """Score half of each perturbation's cells as a prediction of the other half.
 
-    Controls are whole on both sides, as they are when a model predicts with the course's controls.
+    Controls are whole on both sides, as they are when a model predicts with the course's controls. The challenge's
+    profiles show the split halves as they are.
 
-    In the course's profile, metrics on profiles use the interpolated duplicate: the second half where its own test says
-    that a gene changes, the train mean where not (x = a half + (1 - a) mean, a = 1 - p_adj of the second half; Shift
-    Bioscience 2025, bioRxiv 2025.10.20.683304). Half the cells are a noisier truth than all of them, so the baseline is
-    scored against the same half, and what the replicate gains over it is added to the baseline's score against all
-    cells. Then model, baseline and replicate can be compared. The challenge's profiles show the split halves as they
-    are.
+    In the course's profile, metrics on profiles use the interpolated duplicate. Half the cells are a noisier truth than
+    all of them, so the baseline is scored against the same half, and what the replicate gains over it is added to the
+    baseline's score against all cells: then model, baseline and replicate can be compared. Where no split shows a gain
+    (too few cells, or no DE gene in half of them), the mean gain of the other perturbations stands in, so that baseline
+    and replicate are means over the same perturbations.
 
     Parameters
     ----------
@@ -106,30 +113,58 @@ def replicate(
         All measured cells and the baseline's prediction, as summaries.
     seed
         Fixes the splits.
+    advance
+        Called after each split.
 
     Returns
     -------
-    Metric name to the mean over `SPLITS` splits, one value a perturbation; NaN where it has fewer than 2 cells.
+    Metric name to the mean over `SPLITS` splits, one value a perturbation; NaN where it is undefined, for split halves
+    as they are also where a perturbation has fewer than 2 cells.
     """
     rng = np.random.default_rng([seed, 1])
     large = np.flatnonzero(truth.n_cells >= 2)
     groups = _keep(measured.groups, large)
-    baseline = baseline.select(large)
     values = {metric.name: np.full((SPLITS, len(truth.n_cells)), np.nan) for metric in profile.metrics}
     for split in range(SPLITS):
         first, second = (
             summarise(measured.x, half, measured.perturbations[large], measured.genes, profile.de)
             for half in _halves(groups, rng)
         )
-        sure = 1 - second.de.fdr
-        duplicate = replace(second, profiles=(sure * second.profiles + (1 - sure) * mean).astype(np.float32))
+        duplicate = interpolate(second, mean)
         for metric in profile.metrics:
-            if profile.official:
+            if profile.replicate == "plain":
                 values[metric.name][split, large] = metric.compute(first, second)
             else:
-                gain = metric.compute(first, second if metric.on_cells else duplicate) - metric.compute(first, baseline)
-                values[metric.name][split, large] = metric.compute(truth.select(large), baseline) + gain
-    return {name: _mean_of_defined(splits) for name, splits in values.items()}
+                score = metric.compute(first, second if metric.on_cells else duplicate)
+                values[metric.name][split, large] = score - metric.compute(first, baseline.select(large))
+        advance()
+    scores = {name: _mean_of_defined(splits) for name, splits in values.items()}
+    if profile.replicate == "interpolated":
+        for metric in profile.metrics:
+            gain = scores[metric.name]
+            gain[np.isnan(gain)] = np.nanmean(gain) if not np.isnan(gain).all() else np.nan
+            scores[metric.name] = metric.compute(truth, baseline) + gain
+    return scores
+
+
+def interpolate(half: Summary, mean: np.ndarray) -> Summary:
+    """Make the interpolated duplicate: a half's profile where its own test finds a change, the mean elsewhere.
+
+    x = a half + (1 - a) mean, a = 1 - p_adj of the half (Shift Bioscience 2025, bioRxiv 2025.10.20.683304).
+
+    Parameters
+    ----------
+    half
+        Half the cells of each perturbation.
+    mean
+        The train mean, one value a gene.
+
+    Returns
+    -------
+    The half with other profiles.
+    """
+    sure = 1 - half.de.fdr
+    return replace(half, profiles=(sure * half.profiles + (1 - sure) * mean).astype(np.float32))
 
 
 def _mean_of_defined(splits: np.ndarray) -> np.ndarray:

@@ -142,7 +142,7 @@ def plain_csr(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
     x
         Any matrix. It is not changed, but the result may share its values.
     """
-    csr = scipy.sparse.csr_matrix(x)
+    csr = scipy.sparse.csr_matrix(x if scipy.sparse.issparse(x) else _at_least_float32(np.asarray(x)))
     # files may pair int64 pointers with int32 columns, which SciPy's in-place methods refuse
     csr = scipy.sparse.csr_matrix((csr.data, csr.indices, csr.indptr), shape=csr.shape)
     if not csr.has_canonical_format or (csr.data == 0).any():

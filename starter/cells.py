@@ -6,7 +6,8 @@ equal makes hundreds of genes "differentially expressed".
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import anndata
 import numba
@@ -15,13 +16,15 @@ import pandas as pd
 import scipy.sparse
 
 from starter.preprocess import library_sizes, target_sum
-from starter.schema import CONTROL, TARGET_GENE, InputError
+from starter.pseudobulk import check_profile_table
+from starter.schema import CONTEXT, CONTROL, PERTURBATION, TARGET_GENE, InputError
 
 MAX_DISPERSION = 10.0
 """Upper limit of a gene's estimated negative binomial dispersion."""
 
 
-class Controls(NamedTuple):
+@dataclass(frozen=True)
+class Controls:
     """Control cells, from which predicted cells are made."""
 
     counts: scipy.sparse.csr_matrix
@@ -30,8 +33,23 @@ class Controls(NamedTuple):
     """Expression of one UMI in each cell (target_sum / n_umis): log expression = log1p(scale x count)."""
 
     def logs(self) -> scipy.sparse.csr_matrix:
-        """log1p expression, CSR float32."""
+        """Give log1p expression, CSR float32."""
         return _logs(self.counts, self.scale)
+
+    @cached_property
+    def dispersion(self) -> np.ndarray:
+        """Negative binomial dispersion of each gene (var = mu + phi mu^2), by the method of moments.
+
+        One value a gene, in [0, MAX_DISPERSION]; 1 for genes without counts.
+        """
+        counts, exposure = self.counts.astype(np.float64), 1 / self.scale
+        rate = np.asarray(counts.sum(axis=0)).ravel() / exposure.sum()
+        squares = np.asarray(counts.multiply(counts).sum(axis=0)).ravel()
+        cross = exposure @ counts
+        expected = rate**2 * (exposure**2).sum()
+        excess = squares - 2 * rate * cross + expected - rate * exposure.sum()
+        phi = np.divide(excess, expected, out=np.ones(len(rate)), where=expected > 0)
+        return np.clip(phi, 0, MAX_DISPERSION)
 
 
 def controls_of(adata: anndata.AnnData) -> Controls:
@@ -97,7 +115,13 @@ def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.G
     Returns
     -------
     Cells x genes, log1p expression, CSR float32. The mean of a gene is right to one UMI in one cell.
+
+    Raises
+    ------
+    InputError
+        If the profile has not one finite value, 0 or more, for each gene.
     """
+    _check_profile(profile, controls)
     drawn = _draw(controls.counts.shape[0], n_cells, rng)
     counts = scipy.sparse.csc_matrix(controls.counts[drawn], dtype=np.float32)
     scale = controls.scale[drawn]
@@ -107,7 +131,7 @@ def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.G
         counts.indptr.astype(np.int64),
         scale,
         np.asarray(profile, dtype=np.float64) * n_cells,
-        dispersion(controls),
+        controls.dispersion,
         rng.integers(2**32, size=counts.shape[1]),
     )
     made = scipy.sparse.csc_matrix((values, rows, np.concatenate([[0], np.cumsum(n_kept)])), shape=counts.shape)
@@ -161,36 +185,36 @@ def make_cells(
     Raises
     ------
     InputError
-        If the way is unknown or a perturbation's number of cells is not given.
+        If the way is unknown, the table is no profile table of one context and these genes, or a perturbation's
+        number of cells is not given.
     """
     if way not in WAYS:
         msg = f"there is no way {way!r} to make cells; the ways are {', '.join(WAYS)}"
         raise InputError(msg)
-    labels = table.index.get_level_values("perturbation")
+    check_profile_table(table)
+    if table.index.get_level_values(CONTEXT).nunique() > 1:  # noqa: PD101  (it is not a constant series)
+        msg = "the profile table has several contexts; cells are made with the controls of one"
+        raise InputError(msg)
+    labels = table.index.get_level_values(PERTURBATION)
     if missing := [label for label in labels if label not in n_cells]:
         msg = f"how many cells are due is not known for {', '.join(missing)}"
         raise InputError(msg)
     yield CONTROL, controls.logs()
-    for label, profile in zip(labels, table.to_numpy(), strict=True):
+    for label, profile in zip(labels, table.to_numpy(float), strict=True):
+        _check_profile(profile, controls)
         rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
         yield label, WAYS[way](profile, controls, n_cells[label], rng)
 
 
-def dispersion(controls: Controls) -> np.ndarray:
-    """Negative binomial dispersion of each gene (var = mu + phi mu^2), by the method of moments.
-
-    Returns
-    -------
-    phi, one value a gene, in [0, MAX_DISPERSION]; 1 for genes without counts.
-    """
-    counts, exposure = controls.counts.astype(np.float64), 1 / controls.scale
-    rate = np.asarray(counts.sum(axis=0)).ravel() / exposure.sum()
-    squares = np.asarray(counts.multiply(counts).sum(axis=0)).ravel()
-    cross = exposure @ counts
-    excess = squares - 2 * rate * cross + rate**2 * (exposure**2).sum() - rate * exposure.sum()
-    expected = rate**2 * (exposure**2).sum()
-    phi = np.divide(excess, expected, out=np.ones(len(rate)), where=expected > 0)
-    return np.clip(phi, 0, MAX_DISPERSION)
+def _check_profile(profile: np.ndarray, controls: Controls) -> None:
+    n_genes = controls.counts.shape[1]
+    if profile.shape != (n_genes,):
+        msg = f"a profile has one value a gene, {n_genes:,} here; this one has the shape {profile.shape}"
+        raise InputError(msg)
+    if not np.isfinite(profile).all() or (profile < 0).any():
+        n_bad = int((~(np.isfinite(profile) & (profile >= 0))).sum())
+        msg = f"{n_bad:,} values of the profile are NaN, infinite or negative; mean log1p expression is a number from 0"
+        raise InputError(msg)
 
 
 def _draw(n_available: int, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,16 +1,16 @@
 """The `starter` command: check, pack, prepare a truth, score."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from starter.console import run
 from starter.progress import spinner
-from starter.schema import InputError
+from starter.schema import InputError, counted
 
 if TYPE_CHECKING:
     from starter.due import Due
@@ -41,22 +41,8 @@ PertsOption = Annotated[
         show_default=False,
     ),
 ]
+RULE_SETS = "course, vcc2025 or vcc2025-final"
 LEVELS = {"error": "red", "warning": "yellow", "note": "cyan"}
-
-
-class PartName(StrEnum):
-    """Parts of a split that can be scored."""
-
-    hidden = "hidden"
-    public = "public"
-
-
-class ProfileName(StrEnum):
-    """Rule sets."""
-
-    course = "course"
-    vcc2025 = "vcc2025"
-    vcc2025_final = "vcc2025-final"
 
 
 @app.command()
@@ -81,8 +67,7 @@ def check(
         console.print(f"[{LEVELS[finding.level]}]{finding.level:>7}[/]  ", end="")
         console.print(str(finding), markup=False, highlight=False)
     if errors := sum(finding.level == "error" for finding in findings):
-        count = "1 error" if errors == 1 else f"{errors} errors"
-        typer.echo(f"{file} has {count}; scoring would refuse or misjudge it", err=True)
+        typer.echo(f"{file} has {counted(errors, 'error')}; scoring would refuse or misjudge it", err=True)
         raise typer.Exit(2)
     typer.echo(f"{file} has no error")
 
@@ -115,12 +100,14 @@ def truth_build(
     split: Annotated[
         Path | None, typer.Option(help="split.json; score one part of it only.", show_default=False)
     ] = None,
-    part: Annotated[PartName | None, typer.Option(help="Which part of the split.", show_default=False)] = None,
+    part: Annotated[str | None, typer.Option(help="Which part of it: hidden or public.", show_default=False)] = None,
     train: Annotated[
         Path | None,
         typer.Option(help="Training cells, for the train mean; else it is made from REAL.", show_default=False),
     ] = None,
-    profile: Annotated[ProfileName | None, typer.Option(help="One rule set; default: all.", show_default=False)] = None,
+    profile: Annotated[
+        str | None, typer.Option(help=f"One rule set: {RULE_SETS}. Default: all.", show_default=False)
+    ] = None,
 ) -> None:
     """Prepare a measured screen, so that predictions can be scored against it many times.
 
@@ -128,9 +115,7 @@ def truth_build(
     """
     from starter.truth import build_truth
 
-    truth = build_truth(
-        real, out, split=split, part=part and part.value, train=train, profile=profile and profile.value
-    )
+    truth = build_truth(real, out, split=split, part=part, train=train, profile=profile)
     prepared = truth.about["profiles"]
     n_perturbations, n_genes = len(truth.about["perturbations"]), len(truth.about["genes"])
     typer.echo(f"wrote {out}: {n_perturbations} perturbations x {n_genes:,} genes, for {', '.join(prepared)}")
@@ -142,13 +127,14 @@ def truth_build(
 def score(
     predictions: Annotated[list[Path], typer.Argument(help="Predictions, .h5ad or .vcc.")],
     truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote.")],
-    profile: Annotated[ProfileName, typer.Option(help="The rule set.")],
+    profile: Annotated[str, typer.Option(help=f"The rule set: {RULE_SETS}.")],
     out: Annotated[Path, typer.Option(help="Receives a folder for each prediction.")],
 ) -> None:
     """Score predictions: a table here, and a scorecard (JSON, table, page with pictures) for each in OUT.
 
     Example: starter score prediction.vcc --truth truth --profile course --out scores
     """
+    from starter.metrics import get_profile
     from starter.scorecard import prediction_name, score_prediction, write_scorecard
     from starter.truth import open_truth
 
@@ -157,45 +143,53 @@ def score(
         msg = f"several predictions are named {', '.join(twice)}, and would get the same folder in {out}; rename them"
         raise InputError(msg)
     opened = open_truth(truth)
-    cards = []
+    opened.check_prepared(get_profile(profile))
+    cards, faults = [], []
     for path in predictions:
-        with spinner(f"scoring {path}"):
-            card = score_prediction(path, opened, profile.value)
-            write_scorecard(card, out / card.name)
-        cards.append(card)
-    _print_scores(cards)
+        try:
+            with spinner(f"scoring {path}"):
+                card = score_prediction(path, opened, profile)
+                write_scorecard(card, out / card.name)
+            cards.append(card)
+        except InputError as error:
+            faults.append(str(error))
+    if cards:
+        _print_scores(cards)
     for card in cards:
         typer.echo(f"{card.name}: {out / card.name / 'scorecard.html'}")
+    for fault in faults:
+        typer.echo(f"error: {fault}", err=True)
+    if faults:
+        raise typer.Exit(2)
 
 
 def _print_scores(cards: "list[Scorecard]") -> None:
-    from starter.page import number
+    from starter.scorecard import number
 
-    console = Console()
     profile = cards[0].profile
-    table = Table(title=f"Scores by {profile.title}", title_justify="left")
-    table.add_column("prediction")
+    table = Table(title=f"Scores by {profile.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("prediction", overflow="fold")
     for metric in profile.metrics:
         table.add_column(f"{metric.title}\n({metric.direction} is better)", justify="right")
     table.add_column("overall", justify="right")
     for card in cards:
-        values = [_with_interval(card.metrics[metric.name]) for metric in profile.metrics]
-        table.add_row(card.name, *values, number(card.overall))
+        rows = [card.metrics[metric.name] for metric in profile.metrics]
+        table.add_row(card.name, *(number(row["value"]) for row in rows), number(card.overall))
+        if any(row["low"] is not None for row in rows):
+            intervals = (
+                "–" if row["low"] is None else f"{number(row['low'])} to {number(row['high'])}" for row in rows
+            )
+            table.add_row("  95 % interval", *intervals, style="dim")
+        table.add_row("  scaled", *(number(row["scaled"]) for row in rows), style="dim")
     table.add_section()
     for anchor in ("baseline", "replicate"):
         values = [number(cards[0].metrics[metric.name][anchor]) for metric in profile.metrics]
-        overall = "0" if anchor == "baseline" else "–" if profile.official else "1"
-        table.add_row(anchor, *values, overall, style="dim")
+        overall = "0" if anchor == "baseline" else "–" if profile.full_score == "perfection" else "1"
+        table.add_row(anchor, *values, overall)
+    console = Console()
     console.print(table)
     for note in cards[0].notes:
         console.print(f"- {note}", markup=False, highlight=False)
-
-
-def _with_interval(row: dict) -> str:
-    from starter.page import number
-
-    value = number(row["value"])
-    return value if row["low"] is None else f"{value}\n[{number(row['low'])}, {number(row['high'])}]"
 
 
 def _due(course: Path | None, genes: Path | None, perts: Path | None) -> "Due | None":

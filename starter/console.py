@@ -20,7 +20,9 @@ def run(app: typer.Typer) -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        app(args=arguments)
+        raise SystemExit(app(args=arguments, standalone_mode=False) or 0)
+    except typer.Abort:
+        _fail("stopped")
     except InputError as error:
         if debug:
             raise
@@ -32,6 +34,8 @@ def run(app: typer.Typer) -> None:
     except Exception as error:
         if debug:
             raise
+        if hasattr(error, "format_message"):  # the command line itself is wrong
+            _fail(f"error: {error.format_message()} (--help explains)")
         _fail(f"fault of the kit ({type(error).__name__}: {error}); run again with {DEBUG} and report what it prints")
 
 

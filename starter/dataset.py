@@ -13,14 +13,16 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.blocks import open_h5ad, read_frame, write_h5ad
+from starter.blocks import open_h5ad, write_h5ad
 from starter.files import whole
 from starter.pseudobulk import PAIR, pairs
 from starter.schema import (
     CONTEXT,
     CONTROL,
+    COURSE,
     COURSE_KEYS,
     ONE_CONTEXT,
+    PERTURBATION,
     TARGET_GENE,
     FindingsError,
     InputError,
@@ -31,6 +33,8 @@ from starter.schema import (
 Part = Literal["train", "public", "hidden"]
 PARTS: tuple[Part, ...] = ("train", "public", "hidden")
 """Training, public validation, hidden."""
+TRAIN_FILE, SPLIT_FILE, PRIORS_FOLDER = "train.h5ad", "split.json", "priors"
+"""What a course's data folder holds."""
 COURSE_VARIABLE = "VCC_COURSE"
 """Environment variable that names the course's data folder."""
 
@@ -38,24 +42,25 @@ COURSE_VARIABLE = "VCC_COURSE"
 def read_cells(path: str | Path) -> anndata.AnnData:
     """Read an `.h5ad` that has a `target_gene` column; its values may be counts or logs.
 
+    Returns
+    -------
+    Cells x genes, in memory.
+
     Raises
     ------
     InputError
-        If the file cannot be read, or has no `target_gene` column or no control cells.
+        If the file cannot be read, has no `target_gene` column, or has cells without label or no control cells.
     """
-    with open_h5ad(path) as file:
-        columns = read_frame(file, "obs").columns
-    if TARGET_GENE not in columns:
-        msg = f"{path}: obs has no column {TARGET_GENE!r}; its columns are {some(columns) or 'none'}"
+    adata = _read(path)
+    if TARGET_GENE not in adata.obs:
+        msg = f"{path}: obs has no column {TARGET_GENE!r}; its columns are {some(adata.obs.columns) or 'none'}"
         raise InputError(msg)
-    try:
-        adata = anndata.read_h5ad(path)
-    except (OSError, ValueError, KeyError, TypeError, anndata.io.AnnDataReadError) as error:
-        msg = f"{path} cannot be read ({type(error).__name__}: {error}); write it again with AnnData.write_h5ad"
-        raise InputError(msg) from error
+    if missing := int(adata.obs[TARGET_GENE].isna().sum()):
+        msg = f"{path}: cells without {TARGET_GENE}: {missing:,}; label or remove them"
+        raise InputError(msg)
     if CONTROL not in set(adata.obs[TARGET_GENE].astype(str)):
         labels = sorted(set(adata.obs[TARGET_GENE].astype(str)))
-        msg = f"{path}: no cell is labelled {CONTROL!r}; the labels are {some(labels)}"
+        msg = f"{path}: no cell is labelled {CONTROL!r}; the labels are {some(labels) or 'none'}"
         raise InputError(msg)
     return adata
 
@@ -74,17 +79,22 @@ def read_screen(path: str | Path) -> anndata.AnnData:
     InputError
         If the file cannot be read at all.
     """
-    with open_h5ad(path):
-        pass
-    try:
-        adata = anndata.read_h5ad(path)
-    except (OSError, ValueError, KeyError, TypeError, anndata.io.AnnDataReadError) as error:
-        msg = f"{path} cannot be read ({type(error).__name__}: {error}); write it again with AnnData.write_h5ad"
-        raise InputError(msg) from error
+    adata = _read(path)
     findings = check_screen(adata)
     if any(finding.level == "error" for finding in findings):
         raise FindingsError(str(path), findings)
     return adata
+
+
+def _read(path: str | Path) -> anndata.AnnData:
+    with open_h5ad(path):
+        pass  # says in one sentence what AnnData would say in a traceback
+    try:
+        return anndata.read_h5ad(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, anndata.io.AnnDataReadError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+        msg = f"{path} cannot be read ({type(error).__name__}: {reason}); write it again with AnnData.write_h5ad"
+        raise InputError(msg) from error
 
 
 def write_screen(
@@ -115,7 +125,7 @@ def write_screen(
     if missing := set(COURSE_KEYS) - set(course):
         msg = f"the screen's description lacks {sorted(missing)}"
         raise AssertionError(msg)
-    write_h5ad(path, blocks, obs, var, uns={"course": dict(course)}, compression="gzip")
+    write_h5ad(path, blocks, obs, var, uns={COURSE: dict(course)}, compression="gzip")
 
 
 def perturbations(adata: anndata.AnnData) -> list[str]:
@@ -197,7 +207,7 @@ def read_split(path: str | Path) -> Split:
         msg = f"{path} has the parts {some(odd)}; a pair is in {', '.join(PARTS)}"
         raise InputError(msg)
     if table.index.has_duplicates:
-        twice = table.index[table.index.duplicated()].get_level_values("perturbation")
+        twice = table.index[table.index.duplicated()].get_level_values(PERTURBATION)
         msg = f"{path} lists {some(twice)} twice; a pair is in one part only"
         raise InputError(msg)
     return Split(table)
@@ -230,10 +240,10 @@ def make_split(adata: anndata.AnnData, hidden: Iterable[str], public: Iterable[s
         msg = "no perturbation is left for training; hide fewer"
         raise InputError(msg)
     of_cell = pairs(adata.obs)
-    n_cells = of_cell[of_cell.get_level_values("perturbation") != CONTROL].value_counts().rename("n_cells")
+    n_cells = of_cell[of_cell.get_level_values(PERTURBATION) != CONTROL].value_counts().rename("n_cells")
     n_cells.index = n_cells.index.set_names(PAIR)
     table = n_cells.to_frame()
-    names = table.index.get_level_values("perturbation")
+    names = table.index.get_level_values(PERTURBATION)
     table["part"] = np.where(names.isin(hidden), "hidden", np.where(names.isin(public), "public", "train"))
     return Split(table.sort_index()[["part", "n_cells"]])
 
@@ -247,11 +257,11 @@ class Course:
 
     def train(self) -> anndata.AnnData:
         """Open the training cells, the public validation cells and the controls (raw counts)."""
-        return read_screen(self.folder / "train.h5ad")
+        return read_screen(self.folder / TRAIN_FILE)
 
     def split(self) -> Split:
         """Read which pair is in which part."""
-        return read_split(self.folder / "split.json")
+        return read_split(self.folder / SPLIT_FILE)
 
     def priors(self, pattern: str) -> Path:
         """Find the prior-knowledge file whose name matches a pattern such as `*graph.tsv`.
@@ -261,7 +271,7 @@ class Course:
         InputError
             If there is not exactly one.
         """
-        folder = self.folder / "priors"
+        folder = self.folder / PRIORS_FOLDER
         found = sorted(folder.glob(pattern))
         if len(found) != 1:
             names = some(sorted(file.name for file in folder.glob("*"))) or "no file"
@@ -285,7 +295,7 @@ def open_course(folder: str | Path | None = None) -> Course:
         If there is no such folder, or a file in it is missing.
     """
     folder = Path(folder or os.environ.get(COURSE_VARIABLE) or _nearest_course())
-    if missing := [name for name in ("train.h5ad", "split.json") if not (folder / name).is_file()]:
+    if missing := [name for name in (TRAIN_FILE, SPLIT_FILE) if not (folder / name).is_file()]:
         msg = (
             f"{folder} is not a course's data folder: it has no {' and no '.join(missing)}; "
             f"unpack the course's data there, or set {COURSE_VARIABLE} to the folder that has it"

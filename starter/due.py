@@ -1,13 +1,13 @@
 """What a prediction must hold: genes, perturbations, and the scale of the course's controls."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from starter.dataset import open_course
-from starter.preprocess import expression, target_sum
+from starter.preprocess import expression, natural_totals, target_sum
 from starter.schema import CONTROL, TARGET_GENE, InputError
 
 
@@ -18,8 +18,8 @@ class Due:
     genes: tuple[str, ...]
     n_cells: Mapping[str, int | None]
     """Perturbations to predict, with the measured number of cells where known."""
-    control_total: float | None = None
-    """Mean total expression of the course's control cells on the natural scale, if known."""
+    control_totals: np.ndarray | None = field(default=None, compare=False)
+    """Natural totals of the course's control cells, if known."""
     target_sum: float | None = None
     """UMIs to which the course scales cells, if known."""
 
@@ -35,9 +35,8 @@ def due_in_course(folder: str | Path | None = None) -> Due:
     course = open_course(folder)
     train = course.train()
     control = train[train.obs[TARGET_GENE] == CONTROL].copy()
-    target = target_sum(train)
-    total = float(np.expm1(expression(control).data, dtype=np.float64).sum() / control.n_obs)
-    return Due(tuple(train.var_names), course.split().n_cells("hidden"), total, target)
+    totals = natural_totals(expression(control))
+    return Due(tuple(train.var_names), course.split().n_cells("hidden"), totals, target_sum(train))
 
 
 def due_in_lists(genes: str | Path, perturbations: str | Path) -> Due:

@@ -12,13 +12,15 @@ from starter.schema import InputError
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def whole(path: str | Path, known_by: str | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` only if the block ends well.
 
     Parameters
     ----------
     path
         The file (or folder) to be written. What stood there stays until the new one is complete.
+    known_by
+        For a folder: an earlier one is replaced only if it is empty or holds a file of this name.
 
     Yields
     ------
@@ -27,9 +29,13 @@ def whole(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the folder cannot be written.
+        If the folder cannot be written, or something else is in the way.
     """
     path = Path(path)
+    if path.is_dir() and any(path.iterdir()) and not (known_by and (path / known_by).is_file()):
+        found = f"has no {known_by}" if known_by else "is a folder"
+        msg = f"{path} exists and {found}, so it is not replaced; choose another name"
+        raise InputError(msg)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)

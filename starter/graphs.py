@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from starter.schema import CONTROL, InputError
+from starter.schema import CONTROL, PERTURBATION, InputError
 
 EDGE = ["gene_a", "gene_b"]
 """Columns of a graph file (tab-separated, one undirected edge a row)."""
@@ -60,7 +60,7 @@ def neighbour_mean(profiles: pd.DataFrame, edges: pd.DataFrame, targets: list[st
     for target in targets:
         near = [gene for gene in training.index if gene in known.get(target, ())]
         rows[target] = (training.loc[near] if near else training).mean()
-    return pd.DataFrame.from_dict(rows, orient="index", columns=profiles.columns).rename_axis("perturbation")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=profiles.columns).rename_axis(PERTURBATION)
 
 
 def shuffle_graph(edges: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

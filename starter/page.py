@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from starter import plots
-from starter.scorecard import Scorecard
+from starter.scorecard import Scorecard, number
 
 
 def scorecard_page(card: Scorecard) -> str:
@@ -40,13 +40,6 @@ def scorecard_page(card: Scorecard) -> str:
     template = resources.files("starter").joinpath("scorecard.html").read_text()
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(template).render(card=card, truth_title=title, pictures=pictures, number=number)
-
-
-def number(value: float | None) -> str:
-    """Write a score: 4 digits after the point below .1, else 3; a dash if undefined."""
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"
 
 
 def _png(figure: Figure) -> str:

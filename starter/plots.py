@@ -1,5 +1,6 @@
 """Every figure of the course, one function each. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -38,48 +39,54 @@ def effect_scatter(measured: pd.Series, predicted: pd.Series, title: str, ax: Ax
     limit = 1.05 * max(np.abs(measured).max(), np.abs(predicted).max(), 1e-3)
     ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
     ax.scatter(measured, predicted, s=6, color=BLUE, alpha=0.5, lw=0)
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=title)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=_wrapped(title))
     ax.set_xlabel(f"measured {EFFECT}", fontsize="small")
     ax.set_ylabel(f"predicted {EFFECT}", fontsize="small")
     return ax
 
 
 def effects_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
-    """Draw predicted against measured effects of the perturbations with the largest measured effects."""
-    measured, predicted = truth.effects(), prediction.effects()
-    largest = np.argsort(-np.abs(measured).sum(axis=1))[:PANELS]
+    """Draw predicted against measured effects of the perturbations with the largest measured effects.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+    title
+        What is shown, and whether the data are simulated.
+    """
+    measured, predicted = (
+        pd.DataFrame(side.effects(), truth.perturbations, truth.genes) for side in (truth, prediction)
+    )
+    largest = measured.abs().sum(axis=1).nlargest(PANELS).index
     columns = min(3, len(largest))
     rows = -(-len(largest) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3 * columns, 3 * rows + 0.6), layout="constrained", squeeze=False
-    )
-    limit = 1.05 * max(np.abs(measured[largest]).max(), np.abs(predicted[largest]).max(), 1e-3)
-    for ax, row in zip(axes.flat, largest, strict=False):
-        own = truth.genes == truth.perturbations[row]
-        ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
-        ax.scatter(measured[row, ~own], predicted[row, ~own], s=6, color=BLUE, alpha=0.5, lw=0, label="gene")
-        if own.any():
-            ax.scatter(
-                measured[row, own],
-                predicted[row, own],
-                s=36,
-                color=ORANGE,
-                marker="D",
-                label="the target itself",
-            )
-        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-        ax.set_title(f"{truth.perturbations[row]}", fontsize="medium")
+    size = (3 * columns, 3 * rows + 0.8)
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    limit = 1.05 * max(measured.loc[largest].abs().max(axis=None), predicted.loc[largest].abs().max(axis=None), 1e-3)
+    for ax, name in zip(axes.flat, largest, strict=False):
+        effect_scatter(measured.loc[name], predicted.loc[name], name, ax)
+        if name in measured.columns:
+            ax.scatter(measured.loc[name, name], predicted.loc[name, name], s=36, color=ORANGE, marker="D")
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="", ylabel="")
     for ax in axes.flat[len(largest) :]:
         ax.set_axis_off()
-    axes.flat[0].legend(fontsize="x-small", loc="upper left")
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(f"{_wrapped(title)}\n(a point is a gene; the diamond is the target itself)", fontsize="medium")
     figure.supxlabel(f"measured {EFFECT}", fontsize="medium")
     figure.supylabel(f"predicted {EFFECT}", fontsize="medium")
     return figure
 
 
 def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
-    """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal."""
+    """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+    title
+        What is shown, and whether the data are simulated.
+    """
     ranks = rank_matrix(truth, prediction)
     n = len(ranks)
     side = np.clip(0.16 * n, 4.5, 9)
@@ -90,27 +97,36 @@ def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     ax.set_xticks(range(n), names, rotation=90, fontsize=size)
     ax.set_yticks(range(n), names, fontsize=size)
     ax.set(xlabel="measured effect of", ylabel="predicted effect of")
-    ax.set_title(title, fontsize="medium")
+    ax.set_title(_wrapped(title), fontsize="medium")
     figure.colorbar(image, ax=ax, shrink=0.7, label="rank by L1 distance (0 = nearest)")
     return figure
 
 
 def overlap_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
-    """Draw how many measured DE genes were found, for the perturbations with most of them."""
+    """Draw how many measured DE genes were found, for the perturbations with most of them.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+    title
+        What is shown, and whether the data are simulated.
+    """
     measured, predicted = de_genes(truth.de), de_genes(prediction.de)
     order = np.argsort([-len(genes) for genes in measured], kind="stable")[:BARS][::-1]
     n = np.array([len(measured[row]) for row in order])
     found = np.array([len(np.intersect1d(measured[row], predicted[row][: len(measured[row])])) for row in order])
     called = np.array([len(predicted[row]) for row in order])
-    figure, ax = plt.subplots(figsize=(7, 0.9 + 0.24 * len(order)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7, 1.4 + 0.24 * len(order)), layout="constrained")
     y = np.arange(len(order))
     ax.barh(y, found, color=GREEN, label="measured and among the first n predicted")
     ax.barh(y, n - found, left=found, color=ORANGE, label="measured, not among them")
     ax.scatter(called, y, color="black", s=14, zorder=3, label="predicted DE genes in all")
     ax.set_yticks(y, [str(truth.perturbations[row]) for row in order], fontsize="x-small")
     ax.set_xlabel("differentially expressed genes (false discovery rate below 5 %)")
-    ax.set_title(title, fontsize="medium")
-    ax.legend(fontsize="x-small", loc="lower right")
+    shown = f" ({len(order)} of {len(measured)} perturbations)" if len(order) < len(measured) else ""
+    ax.set_title(f"{_wrapped(title)}{shown}", fontsize="medium")
+    figure.legend(fontsize="x-small", loc="outside lower center", ncols=3)
     return figure
 
 
@@ -139,8 +155,8 @@ def cells_per_perturbation(table: pd.DataFrame, title: str, ax: Axes | None = No
             label=f"{part} ({len(heights)})",
         )
         start += len(heights)
-    ax.set(title=title, xlabel="perturbation, sorted by its number of cells", ylabel="cells", xticks=[])
-    ax.legend(fontsize="small")
+    ax.set(title=_wrapped(title), xlabel="perturbation, sorted by its number of cells", ylabel="cells", xticks=[])
+    ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
 
@@ -161,14 +177,20 @@ def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes
     scores.T.plot.bar(ax=ax, color=[colours[i % len(colours)] for i in range(len(scores))], rot=0, width=0.8)
     ax.axhline(0, color="black", lw=1)
     ax.axhline(1, color="black", lw=1, ls=":")
-    ax.set(title=title, ylabel="scaled score\n(0 baseline, 1 replicate)", xlabel="metric")
+    ax.set(title=_wrapped(title), ylabel="scaled score\n(0 baseline, 1 replicate)", xlabel="metric")
     ax.legend(fontsize="small")
     return ax
 
 
 def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
-    """Draw what predictions scored, and the best one's strongest effect and rank matrix."""
-    best = max(cards, key=lambda card: card.overall)
+    """Draw what predictions scored, and the best one's strongest effect and rank matrix.
+
+    Parameters
+    ----------
+    cards
+        Scorecards of predictions against one truth.
+    """
+    best = max(cards, key=lambda card: -np.inf if card.overall is None else card.overall)
     truth, prediction = best.truth, best.prediction
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
     figure.suptitle(best.about["truth"]["title"])
@@ -191,3 +213,7 @@ def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
     axes[2].set(xticks=[], yticks=[])
     figure.colorbar(image, ax=axes[2], label="rank by L1 distance (0 = nearest)")
     return figure
+
+
+def _wrapped(title: str) -> str:
+    return "\n".join(textwrap.fill(line, 60) for line in title.splitlines())

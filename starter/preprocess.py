@@ -11,6 +11,10 @@ FRACTION = 1e-3
 """A fractional part above this makes data log-normalised (cell-eval's rule)."""
 LOG_LIMIT = 15.0
 """Log-normalised data stays below this (cell-eval's rule)."""
+SAME_CELL = 2e-6
+"""Relative difference of a cell's natural total that float32 rounding can make."""
+SCALE_TOLERANCE = 0.02
+"""Control cells on one scale agree in their median natural total up to this share."""
 
 
 def library_sizes(adata: anndata.AnnData) -> np.ndarray:
@@ -105,7 +109,7 @@ def is_log_normalised(x: scipy.sparse.spmatrix | np.ndarray, name: str) -> bool:
     """
     values = x.data if scipy.sparse.issparse(x) else np.asarray(x)
     if not np.isfinite(values).all():
-        msg = f"{name} holds {int((~np.isfinite(values)).sum()):,} NaN or infinite values; write finite numbers"
+        msg = f"{name}: NaN or infinite values: {int((~np.isfinite(values)).sum()):,}; write finite numbers"
         raise InputError(msg)
     if values.size and values.min() < 0:
         msg = f"{name} holds negative values (lowest {values.min():.3g}); expression is never below 0, so clip it there"
@@ -119,6 +123,47 @@ def is_log_normalised(x: scipy.sparse.spmatrix | np.ndarray, name: str) -> bool:
         )
         raise InputError(msg)
     return True
+
+
+def natural_totals(logs: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
+    """Total expression of each cell on the natural scale, sum over genes of expm1.
+
+    Parameters
+    ----------
+    logs
+        Cells x genes, log1p expression.
+
+    Returns
+    -------
+    float64, one per cell.
+    """
+    if not scipy.sparse.issparse(logs):
+        return np.expm1(logs, dtype=np.float64).sum(axis=1)
+    natural = logs.astype(np.float64)
+    np.expm1(natural.data, out=natural.data)
+    return np.asarray(natural.sum(axis=1)).ravel()
+
+
+def scale_ratio(totals: np.ndarray, reference: np.ndarray) -> float:
+    """Tell by which factor control cells are scaled against the course's.
+
+    Parameters
+    ----------
+    totals
+        Natural totals of a prediction's control cells.
+    reference
+        Natural totals of the course's control cells.
+
+    Returns
+    -------
+    Exactly 1 if most are cells of the course, unchanged; else the ratio of the medians.
+    """
+    ordered = np.sort(reference)
+    right = np.searchsorted(ordered, totals).clip(1, len(ordered) - 1)
+    nearest = np.minimum(np.abs(totals - ordered[right - 1]), np.abs(totals - ordered[right]))
+    if (nearest <= SAME_CELL * totals).mean() > 0.5:
+        return 1.0
+    return float(np.median(totals) / np.median(reference))
 
 
 def median_log_expression(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix | np.ndarray:

@@ -8,9 +8,9 @@ import pandas as pd
 import scipy.sparse
 
 from starter.preprocess import expression
-from starter.schema import CONTEXT, CONTROL, ONE_CONTEXT, TARGET_GENE, InputError
+from starter.schema import CONTEXT, CONTROL, ONE_CONTEXT, PERTURBATION, TARGET_GENE, InputError, difference
 
-PAIR = [CONTEXT, "perturbation"]
+PAIR = [CONTEXT, PERTURBATION]
 """Index names of a profile table."""
 
 
@@ -79,8 +79,8 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     InputError
         If a context has no control row.
     """
-    perturbation = table.index.get_level_values("perturbation")
-    control = table[perturbation == CONTROL].droplevel("perturbation")
+    perturbation = table.index.get_level_values(PERTURBATION)
+    control = table[perturbation == CONTROL].droplevel(PERTURBATION)
     perturbed = table[perturbation != CONTROL]
     contexts = perturbed.index.get_level_values(CONTEXT)
     if missing := sorted(set(contexts) - set(control.index)):
@@ -89,8 +89,15 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
     return perturbed - control.loc[contexts].to_numpy()
 
 
-def check_profile_table(table: pd.DataFrame, genes: Sequence[str]) -> None:
-    """Refuse a table that is not a profile table over these genes.
+def check_profile_table(table: pd.DataFrame, genes: Sequence[str] | None = None) -> None:
+    """Refuse a table that is not a profile table.
+
+    Parameters
+    ----------
+    table
+        Index context and perturbation, columns genes, mean log1p expression.
+    genes
+        The genes that it must have, in order; default: any.
 
     Raises
     ------
@@ -100,22 +107,17 @@ def check_profile_table(table: pd.DataFrame, genes: Sequence[str]) -> None:
     if list(table.index.names) != PAIR:
         msg = f"a profile table is indexed by {' and '.join(PAIR)}; this one is indexed by {list(table.index.names)}"
         raise InputError(msg)
-    if list(table.columns) != list(genes):
-        missing, extra = set(genes) - set(table.columns), set(table.columns) - set(genes)
-        what = (
-            f"{len(missing)} genes missing, {len(extra)} extra"
-            if missing or extra
-            else "the genes are in another order"
-        )
+    if genes is not None and list(table.columns) != list(genes):
+        what = difference(genes, table.columns) or "their order differs"
         msg = f"the profile table's columns are not the course's genes: {what}"
         raise InputError(msg)
     if table.index.has_duplicates:
-        msg = f"the profile table has {int(table.index.duplicated().sum())} rows twice"
+        msg = f"rows that occur twice in the profile table: {int(table.index.duplicated().sum()):,}"
         raise InputError(msg)
     values = table.to_numpy()
     if not np.isfinite(values).all():
-        msg = f"the profile table holds {int((~np.isfinite(values)).sum()):,} NaN or infinite values"
+        msg = f"NaN or infinite values in the profile table: {int((~np.isfinite(values)).sum()):,}"
         raise InputError(msg)
     if (values < 0).any():
-        msg = f"the profile table holds {int((values < 0).sum()):,} negative values; expression is never below 0"
+        msg = f"negative values in the profile table: {int((values < 0).sum()):,}; expression is never below 0"
         raise InputError(msg)

@@ -6,7 +6,7 @@ Its columns are named once, here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -35,6 +35,8 @@ ENSEMBL_ID = "ensembl_id"
 """var: the gene's Ensembl id."""
 DOSE = "dose"
 """obs: the dose in uM, in a compound screen."""
+PERTURBATION = "perturbation"
+"""Name of the label in profile tables, splits and score tables."""
 COURSE = "course"
 """uns: what the screen is, as `COURSE_KEYS`."""
 COURSE_KEYS = ("name", "title", "organism", "licence", "source", "citation", "simulated", "target_sum")
@@ -77,8 +79,28 @@ class FindingsError(InputError):
     def __init__(self, name: str, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
         errors = [finding for finding in findings if finding.level == "error"]
-        count = "1 fault" if len(errors) == 1 else f"{len(errors)} faults"
-        super().__init__("\n".join([f"{name} has {count}:", *(f"  - {error}" for error in errors)]))
+        super().__init__(
+            "\n".join([f"{name} has {counted(len(errors), 'fault')}:", *(f"  - {error}" for error in errors)])
+        )
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Write a number with its noun.
+
+    >>> counted(1, "gene"), counted(2_000, "gene")
+    ('1 gene', '2,000 genes')
+    """
+    return f"1 {one}" if n == 1 else f"{n:,} {many or one + 's'}"
+
+
+def difference(due: Iterable[str], came: Iterable[str]) -> str:
+    """Say which names are missing and which are extra; nothing if none is.
+
+    >>> difference(["A", "B"], ["B", "C"])
+    'missing 1 (A), extra 1 (C)'
+    """
+    kinds = {"missing": sorted(set(due) - set(came)), "extra": sorted(set(came) - set(due))}
+    return ", ".join(f"{kind} {len(names):,} ({some(names)})" for kind, names in kinds.items() if names)
 
 
 def some(names: Sequence[str] | pd.Index) -> str:
@@ -88,7 +110,7 @@ def some(names: Sequence[str] | pd.Index) -> str:
     'A, B, C, D, E and 2 more'
     """
     shown = ", ".join(str(name) for name in list(names)[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN:,} more"
 
 
 def check_screen(adata: anndata.AnnData) -> list[Finding]:
@@ -104,7 +126,7 @@ def check_screen(adata: anndata.AnnData) -> list[Finding]:
     Everything that breaks the rules, in one list; empty if nothing does. The challenge's own files,
     which have no `uns["course"]`, pass.
     """
-    return [*_check_counts(adata.X), *_check_obs(adata), *_check_genes(adata), *_check_course(adata.uns)]
+    return [*_check_counts(adata.X), *_check_obs(adata), *_check_genes(adata), *_check_course(adata)]
 
 
 def _check_counts(x: object) -> list[Finding]:
@@ -117,21 +139,23 @@ def _check_counts(x: object) -> list[Finding]:
         found.append(Finding("error", f"X holds {x.dtype}, not float32", "X = X.astype('float32')"))
     if not x.has_sorted_indices:
         found.append(Finding("error", "the column indices of X are not sorted", "call X.sort_indices()"))
+    elif not x.has_canonical_format:
+        found.append(Finding("error", "X stores entries of one cell and gene twice", "call X.sum_duplicates()"))
     data = x.data
     if zeros := int(np.count_nonzero(data == 0)):
-        found.append(Finding("error", f"X stores {zeros:,} zeros", "call X.eliminate_zeros()"))
+        found.append(Finding("error", f"zeros stored in X: {zeros:,}", "call X.eliminate_zeros()"))
     finite = np.isfinite(data)
     if bad := data.size - int(np.count_nonzero(finite)):
-        found.append(Finding("error", f"X holds {bad:,} NaN or infinite values", "remove these cells or genes"))
+        found.append(Finding("error", f"NaN or infinite values in X: {bad:,}", "remove these cells or genes"))
     if negative := int(np.count_nonzero(data < 0)):
-        found.append(Finding("error", f"X holds {negative:,} negative values", "store raw counts, not scaled data"))
+        found.append(Finding("error", f"negative values in X: {negative:,}", "store raw counts, not scaled data"))
     with np.errstate(invalid="ignore"):
         fractional = int(np.count_nonzero(finite & (data != np.rint(data))))
     if fractional:
         found.append(
             Finding(
                 "error",
-                f"{fractional:,} of the {data.size:,} stored values are not whole numbers",
+                f"values in X that are not whole numbers: {fractional:,} of {data.size:,}",
                 "store raw UMI counts; starter.preprocess makes logs of them",
             )
         )
@@ -152,7 +176,7 @@ def _check_obs(adata: anndata.AnnData) -> list[Finding]:
     else:
         labels = obs[TARGET_GENE]
         if missing := int(labels.isna().sum()):
-            found.append(Finding("error", f"{missing:,} cells have no {TARGET_GENE}", "remove these cells"))
+            found.append(Finding("error", f"cells without {TARGET_GENE}: {missing:,}", "remove these cells"))
         present = [str(label) for label in labels.dropna().unique()]
         if CONTROL not in present:
             found.append(
@@ -185,7 +209,7 @@ def _check_obs(adata: anndata.AnnData) -> list[Finding]:
         found.append(
             Finding(
                 "error",
-                f"{int(obs[CONTEXT].isna().sum()):,} cells have no {CONTEXT}",
+                f"cells without {CONTEXT}: {int(obs[CONTEXT].isna().sum()):,}",
                 "name it, or drop the column",
             )
         )
@@ -205,7 +229,7 @@ def _check_n_umis(adata: anndata.AnnData) -> list[Finding]:
         return [
             Finding(
                 "error",
-                f"{N_UMIS} is not a positive number in {unusable:,} cells",
+                f"cells whose {N_UMIS} is not a positive number: {unusable:,}",
                 f"give each cell's total UMIs, or drop the column {N_UMIS!r}",
             )
         ]
@@ -214,7 +238,7 @@ def _check_n_umis(adata: anndata.AnnData) -> list[Finding]:
         return [
             Finding(
                 "error",
-                f"in {above:,} cells the counts add up to more than {N_UMIS}",
+                f"cells whose counts add up to more than {N_UMIS}: {above:,}",
                 f"{N_UMIS} is the cell's total over the whole transcriptome",
             )
         ]
@@ -229,7 +253,7 @@ def _check_genes(adata: anndata.AnnData) -> list[Finding]:
         found.append(
             Finding(
                 "error",
-                f"{len(twice):,} gene symbols occur twice: {some(twice)}",
+                f"gene symbols that occur twice: {len(twice):,} ({some(twice)})",
                 "name them SYMBOL_ENSEMBLID",
             )
         )
@@ -244,23 +268,31 @@ def _check_genes(adata: anndata.AnnData) -> list[Finding]:
     return found
 
 
-def _check_course(uns: dict) -> list[Finding]:
-    if COURSE not in uns:
+def _check_course(adata: anndata.AnnData) -> list[Finding]:
+    if COURSE not in adata.uns:
         return []
-    course = uns[COURSE]
+    course = adata.uns[COURSE]
+    if not isinstance(course, Mapping):
+        what = f"uns[{COURSE!r}] is {type(course).__name__}, not a dictionary"
+        return [Finding("error", what, f"describe the screen with {', '.join(COURSE_KEYS)}")]
+    found = []
     if missing := [key for key in COURSE_KEYS if key not in course]:
-        return [Finding("error", f"uns[{COURSE!r}] lacks {', '.join(missing)}", "fill them in; see docs/instructor.md")]
-    target_sum = course["target_sum"]
-    try:
-        positive = float(target_sum) > 0
-    except (TypeError, ValueError):
-        positive = False
-    if not positive:
-        return [
-            Finding(
-                "error",
-                f"uns[{COURSE!r}]['target_sum'] is {target_sum!r}, not a positive number",
-                f"use the median {N_UMIS} of the training controls",
-            )
-        ]
-    return []
+        found.append(
+            Finding("error", f"uns[{COURSE!r}] lacks {', '.join(missing)}", "fill them in; see docs/instructor.md")
+        )
+    target_sum = course.get("target_sum", 1)
+    if not (_is_number(target_sum) and 0 < float(target_sum) < float("inf")):
+        what = f"uns[{COURSE!r}]['target_sum'] is {target_sum!r}, not a positive number"
+        found.append(Finding("error", what, f"use the median {N_UMIS} of the training controls"))
+    simulated = course.get("simulated", True)
+    if not isinstance(simulated, bool | np.bool_):
+        found.append(
+            Finding("error", f"uns[{COURSE!r}]['simulated'] is {simulated!r}, not a bool", "say True or False")
+        )
+    if course.get(PERTURBATION_KIND) == "compound" and DOSE not in adata.obs:
+        found.append(Finding("error", f"a compound screen without obs[{DOSE!r}]", "give each cell's dose in uM"))
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

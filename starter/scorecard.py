@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +15,24 @@ import scipy.stats
 from starter.blocks import plain_csr
 from starter.files import sha256, whole
 from starter.metrics import Metric, Profile, get_profile, score_perturbations
-from starter.preprocess import is_log_normalised, median_log_expression
-from starter.schema import CONTROL, TARGET_GENE, InputError, some
+from starter.preprocess import (
+    SCALE_TOLERANCE,
+    is_log_normalised,
+    median_log_expression,
+    natural_totals,
+    scale_ratio,
+)
+from starter.schema import CONTROL, PERTURBATION, TARGET_GENE, InputError, counted, difference, some
 from starter.submission import read_prediction
-from starter.submission_check import TOTAL_TOLERANCE
 from starter.summary import Summary, summarise
-from starter.truth import Truth, control_total
+from starter.truth import Truth
 
 DRAWS = 2_000
 """Bootstrap draws of an interval."""
 FEWEST = 10
 """Fewer perturbations give no interval: at n = 7 a nominal 95 % interval was measured to cover 86 %, at n = 3 64 %."""
+ROUNDING = 1e-12
+"""Relative spread of values that is no spread; the bootstrap's acceleration is undefined there."""
 FILES = ("scorecard.json", "per_perturbation.parquet", "scorecard.html")
 
 
@@ -92,14 +98,15 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
     rules = get_profile(profile)
     measured = truth.measured(rules)
     prepared = truth.about["profiles"][rules.name]
-    predicted = summarise_prediction(read_prediction(path), measured, rules, prepared["control_total"], Path(path).name)
+    totals = truth.control_totals(rules)
+    predicted = summarise_prediction(read_prediction(path), measured, rules, totals, Path(path).name)
     values = score_perturbations(rules, measured, predicted)
     anchors = truth.anchor_scores(rules)
     metrics = {metric.name: _row(metric, values[metric.name], anchors, rules, seed) for metric in rules.metrics}
     scaled = [metrics[name]["scaled"] for name in rules.scored]
     gradable = [value for value in scaled if value is not None]
     per_perturbation = [
-        pd.DataFrame({"perturbation": measured.perturbations, "metric": name, "value": column})
+        pd.DataFrame({PERTURBATION: measured.perturbations, "metric": name, "value": column})
         for name, column in values.items()
     ]
     return Scorecard(
@@ -122,7 +129,7 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
 
 
 def summarise_prediction(
-    adata: anndata.AnnData, measured: Summary, profile: Profile, total: float, name: str
+    adata: anndata.AnnData, measured: Summary, profile: Profile, totals: np.ndarray, name: str
 ) -> Summary:
     """Bring a prediction to the truth's scale and reduce it.
 
@@ -134,8 +141,8 @@ def summarise_prediction(
         The truth.
     profile
         The rule set.
-    total
-        Mean total expression of the truth's control cells on the natural scale.
+    totals
+        Natural totals of the truth's control cells.
     name
         What to call the prediction in a message.
 
@@ -151,7 +158,7 @@ def summarise_prediction(
     code = {CONTROL: 0} | {label: row for row, label in enumerate(measured.perturbations, start=1)}
     groups = adata.obs[TARGET_GENE].astype(str).map(code).to_numpy(np.int64)
     if not is_log_normalised(x, name):
-        if not profile.official:
+        if profile.counts == "refused":
             msg = (
                 f"{name} holds counts (every value is a whole number); the course scores log1p expression, because "
                 f"counts of {len(measured.genes):,} genes do not tell a cell's total; "
@@ -159,9 +166,9 @@ def summarise_prediction(
             )
             raise InputError(msg)
         x = median_log_expression(x)
-    elif not profile.official:
-        ratio = control_total(x[groups == 0]) / total
-        if not 1 / TOTAL_TOLERANCE < ratio < TOTAL_TOLERANCE:
+    elif profile.counts == "refused":
+        ratio = scale_ratio(natural_totals(x[groups == 0]), totals)
+        if abs(ratio - 1) > SCALE_TOLERANCE:
             msg = (
                 f"the control cells of {name} add up to {ratio:.3g} times the course's on the natural scale: it is "
                 "scaled to another target_sum; include the course's control cells unchanged and scale alike"
@@ -206,8 +213,9 @@ def interval(values: np.ndarray, seed: int) -> tuple[float | None, float | None]
     """
     if len(values) < FEWEST:
         return None, None
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
+    spread = np.ptp(values)
+    if spread <= ROUNDING * np.abs(values).max():
+        return float(values.min()), float(values.max())
     rng = np.random.default_rng(seed)
     drawn = scipy.stats.bootstrap((values,), np.mean, n_resamples=DRAWS, method="BCa", rng=rng)
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
@@ -221,6 +229,7 @@ def _row(metric: Metric, values: np.ndarray, anchors: pd.DataFrame, profile: Pro
     baseline = metric.mean(of_metric.loc[of_metric["anchor"] == "baseline", "value"].to_numpy())
     # a perturbation with too few cells to split has no replicate
     replicate = of_metric.loc[of_metric["anchor"] == "replicate", "value"].mean(skipna=True)
+    replicate = float(np.clip(replicate, *metric.range))  # a baseline plus a gain may pass the best value there is
     value = metric.mean(values)
     scaled = profile.scale(metric, value, baseline, replicate) if metric.name in profile.scored else math.nan
     return {
@@ -236,6 +245,13 @@ def _row(metric: Metric, values: np.ndarray, anchors: pd.DataFrame, profile: Pro
     }
 
 
+def number(value: float | None) -> str:
+    """Write a score: 4 digits after the point below .1, else 3; a dash if undefined."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"
+
+
 def _or_null(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
@@ -245,26 +261,30 @@ def _notes(profile: Profile, truth: Truth, prepared: dict, metrics: dict[str, di
         f"Truth: {truth.about['title']}, {len(truth.about['perturbations'])} perturbations; {prepared['scale']}.",
         f"Baseline: {prepared['baseline']}. Replicate: {prepared['replicate']}.",
     ]
-    if truth.about["train"] is None:
+    train = truth.about["train"]
+    if train is None:
         notes.append(
             "No training screen was given: the mean was made from the measured cells that are being predicted."
         )
-    if len(truth.about["perturbations"]) < FEWEST:
+    elif train["also_scored"]:
+        notes.append(f"The training screen holds perturbations that are scored: {some(train['also_scored'])}.")
+    without = [metric.title for metric in profile.metrics if metrics[metric.name]["n"] < FEWEST]
+    if without:
         notes.append(
-            f"No intervals: with fewer than {FEWEST} perturbations a bootstrap interval is too narrow "
-            "(one of nominal 95 % covered 86 % at n = 7 and 64 % at n = 3)."
+            f"No interval for {', '.join(without)}: with fewer than {FEWEST} perturbations a bootstrap interval is too "
+            "narrow (one of nominal 95 % covered 86 % at n = 7 and 64 % at n = 3)."
         )
     for metric in profile.metrics:
         row = metrics[metric.name]
         if row["left_out"]:
             what = "left out of the mean" if metric.skip_undefined else "so the mean is undefined"
-            which = "1 perturbation" if row["left_out"] == 1 else f"{row['left_out']} perturbations"
+            which = counted(row["left_out"], "perturbation")
             notes.append(f"{metric.title}: undefined for {which}, {what}.")
         if metric.name in profile.scored and row["scaled"] is None:
             notes.append(
                 f"{metric.title} is not gradable on this screen: the replicate is not better than the baseline."
             )
-    if profile.official:
+    if profile.full_score == "perfection":
         notes.append("The score compares with perfection, not with the replicate, which is shown for orientation.")
     return notes
 
@@ -272,15 +292,10 @@ def _notes(profile: Profile, truth: Truth, prepared: dict, metrics: dict[str, di
 def _check_labels(adata: anndata.AnnData, measured: Summary, name: str) -> None:
     genes = adata.var_names.astype(str)
     if list(genes) != list(measured.genes):
-        what = _difference(measured.genes, genes) or "their order differs"
+        what = difference(measured.genes, genes) or "their order differs"
         msg = f"the genes of {name} are not the truth's: {what}; starter check lists everything"
         raise InputError(msg)
     labels = set(adata.obs[TARGET_GENE].astype(str)) - {CONTROL}
-    if what := _difference(measured.perturbations, labels):
+    if what := difference(measured.perturbations, labels):
         msg = f"the perturbations of {name} are not the truth's: {what}; predict exactly those due"
         raise InputError(msg)
-
-
-def _difference(due: Iterable[str], came: Iterable[str]) -> str:
-    kinds = {"missing": sorted(set(due) - set(came)), "extra": sorted(set(came) - set(due))}
-    return ", ".join(f"{len(names):,} {kind} ({some(names)})" for kind, names in kinds.items() if names)

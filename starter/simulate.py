@@ -4,6 +4,9 @@ Targets signal to one another through a graph; signalling drives programmes of g
 out. Part of every effect is shared by all perturbations (which is what the train mean predicts), part follows the
 programmes (which a graph or gene features can predict for an unseen target), part is the target's own. The
 parameters of expression and noise follow a real screen (Papalexi et al. 2021, Nature Genetics 53:322).
+
+Base expression, strengths and changed genes are drawn in strata (of quantiles, of expression), so that screens of
+different seeds are alike in how hard they are.
 """
 
 from collections.abc import Iterator
@@ -21,6 +24,8 @@ from starter.schema import BATCH, CONTEXT, CONTROL, N_UMIS, TARGET_GENE, InputEr
 
 CELLS_PER_BLOCK = 2048
 FEATURES, NOISE_FEATURES = 24, 8
+GENES_PER_LEVEL = 50
+"""Genes of similar expression among which those that change are drawn."""
 EFFECT_LIMIT = 2.5
 """Largest log fold change (natural logarithm) of a gene that is not the target."""
 
@@ -56,7 +61,7 @@ class Size:
     controls: int = 2_000
     """Control cells in each context."""
     min_cells: int = 60
-    """Fewest cells of a perturbation in each context; the mean is a third more."""
+    """Fewest cells of a perturbation in each context; the mean is an eighth more."""
     contexts: int = 1
     batches: int = 3
     depth: float = 11_850
@@ -81,7 +86,7 @@ class Simulation:
     dispersion: np.ndarray
     """Negative binomial phi, G."""
     loadings: np.ndarray
-    """Programmes x genes, K x G: control cells vary along them too."""
+    """Programmes x genes in each context, C x K x G: control cells vary along them too."""
     batch_shift: np.ndarray
     """Log expression change of each gene in each batch, B x G."""
     true_graph: pd.DataFrame
@@ -126,17 +131,18 @@ def draw(preset: str = "default", seed: int = 0, size: Size | None = None) -> Si
     membership = _membership(primary, n_blocks, rng)
     adjacency = _signalling_graph(membership, rng)
     activity = _activity(membership, adjacency)
-    loadings = _loadings(primary, position, n_genes, n_blocks, rng)
-    base = _base_expression(n_genes, position, rng)[None]
-    effects = _effects(activity, loadings, base[0], position, hardness, rng)[None]
-    for _ in range(size.contexts - 1):
-        base = np.concatenate([base, _base_expression(n_genes, position, rng)[None]])
-        own_loadings = _loadings(primary, position, n_genes, n_blocks, rng)
-        own = _effects(activity, own_loadings, base[-1], position, hardness, rng)
-        # equal parts of the first context's effects and of new ones with the same programmes correlate about .6
-        other = np.clip(0.6 * effects[0] + 0.8 * own, -EFFECT_LIMIT, EFFECT_LIMIT)
-        other[np.arange(n_targets), position] = effects[0][np.arange(n_targets), position]
-        effects = np.concatenate([effects, other[None]])
+    base, loadings, effects = [], [], []
+    for context in range(size.contexts):
+        base.append(_base_expression(n_genes, position, rng))
+        own_loadings = _loadings(primary, base[context], position, n_blocks, rng)
+        own = _effects(activity, own_loadings, base[context], position, hardness, rng)
+        if context:
+            # .6 of the first context's effects and .8 of new ones: equal variance, correlation .6
+            own = np.clip(0.6 * effects[0] + 0.8 * own, -EFFECT_LIMIT, EFFECT_LIMIT)
+            own[np.arange(n_targets), position] = effects[0][np.arange(n_targets), position]
+            own_loadings = 0.6 * loadings[0] + 0.8 * own_loadings
+        loadings.append(own_loadings)
+        effects.append(own)
     log_base = np.log(base[0])
     dispersion = np.exp(-0.95 - 0.26 * log_base + 1.1 * rng.standard_normal(n_genes))
     targets = genes[position]
@@ -146,11 +152,11 @@ def draw(preset: str = "default", seed: int = 0, size: Size | None = None) -> Si
         size=size,
         genes=genes,
         targets=targets,
-        effects=effects,
+        effects=np.stack(effects),
         escape=rng.uniform(0, 0.4, n_targets),
-        base=base,
+        base=np.stack(base),
         dispersion=dispersion,
-        loadings=loadings,
+        loadings=np.stack(loadings),
         batch_shift=0.1 * rng.standard_normal((size.batches, n_genes)),
         true_graph=_edges(adjacency, targets),
         graph=_edges(_noisy(adjacency, hardness.graph_noise, rng), targets),
@@ -202,7 +208,7 @@ def _cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
     rng = np.random.default_rng([simulation.seed, 1])
     codes, contexts = [], []
     for context in range(size.contexts):
-        n_cells = size.min_cells + rng.poisson(size.min_cells / 3, size=size.targets)
+        n_cells = size.min_cells + rng.poisson(size.min_cells / 8, size=size.targets)
         codes += [np.full(size.controls, -1), np.repeat(np.arange(size.targets), n_cells)]
         contexts.append(np.full(size.controls + n_cells.sum(), context))
     code, context = np.concatenate(codes), np.concatenate(contexts)
@@ -229,14 +235,17 @@ def _counts(simulation: Simulation, obs: pd.DataFrame, code: np.ndarray) -> Iter
     batch = obs[BATCH].cat.codes.to_numpy()
     n_umis = obs[N_UMIS].to_numpy()
     loadings = 0.5 * simulation.loadings
-    log_base = np.log(simulation.base / 1e4) - 0.5 * (loadings**2).sum(axis=0)
+    log_base = np.log(simulation.base / 1e4) - 0.5 * (loadings**2).sum(axis=1)
     escape = np.append(simulation.escape, 0)
     for number, start in enumerate(range(0, len(obs), CELLS_PER_BLOCK)):
         rng = np.random.default_rng([simulation.seed, 2, number])
         cells = slice(start, start + CELLS_PER_BLOCK)
         target = code[cells]
         log_rate = log_base[context[cells]] + simulation.batch_shift[batch[cells]]
-        log_rate += rng.standard_normal((len(target), len(loadings))) @ loadings
+        activity = rng.standard_normal((len(target), loadings.shape[1]))
+        for number_of_context, of_context in enumerate(loadings):
+            here = context[cells] == number_of_context
+            log_rate[here] += activity[here] @ of_context
         perturbed = (target >= 0) & (rng.random(len(target)) >= escape[target])
         log_rate[perturbed] += simulation.effects[context[cells][perturbed], target[perturbed]]
         mean = n_umis[cells, None] * np.exp(log_rate)
@@ -287,9 +296,9 @@ def _activity(membership: np.ndarray, adjacency: np.ndarray) -> np.ndarray:
 
 
 def _loadings(
-    primary: np.ndarray, position: np.ndarray, n_genes: int, n_blocks: int, rng: np.random.Generator
+    primary: np.ndarray, base: np.ndarray, position: np.ndarray, n_blocks: int, rng: np.random.Generator
 ) -> np.ndarray:
-    loadings = rng.standard_normal((n_blocks, n_genes)) * (rng.random((n_blocks, n_genes)) < 0.12)
+    loadings = _changes(n_blocks, 0.12, base, rng)
     loadings[:, position] *= 0.3
     loadings[primary, position] += np.where(rng.random(len(primary)) < 0.75, 0.8, -0.8)
     return loadings
@@ -303,9 +312,9 @@ def _effects(
     hardness: Preset,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    n_targets, n_genes = len(activity), loadings.shape[1]
-    common = _rms(_common_effect(base, rng))
-    own = _rms(rng.standard_normal((n_targets, n_genes)) * (rng.random((n_targets, n_genes)) < 0.06))
+    n_targets = len(activity)
+    common = _rms(_changes(1, 0.2, base, rng))
+    own = _rms(_changes(n_targets, 0.06, base, rng))
     specific = np.sqrt(1 - hardness.idiosyncratic) * _rms(-activity @ loadings) + np.sqrt(hardness.idiosyncratic) * own
     effects = np.sqrt(hardness.shared) * common * (0.5 + rng.random((n_targets, 1)))
     effects = effects + np.sqrt(1 - hardness.shared) * specific
@@ -317,13 +326,19 @@ def _effects(
     return effects
 
 
-def _common_effect(base: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change a fifth of the genes, in the same way at every level of expression."""
-    common = np.zeros(len(base))
-    for genes in np.array_split(np.argsort(base), max(1, len(base) // 50)):
-        changed = rng.choice(genes, max(1, len(genes) // 5), replace=False)
-        common[changed] = _stratified_normal(len(changed), rng)
-    return common
+def _changes(n: int, share: float, base: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw n times a share of the genes, the same share at every level of expression, with normal changes.
+
+    Returns
+    -------
+    n x genes; 0 for genes that do not change.
+    """
+    changes = np.zeros((n, len(base)))
+    for genes in np.array_split(np.argsort(base), max(1, len(base) // GENES_PER_LEVEL)):
+        n_changed = max(1, round(share * len(genes)))
+        for row in changes:
+            row[rng.choice(genes, n_changed, replace=False)] = _stratified_normal(n_changed, rng)
+    return changes
 
 
 def _base_expression(n_genes: int, position: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -57,10 +57,12 @@ def read_prediction(path: str | Path) -> anndata.AnnData:
     FindingsError
         If the archive is not a sound `.vcc`.
     """
-    with unpacked(path, size_limit(None)) as (file, findings):
-        if file is None:
-            raise FindingsError(str(path), findings)
-        return read_cells(file)
+    with unpacked(path, size_limit(None)) as file:
+        try:
+            return read_cells(file)
+        except InputError as error:
+            msg = str(error).replace(str(file), str(path))
+            raise InputError(msg) from error
 
 
 def pack(path: str | Path, out: str | Path, due: Due | None = None) -> list[Finding]:
@@ -87,6 +89,9 @@ def pack(path: str | Path, out: str | Path, due: Due | None = None) -> list[Find
     FindingsError
         If the check found an error that packing cannot repair.
     """
+    if Path(out).suffix != ".vcc" or Path(out).resolve() == Path(path).resolve():
+        msg = f"an upload is named like prediction.vcc, not {out}; name it so with --out"
+        raise InputError(msg)
     findings = check_prediction(path, due)
     repaired = [finding for finding in findings if finding.what == OUT_OF_ORDER]
     findings = [finding for finding in findings if finding not in repaired]

@@ -10,8 +10,8 @@ import pandas as pd
 from starter import progress
 from starter.blocks import CELLS_PER_BLOCK, open_h5ad, read_blocks, read_frame
 from starter.due import Due
-from starter.preprocess import FRACTION, LOG_LIMIT
-from starter.schema import CONTROL, TARGET_GENE, Finding, InputError, some
+from starter.preprocess import FRACTION, LOG_LIMIT, SCALE_TOLERANCE, natural_totals, scale_ratio
+from starter.schema import CONTROL, TARGET_GENE, Finding, FindingsError, InputError, some
 from starter.vcc import unpacked
 
 MAX_CELLS = 100_000
@@ -22,10 +22,10 @@ BYTES_PER_VALUE = 12
 """A stored value at most: float64 and its int32 column."""
 OTHER_BYTES = 64 << 20
 """Room for cell and gene names."""
+WHOLE_TRANSCRIPTOME = 10_000
+"""With as many genes, a scaled cell's natural total is its target sum."""
 FEW_CELLS = 10
 """Fewer cells of a perturbation leave the rank test without power."""
-TOTAL_TOLERANCE = 1.1
-"""The file's controls may be a sample: their mean total expression may differ by this factor."""
 OUT_OF_ORDER = "the genes are those due, but in another order"
 
 
@@ -54,14 +54,15 @@ def check_prediction(path: str | Path, due: Due | None = None) -> list[Finding]:
     InputError
         If there is no such file.
     """
-    with unpacked(path, size_limit(due)) as (file, findings):
-        if file is None:
-            return findings
-        try:
-            with open_h5ad(file) as opened:
-                return [*findings, *_check_content(opened, due)]
-        except InputError as error:
-            return [*findings, Finding("error", str(error).replace(str(file), str(path)))]
+    try:
+        with unpacked(path, size_limit(due)) as file:
+            try:
+                with open_h5ad(file) as opened:
+                    return _check_content(opened, due)
+            except InputError as error:
+                return [Finding("error", str(error).replace(str(file), str(path)))]
+    except FindingsError as error:
+        return list(error.findings)
 
 
 def _check_content(file: h5py.File, due: Due | None) -> list[Finding]:
@@ -74,14 +75,15 @@ def _check_content(file: h5py.File, due: Due | None) -> list[Finding]:
         findings.append(Finding("note", f"{some(extra)} will not be scored", "starter pack leaves them out"))
     if len(obs) > MAX_CELLS:
         what = f"it has {len(obs):,} cells; the limit is {MAX_CELLS:,}"
-        return [*findings, Finding("error", what, "write fewer cells a perturbation, or fewer control cells")]
+        findings.append(Finding("error", what, "write fewer cells a perturbation, or fewer control cells"))
     values = file["X"].get("data") if isinstance(file["X"], h5py.Group) else file["X"]
     stored = values.size if isinstance(values, h5py.Dataset) else 0
     if stored > len(obs) * max(len(var), 1):
         what = f"X stores {stored:,} values for {len(obs):,} cells x {len(var):,} genes"
         return [*findings, Finding("error", what, "write it again; a cell has at most one value a gene")]
-    control = (obs[TARGET_GENE].astype(str) == CONTROL).to_numpy() if TARGET_GENE in obs else None
-    return [*findings, *_check_values(_scan(file["X"], len(obs), control), due)]
+    labels = obs[TARGET_GENE].astype(str).to_numpy() if TARGET_GENE in obs else np.full(len(obs), "")
+    scan = _scan(file["X"], labels == CONTROL)
+    return [*findings, *_check_values(scan, due), *_check_empty(scan, labels)]
 
 
 def _check_genes(genes: pd.Index, due: Due | None) -> list[Finding]:
@@ -94,9 +96,9 @@ def _check_genes(genes: pd.Index, due: Due | None) -> list[Finding]:
     expected = pd.Index(due.genes)
     missing, extra = expected.difference(genes, sort=False), genes.difference(expected, sort=False)
     if len(missing):
-        findings.append(Finding("error", f"{len(missing):,} genes are missing: {some(missing)}", "predict every gene"))
+        findings.append(Finding("error", f"genes missing: {len(missing):,} ({some(missing)})", "predict every gene"))
     if len(extra):
-        what = f"{len(extra):,} genes are not among those due: {some(extra)}"
+        what = f"genes that are not due: {len(extra):,} ({some(extra)})"
         findings.append(Finding("error", what, "leave them out, or check whether symbols and ids are mixed"))
     if not len(missing) and not len(extra) and genes.is_unique and list(genes) != list(expected):
         findings.append(Finding("error", OUT_OF_ORDER, "starter pack reorders them; or index with the course's genes"))
@@ -109,7 +111,7 @@ def _check_labels(obs: pd.DataFrame, due: Due | None) -> list[Finding]:
         return [Finding("error", what, f"name the column of perturbations {TARGET_GENE!r}")]
     findings = []
     if missing := int(obs[TARGET_GENE].isna().sum()):
-        findings.append(Finding("error", f"{missing:,} cells have no {TARGET_GENE}", "label every cell"))
+        findings.append(Finding("error", f"cells without {TARGET_GENE}: {missing:,}", "label every cell"))
     counts = obs[TARGET_GENE].dropna().astype(str).value_counts()
     if CONTROL not in counts:
         findings.append(
@@ -119,24 +121,28 @@ def _check_labels(obs: pd.DataFrame, due: Due | None) -> list[Finding]:
     if due is not None:
         expected = pd.Index(sorted(due.n_cells))
         if len(absent := expected.difference(predicted.index)):
-            what = f"{len(absent):,} perturbations are missing: {some(absent)}"
+            what = f"perturbations missing: {len(absent):,} ({some(absent)})"
             findings.append(Finding("error", what, "predict all of them"))
         if len(extra := predicted.index.difference(expected)):
-            what = f"{len(extra):,} perturbations are not among those due: {some(extra)}"
+            what = f"perturbations that are not due: {len(extra):,} ({some(extra)})"
             findings.append(Finding("error", what, "leave them out"))
         other = [
-            f"{label} has {n:,} (measured: {due.n_cells[label]:,})"
+            f"{label} has {n:,}, measured {due.n_cells[label]:,}"
             for label, n in predicted.items()
             if due.n_cells.get(label) and n != due.n_cells[label]
         ]
         if other:
-            what = f"{len(other):,} perturbations have another number of cells than measured: {some(other)}"
+            what = f"perturbations with another number of cells than measured: {len(other):,} ({some(other)})"
             findings.append(Finding("note", what, "the number of DE genes follows the number of cells"))
     few = predicted[predicted < FEW_CELLS]
     if len(few):
-        named = [f"{label} ({n})" for label, n in few.items()]
-        what = f"{len(few):,} perturbations have fewer than {FEW_CELLS} cells: {some(named)}"
-        findings.append(Finding("warning", what, "write more cells, or no gene can be called differentially expressed"))
+        named = [f"{label} has {n}" for label, n in few.items()]
+        what = f"perturbations with fewer than {FEW_CELLS} cells: {len(few):,} ({some(named)})"
+        findings.append(
+            Finding(
+                "warning", what, "write more cells: in so few, hardly any gene can be called differentially expressed"
+            )
+        )
     return findings
 
 
@@ -153,14 +159,16 @@ class _Scan:
     fraction: float = 0.0
     """Largest fractional part."""
     zeros: int = 0
+    filled: list[np.ndarray] = field(default_factory=list)
+    """Which cells hold a value, block by block."""
     totals: list[np.ndarray] = field(default_factory=list)
-    """Total expression of the control cells on the natural scale."""
+    """Natural totals of the control cells, block by block."""
 
 
-def _scan(x: h5py.Group | h5py.Dataset, n_cells: int, control: np.ndarray | None) -> _Scan:
+def _scan(x: h5py.Group | h5py.Dataset, control: np.ndarray) -> _Scan:
     scan = _Scan()
     start = 0
-    with progress.bar("check", -(-n_cells // CELLS_PER_BLOCK)) as advance:
+    with progress.bar("check", -(-len(control) // CELLS_PER_BLOCK)) as advance:
         for block in read_blocks(x):
             data = block.data.astype(np.float64, copy=False)
             finite = data[np.isfinite(data)]
@@ -173,10 +181,9 @@ def _scan(x: h5py.Group | h5py.Dataset, n_cells: int, control: np.ndarray | None
                 scan.largest = max(scan.largest, float(finite.max()))
                 scan.lowest = min(scan.lowest, float(finite.min()))
                 scan.fraction = max(scan.fraction, float(np.modf(finite)[0].max()))
-            if control is not None and scan.largest < LOG_LIMIT and not scan.nan:
-                rows = block[control[start : start + block.shape[0]]].astype(np.float64)
-                rows.data = np.expm1(rows.data)
-                scan.totals.append(np.asarray(rows.sum(axis=1)).ravel())
+            scan.filled.append(np.diff(block.indptr) > 0)
+            if scan.largest < LOG_LIMIT and not scan.nan:
+                scan.totals.append(natural_totals(block[control[start : start + block.shape[0]]]))
             start += block.shape[0]
             advance()
     return scan
@@ -185,33 +192,68 @@ def _scan(x: h5py.Group | h5py.Dataset, n_cells: int, control: np.ndarray | None
 def _check_values(scan: _Scan, due: Due | None) -> list[Finding]:
     findings = []
     if scan.nan or scan.infinite:
-        what = f"X holds {scan.nan:,} NaN and {scan.infinite:,} infinite values"
+        what = f"NaN in X: {scan.nan:,}; infinite values: {scan.infinite:,}"
         findings.append(Finding("error", what, "write finite numbers; a model that gives NaN has diverged"))
     if scan.negative:
-        what = f"X holds {scan.negative:,} negative values (lowest {scan.lowest:.3g})"
+        what = f"negative values in X: {scan.negative:,} (lowest {scan.lowest:.3g})"
         findings.append(Finding("error", what, "expression is never below 0; clip there"))
     if scan.stored and scan.fraction <= FRACTION:
         what = (
             f"X looks like counts: all {scan.stored:,} stored values are whole numbers (largest {scan.largest:,.0f}); "
             "the scorer would scale them to the file's own median, which on a screen of few genes is another quantity"
         )
-        way_out = "write log1p(target_sum x count / n_umis) with the course's target_sum"
-        findings.append(Finding("error", what, way_out))
+        target = (
+            f"the course's target_sum, {due.target_sum:,.0f}"
+            if due and due.target_sum
+            else "one target_sum for all cells"
+        )
+        findings.append(Finding("error", what, f"write log1p(target_sum x count / n_umis) with {target}"))
         return findings
     if scan.largest >= LOG_LIMIT:
         what = f"X holds fractions and values up to {scan.largest:,.4g}; log1p expression stays below {LOG_LIMIT:g}"
         findings.append(Finding("error", what, "take log1p once, of counts scaled to target_sum"))
     if scan.zeros:
-        findings.append(Finding("note", f"X stores {scan.zeros:,} zeros", "starter pack leaves them out"))
+        findings.append(Finding("note", f"zeros stored in X: {scan.zeros:,}", "starter pack leaves them out"))
     totals = np.concatenate(scan.totals) if scan.totals else np.empty(0)
-    if totals.size and due is not None and due.control_total and scan.largest < LOG_LIMIT:
-        ratio = totals.mean() / due.control_total
-        if not 1 / TOTAL_TOLERANCE < ratio < TOTAL_TOLERANCE:
-            what = (
-                f"the control cells add up to {totals.mean():,.0f} on the natural scale, the course's to "
-                f"{due.control_total:,.0f}: they look scaled to target_sum {ratio * due.target_sum:,.0f}, "
-                f"not {due.target_sum:,.0f}"
-            )
-            way_out = "include the course's control cells unchanged, and scale predictions to the same target_sum"
-            findings.append(Finding("error", what, way_out))
+    if totals.size and due is not None:
+        findings.extend(_check_scale(totals, due))
     return findings
+
+
+def _check_scale(totals: np.ndarray, due: Due) -> list[Finding]:
+    """Judge the target sum by the control cells' natural totals."""
+    include = "include the course's control cells unchanged, and scale predictions to the same target_sum"
+    if due.control_totals is not None:
+        ratio = scale_ratio(totals, due.control_totals)
+        if abs(ratio - 1) <= SCALE_TOLERANCE:
+            return []
+        what = (
+            f"the control cells add up to {np.median(totals):,.0f} on the natural scale, the course's to "
+            f"{np.median(due.control_totals):,.0f}: they look scaled to target_sum {ratio * due.target_sum:,.0f}, "
+            f"not {due.target_sum:,.0f}"
+        )
+        return [Finding("error", what, include)]
+    if len(due.genes) >= WHOLE_TRANSCRIPTOME:
+        low, high = np.quantile(totals, [0.05, 0.95])
+        if high > low * (1 + SCALE_TOLERANCE):
+            what = (
+                f"the control cells add up to {low:,.0f} to {high:,.0f} on the natural scale, so they were not scaled "
+                "to one total before log1p, or log1p was taken twice"
+            )
+            return [Finding("warning", what, "scale every cell to the same total, then take log1p once")]
+        return [
+            Finding(
+                "note", f"the cells look scaled to target_sum {np.median(totals):,.0f}", "the truth's must be the same"
+            )
+        ]
+    return [Finding("note", "the target_sum was not judged", "that needs the course's control cells: --course")]
+
+
+def _check_empty(scan: _Scan, labels: np.ndarray) -> list[Finding]:
+    if not scan.stored:
+        return [Finding("error", "X holds no value other than 0", "write the predicted expression")]
+    filled = pd.Series(np.concatenate(scan.filled)).groupby(labels).any()
+    if len(empty := filled.index[~filled]):
+        what = f"labels with empty cells only: {len(empty):,} ({some(empty)})"
+        return [Finding("error", what, "write the predicted expression of each")]
+    return []

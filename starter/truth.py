@@ -13,7 +13,6 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pandas as pd
-import scipy.sparse
 
 from starter import anchors, progress
 from starter.blocks import plain_csr
@@ -27,16 +26,18 @@ from starter.preprocess import (
     library_sizes,
     log_expression,
     median_log_expression,
+    natural_totals,
+    scale_ratio,
     target_sum,
 )
 from starter.pseudobulk import group_means
-from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE, InputError
+from starter.schema import CONTROL, COURSE, N_UMIS, PERTURBATION, TARGET_GENE, InputError
 from starter.summary import Summary, summarise
 
 VERSION = 1
 """Layout of the folder; a truth of another version is refused."""
-SCALE_TOLERANCE = 1.25
-"""Control cells on one scale agree in their mean total expression within this factor."""
+TRAIN_TOLERANCE = 0.25
+"""REAL and TRAIN may have control cells of different batches, but not of different scales."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,15 @@ class Truth:
             With the command that prepares it.
         """
         if profile.name not in self.about["profiles"]:
-            have = ", ".join(self.about["profiles"])
+            about = self.about
+            command = f"starter truth build {about['real']['name']} --out {self.folder}"
+            if about["split"]:
+                command += f" --split {about['split']['name']} --part {about['real']['part']}"
+            if about["train"]:
+                command += f" --train {about['train']['name']}"
             msg = (
-                f"{self.folder} was prepared for {have}, not for {profile.name}; "
-                f"run: starter truth build REAL.h5ad --out {self.folder} --profile {profile.name}"
+                f"{self.folder} was prepared for {', '.join(about['profiles'])}, not for {profile.name}; "
+                f"prepare it for all: {command}"
             )
             raise InputError(msg)
 
@@ -76,6 +82,11 @@ class Truth:
             control=load["control"],
             de=DETable(load["p_value"], load["fdr"], load["log2_fold_change"]),
         )
+
+    def control_totals(self, profile: Profile) -> np.ndarray:
+        """Open the natural totals of the measured control cells, by which another scale is noticed."""
+        self.check_prepared(profile)
+        return np.load(self.folder / profile.name / "control_totals.npy", allow_pickle=False)
 
     def anchor_scores(self, profile: Profile) -> pd.DataFrame:
         """Read the anchors' scores: columns anchor (baseline or replicate), perturbation, metric, value."""
@@ -142,17 +153,22 @@ def build_truth(
     if (split is None) != (part is None):
         msg = "--split and --part go together: which split, and which part of it"
         raise InputError(msg)
+    if part is not None and part not in ("hidden", "public"):
+        msg = f"--part is hidden or public, not {part!r}"
+        raise InputError(msg)
     chosen = [get_profile(profile)] if profile else list(PROFILES.values())
     parts = read_split(split) if split else None
     measured = _select(read_cells(real), parts, part)
     training = _select(read_cells(train), parts, "train") if train else None
     names = perturbations(measured)
     _check_pair(measured, training, real, train)
+    also_scored = sorted(set(names) & set(perturbations(training))) if training is not None else names
     about = {
         "version": VERSION,
         "kit": importlib.metadata.version("virtual-cell-course"),
         "real": {"name": Path(real).name, "sha256": sha256(real), "part": part},
-        "train": {"name": Path(train).name, "sha256": sha256(train)} if train else None,
+        "split": {"name": Path(split).name, "sha256": sha256(split)} if split else None,
+        "train": {"name": Path(train).name, "sha256": sha256(train), "also_scored": also_scored} if train else None,
         "seed": seed,
         "simulated": bool(measured.uns.get(COURSE, {}).get("simulated", False)),
         "title": str(measured.uns.get(COURSE, {}).get("title", Path(real).name)),
@@ -160,7 +176,10 @@ def build_truth(
         "genes": [str(gene) for gene in measured.var_names],
         "profiles": {},
     }
-    with whole(out) as folder, progress.bar("prepare the truth", 3 * len(chosen)) as advance:
+    with (
+        whole(out, known_by="truth.json") as folder,
+        progress.bar("prepare the truth", (2 + anchors.SPLITS) * len(chosen)) as advance,
+    ):
         folder.mkdir()
         for rules in chosen:
             about["profiles"][rules.name] = _prepare(
@@ -168,12 +187,6 @@ def build_truth(
             )
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n")
     return open_truth(out)
-
-
-def control_total(control_logs: scipy.sparse.csr_matrix | np.ndarray) -> float:
-    """Mean over cells of total expression on the natural scale, which shows to what target sum cells were scaled."""
-    values = control_logs.data if scipy.sparse.issparse(control_logs) else control_logs
-    return float(np.expm1(values, dtype=np.float64).sum() / control_logs.shape[0])
 
 
 def _prepare(
@@ -189,44 +202,43 @@ def _prepare(
     cells, scale = _on_scale(measured, names, rules, target)
     summary = summarise(cells.x, cells.groups, cells.perturbations, cells.genes, rules.de)
     advance()
-    total = control_total(cells.x[cells.groups == 0])
+    totals = natural_totals(cells.x[cells.groups == 0])
     if training is None:
         mean_of = cells
     else:
         mean_of, _ = _on_scale(training, perturbations(training), rules, target)
-        train_total = control_total(mean_of.x[mean_of.groups == 0])
-        if not 1 / SCALE_TOLERANCE < train_total / total < SCALE_TOLERANCE:
+        ratio = scale_ratio(natural_totals(mean_of.x[mean_of.groups == 0]), totals)
+        if abs(ratio - 1) > TRAIN_TOLERANCE:
             msg = (
-                f"the control cells of REAL and TRAIN are on different scales (mean total expression {total:,.0f} and "
-                f"{train_total:,.0f}); give both as counts, or both as logs of one target sum"
+                f"the control cells of TRAIN add up to {ratio:.3g} times those of REAL on the natural scale; give both "
+                "as counts, or both as logs of one target sum"
             )
             raise InputError(msg)
     means = group_means(mean_of.x, mean_of.groups, len(mean_of.perturbations) + 1)
-    mean = means.mean(axis=0) if rules.official else anchors.train_mean(means[1:])
+    mean = means.mean(axis=0) if rules.baseline == "constant" else anchors.train_mean(means[1:])
     baseline, how = anchors.baseline(rules, cells, mean, seed)
     baseline_scores = score_perturbations(rules, summary, baseline)
     advance()
-    replicate_scores = anchors.replicate(rules, cells, mean, summary, baseline, seed)
-    advance()
+    replicate_scores = anchors.replicate(rules, cells, mean, summary, baseline, seed, advance)
     folder.mkdir()
     for name in ("n_cells", "profiles", "control"):
         np.save(folder / name, getattr(summary, name))
+    np.save(folder / "control_totals", totals)
     for name, column in summary.de._asdict().items():
         np.save(folder / name, column)
     rows = [
-        pd.DataFrame({"anchor": anchor, "perturbation": names, "metric": metric, "value": values})
+        pd.DataFrame({"anchor": anchor, PERTURBATION: names, "metric": metric, "value": values})
         for anchor, scores in (("baseline", baseline_scores), ("replicate", replicate_scores))
         for metric, values in scores.items()
     ]
     pd.concat(rows, ignore_index=True).to_parquet(folder / "anchors.parquet", index=False)
     source = "the training perturbations" if training is not None else "the measured perturbations themselves"
-    of = "profiles, control included" if rules.official else "profiles"
+    of = "profiles, control included" if rules.baseline == "constant" else "profiles"
     return {
         "scale": scale,
-        "control_total": total,
         "baseline": f"mean of the {of}, of {source} ({len(mean_of.perturbations)}); {how}",
         "replicate": f"split halves, mean of {anchors.SPLITS} splits"
-        + ("" if rules.official else "; its gain over the baseline against half the cells, added to the baseline"),
+        + ("; its gain over the baseline, added to the baseline" if rules.replicate == "interpolated" else ""),
     }
 
 
@@ -263,7 +275,7 @@ def _on_scale(adata: anndata.AnnData, names: list[str], rules: Profile, target: 
     if is_log_normalised(given, "REAL"):
         x, scale = given.astype(np.float32), "log1p expression as given"
         controls = counts_from_logs(x[control])
-    elif rules.official and N_UMIS not in adata.obs:
+    elif rules.counts == "scaled to their median" and N_UMIS not in adata.obs:
         x, scale = (
             median_log_expression(given),
             "counts scaled to their own median total, log1p (cell-eval's rule)",

@@ -11,11 +11,12 @@ from typing import IO
 import zstandard
 
 from starter.blocks import HDF5_MAGIC, check_room
-from starter.schema import Finding, InputError, some
+from starter.schema import Finding, FindingsError, InputError, some
 
 PREDICTION, WATERMARK = "pred.h5ad.zst", "watermark.txt"
 WATERMARK_TEXT = b"vcc-prep"
-FOREIGN = {b"\x1f\x8b": "gzip", b"PK": "zip", b"\x28\xb5\x2f\xfd": "zstandard", b"<": "HTML or XML"}
+FOREIGN = {b"\x1f\x8b": "gzip", b"PK": "zip", b"\x28\xb5\x2f\xfd": "zstandard", b"<": "HTML or XML",
+           b"PAR1": "a profile table (parquet), of which starter.cells makes cells"}  # fmt: skip
 """What else a file may be, by how it begins."""
 FRAME_HEADER = 18
 """Bytes of a zstandard frame's header, at most."""
@@ -44,8 +45,27 @@ def write_archive(prediction: Path, archive: Path) -> None:
 
 
 @contextmanager
-def unpacked(path: str | Path, limit: int) -> Iterator[tuple[Path | None, list[Finding]]]:
-    """Give the `.h5ad` of a prediction, and what is wrong with the archive around it (then no file)."""
+def unpacked(path: str | Path, limit: int) -> Iterator[Path]:
+    """Give the `.h5ad` of a prediction: the file itself, or what an archive holds, unpacked for the time of the block.
+
+    Parameters
+    ----------
+    path
+        `.h5ad` or `.vcc`; its content decides, not its name.
+    limit
+        Bytes to which an archive may unpack.
+
+    Yields
+    ------
+    The path of an HDF5 file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    FindingsError
+        If it is neither, or the archive is not sound.
+    """
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -54,19 +74,27 @@ def unpacked(path: str | Path, limit: int) -> Iterator[tuple[Path | None, list[F
         msg = f"cannot read {path}: {error.strerror or error}"
         raise InputError(msg) from error
     if start.startswith(HDF5_MAGIC):
-        yield path, []
+        if path.suffix == ".vcc":
+            finding = Finding(
+                "error", "it is an .h5ad (HDF5) under the name of an upload", "pack it with: starter pack"
+            )
+            raise FindingsError(str(path), [finding])
+        yield path
     elif start[257:262] == b"ustar":
         with tempfile.TemporaryDirectory(prefix="vcc-") as folder:
             target = Path(folder) / "pred.h5ad"
-            findings = _extract(path, target, limit)
-            yield (None if any(finding.level == "error" for finding in findings) else target), findings
+            if findings := _extract(path, target, limit):
+                raise FindingsError(str(path), findings)
+            yield target
     else:
         kind = next((name for magic, name in FOREIGN.items() if start.startswith(magic)), "unknown")
         what = f"it is neither an .h5ad (HDF5) nor a .vcc (tar); its content is {kind if start else 'empty'}"
-        yield None, [Finding("error", what, "write it with starter.submission, or pack it with: starter pack")]
+        finding = Finding("error", what, "write it with starter.submission, or pack it with: starter pack")
+        raise FindingsError(str(path), [finding])
 
 
 def _extract(path: Path, target: Path, limit: int) -> list[Finding]:
+    """Unpack the prediction, or say what is wrong."""
     try:
         with tarfile.open(path, "r:") as archive:
             if findings := _check_members(archive.getmembers()):

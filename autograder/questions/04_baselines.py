@@ -49,6 +49,10 @@ def _control_mean(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) 
     return _profiles(expression, target_gene)[CONTROL]
 
 
+def _effect(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
+    return _train_mean(expression, target_gene) - _control_mean(expression, target_gene)
+
+
 def _as_matrix(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
     return _train_mean(expression, target_gene)[None]
 
@@ -64,8 +68,9 @@ QUESTIONS = (
             "this is the mean over cells, so large perturbations weigh more; average the profiles": _over_cells,
             "this is the mean over all cells, controls included; average the perturbations' profiles": _over_all_cells,
             "this is the mean of the control cells": _control_mean,
+            "this is an effect; do not subtract the control": _effect,
             "the mean of a sparse matrix has two dimensions; make it flat with np.asarray(...).ravel()": _as_matrix,
         },
-        without=("starter.anchors",),
+        without=("starter.anchors", "starter.graphs"),
     ),
 )

@@ -1,7 +1,7 @@
 """The metrics, and the profiles (rule sets) that choose among them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -60,19 +60,33 @@ class Profile:
     metrics: tuple[Metric, ...]
     scored: tuple[str, ...]
     """Names of the metrics whose mean scaled value is the overall score."""
-    official: bool
-    """Scaled by the challenge's own formula; otherwise between baseline (0) and replicate (1)."""
+    counts: Literal["scaled to their median", "refused"]
+    """What happens to a prediction of counts."""
+    baseline: Literal["constant", "thinned"]
+    """Cells of the baseline: all equal to cell-eval's mean (control label included), or control cells thinned to the
+    train mean."""
+    replicate: Literal["plain", "interpolated"]
+    """Split halves as they are, or interpolated for metrics on profiles and compared by their gain."""
+    full_score: Literal["perfection", "replicate"]
+    """What a scaled score of 1 means; 0 is the baseline."""
 
     def scale(self, metric: Metric, value: float, baseline: float, replicate: float) -> float:
         """Put a metric's mean on the scale on which the baseline is 0.
 
+        Parameters
+        ----------
+        metric
+            The metric.
+        value, baseline, replicate
+            Means over perturbations.
+
         Returns
         -------
-        VCC 2025: the share of the way from the baseline to perfection, at least 0, and 0 if undefined.
-        Course: the share of the way from the baseline to the replicate, not clipped; NaN where the replicate is
-        not better than the baseline, so that the metric cannot be graded on this screen.
+        Towards perfection (VCC 2025): the share of the way, at least 0, and 0 if undefined. Towards the replicate
+        (course): the share of the way, not clipped; NaN where the replicate is not better than the baseline, so that
+        the metric cannot be graded on this screen.
         """
-        if self.official:
+        if self.full_score == "perfection":
             share = (value - baseline) / (metric.best - baseline) if baseline != metric.best else float("nan")
             return 0.0 if np.isnan(share) else max(share, 0.0)
         gain = replicate - baseline if metric.direction == "higher" else baseline - replicate
@@ -97,23 +111,34 @@ _COURSE_PEARSON = Metric(
     f"{CELL_EVAL}; 0 for a constant effect",
 )  # fmt: skip
 
-_VCC_2025 = (_DES, _PDS, _MAE, _PEARSON)
 _SCORED_2025 = ("overlap_at_N", "discrimination_score_l1", "mae")
 
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile(
-            "course", "the course's rules", de_cell_eval_082, (_COURSE_DES, _COURSE_PDS, _MAE, _COURSE_PEARSON),
-            (*_SCORED_2025, "pearson_delta"), official=False,
-        ),
-        Profile("vcc2025", "VCC 2025, cell-eval 0.8.2", de_cell_eval_082, _VCC_2025, _SCORED_2025, official=True),
-        Profile(
-            "vcc2025-final", "VCC 2025 final leaderboard, cell-eval 0.6.6", de_cell_eval_066, _VCC_2025, _SCORED_2025,
-            official=True,
-        ),
-    )
-}  # fmt: skip
+_COURSE = Profile(
+    name="course",
+    title="the course's rules",
+    de=de_cell_eval_082,
+    metrics=(_COURSE_DES, _COURSE_PDS, _MAE, _COURSE_PEARSON),
+    scored=(*_SCORED_2025, "pearson_delta"),
+    counts="refused",
+    baseline="thinned",
+    replicate="interpolated",
+    full_score="replicate",
+)
+_VCC_2025 = Profile(
+    name="vcc2025",
+    title="VCC 2025, cell-eval 0.8.2",
+    de=de_cell_eval_082,
+    metrics=(_DES, _PDS, _MAE, _PEARSON),
+    scored=_SCORED_2025,
+    counts="scaled to their median",
+    baseline="constant",
+    replicate="plain",
+    full_score="perfection",
+)
+_VCC_2025_FINAL = replace(
+    _VCC_2025, name="vcc2025-final", title="VCC 2025 final leaderboard, cell-eval 0.6.6", de=de_cell_eval_066
+)
+PROFILES = {profile.name: profile for profile in (_COURSE, _VCC_2025, _VCC_2025_FINAL)}
 """All rule sets by name."""
 
 
@@ -133,6 +158,13 @@ def get_profile(name: str) -> Profile:
 
 def score_perturbations(profile: Profile, truth: Summary, prediction: Summary) -> dict[str, np.ndarray]:
     """Compute every metric of a profile.
+
+    Parameters
+    ----------
+    profile
+        The rule set.
+    truth, prediction
+        Summaries of the same perturbations and genes.
 
     Returns
     -------

@@ -11,6 +11,11 @@ ROUNDING = 1e-6
 def pearson_delta(truth: Summary, prediction: Summary) -> np.ndarray:
     """Pearson correlation over all genes of predicted and measured effect, each against its own control.
 
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+
     Returns
     -------
     One value a perturbation in [-1, 1]; NaN where an effect is the same for every gene.
@@ -22,6 +27,11 @@ def pearson_delta(truth: Summary, prediction: Summary) -> np.ndarray:
 
 def pearson_delta_or_zero(truth: Summary, prediction: Summary) -> np.ndarray:
     """`pearson_delta`, with 0 where an effect is the same for every gene: it tells nothing.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
 
     Returns
     -------

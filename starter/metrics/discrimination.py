@@ -12,6 +12,11 @@ def discrimination_score_l1(truth: Summary, prediction: Summary) -> np.ndarray:
     The predicted effect is compared by L1 distance with every measured effect, over all genes but the
     perturbation's own target; rank is the number of perturbations that are nearer than the right one.
 
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+
     Returns
     -------
     One value a perturbation in [1/n, 1]; a constant prediction scores (n + 1) / 2n on average.
@@ -28,6 +33,11 @@ def discrimination_score_l1_midrank(truth: Summary, prediction: Summary) -> np.n
 
     Ties count half, and a constant prediction scores .5 on average whatever n.
 
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+
     Returns
     -------
     One value a perturbation in [0, 1]; NaN if there is one perturbation only.
@@ -43,6 +53,11 @@ def discrimination_score_l1_midrank(truth: Summary, prediction: Summary) -> np.n
 
 def rank_matrix(truth: Summary, prediction: Summary) -> np.ndarray:
     """Rank of every measured effect by its distance from every predicted one.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same P perturbations and genes.
 
     Returns
     -------

@@ -10,6 +10,11 @@ def mae(truth: Summary, prediction: Summary) -> np.ndarray:
 
     Controls play no part, which is why editing them cannot improve it.
 
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+
     Returns
     -------
     One value a perturbation, 0 (perfect) or more.

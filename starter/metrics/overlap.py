@@ -12,6 +12,11 @@ def overlap_at_n(truth: Summary, prediction: Summary) -> np.ndarray:
     n is the number of measured DE genes; genes are ordered by absolute log fold change, and only a longer
     predicted list is cut.
 
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+
     Returns
     -------
     One value a perturbation in [0, 1]; 0 where no gene is differentially expressed.
@@ -21,6 +26,11 @@ def overlap_at_n(truth: Summary, prediction: Summary) -> np.ndarray:
 
 def overlap_where_de(truth: Summary, prediction: Summary) -> np.ndarray:
     """`overlap_at_n`, undefined where no measured gene is differentially expressed.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
 
     Returns
     -------

@@ -31,9 +31,9 @@ def test_folders_follow_from_the_name(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[course]\n", "course.name: field required"),
+        ("[course]\n", "course.name: this key is required"),
         ('[course]\nname = "../up"\n', "course.name: string should match pattern .*, not '../up'"),
-        (MINIMAL + "[data]\nhiden = 3\n", "data.hiden: extra inputs are not permitted, not 3"),
+        (MINIMAL + "[data]\nhiden = 3\n", "data.hiden: there is no such key"),
         (MINIMAL + "[data]\nhidden = 0\n", "data.hidden: input should be greater than 0, not 0"),
         (MINIMAL + '[data]\nseed = "x"\n', "data.seed: input should be a valid integer, not 'x'"),
         (MINIMAL + "[limits]\nseconds = -1\n", "limits.seconds: input should be greater than 0, not -1"),

@@ -1,24 +1,15 @@
 import json
 import os
 import shutil
-import sqlite3
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from autograder import gradebook, sandbox
-from autograder.course import Course
-from autograder.grade import (
-    Result,
-    grade_stage,
-    hash_folder,
-    normalise,
-    read_result,
-    released_points,
-    result_path,
-    students_of,
-)
+from autograder.course import Course, read_course
+from autograder.grade import Result, grade_stage, read_result, released_points, result_path
+from autograder.submissions import hash_submission, normalise, students_of
 from starter.schema import InputError
 
 STAGE = "04_baselines"
@@ -97,36 +88,85 @@ def test_part_of_the_cases_earns_part_of_the_points(graded):
     assert result.questions[0].reason.startswith("right in 2 of 3 cases; case 3 of 3: numbers are due, and None came")
 
 
+WRONG = RIGHT.replace("np.mean([", "np.max([")
 ATTACKS = {
     "every later cell becomes pass": "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])",
-    "an object that equals everything": (
-        "class Always:\n    def __eq__(self, other): return True\n    def __array__(self, *a, **k): return self\n"
-        "def train_mean(expression, target_gene): return Always()"
+    "an AST transformer": (
+        "import ast\n"
+        "class Strip(ast.NodeTransformer):\n    def visit_Assert(self, node): return None\n"
+        "get_ipython().ast_transformers.append(Strip())"
     ),
     "numpy says that all is close": "import numpy; numpy.isclose = numpy.allclose = lambda *a, **k: True",
     "the kit says that all is close": "from starter.check import Close; Close.fault = lambda *a: None",
     "json and values are patched": (
-        "import json, starter.values as v; json.dumps = lambda *a, **k: '[{\"value\": 1}]'\n"
-        "v.encode = lambda value: b'x'"
+        "import json, starter.values as v\n"
+        "json.dumps = lambda *a, **k: '[{\"value\": 1}]'\nv.encode = lambda value: b'x'"
     ),
-    "a forged answer before the real one": (
-        "import os, struct\n"
-        "for fd in range(3, 20):\n"
-        "    try: os.write(fd, struct.pack('>HQ', 10, 4) + b'train_mean' + b'full')\n"
-        "    except OSError: pass"
-    ),
-    "the process ends itself": "import os; os._exit(0)",
-    "the cell exits": "import sys; sys.exit(0)",
-    "a file where the answer should be": "open('train_mean.npz', 'w').write('5'); open('/job/train_mean.npz', 'w')",
-    "nothing at all": "train_mean = None",
+    "the interpreter ends when asked": "import atexit, os; atexit.register(os._exit, 0)",
+    "a file where the answer should be": "open('train_mean.npz', 'w').write('5')",
+    "a file in the job": "try: open('/job/train_mean.npz', 'wb').write(b'')\nexcept OSError: pass",
 }
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_tricks_earn_nothing(graded, attack: str):
-    result = graded(ATTACKS[attack])
+def test_tricks_around_a_wrong_answer_earn_nothing(graded, attack: str):
+    result = graded(WRONG, extra=ATTACKS[attack])
     assert result.points == 0
     assert result.questions[0].reason
+
+
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if "patched" not in attack])
+def test_tricks_around_a_right_answer_cost_nothing(graded, attack: str):
+    """So each trick leaves the answer to be judged: it is the wrong value that earns nothing above."""
+    assert graded(RIGHT, extra=ATTACKS[attack]).points == 5
+
+
+ANSWERS = {
+    "an object that equals everything": (
+        "class Always:\n    def __eq__(self, other): return True\n    def __array__(self, *a, **k): return self\n"
+        "def train_mean(expression, target_gene): return Always()"
+    ),
+    "an array that hides its values": (
+        "class Sly(np.ndarray):\n    def __array_function__(self, *a, **k): return True\n"
+        "    def __eq__(self, other): return True\n"
+        "def train_mean(expression, target_gene): return np.zeros(expression.shape[1]).view(Sly)"
+    ),
+    "nested without end": "def train_mean(expression, target_gene):\n    x = []\n    x.append(x)\n    return x",
+    "larger than allowed": "def train_mean(expression, target_gene): return np.zeros(1 << 26)",
+    "the process ends itself": "import os; os._exit(0)",
+    "the process ends itself when asked": "import os\ndef train_mean(expression, target_gene): os._exit(0)",
+    "the cell exits": "import sys; sys.exit(0)",
+    "not a function": "train_mean = None",
+    "an exception that cannot be printed": (
+        "class Mute(Exception):\n    def __str__(self): raise ValueError\n"
+        "def train_mean(expression, target_gene): raise Mute"
+    ),
+    "a thousand threads": (
+        "import threading, time\n"
+        "for _ in range(1000): threading.Thread(target=time.sleep, args=(1,), daemon=True).start()"
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_answers_that_are_none_earn_nothing(graded, answer: str):
+    result = graded(ANSWERS[answer])
+    assert result.points == 0
+    assert result.questions[0].reason
+
+
+def test_a_forged_answer_earns_nothing_and_is_held(graded):
+    """A frame that the notebook writes itself counts as its answer; the kit's own then comes as a second one."""
+    forge = (
+        "import os, struct\n"
+        "for fd in range(3, 40):\n"
+        "    try: os.write(fd, struct.pack('>HQ', 10, 4) + b'train_mean' + b'full')\n"
+        "    except OSError: pass"
+    )
+    result = graded(RIGHT, extra=forge)
+    assert result.points == 0
+    assert result.questions[0].reason.startswith("the answer cannot be read")
+    assert result.questions[0].held == "more than one answer came for this question; only the kit may send one"
 
 
 def test_a_seed_cannot_be_guessed_from_the_public_cases(graded):
@@ -153,8 +193,6 @@ def test_an_endless_notebook_is_stopped_and_told(sandbox_here: None, course: Cou
     (course.root / "course.toml").write_text(
         (course.root / "course.toml").read_text().replace("seconds = 60", "seconds = 5")
     )
-    from autograder.course import read_course
-
     short = read_course(course.root)
     submit(short, "ada", RIGHT + "\nwhile True: pass")
     result = grade_one(short)
@@ -167,25 +205,169 @@ def test_a_slow_answer_is_stopped_and_told(graded):
     assert graded(slow).questions[0].reason == "case 1 of 3: it took longer than 10 s"
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "there is no notebook 04_baselines.ipynb in the submission"),
-        (b"{not json", "04_baselines.ipynb is damaged and cannot be opened"),
-        (b'{"cells": [1, 2]}', "04_baselines.ipynb is damaged and cannot be opened"),
-        (b'{"cells": [{"cell_type": "code", "source": 7}]}', "04_baselines.ipynb is damaged and cannot be opened"),
-        (b"[" * 100_000, "04_baselines.ipynb is damaged and cannot be opened"),
-        (b'{"cells": []}', "case 1 of 3: the notebook defines no train_mean"),
-    ],
-)
-def test_a_notebook_that_is_none(sandbox_here: None, course: Course, content: bytes | None, said: str):
-    folder = course.grading / "submitted" / "ada" / STAGE
+NOTEBOOKS = {
+    "none": (None, "there is no notebook 04_baselines.ipynb in the submission"),
+    "half": (b"{not json", "04_baselines.ipynb is damaged and cannot be opened"),
+    "empty": (b"", "04_baselines.ipynb is damaged and cannot be opened"),
+    "a list": (b"[]", "04_baselines.ipynb is damaged and cannot be opened"),
+    "a page": (b"<html>", "04_baselines.ipynb is damaged and cannot be opened"),
+    "no cells": (b'{"a": 1}', "04_baselines.ipynb is damaged and cannot be opened"),
+    "odd cells": (b'{"cells": [1, 2]}', "04_baselines.ipynb is damaged and cannot be opened"),
+    "odd source": (b'{"cells": [{"cell_type": "code", "source": 7}]}', "04_baselines.ipynb is damaged"),
+    "too deep": (b"[" * 100_000, "04_baselines.ipynb is damaged and cannot be opened"),
+    "old format": (
+        b'{"nbformat": 3, "worksheets": []}',
+        "04_baselines.ipynb is saved in format 3; open it in JupyterLab",
+    ),
+    "no question": (b'{"cells": []}', "case 1 of 3: the notebook defines no train_mean"),
+    "odd metadata": (
+        b'{"cells": [{"cell_type": "poem", "source": ["x"], "metadata": null, "id": 5, "outputs": 3}]}',
+        "case 1 of 3: the notebook defines no train_mean",
+    ),
+}
+
+
+def hand_in(course: Course, student: str, content: bytes | None) -> None:
+    folder = course.grading / "submitted" / student / STAGE
     folder.mkdir(parents=True)
     if content is not None:
         (folder / f"{STAGE}.ipynb").write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", NOTEBOOKS)
+def test_a_notebook_that_is_none_is_0_with_the_reason_in_the_gradebook_too(
+    sandbox_here: None, course: Course, kind: str
+):
+    content, said = NOTEBOOKS[kind]
+    hand_in(course, "ada", content)
+    submit(course, "bob", RIGHT)
+    for _ in range(2):  # the second batch takes the results of the first
+        results = grade_stage(course, STAGE)
+        assert results[0].questions[0].reason.startswith(said)
+        assert [result.points for result in results] == [0, 5]
+        assert gradebook.record(course, STAGE, ["ada", "bob"]) == {}
+        assert recorded(course) == {"ada": (0.0, 0), "bob": (5.0, 0)}
+
+
+def recorded(course: Course) -> dict[str, tuple[float, int]]:
+    """Read points and the manual flag of each student from nbgrader's database."""
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        grades = {
+            submission.student.id: book.find_grade("train_mean", STAGE, STAGE, submission.student.id)
+            for submission in book.assignment_submissions(STAGE)
+        }
+        return {student: (grade.auto_score, int(grade.needs_manual_grade)) for student, grade in grades.items()}
+
+
+def change(course: Course, student: str, work: object) -> None:
+    """Hand in a right notebook that something was done to."""
+    path = submit(course, student, RIGHT) / f"{STAGE}.ipynb"
+    notebook = json.loads(path.read_text())
+    work(notebook)
+    path.write_text(json.dumps(notebook))
+
+
+def position(notebook: dict, name: str) -> int:
+    return next(
+        i for i, cell in enumerate(notebook["cells"]) if cell["metadata"].get("nbgrader", {}).get("grade_id") == name
+    )
+
+
+def drop_check(notebook: dict) -> None:
+    del notebook["cells"][position(notebook, "train_mean")]
+
+
+def copy_check(notebook: dict) -> None:
+    notebook["cells"] += [notebook["cells"][position(notebook, "train_mean")]] * 2
+
+
+def more_points(notebook: dict) -> None:
+    notebook["cells"][position(notebook, "train_mean")]["metadata"]["nbgrader"]["points"] = 500
+
+
+def text_for_code(notebook: dict) -> None:
+    notebook["cells"][position(notebook, "train_mean")]["cell_type"] = "markdown"
+
+
+def no_metadata(notebook: dict) -> None:
+    for cell in notebook["cells"]:
+        cell["metadata"] = None
+
+
+def no_solution_cell(notebook: dict) -> None:
+    del notebook["cells"][position(notebook, "train_mean_code")]["metadata"]["nbgrader"]
+
+
+def a_print_of_points(notebook: dict) -> None:
+    notebook["cells"][position(notebook, "train_mean")]["source"] = "7.5"
+
+
+@pytest.mark.parametrize(
+    "work", [drop_check, copy_check, more_points, text_for_code, no_metadata, no_solution_cell, a_print_of_points]
+)
+def test_changed_cells_change_no_points_anywhere(sandbox_here: None, course: Course, work: object):
+    change(course, "ada", work)
+    assert grade_one(course).points == 5
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_a_held_question_waits_for_the_instructor_and_keeps_its_points(sandbox_here: None, course: Course):
+    submit(course, "ada", RIGHT)
     result = grade_one(course)
-    assert result.points == 0
-    assert result.questions[0].reason.startswith(said)
+    path = result_path(course, STAGE, "ada")
+    content = json.loads(path.read_text())
+    content["questions"][0]["held"] = "look at this"
+    path.write_text(json.dumps(content))
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (result.points, 1)}
+
+
+@pytest.mark.parametrize(("points", "due"), [(99.0, 5.0), (-3.0, 0.0), (float("nan"), 0.0), (float("inf"), 0.0)])
+def test_points_are_clamped_whatever_a_result_says(sandbox_here: None, course: Course, points: float, due: float):
+    submit(course, "ada", RIGHT)
+    grade_one(course)
+    path = result_path(course, STAGE, "ada")
+    content = json.loads(path.read_text())
+    content["questions"][0]["points"] = points
+    path.write_text(json.dumps(content))
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    assert recorded(course)["ada"][0] == due
+
+
+def test_a_stale_result_is_not_recorded(sandbox_here: None, course: Course):
+    folder = submit(course, "ada", RIGHT)
+    grade_one(course)
+    (folder / "new.txt").write_text("changed since")
+    failed = gradebook.record(course, STAGE, ["ada"])
+    assert "ada's submission was not graded yet, or changed since; run: autograder grade 04_baselines" in failed["ada"]
+
+
+def test_one_command_grades_all_and_lists_what_failed(sandbox_here: None, course: Course):
+    import subprocess
+    import sys
+
+    submit(course, "ada", RIGHT)
+    hand_in(course, "bob", b"{broken")
+    hand_in(course, "cyd", None)
+    hand_in(course, "d e;f", b"{}")
+    command = [
+        sys.executable,
+        "-c",
+        "from autograder.cli import main; main()",
+        "grade",
+        STAGE,
+        "--course",
+        str(course.root),
+    ]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == "d e;f: not graded: a student's folder is named with letters, digits and . _ @ -\n"
+        for text in ("5 of 5", "damaged", "there is no notebook"):
+            assert text in done.stdout
 
 
 def test_nobodys_fault_stops_the_others(sandbox_here: None, course: Course):
@@ -229,17 +411,12 @@ def test_changed_questions_are_asked_anew(sandbox_here: None, course: Course, mo
     assert grade_one(course).points == 5
 
 
-def test_the_same_submission_gets_the_same_inputs(course: Course):
-    seeds = {course.derived_seed("question", "ada", "digest", "train_mean") for _ in range(3)}
-    assert len(seeds) == 1
-
-
 def test_a_result_is_one_file_with_everything(graded, course: Course):
     result = graded(RIGHT)
     path = course.grading / "results" / STAGE / "ada.json"
     content = json.loads(path.read_text())
     assert content["student"] == "ada"
-    assert list(content["questions"][0]) == ["name", "points", "max", "reason", "seconds"]
+    assert list(content["questions"][0]) == ["name", "points", "max", "reason", "seconds", "held"]
     assert len(content["submission_sha256"]) == 64
     assert read_result(path) == result
 
@@ -262,31 +439,51 @@ def test_a_sandbox_that_does_not_start_is_nobodys_0(
     assert not result_path(course, STAGE, "ada").exists()
 
 
-def test_only_regular_files_within_the_limit_are_taken(tmp_path: Path):
-    source = tmp_path / "in"
-    (source / "sub").mkdir(parents=True)
-    (source / "a.txt").write_text("a")
-    (source / "sub" / "b.txt").write_text("b")
-    (source / "big").write_bytes(bytes(5000))
-    (source / "link").symlink_to("/etc/passwd")
-    (source / "folder").symlink_to("/etc")
-    os.mkfifo(source / "fifo")
-    notes = normalise(source, tmp_path / "out", limit=1000)
-    kept = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert sorted(str(path.relative_to(tmp_path / "out")) for path in kept) == [
-        "a.txt", "sub/b.txt",
-    ]  # fmt: skip
-    assert sorted(note.split(" ")[0] for note in notes) == ["big", "fifo", "folder", "link"]
+def test_only_regular_files_within_the_limit_are_taken(course: Course, tmp_path: Path):
+    file = course.root / "course.toml"
+    file.write_text(file.read_text().replace("[limits]", "[limits]\nsubmission_mib = 1"))
+    small = read_course(course.root)
+    folder = submit(small, "ada")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b.txt").write_text("b")
+    (folder / "zz_big").write_bytes(bytes(2 << 20))
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "folder").symlink_to("/etc")
+    os.mkfifo(folder / "fifo")
+    target, fault, notes = normalise(small, STAGE, "ada")
+    assert fault is None
+    kept = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    assert kept == ["04_baselines.ipynb", "sub/b.txt"]
+    assert sorted(note.split(" ")[0] for note in notes) == ["fifo", "folder", "link", "zz_big"]
 
 
-def test_a_folders_hash_is_of_names_and_contents(tmp_path: Path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x").write_text("1")
-    first = hash_folder(tmp_path / "a")
-    (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
-    second = hash_folder(tmp_path / "a")
-    (tmp_path / "a" / "y").write_text("2")
-    assert len({first, second, hash_folder(tmp_path / "a")}) == 3
+def test_a_notebook_that_is_a_link_is_not_followed(course: Course, tmp_path: Path):
+    secret = tmp_path / "secret.ipynb"
+    secret.write_text('{"cells": []}')
+    folder = course.grading / "submitted" / "ada" / STAGE
+    folder.mkdir(parents=True)
+    (folder / f"{STAGE}.ipynb").symlink_to(secret)
+    _, fault, notes = normalise(course, STAGE, "ada")
+    assert fault.startswith("there is no notebook")
+    assert notes == ["04_baselines.ipynb is not a regular file and was left out"]
+
+
+def test_a_submissions_hash_is_of_names_and_contents(course: Course):
+    folder = submit(course, "ada")
+    (folder / "x").write_text("1")
+    hashes = {hash_submission(course, STAGE, "ada")}
+    (folder / "x").rename(folder / "y")
+    hashes.add(hash_submission(course, STAGE, "ada"))
+    (folder / "y").write_text("2")
+    hashes.add(hash_submission(course, STAGE, "ada"))
+    assert len(hashes) == 3
+
+
+def test_grading_again_normalises_to_the_same(course: Course):
+    submit(course, "ada", RIGHT)
+    first = (normalise(course, STAGE, "ada")[0] / f"{STAGE}.ipynb").read_text()
+    assert (normalise(course, STAGE, "ada")[0] / f"{STAGE}.ipynb").read_text() == first
+    nbformat.validate(nbformat.reads(first, as_version=4))
 
 
 def test_no_submissions_says_where_they_go(course: Course):
@@ -296,10 +493,10 @@ def test_no_submissions_says_where_they_go(course: Course):
         students_of(course, STAGE)
 
 
-def test_a_folder_that_cannot_be_a_students_is_refused(course: Course):
-    (course.grading / "submitted" / "a b;c" / STAGE).mkdir(parents=True)
-    with pytest.raises(InputError, match="a student's folder is named with letters, digits"):
-        students_of(course, STAGE)
+def test_a_folder_that_cannot_be_a_students_is_told_apart(course: Course):
+    hand_in(course, "a b;c", b"{}")
+    hand_in(course, "ada", b"{}")
+    assert students_of(course, STAGE) == (["ada"], ["a b;c"])
 
 
 def test_cells_and_questions_must_fit(course: Course):
@@ -321,13 +518,11 @@ def test_the_gradebook_has_points_reasons_and_clean_text(sandbox_here: None, cou
     results = grade_stage(course, STAGE)
     gradebook.record(course, STAGE, [result.student for result in results])
 
-    database = sqlite3.connect(course.grading / "gradebook.db")
-    query = "select auto_score, needs_manual_grade from grade"
-    assert sorted(database.execute(query).fetchall()) == [(0.0, 0), (0.0, 0), (5.0, 0)]
-    recorded = nbformat.read(course.grading / "autograded" / "ada" / STAGE / f"{STAGE}.ipynb", as_version=4)
-    graded = next(cell for cell in recorded.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "train_mean")
+    assert recorded(course) == {"ada": (0.0, 0), "bob": (5.0, 0), "cyd": (0.0, 0)}
+    shown = nbformat.read(course.grading / "autograded" / "ada" / STAGE / f"{STAGE}.ipynb", as_version=4)
+    graded = next(cell for cell in shown.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "train_mean")
     assert graded.outputs[0].text.startswith("0 of 5 points: case 1 of 3: ")
     assert graded.outputs[1].data["text/plain"] == "0.0"
-    added = recorded.cells[-1].source
+    added = shown.cells[-1].source
     assert "<b>text</b>" in added
     assert "<script>" not in added

@@ -1,18 +1,26 @@
 import json
+import re
 import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
 from pathlib import Path
 
 import anndata
 import nbformat
+import numpy as np
 import pytest
 
 from autograder.course import Course, read_course
+from autograder.kit import write_kit
 from autograder.release import release
 from starter import dataset, truth, values
 from starter.files import sha256
 from starter.schema import CONTROL, InputError
 
 STAGE = "04_baselines"
+ROOT = Path(__file__).parents[2]
 
 
 def test_hidden_cells_are_not_in_what_students_get(released: Course):
@@ -147,3 +155,69 @@ def test_a_simulated_course_without_a_seed_follows_from_its_secret(tmp_path: Pat
 
     names = set(dataset.read_split(course.public_folder / "split.json").table.index.get_level_values("perturbation"))
     assert names != set(simulate.draw("default", 0).targets)
+
+
+def test_a_screen_that_does_not_describe_itself_is_described_by_the_course(released: Course, tmp_path: Path):
+    course = fresh(released, tmp_path)
+    path = course.root / "screen" / "simulated_default.h5ad"
+    screen = anndata.read_h5ad(path)
+    del screen.uns["course"]
+    del screen.obs["n_umis"]
+    screen.write_h5ad(path)
+    said = []
+    release(course, said.append)
+    train = dataset.read_screen(course.public_folder / "train.h5ad")
+    assert train.uns["course"]["title"] == "test-course"
+    control = screen[screen.obs["target_gene"] == CONTROL]
+    assert train.uns["course"]["target_sum"] == np.median(np.asarray(control.X.sum(axis=1)))
+    assert said[0].startswith("the screen has no obs['n_umis']: the sum over its 200 genes stands in")
+    assert said[1] == "the screen has no uns['course']: its description is taken from course.toml"
+
+
+def test_a_split_file_may_say_what_is_hidden(released: Course, tmp_path: Path):
+    course = fresh(released, tmp_path, data=("hidden = 6\npublic = 4", 'split = "screen/split.json"'))
+    names = dataset.perturbations(anndata.read_h5ad(course.root / "screen" / "simulated_default.h5ad"))
+    screen = dataset.read_screen(course.root / "screen" / "simulated_default.h5ad")
+    dataset.make_split(screen, names[:3], names[3:5]).write(course.root / "screen" / "split.json")
+    release(course)
+    split = dataset.read_split(course.public_folder / "split.json")
+    assert list(split.pairs("hidden").get_level_values("perturbation")) == names[:3]
+
+
+def test_a_screen_of_several_contexts_is_refused_before_anything_is_written(released: Course, tmp_path: Path):
+    course = fresh(released, tmp_path)
+    path = course.root / "screen" / "simulated_default.h5ad"
+    screen = anndata.read_h5ad(path)
+    screen.obs["context"] = np.where(np.arange(screen.n_obs) % 2, "K562", "RPE1")
+    screen.write_h5ad(path)
+    with pytest.raises(InputError, match="has the contexts K562, RPE1; a course is graded in one"):
+        release(course)
+    assert not course.public_folder.exists()
+
+
+def test_the_students_kit_has_all_they_need_and_nothing_secret(released: Course, tmp_path: Path):
+    names = write_kit(released, ROOT, tmp_path / "kit.zip")
+    assert {"README.md", "course.toml", "pyproject.toml", "constraints.txt", "starter/cli.py"} <= set(names)
+    assert {"data/test-course/train.h5ad", "assignments/04_baselines/checks/train_mean.npz"} <= set(names)
+    assert not [name for name in names if re.search(r"autograder|solutions|grading|hidden|secret|tests/", name)]
+    with zipfile.ZipFile(tmp_path / "kit.zip") as archive:
+        archive.extractall(tmp_path / "kit")
+    assert (tmp_path / "kit" / "course.toml").read_text() == '[course]\nname = "test-course"\n'
+    project = tomllib.loads((tmp_path / "kit" / "pyproject.toml").read_text())["project"]
+    assert list(project["scripts"]) == ["starter"]
+    for target in re.findall(r"\]\((?!http)([^)#]+)", (tmp_path / "kit" / "README.md").read_text()):
+        assert (tmp_path / "kit" / target).exists(), target
+    # a notebook in it finds its data, with the kit's own starter
+    code = "from starter import dataset; print(dataset.open_course().train().n_vars)"
+    environment = {"PYTHONPATH": str(tmp_path / "kit"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    folder = tmp_path / "kit" / "assignments" / "04_baselines"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "200\n", done.stderr
+
+
+def test_without_a_release_there_is_no_kit(released: Course, tmp_path: Path):
+    with pytest.raises(InputError, match="has no data yet; run: autograder release"):
+        write_kit(fresh(released, tmp_path), ROOT, tmp_path / "kit.zip")
+    assert not (tmp_path / "kit.zip").exists()

@@ -156,11 +156,21 @@ def test_a_killed_write_leaves_what_was_there(tmp_path: Path):
 
 def test_a_folder_is_replaced_whole(tmp_path: Path):
     for content in ("old", "new"):
-        with whole(tmp_path / "truth") as part:
+        with whole(tmp_path / "truth", known_by="mark") as part:
             part.mkdir()
             (part / content).touch()
-    assert [file.name for file in (tmp_path / "truth").iterdir()] == ["new"]
+            (part / "mark").touch()
+    assert sorted(file.name for file in (tmp_path / "truth").iterdir()) == ["mark", "new"]
     assert [file.name for file in tmp_path.iterdir()] == ["truth"]
+
+
+def test_a_folder_that_is_not_known_is_not_replaced(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x").touch()
+    for known_by in (None, "mark"):
+        with pytest.raises(InputError, match="so it is not replaced"), whole(tmp_path / "mine", known_by=known_by):
+            pytest.fail("the work was begun")
+    assert (tmp_path / "mine" / "x").exists()
 
 
 def test_a_place_that_is_no_folder_is_refused(tmp_path: Path):

@@ -63,7 +63,7 @@ def test_adding_leaves_the_share_of_zeros_of_a_negative_binomial():
     mu, phi = 1.5, 0.8
     counts = rng.negative_binomial(1 / phi, 1 / (1 + phi * mu), (6000, 1))
     controls = cells.Controls(scipy.sparse.csr_matrix(counts.astype(np.float32)), np.full(6000, 0.25))
-    assert cells.dispersion(controls)[0] == pytest.approx(phi, rel=0.1)
+    assert controls.dispersion[0] == pytest.approx(phi, rel=0.1)
     more = counts + rng.negative_binomial(1 / phi, 1 / (1 + phi * mu), (6000, 1))
     made = cells.thin(np.log1p(0.25 * more).mean(axis=0), controls, 6000, rng)
     assert made.nnz / 6000 == pytest.approx((more > 0).mean(), abs=0.02)
@@ -104,6 +104,34 @@ def test_what_is_not_known_is_refused(controls: cells.Controls, small_screen: an
         list(cells.make_cells(both, controls, {"P": 9, "Q": 12}, way="magic"))
     with pytest.raises(InputError, match="how many cells are due is not known for Q"):
         list(cells.make_cells(both, controls, {"P": 9}))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1])
+@pytest.mark.parametrize("way", ["thin", "constant", "shift"])
+def test_a_profile_that_is_no_mean_is_refused(
+    controls: cells.Controls, small_screen: anndata.AnnData, way: str, bad: float
+):
+    one = table(controls, ["P"], small_screen.var_names)
+    one.iloc[0, 3] = bad
+    with pytest.raises(InputError, match=r"(NaN or infinite|negative) values in the profile table: 1"):
+        list(cells.make_cells(one, controls, {"P": 9}, way=way))
+
+
+def test_a_profile_of_other_genes_is_refused(controls: cells.Controls, small_screen: anndata.AnnData):
+    one = table(controls, ["P"], small_screen.var_names)
+    for columns in (one.iloc[:, 1:], pd.concat([one, one.iloc[:, :1].set_axis(["X"], axis=1)], axis=1)):
+        with pytest.raises(InputError, match=r"a profile has one value a gene, 200 here; this one has the shape"):
+            list(cells.make_cells(columns, controls, {"P": 9}))
+    for profile in (np.ones(199), np.ones(201), np.full(200, np.nan), np.full(200, -1.0)):
+        with pytest.raises(InputError, match="profile"):
+            cells.thin(profile, controls, 5, np.random.default_rng(0))
+
+
+def test_cells_are_made_for_one_context_at_a_time(controls: cells.Controls, small_screen: anndata.AnnData):
+    one = table(controls, ["P"], small_screen.var_names)
+    two = pd.concat([one, one.rename(index={"one context": "another"})])
+    with pytest.raises(InputError, match="the profile table has several contexts"):
+        list(cells.make_cells(two, controls, {"P": 9}))
 
 
 def test_counts_are_recovered_from_logs(controls: cells.Controls):

@@ -74,14 +74,30 @@ def test_logs_are_told_from_counts_as_cell_eval_does(values: list):
         assert preprocess.is_log_normalised(x, "it") == guess_is_lognorm(anndata.AnnData(x))
 
 
+def test_natural_totals_by_hand():
+    logs = np.log1p([[1.0, 2, 0], [0, 0, 7]])
+    for x in (logs, scipy.sparse.csr_matrix(logs)):
+        np.testing.assert_allclose(preprocess.natural_totals(x), [3, 7])
+
+
+def test_a_scale_is_told_from_the_control_cells():
+    course = np.random.default_rng(0).lognormal(6, 0.5, 2_000)
+    assert preprocess.scale_ratio(course[:30], course) == 1
+    assert preprocess.scale_ratio(np.sort(course)[:30], course) == 1
+    assert preprocess.scale_ratio(course * 1.05, course) == pytest.approx(1.05)
+    assert preprocess.scale_ratio(course[:50] * 5, course) == pytest.approx(5, rel=0.3)
+    mostly = np.concatenate([course[:80], 1.5 * course[:20]])
+    assert preprocess.scale_ratio(mostly, course) == 1
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
         ([[0.5, 15.0]], "it holds fractions and values up to 15, so it is neither counts nor log1p expression"),
         ([[0.5, -0.1]], "it holds negative values .lowest -0.1.; expression is never below 0"),
         ([[1.0, -2.0]], "it holds negative values"),
-        ([[0.5, np.nan]], "it holds 1 NaN or infinite values"),
-        ([[1.0, np.inf]], "it holds 1 NaN or infinite values"),
+        ([[0.5, np.nan]], "it: NaN or infinite values: 1; write"),
+        ([[1.0, np.inf]], "it: NaN or infinite values: 1; write"),
     ],
 )
 def test_what_is_neither_is_refused(values: list, said: str):

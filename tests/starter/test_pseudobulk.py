@@ -61,11 +61,11 @@ def test_a_good_table_passes():
     ("bad", "said"),
     [
         (table(names=("a", "b")), "indexed by context and perturbation; this one is indexed by"),
-        (table(columns=("G", "I")), "1 genes missing, 1 extra"),
-        (table(columns=("H", "G")), "the genes are in another order"),
-        (table(((np.nan, 1.0),)), "holds 1 NaN or infinite values"),
-        (table(((-0.1, 1.0),)), "holds 1 negative values"),
-        (pd.concat([table(), table()]), "has 1 rows twice"),
+        (table(columns=("G", "I")), "missing 1 .H., extra 1 .I."),
+        (table(columns=("H", "G")), "their order differs"),
+        (table(((np.nan, 1.0),)), "NaN or infinite values in the profile table: 1"),
+        (table(((-0.1, 1.0),)), "negative values in the profile table: 1"),
+        (pd.concat([table(), table()]), "rows that occur twice in the profile table: 1"),
     ],
 )
 def test_a_bad_table_is_refused(bad: pd.DataFrame, said: str):

@@ -16,6 +16,11 @@ def screen(**changes: object) -> anndata.AnnData:
     return anndata.AnnData(**parts)
 
 
+def described(**changes: object) -> dict:
+    texts = dict.fromkeys(("name", "title", "organism", "licence", "source", "citation"), "x")
+    return texts | {"simulated": True, "target_sum": 1e4} | changes
+
+
 def whats(adata: anndata.AnnData) -> list[str]:
     return [str(finding) for finding in check_screen(adata)]
 
@@ -56,12 +61,12 @@ def poison(value: float) -> object:
         (screen(X=np.ones((3, 3), dtype=np.float32)), "X is ndarray, not a CSR matrix; store scipy.sparse.csr_matrix"),
         (screen(X=screen().X.tocsc()), "X is csc_matrix, not a CSR matrix"),
         (screen(X=screen().X.astype(np.int64)), "X holds int64, not float32"),
-        (with_counts(poison(0)), "X stores 1 zeros; call X.eliminate_zeros()"),
-        (with_counts(poison(np.nan)), "X holds 1 NaN or infinite values"),
-        (with_counts(poison(-1)), "X holds 1 negative values"),
-        (with_counts(poison(1.5)), "1 of the 4 stored values are not whole numbers; store raw UMI counts"),
-        (with_counts(poison(900)), "in 1 cells the counts add up to more than n_umis"),
-        (screen(var=pd.DataFrame(index=["A", "A", "B"])), "1 gene symbols occur twice: A"),
+        (with_counts(poison(0)), "zeros stored in X: 1; call X.eliminate_zeros()"),
+        (with_counts(poison(np.nan)), "NaN or infinite values in X: 1"),
+        (with_counts(poison(-1)), "negative values in X: 1"),
+        (with_counts(poison(1.5)), "values in X that are not whole numbers: 1 of 4; store raw UMI counts"),
+        (with_counts(poison(900)), "cells whose counts add up to more than n_umis: 1"),
+        (screen(var=pd.DataFrame(index=["A", "A", "B"])), "gene symbols that occur twice: 1 (A)"),
         (
             screen(var=pd.DataFrame(index=["ENSG00000115415", "ENSG00000096968", "ENSG00000125347"])),
             "genes are named by Ensembl ids",
@@ -83,11 +88,11 @@ def test_each_broken_rule_is_said_with_the_way_out(adata: anndata.AnnData, said:
             "no cell is labelled 'non-targeting'; the labels are",
         ),
         ("target_gene", ["STAT1", CONTROL, "JAK2"], "obs['target_gene'] is object, not a category"),
-        ("target_gene", pd.Categorical(["STAT1", CONTROL, None]), "1 cells have no target_gene; remove these cells"),
+        ("target_gene", pd.Categorical(["STAT1", CONTROL, None]), "cells without target_gene: 1; remove these cells"),
         ("target_gene", pd.Categorical([" STAT1", CONTROL, "JAK2"]), "odd labels: ' STAT1'"),
-        ("n_umis", [10, 0, 30], "n_umis is not a positive number in 1 cells"),
-        ("n_umis", ["a", "b", "c"], "n_umis is not a positive number in 3 cells"),
-        ("context", pd.Categorical(["K562", None, "K562"]), "1 cells have no context"),
+        ("n_umis", [10, 0, 30], "cells whose n_umis is not a positive number: 1"),
+        ("n_umis", ["a", "b", "c"], "cells whose n_umis is not a positive number: 3"),
+        ("context", pd.Categorical(["K562", None, "K562"]), "cells without context: 1"),
     ],
 )
 def test_each_broken_column_is_said(column: str, values: object, said: str):
@@ -104,6 +109,14 @@ def test_unsorted_indices_are_said():
         (np.array([2, 1, 3], dtype=np.float32), np.array([2, 0, 1]), np.array([0, 2, 3, 3])), shape=(3, 3)
     )
     assert whats(adata) == ["the column indices of X are not sorted; call X.sort_indices()"]
+
+
+def test_entries_that_are_stored_twice_are_said():
+    adata = screen()
+    adata.X = scipy.sparse.csr_matrix(
+        (np.array([2, 1, 3], dtype=np.float32), np.array([1, 1, 2]), np.array([0, 2, 3, 3])), shape=(3, 3)
+    )
+    assert whats(adata) == ["X stores entries of one cell and gene twice; call X.sum_duplicates()"]
 
 
 def test_cell_names_that_occur_twice_are_said():
@@ -125,11 +138,13 @@ def test_a_missing_column_names_those_that_are_there():
     [
         ({"name": "x"}, "uns['course'] lacks title, organism, licence, source, citation, simulated, target_sum"),
         (
-            dict.fromkeys(
-                ("name", "title", "organism", "licence", "source", "citation", "simulated", "target_sum"), "many"
-            ),
+            described(target_sum="many"),
             "uns['course']['target_sum'] is 'many', not a positive number",
         ),
+        (described(target_sum=float("inf")), "uns['course']['target_sum'] is inf, not a positive number"),
+        (described(simulated="no"), "uns['course']['simulated'] is 'no', not a bool"),
+        (described(perturbation_kind="compound"), "a compound screen without obs['dose']"),
+        (3, "uns['course'] is int, not a dictionary"),
     ],
 )
 def test_a_broken_description_is_said(course: dict, said: str):

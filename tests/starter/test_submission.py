@@ -1,4 +1,5 @@
 import io
+import re
 import subprocess
 import sys
 import tarfile
@@ -59,11 +60,11 @@ def write(adata: anndata.AnnData, tmp_path: Path) -> Path:
 
 def test_genes_missing_extra_and_out_of_order(adata: anndata.AnnData, due: Due, tmp_path: Path):
     found = errors(write(adata[:, 3:].copy(), tmp_path), due)
-    assert found == ["3 genes are missing: SIM00001, SIM00002, SIM00003; predict every gene"]
+    assert found == ["genes missing: 3 (SIM00001, SIM00002, SIM00003); predict every gene"]
     adata.var_names = ["ACTB", *adata.var_names[1:]]
     found = errors(write(adata, tmp_path), due)
-    assert found[0].startswith("1 genes are missing: SIM00001")
-    assert found[1].startswith("1 genes are not among those due: ACTB")
+    assert found[0].startswith("genes missing: 1 (SIM00001)")
+    assert found[1].startswith("genes that are not due: 1 (ACTB)")
     shuffled = anndata.read_h5ad(tmp_path / "bad.h5ad")[:, ::-1].copy()
     shuffled.var_names = list(due.genes)[::-1]
     found = errors(write(shuffled, tmp_path), due)
@@ -85,8 +86,8 @@ def test_perturbations_missing_and_extra_and_the_control(adata: anndata.AnnData,
     found = errors(write(adata, tmp_path), due)
     assert found == [
         "no cell is labelled 'non-targeting'; add the course's control cells as they are",
-        f"1 perturbations are missing: {names[0]}; predict all of them",
-        "2 perturbations are not among those due: STAT1, ctrl; leave them out",
+        f"perturbations missing: 1 ({names[0]}); predict all of them",
+        "perturbations that are not due: 2 (STAT1, ctrl); leave them out",
     ]
 
 
@@ -102,20 +103,18 @@ def test_cells_per_perturbation(adata: anndata.AnnData, due: Due, tmp_path: Path
     name = sorted(due.n_cells)[0]
     of_name = np.flatnonzero(adata.obs["target_gene"] == name)
     findings = check_prediction(write(adata[np.delete(np.arange(adata.n_obs), of_name[4:])].copy(), tmp_path), due)
+    measured = f"perturbations with another number of cells than measured: 1 ({name} has 4, measured {len(of_name)})"
     assert [(finding.level, finding.what) for finding in findings] == [
-        (
-            "note",
-            f"1 perturbations have another number of cells than measured: {name} has 4 (measured: {len(of_name)})",
-        ),
-        ("warning", f"1 perturbations have fewer than 10 cells: {name} (4)"),
+        ("note", measured),
+        ("warning", f"perturbations with fewer than 10 cells: 1 ({name} has 4)"),
     ]
 
 
 def test_nan_inf_and_negative_are_all_reported(adata: anndata.AnnData, due: Due, tmp_path: Path):
     adata.X.data[:3] = [np.nan, np.inf, -1]
     found = errors(write(adata, tmp_path), due)
-    assert found[0].startswith("X holds 1 NaN and 1 infinite values; write finite numbers")
-    assert found[1].startswith("X holds 1 negative values (lowest -1); expression is never below 0")
+    assert found[0].startswith("NaN in X: 1; infinite values: 1; write finite numbers")
+    assert found[1].startswith("negative values in X: 1 (lowest -1); expression is never below 0")
 
 
 def test_counts_are_told_from_logs_and_it_says_how(adata: anndata.AnnData, due: Due, tmp_path: Path):
@@ -155,18 +154,48 @@ def test_everything_is_reported_at_once(adata: anndata.AnnData, due: Due, tmp_pa
     adata.X.data[0] = np.nan
     found = errors(write(adata, tmp_path), due)
     assert [message.split(";")[0] for message in found] == [
-        "1 genes are missing: SIM00001",
+        "genes missing: 1 (SIM00001)",
         "no cell is labelled 'non-targeting'",
-        "X holds 1 NaN and 0 infinite values",
+        "NaN in X: 1",
     ]
+
+
+@pytest.mark.parametrize("factor", [1.04, 0.96, 5])
+def test_a_slightly_other_target_sum_is_found_too(adata: anndata.AnnData, due: Due, tmp_path: Path, factor: float):
+    adata.X.data = np.log1p(np.expm1(adata.X.data) * factor)
+    found = errors(write(adata, tmp_path), due)
+    assert len(found) == 1
+    said = float(re.search(r"they look scaled to target_sum ([\d,]+),", found[0])[1].replace(",", ""))
+    assert said == pytest.approx(due.target_sum * factor, rel=1e-4)
+
+
+def test_a_sample_of_the_courses_controls_is_fine(adata: anndata.AnnData, due: Due, tmp_path: Path):
+    control = np.flatnonzero(adata.obs["target_gene"] == CONTROL)
+    shallow = control[np.argsort(np.asarray(adata.X[control].sum(axis=1)).ravel())[:30]]
+    kept = np.setdiff1d(np.arange(adata.n_obs), np.setdiff1d(control, shallow))
+    assert errors(write(adata[kept].copy(), tmp_path), due) == []
+
+
+def test_nothing_but_zeros(adata: anndata.AnnData, due: Due, tmp_path: Path):
+    empty = anndata.AnnData(scipy.sparse.csr_matrix(adata.shape, dtype=np.float32), adata.obs, adata.var)
+    assert errors(write(empty, tmp_path), due)[-1] == "X holds no value other than 0; write the predicted expression"
+
+
+def test_a_perturbation_of_empty_cells(adata: anndata.AnnData, due: Due, tmp_path: Path):
+    name = sorted(due.n_cells)[0]
+    x = adata.X.tolil()
+    x[np.flatnonzero(adata.obs["target_gene"] == name)] = 0
+    found = errors(write(anndata.AnnData(x.tocsr(), adata.obs, adata.var), tmp_path), due)
+    assert found == [f"labels with empty cells only: 1 ({name}); write the predicted expression of each"]
 
 
 def test_too_many_cells(adata: anndata.AnnData, due: Due, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(submission_check, "MAX_CELLS", 100)
+    adata.X.data[0] = np.nan
     found = errors(write(adata, tmp_path), due)
-    assert found == [
-        f"it has {adata.n_obs} cells; the limit is 100; write fewer cells a perturbation, or fewer control cells"
-    ]
+    said = f"it has {adata.n_obs} cells; the limit is 100; write fewer cells a perturbation, or fewer control cells"
+    assert found[0] == said
+    assert found[1].startswith("NaN in X: 1")
 
 
 @pytest.mark.parametrize("kind", ["csc", "dense", "float64", "float16"])
@@ -190,6 +219,7 @@ def test_other_layouts_are_checked_too(adata: anndata.AnnData, due: Due, tmp_pat
         (b"\x1f\x8b12", "gzip"),
         (b"PK\x03\x04", "zip"),
         (b"<!DOCTYPE html>", "HTML or XML"),
+        (b"PAR1", "a profile table (parquet), of which starter.cells makes cells"),
         (b"abc", "unknown"),
     ],
 )
@@ -244,7 +274,7 @@ def test_packing_reorders_genes_and_says_so(adata: anndata.AnnData, due: Due, tm
 def test_packing_refuses_errors_and_leaves_what_was_there(adata: anndata.AnnData, due: Due, tmp_path: Path):
     (tmp_path / "x.vcc").write_text("old")
     adata.X.data[0] = np.nan
-    with pytest.raises(FindingsError, match="bad.h5ad has 1 fault:\n  - X holds 1 NaN"):
+    with pytest.raises(FindingsError, match="bad.h5ad has 1 fault:\n  - NaN in X: 1"):
         submission.pack(write(adata, tmp_path), tmp_path / "x.vcc", due)
     assert (tmp_path / "x.vcc").read_text() == "old"
 
@@ -253,6 +283,51 @@ def test_a_packed_file_is_not_packed_again(good: Path, tmp_path: Path):
     submission.pack(good, tmp_path / "x.vcc")
     with pytest.raises(InputError, match="is packed already; give the .h5ad"):
         submission.pack(tmp_path / "x.vcc", tmp_path / "y.vcc")
+
+
+def test_an_upload_is_named_so_and_never_replaces_its_own_input(good: Path, tmp_path: Path):
+    copy = tmp_path / "p.h5ad"
+    copy.write_bytes(good.read_bytes())
+    for out in (copy, tmp_path / "upload.tar"):
+        with pytest.raises(InputError, match="an upload is named like prediction.vcc, not .*; name it so with --out"):
+            submission.pack(copy, out)
+    assert copy.read_bytes() == good.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["p.h5ad"]
+
+
+def test_a_prediction_file_under_an_uploads_name(good: Path, tmp_path: Path):
+    (tmp_path / "x.vcc").write_bytes(good.read_bytes())
+    said = ["it is an .h5ad (HDF5) under the name of an upload; pack it with: starter pack"]
+    assert errors(tmp_path / "x.vcc", None) == said
+
+
+@pytest.mark.parametrize(
+    ("transform", "level", "said"),
+    [
+        (lambda logs: logs, "note", "the cells look scaled to target_sum 5,000"),
+        (np.log1p, "warning", "so they were not scaled to one total before log1p, or log1p was taken twice"),
+    ],
+)
+def test_a_whole_transcriptomes_scale_is_judged_without_a_course(
+    tmp_path: Path, transform: object, level: str, said: str
+):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(0.3, 1.0, 12_000) * rng.uniform(0.5, 2, (60, 1))).astype(np.float32)
+    x = scipy.sparse.csr_matrix(np.log1p(counts * 5_000 / counts.sum(axis=1, keepdims=True)))
+    x.data = transform(x.data)
+    genes = [f"G{i}" for i in range(12_000)]
+    obs = pd.DataFrame({"target_gene": [CONTROL] * 30 + ["G1"] * 30}, index=[f"c{i}" for i in range(60)])
+    anndata.AnnData(x, obs, pd.DataFrame(index=genes)).write_h5ad(tmp_path / "p.h5ad")
+    findings = check_prediction(tmp_path / "p.h5ad", Due(tuple(genes), {"G1": None}))
+    assert [finding.level for finding in findings] == [level]
+    assert said in findings[0].what
+
+
+def test_without_controls_of_the_course_a_small_panels_scale_is_not_judged(good: Path, due: Due):
+    findings = check_prediction(good, Due(due.genes, due.n_cells))
+    assert [str(finding) for finding in findings] == [
+        "the target_sum was not judged; that needs the course's control cells: --course"
+    ]
 
 
 def archive(path: Path, members: dict[str, bytes | tarfile.TarInfo]) -> Path:
@@ -395,8 +470,7 @@ def test_what_cell_eval_prep_writes_is_read(good: Path, due: Due, tmp_path: Path
 def test_cell_eval_runs_on_what_we_pack(good: Path, due: Due, released, tmp_path: Path):
     """`cell-eval run` on the `pred.h5ad` inside of our upload, live."""
     submission.pack(good, tmp_path / "ours.vcc", due)
-    with vcc.unpacked(tmp_path / "ours.vcc", submission_check.size_limit(due)) as (inner, findings):
-        assert findings == []
+    with vcc.unpacked(tmp_path / "ours.vcc", submission_check.size_limit(due)) as inner:
         hidden = dataset.read_screen(released.hidden_folder / "hidden.h5ad")
         from starter.preprocess import expression
 

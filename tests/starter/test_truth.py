@@ -100,7 +100,7 @@ def test_a_profile_that_was_not_prepared_names_the_command(small_path: Path, tmp
     made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
     said = (
         f"{tmp_path}/t was prepared for vcc2025, not for course; "
-        f"run: starter truth build REAL.h5ad --out {tmp_path}/t --profile course"
+        f"prepare it for all: starter truth build simulated_default.h5ad --out {tmp_path}/t"
     )
     with pytest.raises(InputError) as caught:
         made.measured(COURSE)
@@ -117,6 +117,18 @@ def test_a_truth_of_another_version_is_refused(small_path: Path, tmp_path: Path)
         truth.open_truth(tmp_path / "t")
     with pytest.raises(InputError, match="holds no prepared truth .*; make one with: starter truth build"):
         truth.open_truth(tmp_path)
+
+
+def test_a_folder_that_is_no_truth_is_never_replaced(small_path: Path, tmp_path: Path):
+    (tmp_path / "keep" / "sub").mkdir(parents=True)
+    (tmp_path / "keep" / "sub" / "thesis.txt").write_text("years of work")
+    with pytest.raises(
+        InputError, match="keep exists and has no truth.json, so it is not replaced; choose another name"
+    ):
+        truth.build_truth(small_path, tmp_path / "keep", profile="vcc2025")
+    assert (tmp_path / "keep" / "sub" / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "empty").mkdir()
+    assert truth.build_truth(small_path, tmp_path / "empty", profile="vcc2025").about["perturbations"]
 
 
 def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -171,11 +183,11 @@ def test_real_and_train_must_fit(small_path: Path, small_screen: anndata.AnnData
     other = logs.copy()
     other.X.data = np.log1p(np.expm1(other.X.data) / 5)
     other.write_h5ad(tmp_path / "other.h5ad")
-    with pytest.raises(InputError, match="the control cells of REAL and TRAIN are on different scales"):
+    with pytest.raises(InputError, match="the control cells of TRAIN add up to 0.2 times those of REAL"):
         truth.build_truth(tmp_path / "logs.h5ad", tmp_path / "t", train=tmp_path / "other.h5ad")
 
 
-@pytest.mark.parametrize(("value", "said"), [(np.nan, "1 NaN or infinite values"), (-2, "negative values")])
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "NaN or infinite values: 1"), (-2, "negative values")])
 def test_bad_values_are_refused(small_screen: anndata.AnnData, tmp_path: Path, value: float, said: str):
     small_screen.X.data[0] = value
     small_screen.write_h5ad(tmp_path / "a.h5ad")
@@ -183,7 +195,23 @@ def test_bad_values_are_refused(small_screen: anndata.AnnData, tmp_path: Path, v
         truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
 
 
-def test_a_perturbation_with_one_cell_has_no_replicate(small_screen: anndata.AnnData, tmp_path: Path):
+def test_the_command_that_prepares_all_keeps_how_it_was_made(released, tmp_path: Path):
+    folder = released.public_folder
+    made = truth.build_truth(
+        released.hidden_folder / "hidden.h5ad",
+        tmp_path / "t",
+        split=folder / "split.json",
+        part="hidden",
+        train=folder / "train.h5ad",
+        profile="vcc2025",
+    )
+    with pytest.raises(
+        InputError, match=r"build hidden.h5ad --out .*/t --split split.json --part hidden --train train.h5ad$"
+    ):
+        made.measured(COURSE)
+
+
+def test_a_perturbation_with_one_cell_has_no_split_halves(small_screen: anndata.AnnData, tmp_path: Path):
     name = dataset.perturbations(small_screen)[0]
     of_name = np.flatnonzero(small_screen.obs["target_gene"] == name)
     small_screen[np.delete(np.arange(small_screen.n_obs), of_name[1:])].copy().write_h5ad(tmp_path / "a.h5ad")
@@ -191,4 +219,10 @@ def test_a_perturbation_with_one_cell_has_no_replicate(small_screen: anndata.Ann
     for profile in PROFILES.values():
         scores = made.anchor_scores(profile)
         undefined = scores[scores["value"].isna() & (scores["metric"] != "overlap_at_N")]
-        assert set(zip(undefined["anchor"], undefined["perturbation"], strict=True)) == {("replicate", name)}
+        found = set(zip(undefined["anchor"], undefined["perturbation"], strict=True))
+        assert found == ({("replicate", name)} if profile.replicate == "plain" else set())
+
+
+def test_training_perturbations_that_are_scored_are_named(small_path: Path, tmp_path: Path):
+    made = truth.build_truth(small_path, tmp_path / "t", train=small_path, profile="vcc2025")
+    assert len(made.about["train"]["also_scored"]) == 24

@@ -1,0 +1,185 @@
+"""What students handed in, made safe to work with: regular files only, and notebooks that nobody can break on."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from autograder.course import Course
+from starter.files import whole
+from starter.schema import InputError
+
+SUBMITTED = "submitted"
+"""Folder below grading/: SUBMITTED/<student>/<stage>/<stage>.ipynb, as nbgrader has it."""
+NORMALISED = "normalised"
+"""Folder below grading/ with what is graded and shown."""
+STUDENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+MAX_FILES = 200
+CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CELL_TYPES = ("code", "markdown", "raw")
+
+
+def students_of(course: Course, stage: str) -> tuple[list[str], list[str]]:
+    """List the students who submitted a stage.
+
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+
+    Returns
+    -------
+    Students, and the names of folders that cannot be a student's.
+
+    Raises
+    ------
+    InputError
+        If there is no submission.
+    """
+    folder = course.grading / SUBMITTED
+    names = sorted(path.parent.name for path in folder.glob(f"*/{stage}") if path.is_dir() and not path.is_symlink())
+    students = [name for name in names if STUDENT_NAME.fullmatch(name)]
+    if not students:
+        msg = f"no submissions: put them at {folder}/<student>/{stage}/{stage}.ipynb"
+        raise InputError(msg)
+    return students, [name for name in names if name not in students]
+
+
+def hash_submission(course: Course, stage: str, student: str) -> str:
+    """Hash the names and contents of a submission's regular files.
+
+    Returns
+    -------
+    SHA-256 as 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, path in _regular_files(course, stage, student, []):
+        encoded = str(name).encode(errors="surrogateescape")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def normalise(course: Course, stage: str, student: str) -> tuple[Path, str | None, list[str]]:
+    """Copy a submission to the folder that is graded and shown, with a notebook that holds every question.
+
+    The student's cells are taken over with their text alone, question cells keep the released cell's settings, and
+    question cells that are missing are added as they were released.
+
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+    student
+        Whose submission.
+
+    Returns
+    -------
+    The folder; why the student's notebook cannot be used, in which case the released one stands in for it; and what
+    else was left out or added.
+    """
+    notes: list[str] = []
+    target = course.grading / NORMALISED / student / stage
+    name = f"{stage}.ipynb"
+    released = json.loads((course.root / "assignments" / stage / name).read_text())
+    with whole(target, known_by=name) as part:
+        part.mkdir()
+        for relative, path in _regular_files(course, stage, student, notes):
+            (part / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, part / relative, follow_symlinks=False)
+        notebook, fault = _rebuilt(part / name, released, notes)
+        if (part / name).is_dir():
+            shutil.rmtree(part / name)
+        (part / name).write_text(json.dumps(notebook, indent=1) + "\n")
+    return target, fault, notes
+
+
+def _regular_files(course: Course, stage: str, student: str, notes: list[str]) -> Iterator[tuple[Path, Path]]:
+    """Give the files that are taken, as name and path, in order; note what is left out."""
+    source = course.grading / SUBMITTED / student / stage
+    limit = course.limits.submission_mib << 20
+    size = n_files = 0
+    for folder, folders, files in os.walk(source, followlinks=False):
+        folders.sort()
+        relative = Path(folder).relative_to(source)
+        for name in (name for name in folders if Path(folder, name).is_symlink()):
+            notes.append(f"{relative / name} is a link and was left out")
+        for name in sorted(files):
+            path = Path(folder, name)
+            about = path.lstat()
+            if not stat.S_ISREG(about.st_mode):
+                notes.append(f"{relative / name} is not a regular file and was left out")
+            elif size + about.st_size > limit or n_files >= MAX_FILES:
+                notes.append(
+                    f"{relative / name} was left out: at most {limit >> 20} MiB in {MAX_FILES} files are taken"
+                )
+            else:
+                size += about.st_size
+                n_files += 1
+                yield relative / name, path
+
+
+def _rebuilt(path: Path, released: dict, notes: list[str]) -> tuple[dict, str | None]:
+    if not path.is_file():
+        fault = f"there is no notebook {path.name} in the submission; hand it in under the name it was given out"
+        return released, fault
+    try:
+        content = json.loads(path.read_text())
+        if content.get("nbformat", 4) != 4:
+            fault = (
+                f"{path.name} is saved in format {content['nbformat']}; open it in JupyterLab, save it, hand it in anew"
+            )
+            return released, fault[:200]
+        given = [_plain_cell(cell) for cell in content["cells"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return released, f"{path.name} is damaged and cannot be opened; save it again and hand it in anew"
+    due = {grader["grade_id"]: cell for cell in released["cells"] if (grader := _grader(cell))}
+    cells, seen, ids = [], set(), set()
+    for number, (cell, name) in enumerate(given, start=1):
+        if name in due and name not in seen:
+            seen.add(name)
+            cell["metadata"] |= due[name]["metadata"]
+            cell["cell_type"] = due[name]["cell_type"]
+            if _grader(due[name]).get("locked"):
+                cell["source"] = due[name]["source"]
+        elif name is not None:
+            notes.append(
+                f"cell {number} is marked as {name[:60]!r}, which is no question or came before; it is an ordinary cell"
+            )
+        if not CELL_ID.fullmatch(cell["id"]) or cell["id"] in ids:
+            cell["id"] = f"cell-{number}"
+        ids.add(cell["id"])
+        cells.append(_with_outputs(cell))
+    # only cells that carry points: a blank that is added would undo an answer that stands elsewhere
+    for name in (name for name in due if name not in seen and _grader(due[name]).get("grade")):
+        notes.append(f"the cell {name!r} is missing and was added as it was given out")
+        cells.append(due[name] | {"id": f"added-{len(cells)}"})
+    return {**released, "cells": cells}, None
+
+
+def _plain_cell(cell: dict) -> tuple[dict, str | None]:
+    """Take a cell's kind, text, tags and question, and nothing else."""
+    source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+    kind = cell["cell_type"] if cell["cell_type"] in CELL_TYPES else "raw"
+    metadata = cell.get("metadata") or {}
+    tags = metadata.get("tags") or []
+    kept = {"tags": [str(tag) for tag in tags]} if isinstance(tags, list) and tags else {}
+    grader = _grader(cell)
+    name = grader["grade_id"] if grader else None
+    return {"cell_type": kind, "id": str(cell.get("id", "")), "metadata": kept, "source": source}, name
+
+
+def _grader(cell: dict) -> dict | None:
+    grader = (cell.get("metadata") or {}).get("nbgrader")
+    return grader if isinstance(grader, dict) and isinstance(grader.get("grade_id"), str) else None
+
+
+def _with_outputs(cell: dict) -> dict:
+    return cell | ({"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {})
