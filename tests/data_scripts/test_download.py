@@ -175,7 +175,7 @@ def test_a_server_that_has_less_than_we_have_starts_anew(server: Server, tmp_pat
 def test_what_will_not_get_better_is_said_at_once(server: Server, tmp_path: Path, behaviour: Callable, said: str):
     server.behaviours = [behaviour]
     with pytest.raises(
-        DownloadError, match=rf"body.bin could not be downloaded .*{said}.*; try again later, or put the file"
+        DownloadError, match=rf"body.bin could not be downloaded .*{said}.*; try again later, put the file"
     ):
         fetch(server.file(), tmp_path)
     assert len(server.ranges) == 1
