@@ -89,7 +89,9 @@ def normalise(course: Course, stage: str, student: str) -> tuple[Path, str | Non
     target = course.grading / NORMALISED / student / stage
     name = f"{stage}.ipynb"
     released = json.loads((course.root / "assignments" / stage / name).read_text())
-    with whole(target, known_by=name) as part:
+    if target.exists():
+        shutil.rmtree(target)
+    with whole(target) as part:
         part.mkdir()
         for relative, path in _regular_files(course, stage, student, notes):
             (part / relative).parent.mkdir(parents=True, exist_ok=True)

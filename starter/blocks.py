@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.files import whole
+from starter.files import check_file, whole
 from starter.schema import InputError
 
 CELLS_PER_BLOCK = 2048
@@ -28,12 +28,9 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
         If the file is missing, is not HDF5, is truncated, or holds no AnnData object.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(HDF5_MAGIC))
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror or error}"
-        raise InputError(msg) from error
+    check_file(path)
+    with path.open("rb") as file:
+        start = file.read(len(HDF5_MAGIC))
     if start != HDF5_MAGIC:
         msg = f"{path} is not an .h5ad file (HDF5): it starts with {start!r}; download or write it again"
         raise InputError(msg)
@@ -60,13 +57,35 @@ def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
     """
     try:
         frame = anndata.io.read_elem(file[key])
-    except (anndata.io.AnnDataReadError, KeyError, ValueError, TypeError) as error:
-        msg = f"{file.filename}: {key} cannot be read ({type(error).__name__}: {error})"
-        raise InputError(msg) from error
+    except Exception as error:  # whatever is in somebody's file
+        what = f"{file.filename}: {key}"
+        raise unreadable(what, error) from error
     if not isinstance(frame, pd.DataFrame):
         msg = f"{file.filename}: {key} is {type(frame).__name__}, not a data frame"
         raise InputError(msg)
     return frame
+
+
+def unreadable(what: str, error: Exception) -> Exception:
+    """Make an error of a reading library a fault of the file, in one sentence.
+
+    Parameters
+    ----------
+    what
+        What was read.
+    error
+        What the library raised. It may be anything, since files may hold anything.
+
+    Returns
+    -------
+    The exception to raise: an InputError, or `error` itself if the memory did not suffice.
+    """
+    if isinstance(error, MemoryError):
+        return error
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    msg = f"{what} cannot be read ({reason[:200]}); write it again with AnnData.write_h5ad"
+    return InputError(msg)
 
 
 def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> Iterator[scipy.sparse.csr_matrix]:
@@ -102,8 +121,9 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
         raise InputError(msg)
     n_cells, n_genes = (int(size) for size in x.attrs["shape"])
     indptr = x["indptr"][:]
-    if len(indptr) != (n_genes if kind == "csc_matrix" else n_cells) + 1:
-        msg = f"{x.file.filename}: X is damaged (its pointers do not fit its shape {n_cells} x {n_genes})"
+    fits = len(indptr) == (n_genes if kind == "csc_matrix" else n_cells) + 1
+    if not fits or indptr[0] != 0 or indptr[-1] != x["data"].size or (np.diff(indptr) < 0).any():
+        msg = f"{x.file.filename}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
         raise InputError(msg)
     if kind == "csc_matrix":
         matrix = _compressed(x, slice(None), indptr, (n_cells, n_genes), scipy.sparse.csc_matrix).tocsr()
@@ -134,6 +154,22 @@ def _compressed(
     return matrix
 
 
+def check_sparse(x: object) -> None:
+    """Refuse a compressed sparse matrix whose parts do not fit together.
+
+    Raises
+    ------
+    InputError
+        With what is wrong.
+    """
+    if isinstance(x, scipy.sparse.spmatrix | scipy.sparse.sparray) and x.format in ("csr", "csc"):
+        try:
+            x.check_format(full_check=True)
+        except ValueError as error:
+            msg = f"X is damaged ({error})"
+            raise InputError(msg) from error
+
+
 def plain_csr(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
     """Make a CSR matrix with sorted indices of one type, without duplicates and without stored zeros.
 
@@ -141,7 +177,13 @@ def plain_csr(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
     ----------
     x
         Any matrix. It is not changed, but the result may share its values.
+
+    Raises
+    ------
+    InputError
+        If the parts of a sparse matrix do not fit together; compiled code must never see such a one.
     """
+    check_sparse(x)
     csr = scipy.sparse.csr_matrix(x if scipy.sparse.issparse(x) else _at_least_float32(np.asarray(x)))
     # files may pair int64 pointers with int32 columns, which SciPy's in-place methods refuse
     csr = scipy.sparse.csr_matrix((csr.data, csr.indices, csr.indptr), shape=csr.shape)

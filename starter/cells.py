@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.preprocess import library_sizes, target_sum
+from starter.preprocess import LOG_LIMIT, library_sizes, target_sum
 from starter.pseudobulk import check_profile_table
 from starter.schema import CONTEXT, CONTROL, PERTURBATION, TARGET_GENE, InputError
 
@@ -31,6 +31,8 @@ class Controls:
     """Cells x genes, raw UMI counts."""
     scale: np.ndarray
     """Expression of one UMI in each cell (target_sum / n_umis): log expression = log1p(scale x count)."""
+    genes: tuple[str, ...] | None = None
+    """Their genes, where known, by which the columns of a profile table are checked."""
 
     def logs(self) -> scipy.sparse.csr_matrix:
         """Give log1p expression, CSR float32."""
@@ -64,7 +66,8 @@ def controls_of(adata: anndata.AnnData) -> Controls:
     if not control.any():
         msg = f"no cell is labelled {CONTROL!r}; cells are made from control cells"
         raise InputError(msg)
-    return Controls(adata.X[control], target_sum(adata) / library_sizes(adata)[control])
+    scale = target_sum(adata) / library_sizes(adata)[control]
+    return Controls(adata.X[control], scale, tuple(adata.var_names))
 
 
 def counts_from_logs(logs: scipy.sparse.csr_matrix) -> Controls | None:
@@ -191,7 +194,7 @@ def make_cells(
     if way not in WAYS:
         msg = f"there is no way {way!r} to make cells; the ways are {', '.join(WAYS)}"
         raise InputError(msg)
-    check_profile_table(table)
+    check_profile_table(table, controls.genes)
     if table.index.get_level_values(CONTEXT).nunique() > 1:  # noqa: PD101  (it is not a constant series)
         msg = "the profile table has several contexts; cells are made with the controls of one"
         raise InputError(msg)
@@ -211,9 +214,8 @@ def _check_profile(profile: np.ndarray, controls: Controls) -> None:
     if profile.shape != (n_genes,):
         msg = f"a profile has one value a gene, {n_genes:,} here; this one has the shape {profile.shape}"
         raise InputError(msg)
-    if not np.isfinite(profile).all() or (profile < 0).any():
-        n_bad = int((~(np.isfinite(profile) & (profile >= 0))).sum())
-        msg = f"{n_bad:,} values of the profile are NaN, infinite or negative; mean log1p expression is a number from 0"
+    if n_bad := int((~((profile >= 0) & (profile < LOG_LIMIT))).sum()):
+        msg = f"values of the profile that are no mean log1p expression (0 to {LOG_LIMIT:g}, not NaN): {n_bad:,}"
         raise InputError(msg)
 
 

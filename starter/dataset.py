@@ -3,7 +3,8 @@
 import json
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,8 +14,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.blocks import open_h5ad, write_h5ad
-from starter.files import whole
+from starter.blocks import check_sparse, open_h5ad, unreadable, write_h5ad
+from starter.files import check_file, whole
 from starter.pseudobulk import PAIR, pairs
 from starter.schema import (
     CONTEXT,
@@ -24,8 +25,10 @@ from starter.schema import (
     ONE_CONTEXT,
     PERTURBATION,
     TARGET_GENE,
+    Finding,
     FindingsError,
     InputError,
+    check_cells,
     check_screen,
     some,
 )
@@ -40,7 +43,7 @@ COURSE_VARIABLE = "VCC_COURSE"
 
 
 def read_cells(path: str | Path) -> anndata.AnnData:
-    """Read an `.h5ad` that has a `target_gene` column; its values may be counts or logs.
+    """Read labelled cells: an `.h5ad` with a `target_gene` column, whose values may be counts or logs.
 
     Returns
     -------
@@ -48,21 +51,12 @@ def read_cells(path: str | Path) -> anndata.AnnData:
 
     Raises
     ------
+    FindingsError
+        If labels, genes or values cannot be used; the message lists all faults.
     InputError
-        If the file cannot be read, has no `target_gene` column, or has cells without label or no control cells.
+        If the file cannot be read at all.
     """
-    adata = _read(path)
-    if TARGET_GENE not in adata.obs:
-        msg = f"{path}: obs has no column {TARGET_GENE!r}; its columns are {some(adata.obs.columns) or 'none'}"
-        raise InputError(msg)
-    if missing := int(adata.obs[TARGET_GENE].isna().sum()):
-        msg = f"{path}: cells without {TARGET_GENE}: {missing:,}; label or remove them"
-        raise InputError(msg)
-    if CONTROL not in set(adata.obs[TARGET_GENE].astype(str)):
-        labels = sorted(set(adata.obs[TARGET_GENE].astype(str)))
-        msg = f"{path}: no cell is labelled {CONTROL!r}; the labels are {some(labels) or 'none'}"
-        raise InputError(msg)
-    return adata
+    return _read(path, check_cells)
 
 
 def read_screen(path: str | Path) -> anndata.AnnData:
@@ -79,22 +73,27 @@ def read_screen(path: str | Path) -> anndata.AnnData:
     InputError
         If the file cannot be read at all.
     """
-    adata = _read(path)
-    findings = check_screen(adata)
-    if any(finding.level == "error" for finding in findings):
-        raise FindingsError(str(path), findings)
-    return adata
+    return _read(path, check_screen)
 
 
-def _read(path: str | Path) -> anndata.AnnData:
+def _read(path: str | Path, check: Callable[[anndata.AnnData], list[Finding]]) -> anndata.AnnData:
     with open_h5ad(path):
         pass  # says in one sentence what AnnData would say in a traceback
     try:
-        return anndata.read_h5ad(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, anndata.io.AnnDataReadError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        msg = f"{path} cannot be read ({type(error).__name__}: {reason}); write it again with AnnData.write_h5ad"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not unique")  # the check says it, with the way out
+            adata = anndata.read_h5ad(path)
+    except Exception as error:  # whatever is in somebody's file
+        raise unreadable(str(path), error) from error
+    try:
+        check_sparse(adata.X)
+    except InputError as error:
+        msg = f"{path}: {error}; write it again with AnnData.write_h5ad"
         raise InputError(msg) from error
+    findings = check(adata)
+    if any(finding.level == "error" for finding in findings):
+        raise FindingsError(str(path), findings)
+    return adata
 
 
 def write_screen(
@@ -194,13 +193,17 @@ def read_split(path: str | Path) -> Split:
         If it is missing, not JSON, or names no or unknown parts.
     """
     path = Path(path)
+    check_file(path)
     try:
-        rows = json.loads(path.read_text())["pairs"]
+        rows = json.loads(path.read_text(encoding="utf-8"))["pairs"]
         table = pd.DataFrame(rows, columns=[*PAIR, "part", "n_cells"]).set_index(PAIR)
-    except OSError as error:
-        msg = f"cannot read the split {path}: {error.strerror or error}"
-        raise InputError(msg) from error
-    except (ValueError, KeyError, TypeError) as error:
+        if not all(isinstance(name, str) and name for pair in table.index for name in pair):
+            msg = "a context or perturbation is not a name"
+            raise ValueError(msg)
+        if not all(isinstance(n, int) and 0 <= n < 2**31 for n in table["n_cells"].tolist()):
+            msg = "n_cells is not a whole number"
+            raise ValueError(msg)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path} is not a split: it needs {{'pairs': [{{context, perturbation, part, n_cells}}, ...]}} ({error})"
         raise InputError(msg) from error
     if odd := sorted(set(table["part"].astype(str)) - set(PARTS)):

@@ -1,5 +1,6 @@
 """What a prediction must hold: genes, perturbations, and the scale of the course's controls."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from starter.dataset import open_course
+from starter.files import check_file
 from starter.preprocess import expression, natural_totals, target_sum
 from starter.schema import CONTROL, TARGET_GENE, InputError
 
@@ -54,35 +56,49 @@ def due_in_lists(genes: str | Path, perturbations: str | Path) -> Due:
     InputError
         If a list cannot be read, is empty, or holds a name twice.
     """
-    names = _lines(genes)
-    rows = [line.split(",") for line in _lines(perturbations)]
+    names = [row[0] for row in _rows(genes)]
+    rows = _rows(perturbations)
+    header = rows[0] if TARGET_GENE in rows[0] else None
+    if header is None and any(len(row) > 1 for row in rows):
+        msg = (
+            f"{perturbations} has several columns and no header with {TARGET_GENE}; name the column of perturbations so"
+        )
+        raise InputError(msg)
+    label_at = header.index(TARGET_GENE) if header else 0
+    count_at = header.index("n_cells") if header and "n_cells" in header else None
     n_cells: dict[str, int | None] = {}
-    header = rows[0] if rows[0][0].strip('"') == TARGET_GENE else None
-    column = header.index("n_cells") if header and "n_cells" in header else None
     for row in rows[1:] if header else rows:
-        label = row[0].strip('"')
-        if label in n_cells:
-            msg = f"{perturbations} lists {label} twice"
-            raise InputError(msg)
         try:
-            n_cells[label] = int(row[column]) if column is not None else None
+            label, count = row[label_at], int(row[count_at]) if count_at is not None else None
         except (ValueError, IndexError) as error:
-            msg = f"{perturbations}: n_cells of {label} is not a number in {','.join(row)!r}"
+            msg = f"{perturbations}: {','.join(row)!r} is no perturbation with its number of cells"
             raise InputError(msg) from error
+        if label in n_cells or (count is not None and count < 0):
+            msg = (
+                f"{perturbations} lists {label} twice"
+                if label in n_cells
+                else f"{perturbations}: {label} has {count} cells"
+            )
+            raise InputError(msg)
+        n_cells[label] = count
     n_cells.pop(CONTROL, None)
     if len(set(names)) < len(names) or not n_cells:
         msg = f"{genes} holds a gene twice" if n_cells else f"{perturbations} names no perturbation"
         raise InputError(msg)
-    return Due(tuple(name.strip('"') for name in names), n_cells)
+    return Due(tuple(names), n_cells)
 
 
-def _lines(path: str | Path) -> list[str]:
+def _rows(path: str | Path) -> list[list[str]]:
+    """Read the filled lines of a list; spreadsheets may have written a byte order mark and quotes."""
+    check_file(path)
     try:
-        lines = [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            rows = [[field.strip() for field in row] for row in csv.reader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"cannot read the list {path}: {error}"
         raise InputError(msg) from error
-    if not lines:
+    rows = [row for row in rows if row and row[0]]
+    if not rows:
         msg = f"the list {path} is empty"
         raise InputError(msg)
-    return lines
+    return rows

@@ -3,24 +3,25 @@
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from starter.schema import InputError
+from starter.schema import InputError, some
 
 
 @contextmanager
-def whole(path: str | Path, known_by: str | None = None) -> Iterator[Path]:
+def whole(path: str | Path, replaces: Collection[str] = ()) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` only if the block ends well.
 
     Parameters
     ----------
     path
         The file (or folder) to be written. What stood there stays until the new one is complete.
-    known_by
-        For a folder: an earlier one is replaced only if it is empty or holds a file of this name.
+    replaces
+        For a folder: an earlier one is replaced only if it holds nothing but files and folders of these names.
 
     Yields
     ------
@@ -32,9 +33,10 @@ def whole(path: str | Path, known_by: str | None = None) -> Iterator[Path]:
         If the folder cannot be written, or something else is in the way.
     """
     path = Path(path)
-    if path.is_dir() and any(path.iterdir()) and not (known_by and (path / known_by).is_file()):
-        found = f"has no {known_by}" if known_by else "is a folder"
-        msg = f"{path} exists and {found}, so it is not replaced; choose another name"
+    if path.is_symlink():
+        path = path.resolve()
+    if path.is_dir() and (other := sorted(entry.name for entry in path.iterdir() if entry.name not in replaces)):
+        msg = f"{path} is a folder that holds {some(other)}, so it is not replaced; choose another name"
         raise InputError(msg)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +65,25 @@ def whole(path: str | Path, known_by: str | None = None) -> Iterator[Path]:
             msg = f"cannot write {path}: {error.strerror or error}"
             raise InputError(msg) from error
         raise
+
+
+def check_file(path: str | Path) -> None:
+    """Refuse what cannot be read as a file: nothing, a folder, a pipe, a device.
+
+    Raises
+    ------
+    InputError
+        With the reason.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError) as error:
+        msg = f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+        raise InputError(msg) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        msg = f"cannot read {path}: it is {kind}, not a file"
+        raise InputError(msg)
 
 
 def sha256(path: str | Path) -> str:

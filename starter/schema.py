@@ -44,6 +44,8 @@ COURSE_KEYS = ("name", "title", "organism", "licence", "source", "citation", "si
 PERTURBATION_KIND = "perturbation_kind"
 """Optional key of `uns["course"]`: `compound` for compound screens."""
 
+MAX_UMIS = 1e8
+"""No cell has as many UMIs."""
 SHOWN = 5
 """How many names a message lists before it counts the rest."""
 
@@ -126,7 +128,41 @@ def check_screen(adata: anndata.AnnData) -> list[Finding]:
     Everything that breaks the rules, in one list; empty if nothing does. The challenge's own files,
     which have no `uns["course"]`, pass.
     """
-    return [*_check_counts(adata.X), *_check_obs(adata), *_check_genes(adata), *_check_course(adata)]
+    return [
+        *_check_counts(adata.X),
+        *_check_labels(adata),
+        *_check_obs(adata),
+        *_check_genes(adata),
+        *_check_names(adata),
+        *_check_course(adata),
+    ]
+
+
+def check_cells(adata: anndata.AnnData) -> list[Finding]:
+    """Check that labelled cells can be scored, or scored against: labels, genes and values, whatever their layout.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes, in memory; counts or log1p expression, sparse or dense.
+
+    Returns
+    -------
+    Everything that is wrong, in one list; empty if nothing is.
+    """
+    return [*_check_values(adata), *_check_labels(adata), *_check_genes(adata), *_check_course(adata)]
+
+
+def _check_values(adata: anndata.AnnData) -> list[Finding]:
+    dtype = getattr(adata.X, "dtype", None)
+    if dtype is None or dtype.kind not in "biuf":
+        what = "X is missing" if dtype is None else f"X holds {dtype}, not numbers"
+        return [Finding("error", what, "write counts or log1p expression")]
+    if 0 in adata.shape:
+        return [
+            Finding("error", f"X has {adata.n_obs:,} cells x {adata.n_vars:,} genes", "write the cells that there are")
+        ]
+    return []
 
 
 def _check_counts(x: object) -> list[Finding]:
@@ -162,57 +198,38 @@ def _check_counts(x: object) -> list[Finding]:
     return found
 
 
+def _check_labels(adata: anndata.AnnData) -> list[Finding]:
+    obs = adata.obs
+    if TARGET_GENE not in obs:
+        what = f"obs has no column {TARGET_GENE!r}; its columns are {some(obs.columns) or 'none'}"
+        return [Finding("error", what, f"rename the column that holds the perturbation to {TARGET_GENE!r}")]
+    labels = obs[TARGET_GENE]
+    if getattr(labels, "ndim", 1) > 1:
+        return [Finding("error", f"obs has the column {TARGET_GENE!r} twice", "keep one")]
+    found = []
+    if missing := int(labels.isna().sum()):
+        found.append(Finding("error", f"cells without {TARGET_GENE}: {missing:,}", "label or remove these cells"))
+    present = [str(label) for label in labels.dropna().unique()]
+    if CONTROL not in present:
+        what = f"no cell is labelled {CONTROL!r}; the labels are {some(sorted(present)) or 'none'}"
+        found.append(Finding("error", what, f"label the control cells {CONTROL!r}"))
+    odd = [repr(label) for label in present if label != label.strip() or not label or "++" in label or label == "nan"]
+    if odd:
+        found.append(Finding("error", f"odd labels: {some(odd)}", "use gene symbols, A+B for doubles"))
+    return found
+
+
 def _check_obs(adata: anndata.AnnData) -> list[Finding]:
     obs = adata.obs
     found = []
-    if TARGET_GENE not in obs:
-        found.append(
-            Finding(
-                "error",
-                f"obs has no column {TARGET_GENE!r}; its columns are {some(obs.columns) or 'none'}",
-                f"rename the column that holds the perturbation to {TARGET_GENE!r}",
-            )
-        )
-    else:
-        labels = obs[TARGET_GENE]
-        if missing := int(labels.isna().sum()):
-            found.append(Finding("error", f"cells without {TARGET_GENE}: {missing:,}", "remove these cells"))
-        present = [str(label) for label in labels.dropna().unique()]
-        if CONTROL not in present:
-            found.append(
-                Finding(
-                    "error",
-                    f"no cell is labelled {CONTROL!r}; the labels are {some(sorted(present)) or 'none'}",
-                    f"label the control cells {CONTROL!r}",
-                )
-            )
-        if labels.dtype.name != "category":
-            found.append(
-                Finding(
-                    "error",
-                    f"obs[{TARGET_GENE!r}] is {labels.dtype}, not a category",
-                    f"obs[{TARGET_GENE!r}] = obs[{TARGET_GENE!r}].astype('category')",
-                )
-            )
-        odd = [label for label in present if label != label.strip() or label == "" or "++" in label]
-        if odd:
-            found.append(
-                Finding(
-                    "error",
-                    f"odd labels: {some([repr(label) for label in odd])}",
-                    "use gene symbols, A+B for doubles",
-                )
-            )
+    if TARGET_GENE in obs and getattr(obs[TARGET_GENE], "dtype", "").name != "category":
+        way_out = f"obs[{TARGET_GENE!r}] = obs[{TARGET_GENE!r}].astype('category')"
+        found.append(Finding("error", f"obs[{TARGET_GENE!r}] is {obs[TARGET_GENE].dtype}, not a category", way_out))
     if N_UMIS in obs:
         found.extend(_check_n_umis(adata))
     if CONTEXT in obs and obs[CONTEXT].isna().any():
-        found.append(
-            Finding(
-                "error",
-                f"cells without {CONTEXT}: {int(obs[CONTEXT].isna().sum()):,}",
-                "name it, or drop the column",
-            )
-        )
+        what = f"cells without {CONTEXT}: {int(obs[CONTEXT].isna().sum()):,}"
+        found.append(Finding("error", what, "name it, or drop the column"))
     if not adata.obs_names.is_unique:
         twice = adata.obs_names[adata.obs_names.duplicated()].unique()
         found.append(Finding("error", f"cell names occur twice: {some(twice)}", "call adata.obs_names_make_unique()"))
@@ -224,15 +241,10 @@ def _check_n_umis(adata: anndata.AnnData) -> list[Finding]:
         n_umis = adata.obs[N_UMIS].to_numpy(float)
     except (TypeError, ValueError):
         n_umis = np.full(adata.n_obs, np.nan)
-    unusable = int(np.count_nonzero(~(n_umis > 0)))
+    unusable = int(np.count_nonzero(~((n_umis > 0) & (n_umis < MAX_UMIS))))
     if unusable:
-        return [
-            Finding(
-                "error",
-                f"cells whose {N_UMIS} is not a positive number: {unusable:,}",
-                f"give each cell's total UMIs, or drop the column {N_UMIS!r}",
-            )
-        ]
+        what = f"cells whose {N_UMIS} is not a positive number of UMIs: {unusable:,}"
+        return [Finding("error", what, f"give each cell's total UMIs, or drop the column {N_UMIS!r}")]
     row_sums = np.asarray(adata.X.sum(axis=1)).ravel() if hasattr(adata.X, "sum") else np.zeros(adata.n_obs)
     if above := int(np.count_nonzero(row_sums > n_umis * (1 + 1e-6))):
         return [
@@ -247,25 +259,20 @@ def _check_n_umis(adata: anndata.AnnData) -> list[Finding]:
 
 def _check_genes(adata: anndata.AnnData) -> list[Finding]:
     genes = adata.var_names
-    found = []
-    if not genes.is_unique:
-        twice = genes[genes.duplicated()].unique()
-        found.append(
-            Finding(
-                "error",
-                f"gene symbols that occur twice: {len(twice):,} ({some(twice)})",
-                "name them SYMBOL_ENSEMBLID",
-            )
-        )
+    if genes.is_unique:
+        return []
+    twice = genes[genes.duplicated()].unique()
+    return [
+        Finding("error", f"gene symbols that occur twice: {len(twice):,} ({some(twice)})", "name them SYMBOL_ENSEMBLID")
+    ]
+
+
+def _check_names(adata: anndata.AnnData) -> list[Finding]:
+    genes = adata.var_names.astype(str)
     if adata.n_vars and genes.str.fullmatch(r"ENS[A-Z]*G\d{11}(\.\d+)?").mean() > 0.5:
-        found.append(
-            Finding(
-                "error",
-                f"genes are named by Ensembl ids ({some(genes)})",
-                f"put gene symbols in the index and the ids in var[{ENSEMBL_ID!r}]",
-            )
-        )
-    return found
+        way_out = f"put gene symbols in the index and the ids in var[{ENSEMBL_ID!r}]"
+        return [Finding("error", f"genes are named by Ensembl ids ({some(genes)})", way_out)]
+    return []
 
 
 def _check_course(adata: anndata.AnnData) -> list[Finding]:

@@ -72,8 +72,18 @@ class Scorecard:
 
 
 def prediction_name(path: str | Path) -> str:
-    """Name a prediction after its file, without the ending."""
-    return Path(path).name.removesuffix(".vcc").removesuffix(".h5ad")
+    """Name a prediction after its file, without the ending.
+
+    Raises
+    ------
+    InputError
+        If nothing but dots is left.
+    """
+    name = Path(path).name.removesuffix(".vcc").removesuffix(".h5ad")
+    if not name.strip("."):
+        msg = f"{path} has no name of its own, after which its scores could be named; rename it"
+        raise InputError(msg)
+    return name
 
 
 def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0) -> Scorecard:
@@ -99,7 +109,8 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
     measured = truth.measured(rules)
     prepared = truth.about["profiles"][rules.name]
     totals = truth.control_totals(rules)
-    predicted = summarise_prediction(read_prediction(path), measured, rules, totals, Path(path).name)
+    adata = read_prediction(path, len(measured.genes))
+    predicted = summarise_prediction(adata, measured, rules, totals, Path(path).name)
     values = score_perturbations(rules, measured, predicted)
     anchors = truth.anchor_scores(rules)
     metrics = {metric.name: _row(metric, values[metric.name], anchors, rules, seed) for metric in rules.metrics}
@@ -182,12 +193,16 @@ def write_scorecard(card: Scorecard, folder: str | Path) -> None:
     from starter.page import scorecard_page  # draws figures: only needed here
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot write the scorecard to {folder}: {error.strerror or error}; choose another folder with --out"
+        raise InputError(msg) from error
     page = scorecard_page(card)
     for name, write in (
         ("per_perturbation.parquet", lambda part: card.per_perturbation.to_parquet(part, index=False)),
-        ("scorecard.html", lambda part: part.write_text(page)),
-        ("scorecard.json", lambda part: part.write_text(card.to_json())),
+        ("scorecard.html", lambda part: part.write_text(page, encoding="utf-8")),
+        ("scorecard.json", lambda part: part.write_text(card.to_json(), encoding="utf-8")),
     ):
         with whole(folder / name) as part:
             write(part)

@@ -267,7 +267,8 @@ def _stratified_normal(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def _rms(x: np.ndarray) -> np.ndarray:
     """Scale each row to a root mean square of 1."""
-    return x / np.sqrt((x**2).mean(axis=-1, keepdims=True))
+    size = np.sqrt((x**2).mean(axis=-1, keepdims=True))
+    return np.divide(x, size, out=np.zeros_like(x), where=size > 0)
 
 
 def _membership(primary: np.ndarray, n_blocks: int, rng: np.random.Generator) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import anndata
+import h5py
 import pandas as pd
 import scipy.sparse
 
@@ -43,8 +44,15 @@ def write_prediction(
     write_h5ad(path, blocks(), lambda: _obs(labels), pd.DataFrame(index=pd.Index(genes)))
 
 
-def read_prediction(path: str | Path) -> anndata.AnnData:
+def read_prediction(path: str | Path, n_genes: int | None = None) -> anndata.AnnData:
     """Read a prediction, `.h5ad` or `.vcc`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    n_genes
+        How many genes are due, which limits what an archive may unpack to.
 
     Returns
     -------
@@ -57,9 +65,11 @@ def read_prediction(path: str | Path) -> anndata.AnnData:
     FindingsError
         If the archive is not a sound `.vcc`.
     """
-    with unpacked(path, size_limit(None)) as file:
+    with unpacked(path, size_limit(n_genes) if n_genes else size_limit()) as file:
         try:
             return read_cells(file)
+        except FindingsError as error:
+            raise FindingsError(str(path), error.findings) from error
         except InputError as error:
             msg = str(error).replace(str(file), str(path))
             raise InputError(msg) from error
@@ -100,10 +110,11 @@ def pack(path: str | Path, out: str | Path, due: Due | None = None) -> list[Find
     if Path(path).suffix == ".vcc":
         msg = f"{path} is packed already; give the .h5ad"
         raise InputError(msg)
-    check_room(Path(out).parent, 2 * Path(path).stat().st_size)
     with whole(out) as part, tempfile.TemporaryDirectory(dir=part.parent) as folder, open_h5ad(path) as file:
         plain = Path(folder) / "pred.h5ad"
         obs, var = read_frame(file, "obs"), read_frame(file, "var")
+        stored = file["X"]["data"].size if isinstance(file["X"], h5py.Group) else file["X"].size
+        check_room(part.parent, 2 * (8 * stored + 64 * (len(obs) + len(var))))
         genes = pd.Index(due.genes if repaired else var.index.astype(str))
         order = var.index.astype(str).get_indexer(genes)
         n_blocks = -(-len(obs) // CELLS_PER_BLOCK)

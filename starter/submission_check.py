@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from starter import progress
-from starter.blocks import CELLS_PER_BLOCK, open_h5ad, read_blocks, read_frame
+from starter.blocks import CELLS_PER_BLOCK, open_h5ad, read_blocks, read_frame, unreadable
 from starter.due import Due
 from starter.preprocess import FRACTION, LOG_LIMIT, SCALE_TOLERANCE, natural_totals, scale_ratio
 from starter.schema import CONTROL, TARGET_GENE, Finding, FindingsError, InputError, some
@@ -29,9 +29,8 @@ FEW_CELLS = 10
 OUT_OF_ORDER = "the genes are those due, but in another order"
 
 
-def size_limit(due: Due | None) -> int:
-    """Give the bytes that a prediction can need when it is unpacked."""
-    n_genes = len(due.genes) if due else MAX_GENES
+def size_limit(n_genes: int = MAX_GENES) -> int:
+    """Give the bytes that a prediction of some genes can need when it is unpacked."""
     return MAX_CELLS * n_genes * BYTES_PER_VALUE + OTHER_BYTES
 
 
@@ -55,12 +54,15 @@ def check_prediction(path: str | Path, due: Due | None = None) -> list[Finding]:
         If there is no such file.
     """
     try:
-        with unpacked(path, size_limit(due)) as file:
+        with unpacked(path, size_limit(len(due.genes)) if due else size_limit()) as file:
             try:
                 with open_h5ad(file) as opened:
                     return _check_content(opened, due)
-            except InputError as error:
-                return [Finding("error", str(error).replace(str(file), str(path)))]
+            except Exception as error:  # whatever is in somebody's file
+                known = error if isinstance(error, InputError) else unreadable(str(file), error)
+                if not isinstance(known, InputError):
+                    raise
+                return [Finding("error", str(known).replace(str(file), str(path)))]
     except FindingsError as error:
         return list(error.findings)
 
@@ -76,14 +78,26 @@ def _check_content(file: h5py.File, due: Due | None) -> list[Finding]:
     if len(obs) > MAX_CELLS:
         what = f"it has {len(obs):,} cells; the limit is {MAX_CELLS:,}"
         findings.append(Finding("error", what, "write fewer cells a perturbation, or fewer control cells"))
-    values = file["X"].get("data") if isinstance(file["X"], h5py.Group) else file["X"]
-    stored = values.size if isinstance(values, h5py.Dataset) else 0
-    if stored > len(obs) * max(len(var), 1):
-        what = f"X stores {stored:,} values for {len(obs):,} cells x {len(var):,} genes"
-        return [*findings, Finding("error", what, "write it again; a cell has at most one value a gene")]
+    if fault := _check_shape(file["X"], len(obs), len(var)):
+        return [*findings, fault]
     labels = obs[TARGET_GENE].astype(str).to_numpy() if TARGET_GENE in obs else np.full(len(obs), "")
     scan = _scan(file["X"], labels == CONTROL)
     return [*findings, *_check_values(scan, due), *_check_empty(scan, labels)]
+
+
+def _check_shape(x: h5py.Group | h5py.Dataset, n_cells: int, n_genes: int) -> Finding | None:
+    """Compare what a matrix says of itself with what describes it, before anything is read."""
+    values = x.get("data") if isinstance(x, h5py.Group) else x
+    shape = tuple(int(size) for size in (x.attrs.get("shape", ()) if isinstance(x, h5py.Group) else x.shape))
+    if not isinstance(values, h5py.Dataset) or shape != (n_cells, n_genes):
+        what = f"X is {' x '.join(map(str, shape)) or 'without shape'}, and obs and var describe {n_cells} x {n_genes}"
+        return Finding("error", what, "write it again with starter.submission")
+    if values.dtype.kind not in "biuf":
+        return Finding("error", f"X holds {values.dtype}, not numbers", "write log1p expression")
+    if values.size > n_cells * n_genes:
+        what = f"X stores {values.size:,} values for {n_cells:,} cells x {n_genes:,} genes"
+        return Finding("error", what, "write it again; a cell has at most one value a gene")
+    return None
 
 
 def _check_genes(genes: pd.Index, due: Due | None) -> list[Finding]:
@@ -159,6 +173,8 @@ class _Scan:
     fraction: float = 0.0
     """Largest fractional part."""
     zeros: int = 0
+    twice: bool = False
+    """Whether an entry of one cell and gene is stored more than once."""
     filled: list[np.ndarray] = field(default_factory=list)
     """Which cells hold a value, block by block."""
     totals: list[np.ndarray] = field(default_factory=list)
@@ -177,6 +193,8 @@ def _scan(x: h5py.Group | h5py.Dataset, control: np.ndarray) -> _Scan:
             scan.infinite += int(np.isinf(data).sum())
             scan.negative += int((finite < 0).sum())
             scan.zeros += int((finite == 0).sum())
+            block.sort_indices()
+            scan.twice |= not block.has_canonical_format
             if finite.size:
                 scan.largest = max(scan.largest, float(finite.max()))
                 scan.lowest = min(scan.lowest, float(finite.min()))
@@ -197,6 +215,9 @@ def _check_values(scan: _Scan, due: Due | None) -> list[Finding]:
     if scan.negative:
         what = f"negative values in X: {scan.negative:,} (lowest {scan.lowest:.3g})"
         findings.append(Finding("error", what, "expression is never below 0; clip there"))
+    if scan.twice:
+        what = "X stores entries of one cell and gene more than once"
+        findings.append(Finding("error", what, "call X.sum_duplicates(), and see why it was so"))
     if scan.stored and scan.fraction <= FRACTION:
         what = (
             f"X looks like counts: all {scan.stored:,} stored values are whole numbers (largest {scan.largest:,.0f}); "

@@ -34,6 +34,8 @@ from starter.pseudobulk import group_means
 from starter.schema import CONTROL, COURSE, N_UMIS, PERTURBATION, TARGET_GENE, InputError
 from starter.summary import Summary, summarise
 
+ARRAYS = ("n_cells", "profiles", "control")
+"""Parts of a summary that are stored as they are."""
 VERSION = 1
 """Layout of the folder; a truth of another version is refused."""
 TRAIN_TOLERANCE = 0.25
@@ -72,26 +74,38 @@ class Truth:
     def measured(self, profile: Profile) -> Summary:
         """Open the measured side, memory-mapped."""
         self.check_prepared(profile)
-        folder = self.folder / profile.name
-        load = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")}
+        load = {name: self._array(profile, name) for name in (*ARRAYS, *DETable._fields)}
         return Summary(
             perturbations=np.array(self.about["perturbations"]),
             genes=np.array(self.about["genes"]),
             n_cells=load["n_cells"],
             profiles=load["profiles"],
             control=load["control"],
-            de=DETable(load["p_value"], load["fdr"], load["log2_fold_change"]),
+            de=DETable(*(load[name] for name in DETable._fields)),
         )
 
     def control_totals(self, profile: Profile) -> np.ndarray:
         """Open the natural totals of the measured control cells, by which another scale is noticed."""
         self.check_prepared(profile)
-        return np.load(self.folder / profile.name / "control_totals.npy", allow_pickle=False)
+        return self._array(profile, "control_totals")
 
     def anchor_scores(self, profile: Profile) -> pd.DataFrame:
         """Read the anchors' scores: columns anchor (baseline or replicate), perturbation, metric, value."""
         self.check_prepared(profile)
-        return pd.read_parquet(self.folder / profile.name / "anchors.parquet")
+        path = self.folder / profile.name / "anchors.parquet"
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            msg = f"{path} is damaged or missing ({error}); build the truth again with: starter truth build"
+            raise InputError(msg) from error
+
+    def _array(self, profile: Profile, name: str) -> np.ndarray:
+        path = self.folder / profile.name / f"{name}.npy"
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            msg = f"{path} is damaged or missing ({error}); build the truth again with: starter truth build"
+            raise InputError(msg) from error
 
 
 def open_truth(folder: str | Path) -> Truth:
@@ -105,12 +119,13 @@ def open_truth(folder: str | Path) -> Truth:
     folder = Path(folder)
     try:
         about = json.loads((folder / "truth.json").read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{folder} holds no prepared truth ({error}); make one with: starter truth build REAL.h5ad --out {folder}"
         raise InputError(msg) from error
-    if about.get("version") != VERSION:
+    version = about.get("version") if isinstance(about, dict) else None
+    if version != VERSION:
         msg = (
-            f"{folder} has the layout of version {about.get('version')}, this kit reads version {VERSION}; "
+            f"{folder} has the layout of version {version}, this kit reads version {VERSION}; "
             "build the truth again with: starter truth build"
         )
         raise InputError(msg)
@@ -156,6 +171,10 @@ def build_truth(
     if part is not None and part not in ("hidden", "public"):
         msg = f"--part is hidden or public, not {part!r}"
         raise InputError(msg)
+    for given in (real, split, train):
+        if given is not None and Path(given).resolve().is_relative_to(Path(out).resolve()):
+            msg = f"{given} lies in {out}, which is about to be written; choose another folder with --out"
+            raise InputError(msg)
     chosen = [get_profile(profile)] if profile else list(PROFILES.values())
     parts = read_split(split) if split else None
     measured = _select(read_cells(real), parts, part)
@@ -177,7 +196,7 @@ def build_truth(
         "profiles": {},
     }
     with (
-        whole(out, known_by="truth.json") as folder,
+        whole(out, replaces=("truth.json", *PROFILES)) as folder,
         progress.bar("prepare the truth", (2 + anchors.SPLITS) * len(chosen)) as advance,
     ):
         folder.mkdir()
@@ -221,7 +240,7 @@ def _prepare(
     advance()
     replicate_scores = anchors.replicate(rules, cells, mean, summary, baseline, seed, advance)
     folder.mkdir()
-    for name in ("n_cells", "profiles", "control"):
+    for name in ARRAYS:
         np.save(folder / name, getattr(summary, name))
     np.save(folder / "control_totals", totals)
     for name, column in summary.de._asdict().items():

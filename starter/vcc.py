@@ -11,6 +11,7 @@ from typing import IO
 import zstandard
 
 from starter.blocks import HDF5_MAGIC, check_room
+from starter.files import check_file
 from starter.schema import Finding, FindingsError, InputError, some
 
 PREDICTION, WATERMARK = "pred.h5ad.zst", "watermark.txt"
@@ -36,7 +37,8 @@ def write_archive(prediction: Path, archive: Path) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
         packed = Path(folder) / PREDICTION
         with prediction.open("rb") as source, packed.open("wb") as sink:
-            zstandard.ZstdCompressor(level=3, threads=-1).copy_stream(source, sink, size=prediction.stat().st_size)
+            compressor = zstandard.ZstdCompressor(level=3, threads=-1, write_checksum=True)
+            compressor.copy_stream(source, sink, size=prediction.stat().st_size)
         with tarfile.open(archive, "w") as tar:
             tar.add(packed, PREDICTION, filter=_anonymous)
             watermark = _anonymous(tarfile.TarInfo(WATERMARK))
@@ -67,12 +69,9 @@ def unpacked(path: str | Path, limit: int) -> Iterator[Path]:
         If it is neither, or the archive is not sound.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror or error}"
-        raise InputError(msg) from error
+    check_file(path)
+    with path.open("rb") as file:
+        start = file.read(512)
     if start.startswith(HDF5_MAGIC):
         if path.suffix == ".vcc":
             finding = Finding(
@@ -99,9 +98,8 @@ def _extract(path: Path, target: Path, limit: int) -> list[Finding]:
         with tarfile.open(path, "r:") as archive:
             if findings := _check_members(archive.getmembers()):
                 return findings
-            check_room(target.parent, min(limit, 4 * path.stat().st_size))
             return _decompress(archive.extractfile(PREDICTION), target, limit)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
         return [Finding("error", f"the archive is truncated or damaged ({error})", "copy it or pack it again")]
     except zstandard.ZstdError as error:
         return [Finding("error", f"{PREDICTION} is truncated or damaged ({error})", "copy it or pack it again")]
@@ -110,12 +108,12 @@ def _extract(path: Path, target: Path, limit: int) -> list[Finding]:
 def _check_members(members: list[tarfile.TarInfo]) -> list[Finding]:
     findings = []
     expected = {PREDICTION, WATERMARK}
-    names = [member.name for member in members if member.isreg()]
-    odd = [repr(member.name) for member in members if member.name not in expected or not member.isreg()]
+    names = [member.name for member in members if member.isreg() and not member.issparse()]
+    odd = [repr(member.name) for member in members if member.name not in names or member.name not in expected]
     if odd:
         what = f"the archive holds {some(odd)}, and should hold only {PREDICTION} and {WATERMARK}"
         findings.append(Finding("error", what, AGAIN))
-    if missing := expected - set(names):
+    if missing := expected - {member.name for member in members}:
         findings.append(Finding("error", f"the archive has no {' and no '.join(sorted(missing))}", AGAIN))
     if len(names) > len(set(names)):
         findings.append(Finding("error", "the archive holds a file twice", AGAIN))
@@ -127,13 +125,19 @@ def _decompress(source: IO[bytes], target: Path, limit: int) -> list[Finding]:
     stated = zstandard.get_frame_parameters(start).content_size
     known = stated not in (zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR)
     source.seek(0)
+    if known and stated <= limit:
+        check_room(target.parent, stated)
     written = 0
-    with target.open("wb") as sink, zstandard.ZstdDecompressor().stream_reader(source) as reader:
-        while (not known or stated <= limit) and (chunk := reader.read(1 << 20)):
-            written += len(chunk)
-            if written > limit:
-                break
-            sink.write(chunk)
+    try:
+        with target.open("wb") as sink, zstandard.ZstdDecompressor().stream_reader(source) as reader:
+            while (not known or stated <= limit) and (chunk := reader.read(1 << 20)):
+                written += len(chunk)
+                if written > limit:
+                    break
+                sink.write(chunk)
+    except OSError as error:
+        msg = f"cannot unpack into {target.parent}: {error.strerror or error}; set TMPDIR to a folder with room"
+        raise InputError(msg) from error
     if written > limit or (known and stated > limit):
         what = f"{PREDICTION} grows beyond {limit / 1e9:.1f} GB when unpacked, more than a prediction needs"
         return [Finding("error", what, AGAIN)]

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -156,7 +157,7 @@ def test_a_killed_write_leaves_what_was_there(tmp_path: Path):
 
 def test_a_folder_is_replaced_whole(tmp_path: Path):
     for content in ("old", "new"):
-        with whole(tmp_path / "truth", known_by="mark") as part:
+        with whole(tmp_path / "truth", replaces=("mark", "old")) as part:
             part.mkdir()
             (part / content).touch()
             (part / "mark").touch()
@@ -164,13 +165,44 @@ def test_a_folder_is_replaced_whole(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == ["truth"]
 
 
-def test_a_folder_that_is_not_known_is_not_replaced(tmp_path: Path):
+def test_a_folder_with_anything_else_is_not_replaced(tmp_path: Path):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "x").touch()
-    for known_by in (None, "mark"):
-        with pytest.raises(InputError, match="so it is not replaced"), whole(tmp_path / "mine", known_by=known_by):
+    for name in ("mark", "x"):
+        (tmp_path / "mine" / name).touch()
+    for replaces, others in (((), "mark, x"), (("mark",), "x")):
+        with (
+            pytest.raises(InputError, match=f"mine is a folder that holds {others}, so it is not replaced"),
+            whole(tmp_path / "mine", replaces=replaces),
+        ):
             pytest.fail("the work was begun")
-    assert (tmp_path / "mine" / "x").exists()
+    assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["mark", "x"]
+
+
+def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "file")
+    with whole(tmp_path / "link") as part:
+        part.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "No such file"),
+        (Path.mkdir, "it is a folder, not a file"),
+        (os.mkfifo, "it is a pipe or a device, not a file"),
+    ],
+)
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], None], said: str):
+    make(tmp_path / "given.h5ad")
+    with (
+        pytest.raises(InputError, match=f"cannot read .*given.h5ad: {said}"),
+        blocks.open_h5ad(tmp_path / "given.h5ad"),
+    ):
+        pytest.fail("it was opened")
 
 
 def test_a_place_that_is_no_folder_is_refused(tmp_path: Path):
@@ -198,3 +230,43 @@ def test_plain_csr_leaves_the_original_alone():
     assert plain.toarray().tolist() == [[3, 0, 0]]
     assert plain.nnz == 1
     assert messy.nnz == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file["obs"].attrs.modify("encoding-type", "nonsense"),
+        lambda file: file["obs"].attrs.modify("column-order", np.array(["not there"], dtype=object)),
+        lambda file: file["obs"]["_index"][()] is None or file["obs"].__delitem__("_index"),
+    ],
+)
+def test_a_damaged_table_is_a_fault_of_the_file(tmp_path: Path, damage: Callable[[h5py.File], None]):
+    path = tmp_path / "a.h5ad"
+    blocks.write_h5ad(path, pieces(), OBS, VAR)
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with (
+        pytest.raises(InputError, match="a.h5ad: obs cannot be read .*; write it again with AnnData.write_h5ad"),
+        blocks.open_h5ad(path) as file,
+    ):
+        blocks.read_frame(file, "obs")
+
+
+def test_too_little_memory_is_no_fault_of_the_file():
+    assert isinstance(blocks.unreadable("x", MemoryError("full")), MemoryError)
+    assert (
+        str(blocks.unreadable("x", KeyError())) == "x cannot be read (KeyError); write it again with AnnData.write_h5ad"
+    )
+
+
+def test_pointers_that_go_back_are_refused_before_anything_is_computed(tmp_path: Path):
+    path = tmp_path / "a.h5ad"
+    blocks.write_h5ad(path, pieces(), OBS, VAR)
+    with h5py.File(path, "r+") as file:
+        file["X"]["indptr"][2] = 40
+    with pytest.raises(InputError, match="its pointers do not fit"), blocks.open_h5ad(path) as file:
+        list(blocks.read_blocks(file["X"]))
+    loose = MATRIX.copy()
+    loose.indices[0] = 99
+    with pytest.raises(InputError, match="X is damaged"):
+        blocks.plain_csr(loose)

@@ -119,11 +119,14 @@ def test_a_profile_that_is_no_mean_is_refused(
 
 def test_a_profile_of_other_genes_is_refused(controls: cells.Controls, small_screen: anndata.AnnData):
     one = table(controls, ["P"], small_screen.var_names)
-    for columns in (one.iloc[:, 1:], pd.concat([one, one.iloc[:, :1].set_axis(["X"], axis=1)], axis=1)):
-        with pytest.raises(InputError, match=r"a profile has one value a gene, 200 here; this one has the shape"):
+    for columns, said in (
+        (one.iloc[:, 1:], f"missing 1 [(]{small_screen.var_names[0]}[)]"),
+        (pd.concat([one, one.iloc[:, :1].set_axis(["X"], axis=1)], axis=1), "extra 1 [(]X[)]"),
+    ):
+        with pytest.raises(InputError, match=f"the profile table's columns are not the course's genes: {said}"):
             list(cells.make_cells(columns, controls, {"P": 9}))
     for profile in (np.ones(199), np.ones(201), np.full(200, np.nan), np.full(200, -1.0)):
-        with pytest.raises(InputError, match="profile"):
+        with pytest.raises(InputError, match="a profile has one value a gene, 200 here|values of the profile that are"):
             cells.thin(profile, controls, 5, np.random.default_rng(0))
 
 

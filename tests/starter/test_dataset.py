@@ -89,6 +89,16 @@ def test_a_split_that_makes_no_sense_is_refused(
     [
         ("{", "is not a split: it needs"),
         ('{"pears": []}', "is not a split"),
+        ("[" * 100_000, "is not a split"),
+        ("[1]", "is not a split"),
+        (
+            '{"pairs": [{"context": "x", "perturbation": 7, "part": "train", "n_cells": 3}]}',
+            "a context or perturbation is not a name",
+        ),
+        (
+            '{"pairs": [{"context": "x", "perturbation": "A", "part": "train", "n_cells": "3"}]}',
+            "n_cells is not a whole number",
+        ),
         (
             '{"pairs": [{"context": "x", "perturbation": "A", "part": "secret", "n_cells": 3}]}',
             "has the parts secret; a pair is in train, public, hidden",

@@ -103,3 +103,11 @@ def test_a_scale_is_told_from_the_control_cells():
 def test_what_is_neither_is_refused(values: list, said: str):
     with pytest.raises(InputError, match=said):
         preprocess.is_log_normalised(np.array(values), "it")
+
+
+@pytest.mark.parametrize("odd", [0, -5, np.nan, np.inf, 1e9, "many"])
+def test_an_odd_library_size_is_refused(small_screen: anndata.AnnData, odd: object):
+    small_screen.obs["n_umis"] = small_screen.obs["n_umis"].astype(object)
+    small_screen.obs.iloc[3, small_screen.obs.columns.get_loc("n_umis")] = odd
+    with pytest.raises(InputError, match="cells whose n_umis is not a positive number of UMIs: "):
+        preprocess.library_sizes(small_screen)

@@ -88,10 +88,14 @@ def test_each_broken_rule_is_said_with_the_way_out(adata: anndata.AnnData, said:
             "no cell is labelled 'non-targeting'; the labels are",
         ),
         ("target_gene", ["STAT1", CONTROL, "JAK2"], "obs['target_gene'] is object, not a category"),
-        ("target_gene", pd.Categorical(["STAT1", CONTROL, None]), "cells without target_gene: 1; remove these cells"),
+        (
+            "target_gene",
+            pd.Categorical(["STAT1", CONTROL, None]),
+            "cells without target_gene: 1; label or remove these cells",
+        ),
         ("target_gene", pd.Categorical([" STAT1", CONTROL, "JAK2"]), "odd labels: ' STAT1'"),
-        ("n_umis", [10, 0, 30], "cells whose n_umis is not a positive number: 1"),
-        ("n_umis", ["a", "b", "c"], "cells whose n_umis is not a positive number: 3"),
+        ("n_umis", [10, 0, 30], "cells whose n_umis is not a positive number of UMIs: 1"),
+        ("n_umis", ["a", "b", "c"], "cells whose n_umis is not a positive number of UMIs: 3"),
         ("context", pd.Categorical(["K562", None, "K562"]), "cells without context: 1"),
     ],
 )

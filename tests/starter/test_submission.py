@@ -446,13 +446,16 @@ def test_plain_lists(tmp_path: Path):
         ("", "A", "the list .*genes.csv is empty"),
         ("A\nA", "A", "genes.csv holds a gene twice"),
         ("A", "A\nA", "perts.csv lists A twice"),
-        ("A", "target_gene,n_cells\nA,many", "n_cells of A is not a number in 'A,many'"),
+        ("A", "target_gene,n_cells\nA,many", "'A,many' is no perturbation with its number of cells"),
         ("A", "non-targeting", "perts.csv names no perturbation"),
+        ("A", "target_gene,n_cells\nA,-1", "perts.csv: A has -1 cells"),
+        ("A", "A,12", "perts.csv has several columns and no header with target_gene"),
+        ("A", b"\xff\xfe\x00", "cannot read the list .*perts.csv"),
     ],
 )
-def test_bad_lists(tmp_path: Path, genes: str, perts: str, said: str):
+def test_bad_lists(tmp_path: Path, genes: str, perts: str | bytes, said: str):
     (tmp_path / "genes.csv").write_text(genes)
-    (tmp_path / "perts.csv").write_text(perts)
+    (tmp_path / "perts.csv").write_bytes(perts if isinstance(perts, bytes) else perts.encode())
     with pytest.raises(InputError, match=said):
         due_in_lists(tmp_path / "genes.csv", tmp_path / "perts.csv")
 
@@ -470,7 +473,7 @@ def test_what_cell_eval_prep_writes_is_read(good: Path, due: Due, tmp_path: Path
 def test_cell_eval_runs_on_what_we_pack(good: Path, due: Due, released, tmp_path: Path):
     """`cell-eval run` on the `pred.h5ad` inside of our upload, live."""
     submission.pack(good, tmp_path / "ours.vcc", due)
-    with vcc.unpacked(tmp_path / "ours.vcc", submission_check.size_limit(due)) as inner:
+    with vcc.unpacked(tmp_path / "ours.vcc", submission_check.size_limit(len(due.genes))) as inner:
         hidden = dataset.read_screen(released.hidden_folder / "hidden.h5ad")
         from starter.preprocess import expression
 
@@ -498,3 +501,59 @@ def test_a_model_that_fails_leaves_no_half_file(tmp_path: Path):
     with pytest.raises(RuntimeError, match="diverged"):
         submission.write_prediction(tmp_path / "x.h5ad", broken(), ["A", "B"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_stored_twice_are_refused(good: Path, due: Due, tmp_path: Path):
+    path = tmp_path / "x.h5ad"
+    path.write_bytes(good.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["X"]["indices"][1] = file["X"]["indices"][0]
+    found = errors(path, due)
+    assert len(found) == 1
+    assert found[0].startswith("X stores entries of one cell and gene more than once; call X.sum_duplicates()")
+
+
+@pytest.mark.parametrize("shape", [(10, 200), (5, 7)])
+def test_a_matrix_whose_shape_is_not_its_tables(good: Path, tmp_path: Path, shape: tuple[int, int]):
+    path = tmp_path / "x.h5ad"
+    path.write_bytes(good.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["X"].attrs["shape"] = shape
+    found = errors(path, None)
+    assert found[0].startswith(f"X is {shape[0]} x {shape[1]}, and obs and var describe")
+
+
+def test_text_instead_of_numbers(good: Path, tmp_path: Path):
+    path = tmp_path / "x.h5ad"
+    path.write_bytes(good.read_bytes())
+    with h5py.File(path, "r+") as file:
+        size = file["X"]["data"].size
+        del file["X"]["data"]
+        file["X"].create_dataset("data", data=np.full(size, b"1"))
+    assert errors(path, None) == ["X holds |S1, not numbers; write log1p expression"]
+
+
+def test_a_sparse_member_is_refused(good: Path, tmp_path: Path):
+    """GNU tar's sparse members state any size in a few bytes."""
+    (tmp_path / "pred.h5ad.zst").write_bytes(b"")
+    with (tmp_path / "pred.h5ad.zst").open("r+b") as file:
+        file.truncate(1 << 30)
+    (tmp_path / "watermark.txt").write_text("vcc-prep")
+    command = ["tar", "--sparse", "-cf", tmp_path / "x.vcc", "-C", tmp_path, "pred.h5ad.zst", "watermark.txt"]
+    subprocess.run(command, check=True)
+    assert (tmp_path / "x.vcc").stat().st_size < 100_000
+    assert "the archive holds 'pred.h5ad.zst', and should hold only" in errors(tmp_path / "x.vcc", None)[0]
+
+
+def test_a_flipped_byte_in_an_upload_is_found(good: Path, tmp_path: Path):
+    submission.pack(good, tmp_path / "x.vcc")
+    content = bytearray((tmp_path / "x.vcc").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (tmp_path / "x.vcc").write_bytes(content)
+    assert "pred.h5ad.zst is truncated or damaged" in errors(tmp_path / "x.vcc", None)[0]
+
+
+def test_lists_of_a_spreadsheet(tmp_path: Path):
+    (tmp_path / "genes.csv").write_bytes('\ufeff"A"\r\n"B"\r\n\r\n'.encode())
+    (tmp_path / "perts.csv").write_bytes('\ufeff"n_cells","target_gene"\r\n"12","A"\r\n'.encode())
+    assert due_in_lists(tmp_path / "genes.csv", tmp_path / "perts.csv") == Due(("A", "B"), {"A": 12})

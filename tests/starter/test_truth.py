@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -122,9 +123,7 @@ def test_a_truth_of_another_version_is_refused(small_path: Path, tmp_path: Path)
 def test_a_folder_that_is_no_truth_is_never_replaced(small_path: Path, tmp_path: Path):
     (tmp_path / "keep" / "sub").mkdir(parents=True)
     (tmp_path / "keep" / "sub" / "thesis.txt").write_text("years of work")
-    with pytest.raises(
-        InputError, match="keep exists and has no truth.json, so it is not replaced; choose another name"
-    ):
+    with pytest.raises(InputError, match="keep is a folder that holds sub, so it is not replaced; choose another name"):
         truth.build_truth(small_path, tmp_path / "keep", profile="vcc2025")
     assert (tmp_path / "keep" / "sub" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
@@ -226,3 +225,36 @@ def test_a_perturbation_with_one_cell_has_no_split_halves(small_screen: anndata.
 def test_training_perturbations_that_are_scored_are_named(small_path: Path, tmp_path: Path):
     made = truth.build_truth(small_path, tmp_path / "t", train=small_path, profile="vcc2025")
     assert len(made.about["train"]["also_scored"]) == 24
+
+
+def test_a_truth_is_never_written_over_its_own_inputs(small_path: Path, tmp_path: Path):
+    screen = tmp_path / "screens" / "real.h5ad"
+    screen.parent.mkdir()
+    screen.write_bytes(small_path.read_bytes())
+    with pytest.raises(InputError, match="real.h5ad lies in .*screens, which is about to be written; choose another"):
+        truth.build_truth(screen, screen.parent)
+    assert screen.read_bytes() == small_path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("profiles.npy", lambda path: path.unlink()),
+        ("control.npy", lambda path: path.write_bytes(path.read_bytes()[:-8])),
+        ("n_cells.npy", lambda path: np.save(path, np.array([{}], dtype=object), allow_pickle=True)),
+    ],
+)
+def test_a_damaged_part_of_a_truth_is_named(
+    small_path: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
+):
+    made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    damage(tmp_path / "t" / "vcc2025" / name)
+    with pytest.raises(InputError, match=f"{name} is damaged or missing .*; build the truth again"):
+        made.measured(get_profile("vcc2025"))
+
+
+def test_a_damaged_table_of_anchors_is_named(small_path: Path, tmp_path: Path):
+    made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    (tmp_path / "t" / "vcc2025" / "anchors.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="anchors.parquet is damaged or missing"):
+        made.anchor_scores(get_profile("vcc2025"))
