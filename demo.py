@@ -18,6 +18,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from autograder import gradebook
 from autograder.course import FILE, Course, read_course
@@ -108,7 +109,9 @@ def _say(line: str) -> None:
 def _lay_out(root: Path, dataset: DatasetName) -> Course:
     shutil.copytree(HERE / "solutions", root / "solutions")
     settings = _simulated() if dataset is DatasetName.simulated else _papalexi(root / "screen")
-    (root / FILE).write_text(settings + f'\n[stages.{STAGE}]\ntitle = "Baselines: what a model must beat"\n')
+    (root / FILE).write_text(
+        settings + f'\n[stages.{STAGE}]\ntitle = "Baselines: what a model must beat"\n', encoding="utf-8"
+    )
     return read_course(root)
 
 
@@ -180,12 +183,15 @@ def _grade(course: Course) -> list[Result]:
         shutil.copyfile(course.root / source / STAGE / f"{STAGE}.ipynb", folder / f"{STAGE}.ipynb")
     try:
         check_sandbox()
-        results = _step("grade an untouched and a solved notebook in the sandbox", lambda: grade_stage(course, STAGE))
+        results, failed = _step(
+            "grade an untouched and a solved notebook in the sandbox", lambda: grade_stage(course, STAGE)
+        )
     except NoSandboxError as error:
-        console.print(f"[yellow]left out[/] grading: {error}", soft_wrap=True)
+        console.print(Text(f"left out grading: {error}", style="yellow"), soft_wrap=True)
         return []
-    for student, reason in gradebook.record(course, STAGE, [result.student for result in results]).items():
-        console.print(f"[yellow]not recorded[/] {student}: {reason}", soft_wrap=True)
+    failed |= gradebook.record(course, STAGE, [result.student for result in results])
+    for student, reason in failed.items():
+        console.print(Text(f"{student}: {reason}", style="yellow"), soft_wrap=True)
     return results
 
 
@@ -202,7 +208,7 @@ def _table(results: list[Result], cards: list[Scorecard]) -> Table:
     for result in results:
         for question in result.questions:
             points = f"{question.points:g} of {question.max:g}"
-            table.add_row(f"{question.name}, {result.student}", points, *empty, *[question.reason] * wide)
+            table.add_row(f"{question.name}, {result.student}", points, *empty, *[Text(question.reason)] * wide)
     table.add_section()
     for card in cards:
         values = [number(card.metrics[metric.name]["value"]) for metric in metrics]

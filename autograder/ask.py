@@ -33,7 +33,7 @@ def main(job_folder: str) -> None:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     send(channel, "start", b"")
-    job = json.loads(Path(job_folder, "job.json").read_text())
+    job = json.loads(Path(job_folder, "job.json").read_text(encoding="utf-8"))
     shutil.copytree(job["submission"], ".", dirs_exist_ok=True)
     names = run_cells(Path(job["notebook"]), channel)
     for question in job["questions"]:
@@ -51,10 +51,14 @@ def run_cells(notebook: Path, channel: object) -> dict[str, object]:
     """
     from IPython.core.interactiveshell import InteractiveShell
 
+    class Shell(InteractiveShell):
+        def enable_gui(self, gui: str | None = None) -> None:
+            """Let `%matplotlib inline` pass: the plain shell has no front end and raises."""
+
     sys.path.insert(0, os.getcwd())
-    shell = InteractiveShell.instance()
+    shell = Shell.instance()
     errors = []
-    for number, cell in enumerate(json.loads(notebook.read_text())["cells"], start=1):
+    for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"], start=1):
         grader = cell["metadata"].get("nbgrader", {})
         is_check = grader.get("grade", False) and not grader.get("solution", False)
         if cell["cell_type"] != "code" or is_check or NOT_GRADED in cell["metadata"].get("tags", []):

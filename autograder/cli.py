@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from starter import progress
 from starter.console import run
@@ -73,19 +73,20 @@ def grade(
     from autograder import gradebook
     from autograder.course import read_course
     from autograder.grade import grade_stage
-    from autograder.submissions import students_of
+    from autograder.submissions import printable, students_of
 
     opened = read_course(course)
     opened.check_stage(stage)
     known, odd = students_of(opened, stage)
     total = len(student or known)
     with progress.bar(f"grade {stage}", total) as advance:
-        results = grade_stage(opened, stage, student, report=lambda result: advance())
-    failed = gradebook.record(opened, stage, [result.student for result in results])
-    Console().print(results_table(results))
+        results, failed = grade_stage(opened, stage, student, report=lambda student: advance())
+    failed |= gradebook.record(opened, stage, [result.student for result in results])
+    if results:
+        Console().print(results_table(results))
     for result in results:
         for note in [*result.notes, *(f"held: {question.held}" for question in result.questions if question.held)]:
-            typer.echo(f"{result.student}: {printable(note)}")
+            typer.echo(f"{result.student}: {note}")
     for name in odd:
         failed[name] = "not graded: a student's folder is named with letters, digits and . _ @ -"
     for name, reason in failed.items():
@@ -104,13 +105,8 @@ def results_table(results: list) -> Table:
     for result in results:
         for question in result.questions:
             points = f"{question.points:g} of {question.max:g}"
-            table.add_row(result.student, question.name, points, escape(printable(question.reason)))
+            table.add_row(*(Text(text) for text in (result.student, question.name, points, question.reason)))
     return table
-
-
-def printable(text: str) -> str:
-    """Leave a student's text no way to steer the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def main() -> None:

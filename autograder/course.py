@@ -13,7 +13,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     PositiveInt,
     StringConstraints,
     ValidationError,
@@ -42,7 +41,7 @@ class Data(Section):
     """`simulated`, or the path of a course data set (`.h5ad`) relative to `course.toml`."""
     preset: str = "default"
     """Of a simulated screen."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
     """Of a simulated screen. Leave it out in a graded course: then it follows from the course's secret."""
     priors: str | None = None
     """Folder with prior knowledge for the students, relative to `course.toml`; a simulated screen makes its own."""
@@ -57,9 +56,9 @@ class Data(Section):
 class Limits(Section):
     """`[limits]`: what a submission may use."""
 
-    seconds: PositiveInt = 120
+    seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
     """For all cells and questions of a notebook."""
-    memory_gib: PositiveFloat = 4.0
+    memory_gib: Annotated[float, Field(ge=1, le=4096)] = 4.0
     submission_mib: PositiveInt = 64
 
 
@@ -72,8 +71,8 @@ class Stage(Section):
 class About(Section):
     """`[course]`: its names."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
-    """Becomes a folder: letters, digits and hyphens."""
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")]
+    """Becomes a folder: at most 64 letters, digits and hyphens."""
     title: str = ""
 
 
@@ -148,7 +147,10 @@ class Course:
             self.grading.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            secret = bytes.fromhex(path.read_text().strip())
+            try:
+                secret = bytes.fromhex(path.read_text(encoding="utf-8").strip())
+            except (OSError, ValueError):
+                secret = b""
             if len(secret) < 16:
                 msg = f"{path} is damaged; restore it from a backup, since grades depend on it"
                 raise InputError(msg) from None
@@ -157,7 +159,7 @@ class Course:
             msg = f"cannot write {path}: {error.strerror}"
             raise InputError(msg) from error
         secret = secrets.token_bytes(32)
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(secret.hex() + "\n")
         return secret
 
@@ -182,7 +184,7 @@ def read_course(path: str | Path = FILE) -> Course:
     if path.is_dir():
         path = path / FILE
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror}; run in the course's folder, or name its {FILE} with --course"
         raise InputError(msg) from error

@@ -3,7 +3,9 @@
 Results are one JSON file a student and stage; a batch that was stopped goes on where it stopped.
 """
 
+import hashlib
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -12,17 +14,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import autograder
+import starter
 from autograder import sandbox
 from autograder.course import FILE, Course
 from autograder.judge import Verdict, judge, read_frames
-from autograder.questions import Question, questions_of, version_of
-from autograder.submissions import hash_submission, normalise, students_of
+from autograder.questions import Question, questions_of
+from autograder.submissions import hash_submission, normalise, printable, students_of
 from starter import values
 from starter.files import whole
 from starter.schema import InputError
 
 RESULTS = "results"
 """Folder below grading/: RESULTS/<stage>/<student>.json."""
+JUDGES = ("ask.py", "judge.py", "sandbox.py", "submissions.py", "questions/__init__.py")
+"""Modules of the grader on which points depend, besides a stage's questions."""
+COMPARES = ("check.py", "values.py")
+"""Modules of `starter` on which points depend."""
 ANSWERED_TWICE = "more than one answer came for this question; only the kit may send one"
 
 
@@ -46,7 +53,8 @@ class Result:
     student: str
     stage: str
     submission_sha256: str
-    questions_sha256: str
+    rules_sha256: str
+    """Of all else that the points depend on, see `hash_rules`."""
     questions: list[QuestionResult]
     notes: list[str] = field(default_factory=list)
     """What the instructor may want to know."""
@@ -68,28 +76,58 @@ def result_path(course: Course, stage: str, student: str) -> Path:
 
 
 def read_result(path: Path) -> Result:
-    """Read a result that `grade_stage` wrote."""
-    content = json.loads(path.read_text())
-    content["questions"] = [QuestionResult(**question) for question in content["questions"]]
-    return Result(**content)
+    """Read a result that `grade_stage` wrote.
+
+    Raises
+    ------
+    InputError
+        If there is none, or the file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["questions"] = [QuestionResult(**question) for question in content["questions"]]
+        return Result(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is missing or damaged ({error}); grade the submission again"
+        raise InputError(msg) from error
 
 
 def current_result(course: Course, stage: str, student: str) -> Result | None:
-    """Read a student's result, if it is of the submission and the questions as they are now."""
-    path = result_path(course, stage, student)
-    if not path.is_file():
-        return None
-    result = read_result(path)
-    now = (hash_submission(course, stage, student), version_of(stage))
-    return result if (result.submission_sha256, result.questions_sha256) == now else None
+    """Read a student's result, if it is of the submission and the rules as they are now."""
+    try:
+        result = read_result(result_path(course, stage, student))
+    except InputError:
+        return None  # it is made anew
+    now = (hash_submission(course, stage, student), hash_rules(course, stage))
+    return result if (result.submission_sha256, result.rules_sha256) == now else None
+
+
+def hash_rules(course: Course, stage: str) -> str:
+    """Hash all that points depend on besides the submission; when it changes, submissions are graded again.
+
+    Returns
+    -------
+    SHA-256 of the stage's questions, points, limits, released notebook and the code that asks and compares.
+    """
+    grader, kit = Path(autograder.__file__).parent, Path(starter.__file__).parent
+    files = [
+        grader / "questions" / f"{stage}.py",
+        *(grader / name for name in JUDGES),
+        *(kit / name for name in COMPARES),
+        course.root / "assignments" / stage / f"{stage}.ipynb",
+    ]
+    digest = hashlib.sha256(json.dumps([released_points(course, stage), course.limits.model_dump()]).encode())
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def grade_stage(
     course: Course,
     stage: str,
     students: Sequence[str] | None = None,
-    report: Callable[[Result], None] = lambda result: None,
-) -> list[Result]:
+    report: Callable[[str], None] = lambda student: None,
+) -> tuple[list[Result], dict[str, str]]:
     """Grade submissions of a stage.
 
     Parameters
@@ -101,11 +139,12 @@ def grade_stage(
     students
         Whom to grade; default: all who submitted.
     report
-        Called with each result when it is there.
+        Called with each student who is done.
 
     Returns
     -------
-    One result a student. A submission that was graded before, by the same questions, is not run again.
+    One result a student, and student to reason for those whom the grader itself failed: they have no result, and the
+    batch goes on without them. A submission that was graded before, by the same rules, is not run again.
 
     Raises
     ------
@@ -116,17 +155,25 @@ def grade_stage(
     """
     course.check_stage(stage)
     sandbox.check_sandbox()
+    sandbox.check_hidden(course.grading, course.root / "solutions")
     points = released_points(course, stage)
+    if not (released := course.root / "assignments" / stage / f"{stage}.ipynb").is_file():
+        msg = f"{stage} was not released: there is no {released}; run: autograder release"
+        raise InputError(msg)
     known, _ = students_of(course, stage)
     if unknown := sorted(set(students or ()) - set(known)):
         msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
         raise InputError(msg)
-    results = []
+    results, failed = [], {}
     for student in students or known:
-        result = current_result(course, stage, student) or grade_submission(course, stage, student, points)
-        report(result)
-        results.append(result)
-    return results
+        try:
+            results.append(current_result(course, stage, student) or grade_submission(course, stage, student, points))
+        except sandbox.NoSandboxError:
+            raise
+        except Exception as error:  # noqa: BLE001  (one student's files must not end the batch)
+            failed[student] = f"not graded: {type(error).__name__}: {error}"
+        report(student)
+    return results, failed
 
 
 def grade_submission(course: Course, stage: str, student: str, points: dict[str, float]) -> Result:
@@ -154,9 +201,9 @@ def grade_submission(course: Course, stage: str, student: str, points: dict[str,
     else:
         questions, more = _ask(course, stage, student, digest, files, points)
         notes += more
-    result = Result(student, stage, digest, version_of(stage), questions, notes)
+    result = Result(student, stage, digest, hash_rules(course, stage), questions, [printable(note) for note in notes])
     with whole(result_path(course, stage, student)) as part:
-        part.write_text(json.dumps(asdict(result), indent=1) + "\n")
+        part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
     return result
 
 
@@ -170,8 +217,8 @@ def released_points(course: Course, stage: str) -> dict[str, float]:
     """
     notebook = course.root / "solutions" / stage / f"{stage}.ipynb"
     try:
-        cells = json.loads(notebook.read_text())["cells"]
-    except (OSError, ValueError, KeyError) as error:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"cannot read the instructor's notebook {notebook} ({error})"
         raise InputError(msg) from error
     points: dict[str, float] = {}
@@ -181,7 +228,11 @@ def released_points(course: Course, stage: str) -> dict[str, float]:
             if grader["grade_id"] in points:
                 msg = f"{notebook}: two cells have the grade_id {grader['grade_id']!r}"
                 raise InputError(msg)
-            points[grader["grade_id"]] = float(grader["points"])
+            most = grader.get("points")
+            if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most < math.inf:
+                msg = f"{notebook}: the question {grader['grade_id']!r} has {most!r} points, not a number from 0"
+                raise InputError(msg)
+            points[grader["grade_id"]] = float(most)
     names = [question.name for question in questions_of(stage)]
     if set(names) != set(points):
         only_cells, only_questions = sorted(set(points) - set(names)), sorted(set(names) - set(points))
@@ -238,7 +289,7 @@ def _ask(
             earned = min(max(round(verdict.share * most, 2), 0.0), most)
             held = ANSWERED_TWICE if question.name in repeated else ""
             results[question.name] = QuestionResult(
-                question.name, earned, most, verdict.reason, round(seconds, 2), held
+                question.name, earned, most, printable(verdict.reason), round(seconds, 2), held
             )
         if "end" not in frames:
             notes.append(f"the run did not reach its end ({outcome.status}, exit status {outcome.returncode})")
@@ -254,8 +305,8 @@ def _write_job(job: Path, course_name: str, stage: str, group: list[Question], c
         inputs = [case.inputs for case in cases[question.name]]
         (job / f"{question.name}.npz").write_bytes(values.encode(inputs))
     content = {"notebook": f"{stage}.ipynb", "submission": "/submission", "questions": asked}
-    (job / "job.json").write_text(json.dumps(content))
-    (job / FILE).write_text(f'[course]\nname = "{course_name}"\n')
+    (job / "job.json").write_text(json.dumps(content), encoding="utf-8")
+    (job / FILE).write_text(f'[course]\nname = "{course_name}"\n', encoding="utf-8")
 
 
 def _verdict(

@@ -78,7 +78,7 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
     faults = []
     for number, case in enumerate(cases, start=1):
         given = came[number - 1] if number <= len(came) else {"error": "it was not reached"}
-        if fault := _fault(question, case, given):
+        if (fault := _fault(question, case, given)) is not None:
             faults.append(f"case {number} of {len(cases)}: {fault}")
     share = 1 - len(faults) / len(cases)
     if not faults:
@@ -91,7 +91,8 @@ def _fault(question: Question, case: Case, given: object) -> str | None:
     if not isinstance(given, dict) or not {"value", "error"} & set(given):
         return "the answer cannot be read"
     if "error" in given:
-        return str(given["error"])
+        error = given["error"]
+        return error if isinstance(error, str) and error.strip() else "it raised an error without a message"
     value = given["value"]
     fault = question.comparator.fault(value, case.due)
     if fault is None:

@@ -44,8 +44,10 @@ def write_kit(course: Course, project: Path, out: Path) -> list[str]:
     with whole(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in files.items():
             archive.write(path, name)
-        archive.writestr("README.md", (project / README).read_text().replace("](metrics.md)", "](docs/metrics.md)"))
-        pyproject = (project / "pyproject.toml").read_text()
+        archive.writestr(
+            "README.md", (project / README).read_text(encoding="utf-8").replace("](metrics.md)", "](docs/metrics.md)")
+        )
+        pyproject = (project / "pyproject.toml").read_text(encoding="utf-8")
         archive.writestr("pyproject.toml", pyproject.replace(INSTRUCTORS_COMMAND, ""))
         archive.writestr(FILE, f'[course]\nname = "{course.name}"\n')
         return sorted(archive.namelist())

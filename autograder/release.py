@@ -26,10 +26,11 @@ from starter.dataset import (
     perturbations,
     read_screen,
     read_split,
+    write_screen,
 )
 from starter.files import sha256, whole
 from starter.preprocess import target_sum
-from starter.schema import COURSE, N_UMIS, InputError
+from starter.schema import COURSE, COURSE_KEYS, ENSEMBL_ID, N_UMIS, PERTURBATION_KIND, InputError
 
 RECORD = "release.json"
 """In the hidden folder: from what the released data were made."""
@@ -76,12 +77,24 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     made_of = _made_of(course)
     record = course.hidden_folder / RECORD
     if record.is_file():
-        earlier = json.loads(record.read_text())
+        try:
+            earlier = dict(json.loads(record.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            msg = f"{record} is damaged ({error}); restore it from a backup, since students have data made by it"
+            raise InputError(msg) from error
         if earlier != made_of:
             changed = ", ".join(key for key in made_of if earlier.get(key) != made_of[key])
             msg = (
                 f"{course.name} was released with other settings ({changed}); students have that data, so either "
                 f"restore the settings, or move {course.public_folder} and {course.hidden_folder} away to start anew"
+            )
+            raise InputError(msg)
+        made = [course.public_folder / name for name in (TRAIN_FILE, SPLIT_FILE)]
+        made += [course.hidden_folder / "hidden.h5ad", course.hidden_folder / "truth" / "truth.json"]
+        if missing := [path for path in made if not path.is_file()]:
+            msg = (
+                f"{course.name} was released, but {missing[0]} is missing; restore it from a backup, "
+                f"or delete {record} to make all data anew"
             )
             raise InputError(msg)
         report(f"kept the data in {course.public_folder.relative_to(course.root)}, which were released before")
@@ -119,7 +132,7 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     )
     report("prepared the hidden truth")
     with whole(record) as part:
-        part.write_text(json.dumps(made_of, indent=1) + "\n")
+        part.write_text(json.dumps(made_of, indent=1) + "\n", encoding="utf-8")
 
 
 def release_notebooks(course: Course, report: Callable[[str], None] = lambda step: None) -> None:
@@ -151,18 +164,30 @@ def _made_of(course: Course) -> dict:
     if course.data.screen == SIMULATED:
         seed = course.data.seed if course.data.seed is not None else course.derived_seed("screen")
         return settings | {"seed": hashlib.sha256(str(seed).encode()).hexdigest()}
-    path = course.root / course.data.screen
-    if not path.is_file():
-        msg = f"{course.root / FILE}: [data] screen = {course.data.screen!r}: there is no such file"
+    path = _named(course, "screen", Path.is_file)
+    if path.resolve().is_relative_to(course.public_folder.resolve()):
+        msg = f"{course.root / FILE}: [data] screen lies in {course.public_folder}, which students get; move it"
         raise InputError(msg)
     used = {"sha256": sha256(path)}
     if course.data.split is not None:
-        split = course.root / course.data.split
-        if not split.is_file():
-            msg = f"{course.root / FILE}: [data] split = {course.data.split!r}: there is no such file"
-            raise InputError(msg)
-        used["split_sha256"] = sha256(split)
+        used["split_sha256"] = sha256(_named(course, "split", Path.is_file))
+    if course.data.priors is not None:
+        priors = _named(course, "priors", Path.is_dir).resolve()
+        for hidden in (course.grading.resolve(), (course.root / "solutions").resolve(), path.resolve()):
+            if priors.is_relative_to(hidden) or hidden.is_relative_to(priors):
+                msg = f"{course.root / FILE}: [data] priors go to the students, and {priors} is or holds {hidden}"
+                raise InputError(msg)
     return settings | used
+
+
+def _named(course: Course, key: str, is_there: Callable[[Path], bool]) -> Path:
+    """Give the path of a key of `[data]`."""
+    value = getattr(course.data, key)
+    if not is_there(course.root / value):
+        kind = "folder" if key == "priors" else "file"
+        msg = f"{course.root / FILE}: [data] {key} = {value!r}: there is no such {kind}"
+        raise InputError(msg)
+    return course.root / value
 
 
 def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path | None]:
@@ -209,8 +234,10 @@ def _description(course: Course, adata: anndata.AnnData) -> dict[str, object]:
 
 
 def _write_part(adata: anndata.AnnData, cells: np.ndarray, path: Path) -> None:
-    part = adata[cells].copy()
-    for column in part.obs.select_dtypes("category"):
-        part.obs[column] = part.obs[column].cat.remove_unused_categories()
-    with whole(path) as new:
-        part.write_h5ad(new, compression="gzip")
+    """Write some cells with what the contract names, since anything else may tell of the other cells."""
+    obs = adata.obs[cells].copy()
+    for column in obs.select_dtypes("category"):
+        obs[column] = obs[column].cat.remove_unused_categories()
+    var = adata.var[[ENSEMBL_ID] if ENSEMBL_ID in adata.var else []]
+    about = {key: adata.uns[COURSE][key] for key in (*COURSE_KEYS, PERTURBATION_KIND) if key in adata.uns[COURSE]}
+    write_screen(path, [adata.X[cells]], obs, var, about)

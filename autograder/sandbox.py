@@ -29,7 +29,7 @@ COURSE_ROOT = "/home/student/course"
 """The folder of `course.toml` inside."""
 MAX_OUTPUT = 256 << 20
 """Bytes that may come out."""
-SCRATCH = 512 << 20
+SCRATCH = 256 << 20
 """Bytes of each scratch folder (in memory) inside."""
 ERROR_TAIL = 2_000
 HIDDEN_PACKAGES = ("autograder", "data_scripts", "starter")
@@ -72,8 +72,10 @@ def check_sandbox() -> None:
         package = "bubblewrap" if "bwrap" in missing else "util-linux"
         msg = f"grading runs students' code and needs {missing[0]}, which is not here: apt install {package}"
         raise NoSandboxError(msg)
-    shape = [*_isolation(), *_environment(), *_scratch("/tmp", "/home"), *_system()]
-    probe = subprocess.run(["bwrap", *shape, "/usr/bin/env", "true"], capture_output=True, text=True, check=False)
+    shape = [*_isolation(), *_environment(), *_scratch("/tmp", "/home"), *_system(), *_sealed()]
+    probe = subprocess.run(
+        ["bwrap", *shape, "/usr/bin/env", "true"], env=_outer(), capture_output=True, text=True, check=False
+    )
     if probe.returncode:
         reason = probe.stderr.strip().splitlines()[-1:] or ["no message"]
         msg = (
@@ -131,6 +133,7 @@ def run(
             *_scratch("/tmp", "/home", workdir),
             *_system(),
             *_bind({KIT: kit, **read_only}),
+            *_sealed(),
             "--chdir",
             workdir,
             sys.executable,
@@ -144,7 +147,12 @@ def _watch(arguments: Sequence[str], errors: "tempfile._TemporaryFileWrapper", s
     status: Literal["ended", "time", "output"] = "ended"
     chunks, size = [], 0
     process = subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        arguments,
+        env=_outer(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
     )
     try:
         with selectors.DefaultSelector() as selector:
@@ -201,9 +209,14 @@ def _kit(without: Sequence[str]) -> Iterator[Path]:
 
 def _isolation() -> list[str]:
     return [
-        "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session",
+        "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1",
         "--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL",
     ]  # fmt: skip
+
+
+def _outer() -> dict[str, str]:
+    """Give bubblewrap itself nothing of the grader's environment, which may hold passwords."""
+    return {"PATH": os.environ.get("PATH", os.defpath)}
 
 
 def _environment() -> list[str]:
@@ -235,15 +248,39 @@ def _system() -> list[str]:
             options += ["--ro-bind", str(path), str(path)]
     for name in ("/etc/ld.so.cache", "/etc/alternatives"):
         options += ["--ro-bind-try", name, name]
-    installation = dict.fromkeys([sys.base_prefix, sys.prefix])
-    for prefix in installation:
-        if not Path(prefix).is_relative_to("/usr"):
-            options += ["--ro-bind", prefix, prefix]
+    for folder in shared_folders():
+        if not folder.is_relative_to("/usr"):
+            options += ["--ro-bind", str(folder), str(folder)]
     for folder in dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")):
         for package in HIDDEN_PACKAGES:
             if Path(folder, package).is_dir():
                 options += ["--tmpfs", str(Path(folder, package))]
     return options
+
+
+def shared_folders() -> list[Path]:
+    """List the folders of this machine that everything inside can read, besides what a run names."""
+    return list(dict.fromkeys([Path("/usr"), Path(sys.base_prefix), Path(sys.prefix)]))
+
+
+def check_hidden(*folders: Path) -> None:
+    """Refuse to grade where what is hidden lies in a folder that students' code can read.
+
+    Raises
+    ------
+    NoSandboxError
+        With the folder.
+    """
+    for hidden in folders:
+        for shared in shared_folders():
+            if hidden.resolve().is_relative_to(shared.resolve()):
+                msg = f"{hidden} lies in {shared}, which students' code can read; move the course to another folder"
+                raise NoSandboxError(msg)
+
+
+def _sealed() -> list[str]:
+    """Leave no place to write but the scratch folders, whose sizes are limited."""
+    return [*_scratch("/dev/shm"), "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
 def _scratch(*folders: str) -> list[str]:

@@ -19,6 +19,10 @@ NORMALISED = "normalised"
 """Folder below grading/ with what is graded and shown."""
 STUDENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 MAX_FILES = 200
+MAX_DEPTH = 10
+"""Folders within each other."""
+MAX_NAME = 500
+"""Bytes of a file's name with its folders."""
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CELL_TYPES = ("code", "markdown", "raw")
 
@@ -49,6 +53,11 @@ def students_of(course: Course, stage: str) -> tuple[list[str], list[str]]:
         msg = f"no submissions: put them at {folder}/<student>/{stage}/{stage}.ipynb"
         raise InputError(msg)
     return students, [name for name in names if name not in students]
+
+
+def printable(text: str) -> str:
+    """Leave a student's text no way to steer a terminal, and nothing that cannot be written as UTF-8."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def hash_submission(course: Course, stage: str, student: str) -> str:
@@ -88,7 +97,7 @@ def normalise(course: Course, stage: str, student: str) -> tuple[Path, str | Non
     notes: list[str] = []
     target = course.grading / NORMALISED / student / stage
     name = f"{stage}.ipynb"
-    released = json.loads((course.root / "assignments" / stage / name).read_text())
+    released = json.loads((course.root / "assignments" / stage / name).read_text(encoding="utf-8"))
     if target.exists():
         shutil.rmtree(target)
     with whole(target) as part:
@@ -99,7 +108,7 @@ def normalise(course: Course, stage: str, student: str) -> tuple[Path, str | Non
         notebook, fault = _rebuilt(part / name, released, notes)
         if (part / name).is_dir():
             shutil.rmtree(part / name)
-        (part / name).write_text(json.dumps(notebook, indent=1) + "\n")
+        (part / name).write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf-8")
     return target, fault, notes
 
 
@@ -111,10 +120,16 @@ def _regular_files(course: Course, stage: str, student: str, notes: list[str]) -
     for folder, folders, files in os.walk(source, followlinks=False):
         folders.sort()
         relative = Path(folder).relative_to(source)
+        if len(relative.parts) >= MAX_DEPTH and folders:
+            notes.append(f"{relative} holds folders more than {MAX_DEPTH} deep, which were left out")
+            folders.clear()
         for name in (name for name in folders if Path(folder, name).is_symlink()):
             notes.append(f"{relative / name} is a link and was left out")
         for name in sorted(files):
             path = Path(folder, name)
+            if len(os.fsencode(relative / name)) > MAX_NAME or not os.access(path, os.R_OK, follow_symlinks=False):
+                notes.append(f"{str(relative / name)[:100]} cannot be read or has too long a name, and was left out")
+                continue
             about = path.lstat()
             if not stat.S_ISREG(about.st_mode):
                 notes.append(f"{relative / name} is not a regular file and was left out")
@@ -133,7 +148,7 @@ def _rebuilt(path: Path, released: dict, notes: list[str]) -> tuple[dict, str | 
         fault = f"there is no notebook {path.name} in the submission; hand it in under the name it was given out"
         return released, fault
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("nbformat", 4) != 4:
             fault = (
                 f"{path.name} is saved in format {content['nbformat']}; open it in JupyterLab, save it, hand it in anew"

@@ -52,7 +52,7 @@ def data_set(name: str) -> DataSet:
 
 def catalogue() -> dict[str, DataSet]:
     """Read the whole catalogue."""
-    content = tomllib.loads(resources.files("data_scripts").joinpath("catalogue.toml").read_text())
+    content = tomllib.loads(resources.files("data_scripts").joinpath("catalogue.toml").read_text(encoding="utf-8"))
     return {
         name: DataSet(
             name=name,

@@ -57,7 +57,7 @@ def write_lineage(
     }
     path = output.with_name(output.name + ".lineage.json")
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     part.replace(path)
     return path
 

@@ -28,10 +28,14 @@ class Close:
 
     def fault(self, came: object, due: object) -> str | None:
         """Say what is wrong with a value, or None if it is right."""
-        expected, found = _numbers(due), _numbers(came)
+        expected = _numbers(due)
         if expected is None:
             msg = f"this comparator is for numbers, and {type(due).__name__} is due"
             raise AssertionError(msg)
+        # before it is made dense: a sparse matrix may state any shape
+        if scipy.sparse.issparse(came) and came.shape != expected.shape:
+            return f"shape {expected.shape} is due, and shape {came.shape} came"
+        found = _numbers(came)
         if found is None:
             return f"numbers are due, and {describe(came)} came"
         if found.shape != expected.shape:

@@ -186,10 +186,10 @@ def _print_scores(cards: "list[Scorecard]") -> None:
         values = [number(cards[0].metrics[metric.name][anchor]) for metric in profile.metrics]
         overall = "0" if anchor == "baseline" else "–" if profile.full_score == "perfection" else "1"
         table.add_row(anchor, *values, overall)
-    console = Console()
+    console = Console(markup=False, highlight=False)
     console.print(table)
     for note in cards[0].notes:
-        console.print(f"- {note}", markup=False, highlight=False)
+        console.print(f"- {note}")
 
 
 def _due(course: Path | None, genes: Path | None, perts: Path | None) -> "Due | None":

@@ -181,7 +181,7 @@ class Split:
         """Write `split.json`."""
         rows = self.table.sort_index().reset_index().to_dict("records")
         with whole(path) as part:
-            part.write_text(json.dumps({"pairs": rows}, indent=1) + "\n")
+            part.write_text(json.dumps({"pairs": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 def read_split(path: str | Path) -> Split:
@@ -313,7 +313,7 @@ def _nearest_course() -> Path:
         file = folder / "course.toml"
         if file.is_file():
             try:
-                name = tomllib.loads(file.read_text())["course"]["name"]
+                name = tomllib.loads(file.read_text(encoding="utf-8"))["course"]["name"]
             except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
                 msg = f"{file} does not say [course] name = ... ({error})"
                 raise InputError(msg) from error

@@ -37,7 +37,7 @@ def scorecard_page(card: Scorecard) -> str:
         ),
     )
     pictures = [{"data": _png(figure), "text": text} for figure, text in figures]
-    template = resources.files("starter").joinpath("scorecard.html").read_text()
+    template = resources.files("starter").joinpath("scorecard.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(template).render(card=card, truth_title=title, pictures=pictures, number=number)
 

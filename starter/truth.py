@@ -118,7 +118,7 @@ def open_truth(folder: str | Path) -> Truth:
     """
     folder = Path(folder)
     try:
-        about = json.loads((folder / "truth.json").read_text())
+        about = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         msg = f"{folder} holds no prepared truth ({error}); make one with: starter truth build REAL.h5ad --out {folder}"
         raise InputError(msg) from error
@@ -204,7 +204,7 @@ def build_truth(
             about["profiles"][rules.name] = _prepare(
                 folder / rules.name, rules, measured, training, names, seed, advance
             )
-        (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n")
+        (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return open_truth(out)
 
 

@@ -36,7 +36,17 @@ def test_folders_follow_from_the_name(tmp_path: Path):
         (MINIMAL + "[data]\nhiden = 3\n", "data.hiden: there is no such key"),
         (MINIMAL + "[data]\nhidden = 0\n", "data.hidden: input should be greater than 0, not 0"),
         (MINIMAL + '[data]\nseed = "x"\n', "data.seed: input should be a valid integer, not 'x'"),
-        (MINIMAL + "[limits]\nseconds = -1\n", "limits.seconds: input should be greater than 0, not -1"),
+        (MINIMAL + "[data]\nseed = -1\n", "data.seed: input should be greater than or equal to 0, not -1"),
+        (
+            MINIMAL + "[limits]\nmemory_gib = nan\n",
+            "limits.memory_gib: input should be less than or equal to 4096, not nan",
+        ),
+        (
+            MINIMAL + "[limits]\nmemory_gib = inf\n",
+            "limits.memory_gib: input should be less than or equal to 4096, not inf",
+        ),
+        ('[course]\nname = "' + "x" * 65 + '"\n', "course.name: string should match pattern"),
+        (MINIMAL + "[limits]\nseconds = -1\n", "limits.seconds: input should be greater than or equal to 1, not -1"),
         (MINIMAL + "[stages.baselines]\n", "stages.baselines.*: string should match pattern"),
         ("[course\n", "is not valid TOML"),
     ],

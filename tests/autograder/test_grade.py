@@ -1,14 +1,16 @@
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 from autograder import gradebook, sandbox
 from autograder.course import Course, read_course
-from autograder.grade import Result, grade_stage, read_result, released_points, result_path
+from autograder.grade import Result, grade_stage, hash_rules, read_result, released_points, result_path
 from autograder.submissions import hash_submission, normalise, students_of
 from starter.schema import InputError
 
@@ -37,7 +39,9 @@ def submit(course: Course, student: str, code: str | None = None, extra: str = "
 
 
 def grade_one(course: Course, student: str = "ada") -> Result:
-    return grade_stage(course, STAGE, [student])[0]
+    results, failed = grade_stage(course, STAGE, [student])
+    assert failed == {}
+    return results[0]
 
 
 @pytest.fixture
@@ -61,6 +65,11 @@ def test_the_solution_earns_all(sandbox_here: None, course: Course):
     shutil.copyfile(course.root / "solutions" / STAGE / f"{STAGE}.ipynb", folder / f"{STAGE}.ipynb")
     result = grade_one(course)
     assert (result.points, result.questions[0].reason, result.notes) == (5, "right in all 3 cases", [])
+
+
+def test_magics_for_plots_cost_nothing(graded):
+    magics = "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n"
+    assert graded(magics + RIGHT).points == 5
 
 
 def test_warnings_and_prints_cost_nothing(graded):
@@ -103,6 +112,14 @@ ATTACKS = {
         "json.dumps = lambda *a, **k: '[{\"value\": 1}]'\nv.encode = lambda value: b'x'"
     ),
     "the interpreter ends when asked": "import atexit, os; atexit.register(os._exit, 0)",
+    "an error without a text": (
+        "import starter.values as v\ncalls = v.encode\n"
+        "v.encode = lambda value: calls([{'error': ''}] * 3 if isinstance(value, list) else value)"
+    ),
+    "errors are described by nothing": (
+        "import sys\nsys.modules['__main__'].describe_error = lambda error: ''\n"
+        "def train_mean(expression, target_gene): raise ValueError"
+    ),
     "a file where the answer should be": "open('train_mean.npz', 'w').write('5')",
     "a file in the job": "try: open('/job/train_mean.npz', 'wb').write(b'')\nexcept OSError: pass",
 }
@@ -115,7 +132,7 @@ def test_tricks_around_a_wrong_answer_earn_nothing(graded, attack: str):
     assert result.questions[0].reason
 
 
-@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if "patched" not in attack])
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if "patched" not in attack and "error" not in attack])
 def test_tricks_around_a_right_answer_cost_nothing(graded, attack: str):
     """So each trick leaves the answer to be judged: it is the wrong value that earns nothing above."""
     assert graded(RIGHT, extra=ATTACKS[attack]).points == 5
@@ -131,6 +148,16 @@ ANSWERS = {
         "    def __eq__(self, other): return True\n"
         "def train_mean(expression, target_gene): return np.zeros(expression.shape[1]).view(Sly)"
     ),
+    "a sparse matrix of a huge shape": (
+        "import scipy.sparse\n"
+        "def train_mean(expression, target_gene): return scipy.sparse.csr_matrix((1, 2**40), dtype=float)"
+    ),
+    "nested very deep": (
+        "def train_mean(expression, target_gene):\n    x = []\n    for _ in range(400): x = [x]\n    return x"
+    ),
+    "a number beyond all floats": "def train_mean(expression, target_gene): return [10**400] * expression.shape[1]",
+    "a text that cannot be written": "def train_mean(expression, target_gene): return '\\ud800\\x1b[31m'",
+    "an error that cannot be written": "def train_mean(expression, target_gene): raise ValueError('\\ud800\\x1b[31m')",
     "nested without end": "def train_mean(expression, target_gene):\n    x = []\n    x.append(x)\n    return x",
     "larger than allowed": "def train_mean(expression, target_gene): return np.zeros(1 << 26)",
     "the process ends itself": "import os; os._exit(0)",
@@ -242,7 +269,7 @@ def test_a_notebook_that_is_none_is_0_with_the_reason_in_the_gradebook_too(
     hand_in(course, "ada", content)
     submit(course, "bob", RIGHT)
     for _ in range(2):  # the second batch takes the results of the first
-        results = grade_stage(course, STAGE)
+        results, _ = grade_stage(course, STAGE)
         assert results[0].questions[0].reason.startswith(said)
         assert [result.points for result in results] == [0, 5]
         assert gradebook.record(course, STAGE, ["ada", "bob"]) == {}
@@ -375,8 +402,42 @@ def test_nobodys_fault_stops_the_others(sandbox_here: None, course: Course):
     submit(course, "bob", "import os; os._exit(1)")
     (course.grading / "submitted" / "cyd" / STAGE).mkdir(parents=True)
     submit(course, "dan", RIGHT)
-    results = {result.student: result.points for result in grade_stage(course, STAGE)}
+    results = {result.student: result.points for result in grade_stage(course, STAGE)[0]}
     assert results == {"ada": 5, "bob": 0, "cyd": 0, "dan": 5}
+
+
+def test_a_fault_of_the_grader_stops_one_student_alone(
+    sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch
+):
+    for student in ("ada", "bob", "cyd"):
+        submit(course, student, RIGHT)
+
+    def broken(course: Course, stage: str, student: str) -> tuple:
+        if student == "bob":
+            raise MemoryError
+        return normalise(course, stage, student)
+
+    monkeypatch.setattr("autograder.grade.normalise", broken)
+    results, failed = grade_stage(course, STAGE)
+    assert [(result.student, result.points) for result in results] == [("ada", 5), ("cyd", 5)]
+    assert failed == {"bob": "not graded: MemoryError: "}
+    assert not result_path(course, STAGE, "bob").exists()
+
+
+def test_hidden_folders_where_students_code_can_read_are_refused(
+    sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch
+):
+    submit(course, "ada", RIGHT)
+    monkeypatch.setattr(sandbox.sys, "prefix", str(course.root))
+    with pytest.raises(sandbox.NoSandboxError, match="grading lies in .*, which students' code can read; move"):
+        grade_stage(course, STAGE)
+
+
+def test_a_stage_that_was_not_released_is_not_graded(sandbox_here: None, course: Course):
+    submit(course, "ada", RIGHT)
+    shutil.rmtree(course.root / "assignments")
+    with pytest.raises(InputError, match="04_baselines was not released: there is no .*; run: autograder release"):
+        grade_stage(course, STAGE)
 
 
 def test_grading_again_gives_the_same_and_runs_nothing(
@@ -405,10 +466,38 @@ def test_changed_questions_are_asked_anew(sandbox_here: None, course: Course, mo
     grade_one(course)
     path = result_path(course, STAGE, "ada")
     content = json.loads(path.read_text())
-    content["questions_sha256"] = "0" * 64
+    content["rules_sha256"] = "0" * 64
     content["questions"][0]["points"] = 1.0
     path.write_text(json.dumps(content))
     assert grade_one(course).points == 5
+    path.write_text("half")
+    with pytest.raises(InputError, match="ada.json is missing or damaged .*; grade the submission again"):
+        read_result(path)
+    assert grade_one(course).points == 5
+
+
+def test_what_points_depend_on_changes_the_rules(course: Course):
+    before = hash_rules(course, STAGE)
+    assert hash_rules(course, STAGE) == before
+    changed = [before]
+    for path, old, new in (
+        (course.root / "course.toml", "seconds = 60", "seconds = 50"),
+        (course.root / "solutions" / STAGE / f"{STAGE}.ipynb", '"points": 5', '"points": 6'),
+        (course.root / "assignments" / STAGE / f"{STAGE}.ipynb", "import", "import  "),
+    ):
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        changed.append(hash_rules(read_course(course.root), STAGE))
+    assert len(set(changed)) == 4
+
+
+@pytest.mark.parametrize("points", ["null", '"many"', "true", "-1", "Infinity"])
+def test_points_that_are_none_are_refused(course: Course, points: str):
+    path = course.root / "solutions" / STAGE / f"{STAGE}.ipynb"
+    path.write_text(path.read_text().replace('"points": 5', f'"points": {points}'))
+    with pytest.raises(InputError, match="the question 'train_mean' has .* points, not a number from 0"):
+        released_points(course, STAGE)
 
 
 def test_a_result_is_one_file_with_everything(graded, course: Course):
@@ -455,6 +544,33 @@ def test_only_regular_files_within_the_limit_are_taken(course: Course, tmp_path:
     kept = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
     assert kept == ["04_baselines.ipynb", "sub/b.txt"]
     assert sorted(note.split(" ")[0] for note in notes) == ["fifo", "folder", "link", "zz_big"]
+
+
+def test_folders_and_names_without_end_are_left_out(course: Course):
+    folder = submit(course, "ada", RIGHT)
+    deep = folder
+    for _ in range(20):
+        deep /= "x"
+        deep.mkdir()
+    (folder / "d" / "e" / "f").mkdir(parents=True)
+    (folder / "d" / "e" / "f" / ("n" * 250)).write_text("taken")
+    (folder / ("o" * 200) / ("o" * 200) / ("o" * 200)).mkdir(parents=True)
+    (folder / ("o" * 200) / ("o" * 200) / ("o" * 200) / "p").write_text("too long")
+    target, fault, notes = normalise(course, STAGE, "ada")
+    assert fault is None
+    assert (target / "d" / "e" / "f" / ("n" * 250)).read_text() == "taken"
+    assert len(notes) == 2
+    assert "holds folders more than 10 deep" in notes[1]
+    assert "has too long a name" in notes[0]
+
+
+def test_a_folder_in_the_notebooks_place_is_no_notebook(course: Course):
+    folder = course.grading / "submitted" / "ada" / STAGE / f"{STAGE}.ipynb"
+    folder.mkdir(parents=True)
+    (folder / "x").touch()
+    target, fault, _ = normalise(course, STAGE, "ada")
+    assert fault.startswith("there is no notebook")
+    assert (target / f"{STAGE}.ipynb").is_file()
 
 
 def test_a_notebook_that_is_a_link_is_not_followed(course: Course, tmp_path: Path):
@@ -508,14 +624,23 @@ def test_cells_and_questions_must_fit(course: Course):
         released_points(course, STAGE)
 
 
+TEXTS = (
+    "**fine** a < b & c [good](https://example.org) <script>alert(1)</script>",
+    "<img src=x onerror=alert(1)> <svg/onload=alert(1)> <!-- <script>alert(1)</script> -->",
+    "[a](javascript:alert(1)) [b](JaVaScRiPt&colon;alert(1)) [c](java&#115;cript:alert(1)) [d](vbscript:x)",
+    "[e][1] <javascript:alert(1)> [f](javascript\\:alert(1)) [g](< javascript:alert(1)>)\n\n[1]: javascript:alert(1)",
+    "$\\href{java\nscript:alert(1)}{x}$ ![h](javascript:alert(1))",
+)
+
+
 def test_the_gradebook_has_points_reasons_and_clean_text(sandbox_here: None, course: Course):
     folder = submit(course, "ada", RIGHT.replace("np.mean([", "np.max(["))
     notebook = nbformat.read(folder / f"{STAGE}.ipynb", as_version=4)
-    notebook.cells.append(nbformat.v4.new_markdown_cell("fine <b>text</b> <script>alert(1)</script>"))
+    notebook.cells += [nbformat.v4.new_markdown_cell("\n\n".join(TEXTS)), nbformat.v4.new_raw_cell(TEXTS[0])]
     nbformat.write(notebook, folder / f"{STAGE}.ipynb")
     submit(course, "bob", RIGHT)
     (course.grading / "submitted" / "cyd" / STAGE).mkdir(parents=True)
-    results = grade_stage(course, STAGE)
+    results, _ = grade_stage(course, STAGE)
     gradebook.record(course, STAGE, [result.student for result in results])
 
     assert recorded(course) == {"ada": (0.0, 0), "bob": (5.0, 0), "cyd": (0.0, 0)}
@@ -523,6 +648,12 @@ def test_the_gradebook_has_points_reasons_and_clean_text(sandbox_here: None, cou
     graded = next(cell for cell in shown.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "train_mean")
     assert graded.outputs[0].text.startswith("0 of 5 points: case 1 of 3: ")
     assert graded.outputs[1].data["text/plain"] == "0.0"
-    added = shown.cells[-1].source
-    assert "<b>text</b>" in added
-    assert "<script>" not in added
+    # as the formgrader and the feedback make HTML of it
+    body, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=shown.cells[-2:]))
+    body = body[body.index("<main") :]
+    assert "<strong>fine</strong>" in body
+    assert '<a href="https://example.org">good</a>' in body
+    assert "a &lt; b &amp; c" in body
+    assert not re.search(r"<script|<img|<svg|<[^<>]*\bon\w+=|href=.\s*(java|vb)script", body, re.IGNORECASE)
+    plain, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=notebook.cells[-2:]))
+    assert re.search(r"<script>alert|<img src=x", plain[plain.index("<main") :])

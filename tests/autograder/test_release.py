@@ -130,6 +130,16 @@ def test_hidden_perturbations_can_be_named(released: Course, tmp_path: Path):
         (("hidden = 6", "hidden = 20"), "hides and publishes 24 perturbations, and the screen has 24"),
         (("hidden = 6", "hidden = ['STAT1']"), "the screen has no perturbation STAT1"),
         (("simulated_default.h5ad", "nothing.h5ad"), "screen = 'screen/nothing.h5ad': there is no such file"),
+        (('priors = "screen/priors"', 'priors = "nowhere"'), "priors = 'nowhere': there is no such folder"),
+        (
+            ('priors = "screen/priors"', 'priors = "solutions"'),
+            "priors go to the students, and .*solutions is or holds",
+        ),
+        (('priors = "screen/priors"', 'priors = "."'), "priors go to the students, and .* is or holds .*grading"),
+        (
+            ('priors = "screen/priors"', 'priors = "screen"'),
+            "priors go to the students, and .* is or holds .*default.h5ad",
+        ),
         (("04_baselines", "05_cvae"), "cannot read the instructor's notebook .*05_cvae.ipynb"),
     ],
 )
@@ -221,3 +231,43 @@ def test_without_a_release_there_is_no_kit(released: Course, tmp_path: Path):
     with pytest.raises(InputError, match="has no data yet; run: autograder release"):
         write_kit(fresh(released, tmp_path), ROOT, tmp_path / "kit.zip")
     assert not (tmp_path / "kit.zip").exists()
+
+
+def test_a_screen_in_the_students_folder_is_refused(released: Course, tmp_path: Path):
+    course = fresh(released, tmp_path, screen=('"screen/simulated', '"data/test-course/simulated'))
+    course.public_folder.mkdir(parents=True)
+    shutil.copyfile(course.root / "screen" / "simulated_default.h5ad", course.public_folder / "simulated_default.h5ad")
+    with pytest.raises(InputError, match="screen lies in .*test-course, which students get; move it"):
+        release(course)
+
+
+def test_students_get_what_the_contract_names_and_nothing_else(released: Course, tmp_path: Path):
+    course = fresh(released, tmp_path)
+    path = course.root / "screen" / "simulated_default.h5ad"
+    screen = anndata.read_h5ad(path)
+    screen.var["ensembl_id"] = [f"ENSG{i:011d}" for i in range(screen.n_vars)]
+    screen.var["mean_effect"] = 1.0
+    screen.varm["effects"] = np.ones((screen.n_vars, 24))
+    screen.layers["logs"] = screen.X.copy()
+    screen.obsm["pca"] = np.ones((screen.n_obs, 2))
+    screen.raw = screen
+    screen.uns["rank_genes_groups"] = {"hidden": np.ones(3)}
+    screen.uns["course"]["effects"] = np.ones(3)
+    screen.write_h5ad(path)
+    release(course)
+    train = anndata.read_h5ad(course.public_folder / "train.h5ad")
+    assert list(train.var.columns) == ["ensembl_id"]
+    assert [len(part) for part in (train.varm, train.layers, train.obsm)] == [0, 0, 0]
+    assert train.raw is None
+    assert list(train.uns) == ["course"]
+    assert "effects" not in train.uns["course"]
+    assert train.uns["course"]["title"] == screen.uns["course"]["title"]
+
+
+def test_a_release_of_which_parts_are_lost_says_so(course: Course):
+    (course.public_folder / "train.h5ad").unlink()
+    with pytest.raises(InputError, match="test-course was released, but .*train.h5ad is missing; restore it"):
+        release(course)
+    (course.hidden_folder / "release.json").write_text("[")
+    with pytest.raises(InputError, match="release.json is damaged .*; restore it from a backup"):
+        release(course)

@@ -173,3 +173,30 @@ def test_a_bubblewrap_that_does_not_work_is_not_worked_around(monkeypatch: pytes
         sandbox.NoSandboxError, match=r"cannot make a sandbox \(bwrap: setting up uid map: Permission denied\)"
     ):
         sandbox.check_sandbox()
+
+
+def test_nothing_but_scratch_can_be_written_and_that_is_limited(inside, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "SCRATCH", 4 << 20)
+    outcome = inside(
+        "import os\n"
+        "for folder in ('/', '/dev', '/etc', '/kit', '/home/student', '/dev/shm', '/tmp', '.'):\n"
+        "    size = 0\n"
+        "    try:\n"
+        "        for number in range(10):\n"
+        "            open(f'{folder}/x{number}', 'wb').write(bytes(1 << 20)); size += 1\n"
+        "    except OSError: pass\n"
+        "    print(folder, size)"
+    )
+    sizes = dict(line.split() for line in outcome.output.decode().splitlines())
+    assert {folder for folder, size in sizes.items() if size == "0"} == {"/", "/dev", "/etc", "/kit"}
+    assert all(int(size) <= 4 for size in sizes.values())
+
+
+def test_the_graders_environment_is_not_there(inside, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LMS_PASSWORD", "open sesame")
+    outcome = inside(
+        "import os\nfrom pathlib import Path\n"
+        "print([path for path in Path('/proc').glob('[0-9]*/environ') if b'sesame' in path.read_bytes()])\n"
+        "print(os.environ.get('LMS_PASSWORD'), os.getpid(), sorted(p.name for p in Path('/proc').glob('[0-9]*')))"
+    )
+    assert outcome.output.decode() == "[]\nNone 1 ['1']\n"

@@ -118,6 +118,10 @@ def header(shape: str, descr: str = "<f8") -> bytes:
             "the value is damaged",
         ),
         (npz(tree=tree({"frame": [1], "columns": 3})), "the value is damaged"),
+        (npz(tree=tree({"csr": [[1e400], [0], [0, 1]], "shape": [1, 10**30]})), "the value is damaged"),
+        (npz(tree=tree({"dict": [[[1], 2]]})), "the value is damaged"),
+        (npz(tree=npy(np.frombuffer(b"[" * 60 + b"]" * 60, np.uint8))), "nested more than 50 deep"),
+        (npz(tree=npy(np.frombuffer(b"9" * 5000, np.uint8))), "the value is damaged"),
     ],
 )
 def test_hostile_files_are_refused(content: bytes, said: str):
