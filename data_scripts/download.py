@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import requests
+import urllib3
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -58,6 +59,9 @@ def fetch(file: RemoteFile, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     path = folder / file.name
+    if path.exists() and not path.is_file():
+        msg = f"{path} is in the way and is no file; move it away"
+        raise DownloadError(msg)
     if path.is_file() and not _fault(path, file):
         return path
     if local := _local(file):
@@ -114,14 +118,20 @@ def _download(url: str, file: RemoteFile, path: Path) -> str | None:
     """Try one address; give the fault, or None when the file is in place."""
     part = path.with_name(path.name + ".part")
     fault = "no attempt was made"
+    if not file.sha256:
+        part.unlink(missing_ok=True)  # without a hash nobody would notice two versions in one file
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE * 2 ** (attempt - 1))
         try:
             fault = _continue(url, file, part)
-        except requests.RequestException as error:
+        except OSError as error:  # requests' own errors are OSErrors too
+            if not isinstance(error, requests.RequestException):
+                return f"cannot write {part}: {error.strerror or error}"
             fault = f"the connection broke ({type(error).__name__})"
             continue
+        except (ValueError, urllib3.exceptions.HTTPError) as error:
+            return f"the server's answer makes no sense ({type(error).__name__}: {error})"
         if fault is not None:
             return fault
         if file.bytes is not None and part.stat().st_size < file.bytes:
@@ -131,7 +141,7 @@ def _download(url: str, file: RemoteFile, path: Path) -> str | None:
         if fault is None:
             part.replace(path)
             return None
-        part.unlink()  # wrong content cannot be resumed
+        part.unlink(missing_ok=True)  # wrong content cannot be resumed
         return fault
     return f"{fault}, {TRIES} times"
 
@@ -145,7 +155,7 @@ def _continue(url: str, file: RemoteFile, part: Path) -> str | None:
     # "identity": a compressed transfer would make byte ranges and sizes mean something else
     with requests.get(url, headers={**headers, "Accept-Encoding": "identity"}, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink()
+            part.unlink(missing_ok=True)
             msg = "the server has less than was downloaded before"
             raise requests.ConnectionError(msg)
         if answer.status_code >= 500:
@@ -157,7 +167,7 @@ def _continue(url: str, file: RemoteFile, part: Path) -> str | None:
             return "the server sent a web page instead of the file"
         resumed = answer.status_code == requests.codes.partial_content
         if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            part.unlink()
+            part.unlink(missing_ok=True)
             msg = "the server sent another range than was asked for"
             raise requests.ConnectionError(msg)
         start = have if resumed else 0
@@ -185,6 +195,9 @@ def _save(answer: requests.Response, part: Path, start: int, total: int | None, 
         for chunk in answer.iter_content(CHUNK):
             sink.write(chunk)
             progress.advance(task, len(chunk))
+            if total is not None and sink.tell() > total:
+                msg = f"the server sent more than {total:,} bytes"
+                raise ValueError(msg)
     if total is not None and part.stat().st_size < total:
         msg = "the body was cut short"
         raise requests.ConnectionError(msg)

@@ -1,5 +1,6 @@
 """Downloads against a server on this machine that breaks off, lies, and recovers."""
 
+import contextlib
 import hashlib
 import http.server
 import re
@@ -96,6 +97,20 @@ def status(code: int) -> Callable:
     return lambda handler: head(handler, code, 0)
 
 
+def sends_no_number(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "many")
+    handler.end_headers()
+
+
+def never_ends(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(bytes(1 << 16))
+
+
 def empty(handler: http.server.BaseHTTPRequestHandler) -> None:
     head(handler, 202, 0)
 
@@ -134,6 +149,21 @@ def test_an_unfinished_download_of_an_earlier_run_is_taken_up(server: Server, tm
     assert server.ranges == ["bytes=777000-"]
 
 
+def test_without_a_hash_an_earlier_runs_start_is_not_trusted(server: Server, tmp_path: Path):
+    (tmp_path / "body.bin.part").write_bytes(b"?" * 1000)
+    assert fetch(server.file(sha256=None, magic="0001"), tmp_path).read_bytes() == BODY
+    assert server.ranges == [None]
+
+
+def test_what_is_in_the_way_is_named(server: Server, tmp_path: Path):
+    (tmp_path / "body.bin").mkdir()
+    with pytest.raises(DownloadError, match="body.bin is in the way and is no file; move it away"):
+        fetch(server.file(), tmp_path)
+    (tmp_path / "new" / "body.bin.part").mkdir(parents=True)
+    with pytest.raises(DownloadError, match="cannot write .*body.bin.part"):
+        fetch(server.file(), tmp_path / "new")
+
+
 def test_a_server_without_ranges_starts_anew(server: Server, tmp_path: Path):
     (tmp_path / "body.bin.part").write_bytes(b"stale" * 100)
     server.behaviours = [knows_no_ranges]
@@ -170,6 +200,8 @@ def test_a_server_that_has_less_than_we_have_starts_anew(server: Server, tmp_pat
         (status(404), "the server answered 404 Not Found"),
         (status(403), "the server answered 403 Forbidden"),
         (empty, "the server answered 202 Accepted"),
+        (sends_no_number, "the server's answer makes no sense .ValueError"),
+        (never_ends, "the server's answer makes no sense .ValueError: the server sent more than 1,024,000 bytes"),
     ],
 )
 def test_what_will_not_get_better_is_said_at_once(server: Server, tmp_path: Path, behaviour: Callable, said: str):
