@@ -1,0 +1,45 @@
+"""Submissions as the tests of grading hand them in."""
+
+from pathlib import Path
+
+import nbformat
+
+from autograder.course import Course
+from autograder.grade import Result, grade_stage
+
+STAGE = "04_baselines"
+RIGHT = """
+def train_mean(expression, target_gene):
+    names = [name for name in np.unique(target_gene) if name != "non-targeting"]
+    return np.mean([np.asarray(expression[target_gene == name].mean(axis=0)).ravel() for name in names], axis=0)
+"""
+WRONG = RIGHT.replace("np.mean([", "np.max([")
+
+
+def released_notebook(course: Course) -> nbformat.NotebookNode:
+    return nbformat.read(course.root / "assignments" / STAGE / f"{STAGE}.ipynb", as_version=4)
+
+
+def submit(course: Course, student: str, code: str | None = None, extra: str = "") -> Path:
+    """Hand in the released notebook with another train_mean, and code in a cell before it."""
+    notebook = released_notebook(course)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "train_mean_code":
+            cell.source = extra + "\n" + (cell.source if code is None else code)
+    folder = course.grading / "submitted" / student / STAGE
+    folder.mkdir(parents=True)
+    nbformat.write(notebook, folder / f"{STAGE}.ipynb")
+    return folder
+
+
+def grade_one(course: Course, student: str = "ada") -> Result:
+    results, failed = grade_stage(course, STAGE, [student])
+    assert failed == {}
+    return results[0]
+
+
+def hand_in(course: Course, student: str, content: bytes | None) -> None:
+    folder = course.grading / "submitted" / student / STAGE
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / f"{STAGE}.ipynb").write_bytes(content)

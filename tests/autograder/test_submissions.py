@@ -1,0 +1,97 @@
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from handing_in import RIGHT, STAGE, hand_in, submit
+
+from autograder.course import Course, read_course
+from autograder.submissions import hash_submission, normalise, students_of
+from starter.schema import InputError
+
+
+def test_only_regular_files_within_the_limit_are_taken(course: Course, tmp_path: Path):
+    file = course.root / "course.toml"
+    file.write_text(file.read_text().replace("[limits]", "[limits]\nsubmission_mib = 1"))
+    small = read_course(course.root)
+    folder = submit(small, "ada")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b.txt").write_text("b")
+    (folder / "zz_big").write_bytes(bytes(2 << 20))
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "folder").symlink_to("/etc")
+    os.mkfifo(folder / "fifo")
+    target, fault, notes = normalise(small, STAGE, "ada")
+    assert fault is None
+    kept = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    assert kept == ["04_baselines.ipynb", "sub/b.txt"]
+    assert sorted(note.split(" ")[0] for note in notes) == ["fifo", "folder", "link", "zz_big"]
+
+
+def test_folders_and_names_without_end_are_left_out(course: Course):
+    folder = submit(course, "ada", RIGHT)
+    deep = folder
+    for _ in range(20):
+        deep /= "x"
+        deep.mkdir()
+    (folder / "d" / "e" / "f").mkdir(parents=True)
+    (folder / "d" / "e" / "f" / ("n" * 250)).write_text("taken")
+    (folder / ("o" * 200) / ("o" * 200) / ("o" * 200)).mkdir(parents=True)
+    (folder / ("o" * 200) / ("o" * 200) / ("o" * 200) / "p").write_text("too long")
+    target, fault, notes = normalise(course, STAGE, "ada")
+    assert fault is None
+    assert (target / "d" / "e" / "f" / ("n" * 250)).read_text() == "taken"
+    assert len(notes) == 2
+    assert "holds folders more than 10 deep" in notes[1]
+    assert "has too long a name" in notes[0]
+
+
+def test_a_folder_in_the_notebooks_place_is_no_notebook(course: Course):
+    folder = course.grading / "submitted" / "ada" / STAGE / f"{STAGE}.ipynb"
+    folder.mkdir(parents=True)
+    (folder / "x").touch()
+    target, fault, _ = normalise(course, STAGE, "ada")
+    assert fault.startswith("there is no notebook")
+    assert (target / f"{STAGE}.ipynb").is_file()
+
+
+def test_a_notebook_that_is_a_link_is_not_followed(course: Course, tmp_path: Path):
+    secret = tmp_path / "secret.ipynb"
+    secret.write_text('{"cells": []}')
+    folder = course.grading / "submitted" / "ada" / STAGE
+    folder.mkdir(parents=True)
+    (folder / f"{STAGE}.ipynb").symlink_to(secret)
+    _, fault, notes = normalise(course, STAGE, "ada")
+    assert fault.startswith("there is no notebook")
+    assert notes == ["04_baselines.ipynb is not a regular file and was left out"]
+
+
+def test_a_submissions_hash_is_of_names_and_contents(course: Course):
+    folder = submit(course, "ada")
+    (folder / "x").write_text("1")
+    hashes = {hash_submission(course, STAGE, "ada")}
+    (folder / "x").rename(folder / "y")
+    hashes.add(hash_submission(course, STAGE, "ada"))
+    (folder / "y").write_text("2")
+    hashes.add(hash_submission(course, STAGE, "ada"))
+    assert len(hashes) == 3
+
+
+def test_grading_again_normalises_to_the_same(course: Course):
+    submit(course, "ada", RIGHT)
+    first = (normalise(course, STAGE, "ada")[0] / f"{STAGE}.ipynb").read_text()
+    assert (normalise(course, STAGE, "ada")[0] / f"{STAGE}.ipynb").read_text() == first
+    nbformat.validate(nbformat.reads(first, as_version=4))
+
+
+def test_no_submissions_says_where_they_go(course: Course):
+    with pytest.raises(
+        InputError, match=r"no submissions: put them at .*submitted/<student>/04_baselines/04_baselines.ipynb"
+    ):
+        students_of(course, STAGE)
+
+
+def test_a_folder_that_cannot_be_a_students_is_told_apart(course: Course):
+    hand_in(course, "a b;c", b"{}")
+    hand_in(course, "ada", b"{}")
+    assert students_of(course, STAGE) == (["ada"], ["a b;c"])
