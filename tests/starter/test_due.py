@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from starter import dataset
+from starter.dataset import open_course
+from starter.due import Due, due_in_lists
+from starter.schema import InputError
+
+
+def test_the_courses_due(due: Due, released):
+    split = dataset.read_split(released.public_folder / "split.json")
+    assert due.n_cells == split.n_cells("hidden")
+    assert len(due.genes) == 200
+    assert due.target_sum == open_course(released.public_folder).train().uns["course"]["target_sum"]
+
+
+def test_the_challenges_lists(vcc_data: Path):
+    due = due_in_lists(vcc_data / "vcc2025" / "gene_names.csv", vcc_data / "vcc2025" / "pert_counts_Validation.csv")
+    assert len(due.genes) == 18_080
+    assert due.genes[0] == "SAMD11"
+    assert len(due.n_cells) == 50
+    assert sum(due.n_cells.values()) == 60_751
+
+
+def test_plain_lists(tmp_path: Path):
+    (tmp_path / "genes.csv").write_text("A\nB\n")
+    (tmp_path / "perts.csv").write_text("A\nnon-targeting\n")
+    assert due_in_lists(tmp_path / "genes.csv", tmp_path / "perts.csv") == Due(("A", "B"), {"A": None})
+
+
+@pytest.mark.parametrize(
+    ("genes", "perts", "said"),
+    [
+        ("", "A", "the list .*genes.csv is empty"),
+        ("A\nA", "A", "genes.csv holds a gene twice"),
+        ("A", "A\nA", "perts.csv lists A twice"),
+        ("A", "target_gene,n_cells\nA,many", "'A,many' is no perturbation with its number of cells"),
+        ("A", "non-targeting", "perts.csv names no perturbation"),
+        ("A", "target_gene,n_cells\nA,-1", "perts.csv: A has -1 cells"),
+        ("A", "A,12", "perts.csv has several columns and no header with target_gene"),
+        ("A", b"\xff\xfe\x00", "cannot read the list .*perts.csv"),
+    ],
+)
+def test_bad_lists(tmp_path: Path, genes: str, perts: str | bytes, said: str):
+    (tmp_path / "genes.csv").write_text(genes)
+    (tmp_path / "perts.csv").write_bytes(perts if isinstance(perts, bytes) else perts.encode())
+    with pytest.raises(InputError, match=said):
+        due_in_lists(tmp_path / "genes.csv", tmp_path / "perts.csv")
+
+
+def test_lists_of_a_spreadsheet(tmp_path: Path):
+    (tmp_path / "genes.csv").write_bytes('\ufeff"A"\r\n"B"\r\n\r\n'.encode())
+    (tmp_path / "perts.csv").write_bytes('\ufeff"n_cells","target_gene"\r\n"12","A"\r\n'.encode())
+    assert due_in_lists(tmp_path / "genes.csv", tmp_path / "perts.csv") == Due(("A", "B"), {"A": 12})
