@@ -301,7 +301,7 @@ def open_course(folder: str | Path | None = None) -> Course:
     if missing := [name for name in (TRAIN_FILE, SPLIT_FILE) if not (folder / name).is_file()]:
         msg = (
             f"{folder} is not a course's data folder: it has no {' and no '.join(missing)}; "
-            f"unpack the course's data there, or set {COURSE_VARIABLE} to the folder that has it"
+            f"unpack the course's data there, or name the folder that has it (--course, or {COURSE_VARIABLE})"
         )
         raise InputError(msg)
     return Course(folder)
@@ -314,7 +314,7 @@ def _nearest_course() -> Path:
         if file.is_file():
             try:
                 name = tomllib.loads(file.read_text(encoding="utf-8"))["course"]["name"]
-            except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 msg = f"{file} does not say [course] name = ... ({error})"
                 raise InputError(msg) from error
             return folder / "data" / str(name)
