@@ -31,6 +31,10 @@ MAX_OUTPUT = 256 << 20
 """Bytes that may come out."""
 SCRATCH = 256 << 20
 """Bytes of each scratch folder (in memory) inside."""
+USER = 65534
+"""User and group that run what is inside."""
+STAGE = "/tmp"
+"""Where root mounts the given folders for that user, in a mount namespace of its own."""
 ERROR_TAIL = 2_000
 HIDDEN_PACKAGES = ("autograder", "data_scripts", "starter")
 """Packages of the kit that the installation may hold; inside, only `KIT` has one of them."""
@@ -67,20 +71,18 @@ def check_sandbox() -> None:
             "use WSL2 or a Linux virtual machine"
         )
         raise NoSandboxError(msg)
-    missing = [program for program in ("bwrap", "prlimit") if shutil.which(program) is None]
+    missing = [program for program in ("bwrap", "prlimit", "setpriv") if shutil.which(program) is None]
     if missing:
         package = "bubblewrap" if "bwrap" in missing else "util-linux"
         msg = f"grading runs students' code and needs {missing[0]}, which is not here: apt install {package}"
         raise NoSandboxError(msg)
-    shape = [*_isolation(), *_environment(), *_scratch("/tmp", "/home"), *_system(), *_sealed()]
-    probe = subprocess.run(
-        ["bwrap", *shape, "/usr/bin/env", "true"], env=_outer(), capture_output=True, text=True, check=False
-    )
+    command = _inside(["/usr/bin/env", "true"], {}, "/tmp")
+    probe = subprocess.run(command, env=_outer_environment(), capture_output=True, text=True, check=False)
     if probe.returncode:
         reason = probe.stderr.strip().splitlines()[-1:] or ["no message"]
         msg = (
             f"bubblewrap is here but cannot make a sandbox ({reason[0]}); allow user namespaces "
-            "(on Ubuntu 24.04 give bwrap an AppArmor profile), or grade on another machine"
+            "(on Ubuntu 24.04 give bwrap an AppArmor profile), grade as an ordinary user, or on another machine"
         )
         raise NoSandboxError(msg)
 
@@ -118,7 +120,7 @@ def run(
     """
     check_sandbox()
     with _kit(without) as kit, tempfile.TemporaryFile() as errors:
-        arguments = [
+        limits = [
             "prlimit",
             f"--data={int(memory_gib * 2**30)}",
             f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
@@ -126,20 +128,9 @@ def run(
             "--core=0",
             "--nofile=1024",
             "--",
-            "bwrap",
-            *_isolation(),
-            *_environment(),
-            # scratch first: the installation may lie below /tmp or /home
-            *_scratch("/tmp", "/home", workdir),
-            *_system(),
-            *_bind({KIT: kit, **read_only}),
-            *_sealed(),
-            "--chdir",
-            workdir,
-            sys.executable,
-            *command,
         ]
-        return _watch(arguments, errors, seconds)
+        inside = _inside([sys.executable, *command], {KIT: kit, **read_only}, workdir)
+        return _watch([*limits, *inside], errors, seconds)
 
 
 def _watch(arguments: Sequence[str], errors: "tempfile._TemporaryFileWrapper", seconds: float) -> Outcome:
@@ -148,7 +139,7 @@ def _watch(arguments: Sequence[str], errors: "tempfile._TemporaryFileWrapper", s
     chunks, size = [], 0
     process = subprocess.Popen(
         arguments,
-        env=_outer(),
+        env=_outer_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -207,14 +198,50 @@ def _kit(without: Sequence[str]) -> Iterator[Path]:
         yield kit
 
 
+def _inside(program: Sequence[str], read_only: Mapping[str, Path], workdir: str) -> list[str]:
+    """Write the command that runs a program inside.
+
+    Called by root, it becomes another user first. Root's own sandbox would leave it root's powers over what no
+    namespace covers, such as the kernel's settings in /proc/sys; and only root may be able to open the given folders,
+    so they are mounted where that user finds them.
+    """
+    folders = {str(folder): folder for folder in shared_folders() if not folder.is_relative_to("/usr")}
+    given = {**folders, **read_only}
+    prefix = []
+    if os.geteuid() == 0:
+        found = {inside: Path(STAGE, str(number)) for number, inside in enumerate(given)}
+        mounts = [part for inside in given for part in ("--ro-bind", str(given[inside]), str(found[inside]))]
+        prefix = [
+            "bwrap", "--dev-bind", "/", "/", "--tmpfs", STAGE, *mounts, "--die-with-parent",
+            "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--",
+            "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--pdeathsig=KILL", "--",
+        ]  # fmt: skip
+        given = found
+    return [
+        *prefix,
+        "bwrap",
+        *_isolation(),
+        *_environment(),
+        # scratch first: the installation may lie below /tmp or /home
+        *_scratch("/tmp", "/home", workdir),
+        *_system(),
+        *(part for inside, outside in given.items() for part in ("--ro-bind", str(outside), inside)),
+        *_hidden_packages(),
+        *_sealed(),
+        "--chdir",
+        workdir,
+        *program,
+    ]
+
+
 def _isolation() -> list[str]:
     return [
         "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1",
-        "--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL",
+        "--uid", str(USER), "--gid", str(USER), "--hostname", "sandbox", "--cap-drop", "ALL",
     ]  # fmt: skip
 
 
-def _outer() -> dict[str, str]:
+def _outer_environment() -> dict[str, str]:
     """Give bubblewrap itself nothing of the grader's environment, which may hold passwords."""
     return {"PATH": os.environ.get("PATH", os.defpath)}
 
@@ -238,7 +265,7 @@ def _environment() -> list[str]:
 
 
 def _system() -> list[str]:
-    """Bind the operating system's libraries and the Python installation; hide the kit's own packages in it."""
+    """Bind the operating system's libraries."""
     options = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib64"):
         path = Path("/", name)
@@ -248,9 +275,12 @@ def _system() -> list[str]:
             options += ["--ro-bind", str(path), str(path)]
     for name in ("/etc/ld.so.cache", "/etc/alternatives"):
         options += ["--ro-bind-try", name, name]
-    for folder in shared_folders():
-        if not folder.is_relative_to("/usr"):
-            options += ["--ro-bind", str(folder), str(folder)]
+    return options
+
+
+def _hidden_packages() -> list[str]:
+    """Cover the kit's own packages in the Python installation."""
+    options = []
     for folder in dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")):
         for package in HIDDEN_PACKAGES:
             if Path(folder, package).is_dir():
@@ -280,12 +310,8 @@ def check_hidden(*folders: Path) -> None:
 
 def _sealed() -> list[str]:
     """Leave no place to write but the scratch folders, whose sizes are limited."""
-    return [*_scratch("/dev/shm"), "--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*_scratch("/dev/shm"), *(part for path in ("/proc", "/dev", "/") for part in ("--remount-ro", path))]
 
 
 def _scratch(*folders: str) -> list[str]:
     return [part for folder in folders for part in ("--size", str(SCRATCH), "--tmpfs", folder)]
-
-
-def _bind(read_only: Mapping[str, Path]) -> list[str]:
-    return [part for inside, outside in read_only.items() for part in ("--ro-bind", str(outside), inside)]
