@@ -12,7 +12,7 @@ help:
 	@echo "make demo                   the whole course once, on a simulated screen"
 	@echo "make demo DATASET=papalexi  the same on a real screen"
 	@echo "make test                   the tests; make test-full adds the slow ones"
-	@echo "make lab                    the students' notebooks in JupyterLab"
+	@echo "make lab                    the students' notebooks in JupyterLab, as copies in lab/"
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
 	@echo "make student-kit            what students get, in one archive"
 	@echo "make assignments            only the students' notebooks, from solutions/"
@@ -22,10 +22,10 @@ demo: $(VENV)/.kit system-packages
 	@$(BIN)/python demo.py --dataset $(DATASET)
 
 test: $(VENV)/.test system-packages
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" -q
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" -q -rs
 
 test-full: $(VENV)/.test system-packages
-	@$(BIN)/python -m pytest -n auto --dist worksteal -q
+	@$(BIN)/python -m pytest -n auto --dist worksteal -q -rs
 
 # Without a released course the notebooks run on the demo's data.
 lab: $(VENV)/.kit
@@ -37,7 +37,8 @@ lab: $(VENV)/.kit
 	    echo "there is no course data yet: run make demo first (or make release, as an instructor)" >&2; exit 2; \
 	  fi; \
 	fi; \
-	$(BIN)/jupyter lab --notebook-dir assignments $$([ "$$(id -u)" = 0 ] && echo --allow-root)
+	mkdir -p lab && cp -rn assignments/. lab/ && echo "your copies of the notebooks are in lab/; they are never replaced"; \
+	$(BIN)/jupyter lab --notebook-dir lab $$([ "$$(id -u)" = 0 ] && echo --allow-root)
 
 release: $(VENV)/.kit
 	@$(BIN)/autograder release

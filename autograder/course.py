@@ -16,11 +16,13 @@ from pydantic import (
     PositiveInt,
     StringConstraints,
     ValidationError,
+    field_validator,
 )
 
 from starter.schema import InputError
 
 FILE = "course.toml"
+SECRET_BYTES = 32
 SIMULATED = "simulated"
 """The value of `[data] screen` for a simulated screen."""
 KINDS_OF_VALUE = ("constrained-int", "list[str]", "int")
@@ -68,12 +70,26 @@ class Stage(Section):
     title: str = ""
 
 
+TAKEN = frozenset(
+    ("submitted", "normalised", "generated", "autograded", "feedback", "results", "secret", "gradebook.db")
+)
+"""What else lies in `grading/`, which no course may be called."""
+
+
 class About(Section):
     """`[course]`: its names."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")]
     """Becomes a folder: at most 64 letters, digits and hyphens."""
     title: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _not_taken(cls, name: str) -> str:
+        if name in TAKEN:
+            msg = "this name is taken by a folder of the grader"
+            raise ValueError(msg)
+        return name
 
 
 class Settings(Section):
@@ -151,14 +167,14 @@ class Course:
                 secret = bytes.fromhex(path.read_text(encoding="utf-8").strip())
             except (OSError, ValueError):
                 secret = b""
-            if len(secret) < 16:
+            if len(secret) != SECRET_BYTES:
                 msg = f"{path} is damaged; restore it from a backup, since grades depend on it"
                 raise InputError(msg) from None
             return secret
         except OSError as error:
             msg = f"cannot write {path}: {error.strerror}"
             raise InputError(msg) from error
-        secret = secrets.token_bytes(32)
+        secret = secrets.token_bytes(SECRET_BYTES)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(secret.hex() + "\n")
         return secret
@@ -188,7 +204,7 @@ def read_course(path: str | Path = FILE) -> Course:
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror}; run in the course's folder, or name its {FILE} with --course"
         raise InputError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"{path} is not valid TOML: {error}"
         raise InputError(msg) from error
     try:

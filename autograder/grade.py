@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import nbformat
+from pydantic import TypeAdapter
+
 import autograder
 import starter
 from autograder import sandbox
@@ -84,11 +87,9 @@ def read_result(path: Path) -> Result:
         If there is none, or the file is damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content["questions"] = [QuestionResult(**question) for question in content["questions"]]
-        return Result(**content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{path} is missing or damaged ({error}); grade the submission again"
+        return TypeAdapter(Result).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        msg = f"{path} is missing or damaged ({type(error).__name__}); grade the submission again"
         raise InputError(msg) from error
 
 
@@ -155,7 +156,7 @@ def grade_stage(
     """
     course.check_stage(stage)
     sandbox.check_sandbox()
-    sandbox.check_hidden(course.grading, course.root / "solutions")
+    sandbox.check_hidden(course.grading, course.root / "solutions", course.root / course.data.screen)
     points = released_points(course, stage)
     if not (released := course.root / "assignments" / stage / f"{stage}.ipynb").is_file():
         msg = f"{stage} was not released: there is no {released}; run: autograder release"
@@ -195,12 +196,15 @@ def grade_submission(course: Course, stage: str, student: str, points: dict[str,
     The result, which is also in `result_path`.
     """
     digest = hash_submission(course, stage, student)
-    files, fault, notes = normalise(course, stage, student)
-    if fault:
-        questions = [QuestionResult(name, 0.0, most, fault, 0.0) for name, most in points.items()]
-    else:
-        questions, more = _ask(course, stage, student, digest, files, points)
-        notes += more
+    with tempfile.TemporaryDirectory(prefix="submission-") as folder:
+        files = Path(folder)
+        fault, notes = normalise(course, stage, student, files)
+        sandbox.open_to_all(files)
+        if fault:
+            questions = [QuestionResult(name, 0.0, most, fault, 0.0) for name, most in points.items()]
+        else:
+            questions, more = _ask(course, stage, student, digest, files, points)
+            notes += more
     result = Result(student, stage, digest, hash_rules(course, stage), questions, [printable(note) for note in notes])
     with whole(result_path(course, stage, student)) as part:
         part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
@@ -217,13 +221,16 @@ def released_points(course: Course, stage: str) -> dict[str, float]:
     """
     notebook = course.root / "solutions" / stage / f"{stage}.ipynb"
     try:
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"cannot read the instructor's notebook {notebook} ({error})"
+        cells = nbformat.read(notebook, as_version=4)["cells"]
+    except FileNotFoundError as error:
+        msg = f"there is no {notebook}; copy the kit's solutions/ beside {FILE}, or write your own notebook there"
+        raise InputError(msg) from error
+    except Exception as error:  # whatever is in the file
+        msg = f"cannot read the instructor's notebook {notebook} ({error}); mend it in JupyterLab"
         raise InputError(msg) from error
     points: dict[str, float] = {}
     for cell in cells:
-        grader = cell.get("metadata", {}).get("nbgrader", {})
+        grader = cell["metadata"].get("nbgrader", {})
         if cell["cell_type"] == "code" and grader.get("grade") and not grader.get("solution"):
             if grader["grade_id"] in points:
                 msg = f"{notebook}: two cells have the grade_id {grader['grade_id']!r}"
@@ -297,7 +304,6 @@ def _ask(
 
 
 def _write_job(job: Path, course_name: str, stage: str, group: list[Question], cases: dict[str, list]) -> None:
-    job.chmod(0o755)
     shutil.copyfile(Path(autograder.__file__).parent / "ask.py", job / "ask.py")
     asked = []
     for question in group:
@@ -307,6 +313,7 @@ def _write_job(job: Path, course_name: str, stage: str, group: list[Question], c
     content = {"notebook": f"{stage}.ipynb", "submission": "/submission", "questions": asked}
     (job / "job.json").write_text(json.dumps(content), encoding="utf-8")
     (job / FILE).write_text(f'[course]\nname = "{course_name}"\n', encoding="utf-8")
+    sandbox.open_to_all(job)
 
 
 def _verdict(

@@ -14,7 +14,7 @@ from pathlib import Path
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.preprocessors import (
     AssignLatePenalties,
@@ -33,16 +33,32 @@ from traitlets import Unicode
 from traitlets.config import Config
 
 from autograder.course import FILE, Course, read_course
-from autograder.grade import current_result
+from autograder.grade import current_result, result_path
 from autograder.submissions import NORMALISED
 from starter.schema import InputError
 
+SETTINGS_FILE = "nbgrader_config.py"
+"""Beside course.toml: where nbgrader's own commands and formgrader find their settings."""
+SETTINGS = '''"""nbgrader's settings for this course: `nbgrader formgrader` and the others read this file."""
+
+from autograder.course import read_course
+from autograder.gradebook import configuration
+
+c = get_config()  # noqa: F821  (nbgrader provides it)
+c.merge(configuration(read_course(__file__.replace("nbgrader_config.py", "course.toml"))))
+'''
+GENERATED = "generated"
+"""Folder below grading/ with the students' notebooks as they were made."""
+AUTOGRADED = "autograded"
+"""Folder below grading/ with the graded notebooks."""
 BLANK = "raise NotImplementedError('this part is yours: replace this line, then run the cell again')"
 BEGINS_HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=[A-Za-z#])")
 """A tag or an entity, which a space behind its first character turns into text."""
 LETTERS = "|".join(r"\s*".join(scheme) for scheme in ("javascript", "vbscript"))
-BEGINS_SCRIPT = re.compile(rf"({LETTERS})(?=[\s\\]*:)", re.IGNORECASE)
+BEGINS_SCRIPT = re.compile(rf"({LETTERS}|data(?=:text))(?=[\s\\]*:)", re.IGNORECASE)
 """The scheme of a link that runs code; browsers ignore line breaks within it."""
+PASTED = re.compile(r"attachment(?=[\s\\]*:)(?::([A-Za-z0-9._-]+)(?=[)\s]))?")
+"""A pasted picture and its name."""
 
 
 class CleanText(NbGraderPreprocessor):
@@ -54,7 +70,10 @@ class CleanText(NbGraderPreprocessor):
         """Clean one cell."""
         if cell.cell_type != "code" and not is_locked(cell):
             text = BEGINS_HTML.sub(lambda found: f"{found[0]} ", cell.source)
-            cell.source = BEGINS_SCRIPT.sub(lambda found: f"{found[0][:-1]} {found[0][-1]}", text)
+            text = BEGINS_SCRIPT.sub(lambda found: f"{found[0][:-1]} {found[0][-1]}", text)
+            # nbconvert gives up on a notebook that names a picture which is not there
+            pictures = cell.get("attachments", {})
+            cell.source = PASTED.sub(lambda found: found[0] if found[1] in pictures else "no such picture", text)
         return cell, resources
 
 
@@ -111,7 +130,7 @@ def configuration(course: Course) -> Config:
     c.CourseDirectory.source_directory = "solutions"
     c.CourseDirectory.release_directory = "assignments"
     c.CourseDirectory.submitted_directory = f"grading/{NORMALISED}"
-    c.CourseDirectory.autograded_directory = "grading/autograded"
+    c.CourseDirectory.autograded_directory = f"grading/{AUTOGRADED}"
     c.CourseDirectory.feedback_directory = "grading/feedback"
     c.CourseDirectory.db_url = f"sqlite:///{course.grading / 'gradebook.db'}"
     c.ClearSolutions.code_stub = {"python": BLANK}
@@ -132,7 +151,7 @@ def configuration(course: Course) -> Config:
 
 
 def generate(course: Course, stage: str) -> Path:
-    """Make the students' notebook of a stage from the instructor's.
+    """Make the students' notebook of a stage from the instructor's, in `grading/generated/`.
 
     Returns
     -------
@@ -143,15 +162,19 @@ def generate(course: Course, stage: str) -> Path:
     InputError
         If nbgrader refuses; the message ends with its reason.
     """
-    answer = _api(course).generate_assignment(stage, force=True, create=True)
+    aside = Config()
+    aside.CourseDirectory.release_directory = f"grading/{GENERATED}"
+    answer = _api(course, aside).generate_assignment(stage, force=True, create=True)
     if not answer["success"]:
         msg = f"the notebook of {stage} could not be made: {_reason(answer)}"
         raise InputError(msg)
-    return course.root / "assignments" / stage
+    return course.grading / GENERATED / stage
 
 
 def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str]:
     """Put results into the gradebook, one student after the other, whatever happens to one of them.
+
+    A result that is there already is left alone, and with it what the instructor did since.
 
     Parameters
     ----------
@@ -167,23 +190,47 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
     Student to reason, for those whose grades nbgrader would not take.
     """
     api = _api(course)
+    with _book(course) as book:
+        if stage not in (assignment.name for assignment in book.assignments):
+            generate(course, stage)  # a gradebook that was lost is filled again
     failed = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries, which an instructor cannot mend
         for student in students:
+            if _is_recorded(course, stage, student):
+                continue
             answer = api.autograde(stage, student, force=True, create=True)
             if not answer["success"]:
                 failed[student] = f"the gradebook did not take the grades: {_reason(answer)}"
     return failed
 
 
-def _api(course: Course) -> NbGraderAPI:
+def _book(course: Course) -> Gradebook:
+    return Gradebook(configuration(course).CourseDirectory.db_url)
+
+
+def _is_recorded(course: Course, stage: str, student: str) -> bool:
+    result = result_path(course, stage, student)
+    graded = course.grading / AUTOGRADED / student / stage / f"{stage}.ipynb"
+    if not graded.is_file() or not result.is_file() or graded.stat().st_mtime_ns < result.stat().st_mtime_ns:
+        return False
+    with _book(course) as book:
+        try:
+            book.find_submission(stage, student)
+        except MissingEntry:
+            return False
+    return True
+
+
+def _api(course: Course, more: Config | None = None) -> NbGraderAPI:
     course.grading.mkdir(parents=True, exist_ok=True)
     # making the gradebook calls alembic from PATH, which lacks an environment that was not activated
     binaries = str(Path(sys.executable).parent)
     if binaries not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([binaries, os.environ.get("PATH", "")])
-    return NbGraderAPI(config=configuration(course))
+    settings = configuration(course)
+    settings.merge(more or Config())
+    return NbGraderAPI(config=settings)
 
 
 def _reason(answer: dict) -> str:

@@ -94,10 +94,16 @@ def _fault(question: Question, case: Case, given: object) -> str | None:
         error = given["error"]
         return error if isinstance(error, str) and error.strip() else "it raised an error without a message"
     value = given["value"]
-    fault = question.comparator.fault(value, case.due)
-    if fault is None:
-        return None
-    meaning = usual_meaning(value, case.mistakes, question.comparator)
+    try:
+        fault = question.comparator.fault(value, case.due)
+        if fault is None:
+            return None
+        meaning = usual_meaning(value, case.mistakes, question.comparator)
+        came = describe(value)
+    except AssertionError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a forged value may make any library stumble)
+        return f"the answer cannot be read ({type(error).__name__})"
     called = describe_call(question.asks, case.inputs)
     usually = f"; usually: {meaning}" if meaning else ""
-    return f"{fault}; called {called}, came {describe(value)}, due {describe(case.due)}{usually}"
+    return f"{fault}; called {called}, came {came}, due {describe(case.due)}{usually}"

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autograder.course import FILE, Course
+from autograder.gradebook import GENERATED
+from starter.dataset import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
 from starter.files import whole
 from starter.schema import InputError
 
@@ -37,8 +39,13 @@ def write_kit(course: Course, project: Path, out: Path) -> list[str]:
     InputError
         If the course was not released.
     """
-    if not (course.public_folder / "train.h5ad").is_file():
-        msg = f"{course.public_folder} has no data yet; run: autograder release"
+    if out.suffix != ".zip":
+        msg = f"the kit is a .zip, and {out} is named otherwise"
+        raise InputError(msg)
+    due = [course.public_folder / TRAIN_FILE, course.public_folder / SPLIT_FILE]
+    due += [course.grading / GENERATED / stage / f"{stage}.ipynb" for stage in course.stages]
+    if missing := [path for path in due if not path.is_file()]:
+        msg = f"there is no {missing[0]} yet; run: autograder release"
         raise InputError(msg)
     files = dict(_files(course, project))
     with whole(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -55,9 +62,11 @@ def write_kit(course: Course, project: Path, out: Path) -> list[str]:
 
 def _files(course: Course, project: Path) -> Iterator[tuple[str, Path]]:
     for stage in course.stages:
-        folder = course.root / "assignments" / stage
-        yield from _of_folder(folder, f"assignments/{stage}")
-    yield from _of_folder(course.public_folder, f"data/{course.name}")
+        # not from assignments/, where somebody may have worked
+        yield from _of_folder(course.grading / GENERATED / stage, f"assignments/{stage}")
+    for name in (TRAIN_FILE, SPLIT_FILE):
+        yield f"data/{course.name}/{name}", course.public_folder / name
+    yield from _of_folder(course.public_folder / PRIORS_FOLDER, f"data/{course.name}/{PRIORS_FOLDER}")
     yield from _of_folder(project / "starter", "starter")
     for name in OF_PROJECT:
         yield name, project / name

@@ -30,7 +30,16 @@ from starter.dataset import (
 )
 from starter.files import sha256, whole
 from starter.preprocess import target_sum
-from starter.schema import COURSE, COURSE_KEYS, ENSEMBL_ID, N_UMIS, PERTURBATION_KIND, InputError
+from starter.schema import (
+    COURSE,
+    COURSE_KEYS,
+    ENSEMBL_ID,
+    N_UMIS,
+    PERTURBATION,
+    PERTURBATION_KIND,
+    InputError,
+    difference,
+)
 
 RECORD = "release.json"
 """In the hidden folder: from what the released data were made."""
@@ -57,6 +66,10 @@ def release(course: Course, report: Callable[[str], None] = lambda step: None) -
         released_points(course, stage)
     release_data(course, report)
     release_notebooks(course, report)
+    if not (settings := course.root / gradebook.SETTINGS_FILE).exists():
+        with whole(settings) as part:
+            part.write_text(gradebook.SETTINGS, encoding="utf-8")
+        report(f"wrote {settings.name}, by which formgrader finds the course")
 
 
 def release_data(course: Course, report: Callable[[str], None]) -> None:
@@ -79,7 +92,7 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     if record.is_file():
         try:
             earlier = dict(json.loads(record.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             msg = f"{record} is damaged ({error}); restore it from a backup, since students have data made by it"
             raise InputError(msg) from error
         if earlier != made_of:
@@ -149,13 +162,22 @@ def release_notebook(course: Course, stage: str) -> Path:
     Returns
     -------
     The folder to hand out.
+
+    Raises
+    ------
+    InputError
+        If nbgrader refuses, or something else lies in that folder; what was there stays.
     """
-    folder = gradebook.generate(course, stage)
-    checks = folder / FOLDER
+    made = gradebook.generate(course, stage)
+    checks = made / FOLDER
     checks.mkdir(exist_ok=True)
     for question in questions_of(stage):
         with whole(checks / f"{question.name}.npz") as part:
             part.write_bytes(values.encode(question.public()))
+    folder = course.root / "assignments" / stage
+    names = [f"{stage}.ipynb", *(path.name for path in made.iterdir()), ".ipynb_checkpoints"]
+    with whole(folder, replaces=names) as part:
+        shutil.copytree(made, part)
     return folder
 
 
@@ -165,12 +187,9 @@ def _made_of(course: Course) -> dict:
         seed = course.data.seed if course.data.seed is not None else course.derived_seed("screen")
         return settings | {"seed": hashlib.sha256(str(seed).encode()).hexdigest()}
     path = _named(course, "screen", Path.is_file)
-    if path.resolve().is_relative_to(course.public_folder.resolve()):
-        msg = f"{course.root / FILE}: [data] screen lies in {course.public_folder}, which students get; move it"
-        raise InputError(msg)
-    used = {"sha256": sha256(path)}
+    used = {"sha256 of the screen": sha256(path)}
     if course.data.split is not None:
-        used["split_sha256"] = sha256(_named(course, "split", Path.is_file))
+        used["sha256 of the split"] = sha256(_named(course, "split", Path.is_file))
     if course.data.priors is not None:
         priors = _named(course, "priors", Path.is_dir).resolve()
         for hidden in (course.grading.resolve(), (course.root / "solutions").resolve(), path.resolve()):
@@ -187,6 +206,10 @@ def _named(course: Course, key: str, is_there: Callable[[Path], bool]) -> Path:
         kind = "folder" if key == "priors" else "file"
         msg = f"{course.root / FILE}: [data] {key} = {value!r}: there is no such {kind}"
         raise InputError(msg)
+    for folder in (course.public_folder, course.hidden_folder):
+        if (course.root / value).resolve().is_relative_to(folder.resolve()):
+            msg = f"{course.root / FILE}: [data] {key} lies in {folder}, which release writes; move it elsewhere"
+            raise InputError(msg)
     return course.root / value
 
 
@@ -206,17 +229,24 @@ def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path |
 
 def _split(course: Course, adata: anndata.AnnData) -> Split:
     if course.data.split is not None:
-        split = read_split(course.root / course.data.split)
+        path = course.root / course.data.split
+        split = read_split(path)
         if empty := [part for part in PARTS if not len(split.pairs(part))]:
-            msg = f"{course.root / course.data.split} has no {empty[0]} pair"
+            msg = f"{path} has no {empty[0]} pair"
             raise InputError(msg)
-        return split
+        given, found = set(split.table.index.get_level_values(PERTURBATION)), set(perturbations(adata))
+        if given != found:
+            msg = f"{path} and the screen name other perturbations: {difference(found, given)}; each is in one part"
+            raise InputError(msg)
+        hidden, public = (list(split.pairs(part).get_level_values(PERTURBATION)) for part in ("hidden", "public"))
+        return make_split(adata, hidden, public)  # with the screen's own numbers of cells
     hidden, public = course.data.hidden, course.data.public
     names = perturbations(adata)
     wanted = sum(part if isinstance(part, int) else len(part) for part in (hidden, public))
     if wanted >= len(names):
         msg = (
-            f"{course.root / FILE}: [data] hides and publishes {wanted} perturbations, and the screen has {len(names)}"
+            f"{course.root / FILE}: [data] hides and publishes {wanted} perturbations, and the screen has {len(names)};"
+            " set hidden and public to smaller numbers"
         )
         raise InputError(msg)
     named = {name for part in (hidden, public) if isinstance(part, list) for name in part}

@@ -9,6 +9,7 @@ import platform
 import selectors
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -119,6 +120,10 @@ def run(
         If this machine has no working sandbox.
     """
     check_sandbox()
+    for outside in read_only.values():
+        if not outside.stat().st_mode & stat.S_IROTH:
+            msg = f"{outside} cannot be read by the user who runs students' code; run: chmod -R a+rX {outside}"
+            raise NoSandboxError(msg)
     with _kit(without) as kit, tempfile.TemporaryFile() as errors:
         limits = [
             "prlimit",
@@ -182,7 +187,6 @@ def _kit(without: Sequence[str]) -> Iterator[Path]:
     """Copy `starter` without some of its modules."""
     with tempfile.TemporaryDirectory(prefix="kit-") as folder:
         kit = Path(folder)
-        kit.chmod(0o755)
         package = kit / "starter"
         shutil.copytree(Path(starter.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
         for module in without:
@@ -195,7 +199,14 @@ def _kit(without: Sequence[str]) -> Iterator[Path]:
             else:
                 msg = f"there is no module {module} to leave out"
                 raise AssertionError(msg)
+        open_to_all(kit)
         yield kit
+
+
+def open_to_all(folder: Path) -> None:
+    """Let the user who runs students' code read a folder, whatever the grader's umask."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _inside(program: Sequence[str], read_only: Mapping[str, Path], workdir: str) -> list[str]:
@@ -203,7 +214,8 @@ def _inside(program: Sequence[str], read_only: Mapping[str, Path], workdir: str)
 
     Called by root, it becomes another user first. Root's own sandbox would leave it root's powers over what no
     namespace covers, such as the kernel's settings in /proc/sys; and only root may be able to open the given folders,
-    so they are mounted where that user finds them.
+    so they are mounted where that user finds them. The outer process namespace ends with the grader: a parent's death
+    does not reach across the change of user.
     """
     folders = {str(folder): folder for folder in shared_folders() if not folder.is_relative_to("/usr")}
     given = {**folders, **read_only}
@@ -212,7 +224,7 @@ def _inside(program: Sequence[str], read_only: Mapping[str, Path], workdir: str)
         found = {inside: Path(STAGE, str(number)) for number, inside in enumerate(given)}
         mounts = [part for inside in given for part in ("--ro-bind", str(given[inside]), str(found[inside]))]
         prefix = [
-            "bwrap", "--dev-bind", "/", "/", "--tmpfs", STAGE, *mounts, "--die-with-parent",
+            "bwrap", "--dev-bind", "/", "/", "--tmpfs", STAGE, *mounts, "--unshare-pid", "--die-with-parent",
             "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--",
             "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--pdeathsig=KILL", "--",
         ]  # fmt: skip
@@ -281,11 +293,15 @@ def _system() -> list[str]:
 def _hidden_packages() -> list[str]:
     """Cover the kit's own packages in the Python installation."""
     options = []
-    for folder in dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")):
+    for folder in _site_packages():
         for package in HIDDEN_PACKAGES:
-            if Path(folder, package).is_dir():
-                options += ["--tmpfs", str(Path(folder, package))]
+            if (folder / package).is_dir():
+                options += ["--tmpfs", str(folder / package)]
     return options
+
+
+def _site_packages() -> list[Path]:
+    return list(dict.fromkeys(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")))
 
 
 def shared_folders() -> list[Path]:
@@ -296,15 +312,22 @@ def shared_folders() -> list[Path]:
 def check_hidden(*folders: Path) -> None:
     """Refuse to grade where what is hidden lies in a folder that students' code can read.
 
+    Parameters
+    ----------
+    folders
+        What must stay hidden, besides the kit's own packages and solutions.
+
     Raises
     ------
     NoSandboxError
         With the folder.
     """
-    for hidden in folders:
+    kit = Path(__file__).parents[1]
+    of_kit = [kit / "solutions", *(kit / package for package in HIDDEN_PACKAGES if kit not in _site_packages())]
+    for hidden in (*folders, *of_kit):
         for shared in shared_folders():
             if hidden.resolve().is_relative_to(shared.resolve()):
-                msg = f"{hidden} lies in {shared}, which students' code can read; move the course to another folder"
+                msg = f"{hidden} lies in {shared}, which students' code can read; move it to another folder"
                 raise NoSandboxError(msg)
 
 

@@ -24,6 +24,10 @@ MAX_DEPTH = 10
 MAX_NAME = 500
 """Bytes of a file's name with its folders."""
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SIMPLE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""Of a tag or a pasted picture."""
+PICTURES = ("image/png", "image/jpeg", "image/gif")
+BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 CELL_TYPES = ("code", "markdown", "raw")
 
 
@@ -74,11 +78,12 @@ def hash_submission(course: Course, stage: str, student: str) -> str:
     return digest.hexdigest()
 
 
-def normalise(course: Course, stage: str, student: str) -> tuple[Path, str | None, list[str]]:
-    """Copy a submission to the folder that is graded and shown, with a notebook that holds every question.
+def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[str | None, list[str]]:
+    """Copy a submission to the folder that is graded, with a notebook that holds every question.
 
-    The student's cells are taken over with their text alone, question cells keep the released cell's settings, and
-    question cells that are missing are added as they were released.
+    The student's cells are taken over with their text and pictures alone, question cells keep the released cell's
+    settings, and question cells that are missing are added as they were released. Of all files nbgrader gets this
+    notebook alone, since it would show the others to the instructor as they are.
 
     Parameters
     ----------
@@ -88,28 +93,30 @@ def normalise(course: Course, stage: str, student: str) -> tuple[Path, str | Non
         Such as `04_baselines`.
     student
         Whose submission.
+    folder
+        An empty folder for all files that students' code may use.
 
     Returns
     -------
-    The folder; why the student's notebook cannot be used, in which case the released one stands in for it; and what
-    else was left out or added.
+    Why the student's notebook cannot be used, in which case the released one stands in for it; and what else was left
+    out or added.
     """
     notes: list[str] = []
-    target = course.grading / NORMALISED / student / stage
     name = f"{stage}.ipynb"
     released = json.loads((course.root / "assignments" / stage / name).read_text(encoding="utf-8"))
-    if target.exists():
-        shutil.rmtree(target)
-    with whole(target) as part:
-        part.mkdir()
-        for relative, path in _regular_files(course, stage, student, notes):
-            (part / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, part / relative, follow_symlinks=False)
-        notebook, fault = _rebuilt(part / name, released, notes)
-        if (part / name).is_dir():
-            shutil.rmtree(part / name)
-        (part / name).write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf-8")
-    return target, fault, notes
+    for relative, path in _regular_files(course, stage, student, notes):
+        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / relative, follow_symlinks=False)
+    notebook, fault = _rebuilt(folder / name, released, notes)
+    if (folder / name).is_dir():
+        shutil.rmtree(folder / name)
+    shown = course.grading / NORMALISED / student / stage
+    if shown.exists():
+        shutil.rmtree(shown)
+    for path in (folder / name, shown / name):
+        with whole(path) as part:
+            part.write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf-8")
+    return fault, notes
 
 
 def _regular_files(course: Course, stage: str, student: str, notes: list[str]) -> Iterator[tuple[Path, Path]]:
@@ -185,12 +192,33 @@ def _plain_cell(cell: dict) -> tuple[dict, str | None]:
     """Take a cell's kind, text, tags and question, and nothing else."""
     source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
     kind = cell["cell_type"] if cell["cell_type"] in CELL_TYPES else "raw"
-    metadata = cell.get("metadata") or {}
-    tags = metadata.get("tags") or []
-    kept = {"tags": [str(tag) for tag in tags]} if isinstance(tags, list) and tags else {}
+    tags = (cell.get("metadata") or {}).get("tags")
+    known = (
+        [tag for tag in tags if isinstance(tag, str) and SIMPLE_NAME.fullmatch(tag)] if isinstance(tags, list) else []
+    )
+    plain = {
+        "cell_type": kind,
+        "id": str(cell.get("id", "")),
+        "metadata": {"tags": list(dict.fromkeys(known))} if known else {},
+        "source": source.encode(errors="replace").decode(),  # half of a surrogate pair cannot be written
+    }
+    if kind == "markdown" and (pictures := _pictures(cell.get("attachments"))):
+        plain["attachments"] = pictures
     grader = _grader(cell)
-    name = grader["grade_id"] if grader else None
-    return {"cell_type": kind, "id": str(cell.get("id", "")), "metadata": kept, "source": source}, name
+    return plain, grader["grade_id"] if grader else None
+
+
+def _pictures(attachments: object) -> dict[str, dict[str, str]]:
+    """Take the pictures that were pasted into a text cell."""
+    if not isinstance(attachments, dict):
+        return {}
+    return {
+        name: {kind: content}
+        for name, bundle in attachments.items()
+        if SIMPLE_NAME.fullmatch(name) and isinstance(bundle, dict)
+        for kind, content in list(bundle.items())[:1]
+        if kind in PICTURES and isinstance(content, str) and BASE64.fullmatch(content)
+    }
 
 
 def _grader(cell: dict) -> dict | None:

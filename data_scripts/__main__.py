@@ -28,7 +28,13 @@ def papalexi(
     """
     from data_scripts import papalexi as screen
 
-    typer.echo(f"wrote {screen.build(out)}, its split, its lineage and its gene graph in {out / 'priors'}")
+    path = screen.build(out)
+    typer.echo(f"wrote {path}, its split, its lineage and its gene graph in {out / 'priors'}")
+    typer.echo(
+        f'for a course on it, course.toml has\n\n[data]\nscreen = "{path}"\n'
+        f'split = "{path.with_suffix(".split.json")}"\npriors = "{out / "priors"}"\n\n'
+        "with paths from the folder of course.toml"
+    )
 
 
 @app.command("list")

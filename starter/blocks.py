@@ -36,7 +36,10 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
         raise InputError(msg)
     try:
         with h5py.File(path, "r") as file:
-            missing = [key for key in ("X", "obs", "var") if key not in file]
+            try:
+                missing = [key for key in ("X", "obs", "var") if key not in file]
+            except RuntimeError as error:  # what h5py makes of damaged metadata
+                raise unreadable(str(path), error) from error
             if missing:
                 msg = f"{path} is no AnnData file: it has no {', '.join(missing)}"
                 raise InputError(msg)

@@ -1,5 +1,6 @@
 """The `starter` command: check, pack, prepare a truth, score."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from starter.console import run
 from starter.progress import spinner
-from starter.schema import InputError, counted
+from starter.schema import COURSE_VARIABLE, InputError, counted
 
 if TYPE_CHECKING:
     from starter.due import Due
@@ -41,6 +42,7 @@ PertsOption = Annotated[
         show_default=False,
     ),
 ]
+NOT_COMPARED = "; genes and perturbations were not compared with those due: give --course, or --genes and --perts"
 RULE_SETS = "course, vcc2025 or vcc2025-final"
 LEVELS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -54,14 +56,15 @@ def check(
 ) -> None:
     """Report everything that is wrong with a prediction file or upload, at once.
 
-    What is due comes from --course, or from --genes and --perts together; without them only what holds of any
-    prediction is checked. The exit status is 2 if there is an error.
+    What is due comes from --course, or from --genes and --perts together, or from the folder that VCC_COURSE names.
+    The exit status is 2 if there is an error.
 
     Example: starter check prediction.h5ad --course data/my-course
     """
     from starter.submission_check import check_prediction
 
-    findings = check_prediction(file, _due(course, genes, perts))
+    due = _due(course, genes, perts)
+    findings = check_prediction(file, due)
     console = Console(soft_wrap=True)
     for finding in findings:
         console.print(f"[{LEVELS[finding.level]}]{finding.level:>7}[/]  ", end="")
@@ -69,7 +72,7 @@ def check(
     if errors := sum(finding.level == "error" for finding in findings):
         typer.echo(f"{file} has {counted(errors, 'error')}; scoring would refuse or misjudge it", err=True)
         raise typer.Exit(2)
-    typer.echo(f"{file} has no error")
+    typer.echo(f"{file} has no error" + (NOT_COMPARED if due is None else ""))
 
 
 @app.command()
@@ -82,13 +85,16 @@ def pack(
 ) -> None:
     """Check a prediction file and make the challenge's upload (.vcc, season 2025) of it.
 
+    What is due is found as by starter check.
+
     Example: starter pack prediction.h5ad -o prediction.vcc --course data/my-course
     """
     from starter import submission
 
-    for finding in submission.pack(file, out, _due(course, genes, perts)):
+    due = _due(course, genes, perts)
+    for finding in submission.pack(file, out, due):
         typer.echo(f"{finding.level}: {finding}")
-    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + (NOT_COMPARED if due is None else ""))
 
 
 @truth_app.command("build")
@@ -201,9 +207,10 @@ def _due(course: Path | None, genes: Path | None, perts: Path | None) -> "Due | 
     if (genes is None) != (perts is None):
         msg = "--genes and --perts go together: give both lists"
         raise InputError(msg)
-    if course:
-        return due_in_course(course)
-    return due_in_lists(genes, perts) if genes else None
+    if genes:
+        return due_in_lists(genes, perts)
+    course = course or os.environ.get(COURSE_VARIABLE)
+    return due_in_course(course) if course else None
 
 
 def main() -> None:

@@ -35,7 +35,9 @@ def run(app: typer.Typer) -> None:
         if debug:
             raise
         if hasattr(error, "format_message"):  # the command line itself is wrong
-            _fail(f"error: {error.format_message()} (--help explains)")
+            if not (message := error.format_message()):  # no command was given: its help was printed
+                raise SystemExit(2) from None
+            _fail(f"error: {message} (--help explains)")
         _fail(f"fault of the kit ({type(error).__name__}: {error}); run again with {DEBUG} and report what it prints")
 
 

@@ -22,6 +22,7 @@ from starter.schema import (
     CONTROL,
     COURSE,
     COURSE_KEYS,
+    COURSE_VARIABLE,
     ONE_CONTEXT,
     PERTURBATION,
     TARGET_GENE,
@@ -38,8 +39,6 @@ PARTS: tuple[Part, ...] = ("train", "public", "hidden")
 """Training, public validation, hidden."""
 TRAIN_FILE, SPLIT_FILE, PRIORS_FOLDER = "train.h5ad", "split.json", "priors"
 """What a course's data folder holds."""
-COURSE_VARIABLE = "VCC_COURSE"
-"""Environment variable that names the course's data folder."""
 
 
 def read_cells(path: str | Path) -> anndata.AnnData:

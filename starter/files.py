@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from starter.schema import InputError, some
 
 
 @contextmanager
-def whole(path: str | Path, replaces: Collection[str] = ()) -> Iterator[Path]:
+def whole(path: str | Path, replaces: Sequence[str] = ()) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` only if the block ends well.
 
     Parameters
@@ -21,7 +21,8 @@ def whole(path: str | Path, replaces: Collection[str] = ()) -> Iterator[Path]:
     path
         The file (or folder) to be written. What stood there stays until the new one is complete.
     replaces
-        For a folder: an earlier one is replaced only if it holds nothing but files and folders of these names.
+        For a folder: an earlier one is replaced only if it holds the first of these names, and nothing but these
+        names; or nothing at all.
 
     Yields
     ------
@@ -35,9 +36,11 @@ def whole(path: str | Path, replaces: Collection[str] = ()) -> Iterator[Path]:
     path = Path(path)
     if path.is_symlink():
         path = path.resolve()
-    if path.is_dir() and (other := sorted(entry.name for entry in path.iterdir() if entry.name not in replaces)):
-        msg = f"{path} is a folder that holds {some(other)}, so it is not replaced; choose another name"
-        raise InputError(msg)
+    if path.is_dir() and (there := sorted(entry.name for entry in path.iterdir())):
+        other = [name for name in there if name not in replaces or replaces[0] not in there]
+        if other:
+            msg = f"{path} is a folder that holds {some(other)}, so it is not replaced; choose another name"
+            raise InputError(msg)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)

@@ -44,6 +44,8 @@ COURSE_KEYS = ("name", "title", "organism", "licence", "source", "citation", "si
 PERTURBATION_KIND = "perturbation_kind"
 """Optional key of `uns["course"]`: `compound` for compound screens."""
 
+COURSE_VARIABLE = "VCC_COURSE"
+"""Environment variable that names the course's data folder."""
 MAX_UMIS = 1e8
 """No cell has as many UMIs."""
 SHOWN = 5

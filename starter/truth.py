@@ -36,6 +36,8 @@ from starter.summary import Summary, summarise
 
 ARRAYS = ("n_cells", "profiles", "control")
 """Parts of a summary that are stored as they are."""
+ABOUT = ("real", "split", "train", "title", "simulated", "perturbations", "genes", "profiles")
+"""Keys of `truth.json` that are read."""
 VERSION = 1
 """Layout of the folder; a truth of another version is refused."""
 TRAIN_TOLERANCE = 0.25
@@ -94,18 +96,24 @@ class Truth:
         self.check_prepared(profile)
         path = self.folder / profile.name / "anchors.parquet"
         try:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, columns=["anchor", PERTURBATION, "metric", "value"])
         except (OSError, ValueError) as error:
             msg = f"{path} is damaged or missing ({error}); build the truth again with: starter truth build"
             raise InputError(msg) from error
 
     def _array(self, profile: Profile, name: str) -> np.ndarray:
         path = self.folder / profile.name / f"{name}.npy"
+        n, n_genes = len(self.about["perturbations"]), len(self.about["genes"])
+        shape = {"n_cells": (n,), "control": (n_genes,)}.get(name, (n, n_genes))
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if name != "control_totals" and array.shape != shape:
+                msg = f"its shape is {array.shape}, not {shape}"
+                raise ValueError(msg)
         except (OSError, ValueError, EOFError) as error:
             msg = f"{path} is damaged or missing ({error}); build the truth again with: starter truth build"
             raise InputError(msg) from error
+        return array
 
 
 def open_truth(folder: str | Path) -> Truth:
@@ -120,9 +128,12 @@ def open_truth(folder: str | Path) -> Truth:
     try:
         about = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        msg = f"{folder} holds no prepared truth ({error}); make one with: starter truth build REAL.h5ad --out {folder}"
+        msg = f"{folder} holds no prepared truth ({error}); make one with: starter truth build REAL.h5ad --out TRUTH"
         raise InputError(msg) from error
     version = about.get("version") if isinstance(about, dict) else None
+    if version == VERSION and (missing := [key for key in ABOUT if key not in about]):
+        msg = f"{folder}/truth.json is damaged (it lacks {', '.join(missing)}); build the truth again"
+        raise InputError(msg)
     if version != VERSION:
         msg = (
             f"{folder} has the layout of version {version}, this kit reads version {VERSION}; "

@@ -140,19 +140,34 @@ def _from_tree(tree: object, arrays: dict[str, np.ndarray], depth: int = 0) -> o
     if not isinstance(tree, dict):
         return tree
     if "array" in tree:
-        return arrays[tree["array"]]
+        return arrays.pop(tree["array"])  # each is there once, so that a small file cannot stand for a large value
     if "dict" in tree:
         return {_from_tree(key, arrays, depth + 1): _from_tree(item, arrays, depth + 1) for key, item in tree["dict"]}
     if "csr" in tree:
-        matrix = scipy.sparse.csr_matrix(tuple(_from_tree(tree["csr"], arrays)), shape=tuple(tree["shape"]))
+        parts = _from_tree(tree["csr"], arrays)
+        if any(part.dtype.kind not in "biuf" for part in parts):
+            msg = "a sparse matrix holds numbers"
+            raise InputError(msg)
+        matrix = scipy.sparse.csr_matrix(tuple(parts), shape=tuple(tree["shape"]))
         matrix.check_format(full_check=True)
         return matrix
     if "series" in tree:
-        return pd.Series(_from_tree(tree["series"], arrays), index=_index(tree["index"], arrays))
-    columns = [_from_tree(column, arrays) for column in tree["frame"]]
-    frame = pd.DataFrame(dict(enumerate(columns)), index=_index(tree["index"], arrays))
+        index = _index(tree["index"], arrays)
+        return pd.Series(_column(tree["series"], arrays, len(index)), index=index)
+    index = _index(tree["index"], arrays)
+    frame = pd.DataFrame(
+        {i: _column(column, arrays, len(index)) for i, column in enumerate(tree["frame"])}, index=index
+    )
     frame.columns = _index(tree["columns"], arrays)
     return frame
+
+
+def _column(tree: object, arrays: dict[str, np.ndarray], n_rows: int) -> np.ndarray:
+    column = _from_tree(tree, arrays)
+    if not isinstance(column, np.ndarray) or column.shape != (n_rows,):
+        msg = f"a column is no array of {n_rows} values"
+        raise InputError(msg)
+    return column
 
 
 def _index(tree: dict, arrays: dict[str, np.ndarray]) -> pd.Index:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
@@ -111,10 +112,10 @@ def test_a_fault_of_the_grader_stops_one_student_alone(
     for student in ("ada", "bob", "cyd"):
         submit(course, student, RIGHT)
 
-    def broken(course: Course, stage: str, student: str) -> tuple:
+    def broken(course: Course, stage: str, student: str, folder: Path) -> tuple:
         if student == "bob":
             raise MemoryError
-        return normalise(course, stage, student)
+        return normalise(course, stage, student, folder)
 
     monkeypatch.setattr("autograder.grade.normalise", broken)
     results, failed = grade_stage(course, STAGE)
@@ -129,6 +130,9 @@ def test_hidden_folders_where_students_code_can_read_are_refused(
     submit(course, "ada", RIGHT)
     monkeypatch.setattr(sandbox.sys, "prefix", str(course.root))
     with pytest.raises(sandbox.NoSandboxError, match="grading lies in .*, which students' code can read; move"):
+        grade_stage(course, STAGE)
+    monkeypatch.setattr(sandbox.sys, "prefix", str(Path(sandbox.__file__).parents[1] / "solutions"))
+    with pytest.raises(sandbox.NoSandboxError, match="solutions lies in .*solutions, which students' code can read"):
         grade_stage(course, STAGE)
 
 

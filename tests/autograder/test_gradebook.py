@@ -1,10 +1,13 @@
 import json
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
 from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
 from nbconvert import HTMLExporter
+from nbgrader.api import Gradebook
 
 from autograder import gradebook
 from autograder.course import Course
@@ -49,8 +52,6 @@ def test_a_notebook_that_is_none_is_0_with_the_reason_in_the_gradebook_too(
 
 def recorded(course: Course) -> dict[str, tuple[float, int]]:
     """Read points and the manual flag of each student from nbgrader's database."""
-    from nbgrader.api import Gradebook
-
     with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
         grades = {
             submission.student.id: book.find_grade("train_mean", STAGE, STAGE, submission.student.id)
@@ -133,6 +134,46 @@ def test_points_are_clamped_whatever_a_result_says(sandbox_here: None, course: C
     path.write_text(json.dumps(content))
     assert gradebook.record(course, STAGE, ["ada"]) == {}
     assert recorded(course)["ada"][0] == due
+
+
+def test_what_the_instructor_did_since_stays(sandbox_here: None, course: Course):
+    submit(course, "ada", RIGHT)
+    grade_one(course)
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        grade = book.find_grade("train_mean", STAGE, STAGE, "ada")
+        grade.manual_score, grade.needs_manual_grade = 3.5, False
+        book.db.commit()
+    grade_one(course)
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        grade = book.find_grade("train_mean", STAGE, STAGE, "ada")
+        assert (grade.manual_score, grade.needs_manual_grade) == (3.5, False)
+    (course.grading / "gradebook.db").unlink()
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_pasted_pictures_are_shown_and_missing_ones_break_nothing(sandbox_here: None, course: Course):
+    def paste(notebook: dict) -> None:
+        notebook["cells"] += [
+            {"cell_type": "markdown", "metadata": {}, "id": name, "source": source, "attachments": attachments}
+            for name, source, attachments in (
+                ("a", "![here](attachment:image.png)", {"image.png": {"image/png": "iVBORw0KGgo="}}),
+                ("b", "![gone](attachment:image.png) ![odd](attachment:../x) ![odd](attachment\\:y)", {}),
+            )
+        ]
+
+    change(course, "ada", paste)
+    assert grade_one(course).points == 5
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    command = [sys.executable, "-m", "nbgrader", "generate_feedback", STAGE]
+    done = subprocess.run(command, cwd=course.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (course.grading / "feedback" / "ada" / STAGE / f"{STAGE}.html").read_text()
+    assert "data:image/png;base64,iVBORw0KGgo=" in page
+    assert "![gone](no such picture)" in page
+    assert "right in all 3 cases" in page
 
 
 def test_a_stale_result_is_not_recorded(sandbox_here: None, course: Course):

@@ -128,3 +128,10 @@ def test_public_cases_are_plain_values():
         "rtol": 1e-5,
         "atol": 1e-8,
     }
+
+
+def test_a_value_on_which_a_library_stumbles_is_wrong():
+    no_text = np.frombuffer(b"\xff" * 40, "<U1")  # beyond all characters
+    verdict = judge(TRAIN_MEAN, CASES, values.encode([{"value": no_text}] * 3))
+    assert verdict.share == 0
+    assert verdict.reason == "case 1 of 3: the answer cannot be read (SystemError)"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -140,7 +141,7 @@ def test_hidden_perturbations_can_be_named(released: Course, tmp_path: Path):
             ('priors = "screen/priors"', 'priors = "screen"'),
             "priors go to the students, and .* is or holds .*default.h5ad",
         ),
-        (("04_baselines", "05_cvae"), "cannot read the instructor's notebook .*05_cvae.ipynb"),
+        (("04_baselines", "05_cvae"), "there is no .*05_cvae.ipynb; copy the kit's solutions/ beside course.toml"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_written(
@@ -206,7 +207,15 @@ def test_a_screen_of_several_contexts_is_refused_before_anything_is_written(rele
 
 
 def test_the_students_kit_has_all_they_need_and_nothing_secret(released: Course, tmp_path: Path):
-    names = write_kit(released, ROOT, tmp_path / "kit.zip")
+    worked_in = released.root / "assignments" / "04_baselines" / "my solution.ipynb"
+    worked_in.touch()
+    (released.public_folder / "notes.txt").touch()
+    try:
+        names = write_kit(released, ROOT, tmp_path / "kit.zip")
+    finally:
+        worked_in.unlink()
+        (released.public_folder / "notes.txt").unlink()
+    assert not [name for name in names if "my solution" in name or "notes" in name]
     assert {"README.md", "course.toml", "pyproject.toml", "constraints.txt", "starter/cli.py"} <= set(names)
     assert {"data/test-course/train.h5ad", "assignments/04_baselines/checks/train_mean.npz"} <= set(names)
     assert not [name for name in names if re.search(r"autograder|solutions|grading|hidden|secret|tests/", name)]
@@ -227,8 +236,13 @@ def test_the_students_kit_has_all_they_need_and_nothing_secret(released: Course,
     assert done.stdout == "200\n", done.stderr
 
 
+def test_a_kit_is_a_zip(released: Course, tmp_path: Path):
+    with pytest.raises(InputError, match="the kit is a .zip, and .*kit.tar is named otherwise"):
+        write_kit(released, ROOT, tmp_path / "kit.tar")
+
+
 def test_without_a_release_there_is_no_kit(released: Course, tmp_path: Path):
-    with pytest.raises(InputError, match="has no data yet; run: autograder release"):
+    with pytest.raises(InputError, match="there is no .*train.h5ad yet; run: autograder release"):
         write_kit(fresh(released, tmp_path), ROOT, tmp_path / "kit.zip")
     assert not (tmp_path / "kit.zip").exists()
 
@@ -237,8 +251,52 @@ def test_a_screen_in_the_students_folder_is_refused(released: Course, tmp_path: 
     course = fresh(released, tmp_path, screen=('"screen/simulated', '"data/test-course/simulated'))
     course.public_folder.mkdir(parents=True)
     shutil.copyfile(course.root / "screen" / "simulated_default.h5ad", course.public_folder / "simulated_default.h5ad")
-    with pytest.raises(InputError, match="screen lies in .*test-course, which students get; move it"):
+    with pytest.raises(InputError, match="screen lies in .*test-course, which release writes; move it elsewhere"):
         release(course)
+    shutil.copytree(course.public_folder, course.hidden_folder)
+    text = (course.root / "course.toml").read_text().replace('"data/test-course/', '"grading/test-course/')
+    (course.root / "course.toml").write_text(text)
+    with pytest.raises(InputError, match="screen lies in .*grading/test-course, which release writes"):
+        release(read_course(course.root))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda pairs: pairs.pop(), "and the screen name other perturbations: missing 1 "),
+        (lambda pairs: pairs[0].update(perturbation=CONTROL), "extra 1 .non-targeting."),
+        (lambda pairs: [pair.update(part="train") for pair in pairs], "has no public pair"),
+    ],
+)
+def test_a_split_that_does_not_fit_the_screen_is_refused(released: Course, tmp_path: Path, change: Callable, said: str):
+    course = fresh(released, tmp_path, data=("hidden = 6\npublic = 4", 'split = "screen/split.json"'))
+    screen = dataset.read_screen(course.root / "screen" / "simulated_default.h5ad")
+    names = dataset.perturbations(screen)
+    path = course.root / "screen" / "split.json"
+    dataset.make_split(screen, names[:3], names[3:5]).write(path)
+    content = json.loads(path.read_text())
+    change(content["pairs"])
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=said):
+        release(course)
+    assert not course.public_folder.exists()
+
+
+def test_what_somebody_put_beside_the_students_notebook_stays(course: Course):
+    folder = course.root / "assignments" / "04_baselines"
+    (folder / "predictions").mkdir()
+    with pytest.raises(InputError, match="04_baselines is a folder that holds predictions, so it is not replaced"):
+        release(course)
+    assert (folder / "predictions").is_dir()
+    assert (folder / "04_baselines.ipynb").is_file()
+
+
+def test_formgrader_finds_the_course(course: Course):
+    settings = course.root / "nbgrader_config.py"
+    assert settings.read_text() == (ROOT / "nbgrader_config.py").read_text()
+    settings.write_text("mine")
+    release(course)
+    assert settings.read_text() == "mine"
 
 
 def test_students_get_what_the_contract_names_and_nothing_else(released: Course, tmp_path: Path):

@@ -1,4 +1,9 @@
+import contextlib
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +78,7 @@ def test_a_module_that_does_not_exist_cannot_be_excluded(inside):
 
 
 def test_what_is_bound_is_read_only(inside, tmp_path: Path):
+    tmp_path.chmod(0o755)
     (tmp_path / "data.txt").write_text("cells")
     outcome = inside(
         "print(open('/home/student/course/data/x/data.txt').read())\n"
@@ -200,3 +206,66 @@ def test_the_graders_environment_is_not_there(inside, monkeypatch: pytest.Monkey
         "print(os.environ.get('LMS_PASSWORD'), os.getpid(), sorted(p.name for p in Path('/proc').glob('[0-9]*')))"
     )
     assert outcome.output.decode() == "[]\nNone 1 ['1']\n"
+
+
+def test_nothing_of_the_machine_can_be_set_even_if_root_grades(inside):
+    outcome = inside(
+        "import os\n"
+        "def attempt(name, work):\n"
+        "    try: work(); print(name, 'was possible')\n"
+        "    except OSError: pass\n"
+        "for folder, folders, files in os.walk('/proc'):\n"
+        "    folders[:] = [name for name in folders if not name.isdigit()]\n"
+        "    for name in files:\n"
+        "        path = os.path.join(folder, name)\n"
+        "        if os.access(path, os.W_OK): print(path, 'is writable')\n"
+        "attempt('core_pattern', lambda: open('/proc/sys/kernel/core_pattern', 'w'))\n"
+        "attempt('chmod', lambda: os.chmod('/dev/null', 0o666))\n"
+        "attempt('nice', lambda: os.nice(-5))\n"
+    )
+    assert (outcome.output, outcome.returncode) == (b"", 0)
+
+
+def test_folders_that_only_root_can_open_are_given_all_the_same(inside, tmp_path: Path):
+    (tmp_path / "private" / "given").mkdir(parents=True)
+    (tmp_path / "private" / "given" / "file").write_text("content")
+    (tmp_path / "private").chmod(0o700)
+    outcome = inside("print(open('/given/file').read())", read_only={"/given": tmp_path / "private" / "given"})
+    assert outcome.output == b"content\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's files are the sandbox's own")
+def test_a_file_that_others_cannot_read_is_named(inside, tmp_path: Path):
+    (tmp_path / "file").touch(mode=0o600)
+    with pytest.raises(sandbox.NoSandboxError, match="cannot be read by the user who runs students' code; run: chmod"):
+        inside("", read_only={"/file": tmp_path / "file"})
+
+
+def test_a_killed_grader_leaves_nothing_running(sandbox_here: None, tmp_path: Path):
+    marker = f"seconds-{os.getpid()}"
+    source = (
+        "from autograder import sandbox\n"
+        f"sandbox.run(['-c', 'import time; time.sleep(60)', '{marker}'], read_only={{}}, seconds=60, memory_gib=1, "
+        f"workdir='{WORKDIR}')"
+    )
+    grader = subprocess.Popen([sys.executable, "-c", source])
+
+    def running() -> int:
+        found = 0
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                command = path.read_bytes().split(b"\0")
+                found += marker.encode() in command
+        return found
+
+    deadline = time.monotonic() + 20
+    while not running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    assert running()
+    grader.kill()
+    grader.wait()
+    deadline = time.monotonic() + 5
+    while running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert running() == 0

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -21,14 +22,15 @@ def test_only_regular_files_within_the_limit_are_taken(course: Course, tmp_path:
     (folder / "link").symlink_to("/etc/passwd")
     (folder / "folder").symlink_to("/etc")
     os.mkfifo(folder / "fifo")
-    target, fault, notes = normalise(small, STAGE, "ada")
+    target = tmp_path / "files"
+    fault, notes = normalise(small, STAGE, "ada", target)
     assert fault is None
     kept = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
     assert kept == ["04_baselines.ipynb", "sub/b.txt"]
     assert sorted(note.split(" ")[0] for note in notes) == ["fifo", "folder", "link", "zz_big"]
 
 
-def test_folders_and_names_without_end_are_left_out(course: Course):
+def test_folders_and_names_without_end_are_left_out(course: Course, tmp_path: Path):
     folder = submit(course, "ada", RIGHT)
     deep = folder
     for _ in range(20):
@@ -38,7 +40,8 @@ def test_folders_and_names_without_end_are_left_out(course: Course):
     (folder / "d" / "e" / "f" / ("n" * 250)).write_text("taken")
     (folder / ("o" * 200) / ("o" * 200) / ("o" * 200)).mkdir(parents=True)
     (folder / ("o" * 200) / ("o" * 200) / ("o" * 200) / "p").write_text("too long")
-    target, fault, notes = normalise(course, STAGE, "ada")
+    target = tmp_path / "files"
+    fault, notes = normalise(course, STAGE, "ada", target)
     assert fault is None
     assert (target / "d" / "e" / "f" / ("n" * 250)).read_text() == "taken"
     assert len(notes) == 2
@@ -46,11 +49,12 @@ def test_folders_and_names_without_end_are_left_out(course: Course):
     assert "has too long a name" in notes[0]
 
 
-def test_a_folder_in_the_notebooks_place_is_no_notebook(course: Course):
+def test_a_folder_in_the_notebooks_place_is_no_notebook(course: Course, tmp_path: Path):
     folder = course.grading / "submitted" / "ada" / STAGE / f"{STAGE}.ipynb"
     folder.mkdir(parents=True)
     (folder / "x").touch()
-    target, fault, _ = normalise(course, STAGE, "ada")
+    target = tmp_path / "files"
+    fault, _ = normalise(course, STAGE, "ada", target)
     assert fault.startswith("there is no notebook")
     assert (target / f"{STAGE}.ipynb").is_file()
 
@@ -61,7 +65,7 @@ def test_a_notebook_that_is_a_link_is_not_followed(course: Course, tmp_path: Pat
     folder = course.grading / "submitted" / "ada" / STAGE
     folder.mkdir(parents=True)
     (folder / f"{STAGE}.ipynb").symlink_to(secret)
-    _, fault, notes = normalise(course, STAGE, "ada")
+    fault, notes = normalise(course, STAGE, "ada", tmp_path / "files")
     assert fault.startswith("there is no notebook")
     assert notes == ["04_baselines.ipynb is not a regular file and was left out"]
 
@@ -77,11 +81,57 @@ def test_a_submissions_hash_is_of_names_and_contents(course: Course):
     assert len(hashes) == 3
 
 
-def test_grading_again_normalises_to_the_same(course: Course):
-    submit(course, "ada", RIGHT)
-    first = (normalise(course, STAGE, "ada")[0] / f"{STAGE}.ipynb").read_text()
-    assert (normalise(course, STAGE, "ada")[0] / f"{STAGE}.ipynb").read_text() == first
-    nbformat.validate(nbformat.reads(first, as_version=4))
+def test_grading_again_normalises_to_the_same(course: Course, tmp_path: Path):
+    submit(course, "ada")
+    shown = course.grading / "normalised" / "ada" / STAGE / f"{STAGE}.ipynb"
+    made = []
+    for number in "12":
+        normalise(course, STAGE, "ada", tmp_path / number)
+        made += [shown.read_text(), (tmp_path / number / shown.name).read_text()]
+    assert len(set(made)) == 1
+
+
+def test_nbgrader_gets_the_notebook_alone(course: Course, tmp_path: Path):
+    folder = submit(course, "ada")
+    for name, content in (("evil.html", "<script>alert(1)</script>"), ("timestamp.txt", "2001-01-01 00:00:00 UTC")):
+        (folder / name).write_text(content)
+    normalise(course, STAGE, "ada", tmp_path / "files")
+    shown = course.grading / "normalised" / "ada" / STAGE
+    assert [path.name for path in shown.iterdir()] == [f"{STAGE}.ipynb"]
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == [
+        "04_baselines.ipynb",
+        "evil.html",
+        "timestamp.txt",
+    ]
+
+
+def test_text_tags_and_pictures_that_no_notebook_may_hold(course: Course, tmp_path: Path):
+    path = submit(course, "ada") / f"{STAGE}.ipynb"
+    notebook = json.loads(path.read_text())
+    picture = {"image/png": "iVBORw0KGgo=\n"}
+    notebook["cells"].append(
+        {
+            "cell_type": "markdown",
+            "id": "x",
+            "source": "half a pair \ud800",
+            "metadata": {"tags": ["a", "a", "b,c", 3, "\ud800", "not-graded"]},
+            "attachments": {
+                "a.png": picture,
+                "../b.png": picture,
+                "c.html": {"text/html": "PHNjcmlwdD4="},
+                "d.png": {"image/png": "<script>"},
+                "e.png": {"image/svg+xml": "PHN2Zz4="},
+                "f.png": 3,
+            },
+        }
+    )
+    path.write_text(json.dumps(notebook))
+    normalise(course, STAGE, "ada", tmp_path / "files")
+    made = nbformat.read(course.grading / "normalised" / "ada" / STAGE / f"{STAGE}.ipynb", as_version=4)
+    nbformat.validate(made)
+    cell = made.cells[-1]
+    assert (cell.source, cell.metadata.tags) == ("half a pair ?", ["a", "not-graded"])
+    assert cell.attachments == {"a.png": picture}
 
 
 def test_no_submissions_says_where_they_go(course: Course):

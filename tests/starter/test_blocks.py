@@ -176,6 +176,12 @@ def test_a_folder_with_anything_else_is_not_replaced(tmp_path: Path):
         ):
             pytest.fail("the work was begun")
     assert sorted(file.name for file in (tmp_path / "mine").iterdir()) == ["mark", "x"]
+    (tmp_path / "mine" / "mark").unlink()
+    with (
+        pytest.raises(InputError, match="mine is a folder that holds x, so it is not replaced"),
+        whole(tmp_path / "mine", replaces=("mark", "x")),
+    ):
+        pytest.fail("the folder was taken for one of ours without its mark")
 
 
 def test_what_a_link_points_to_is_replaced_and_the_link_stays(tmp_path: Path):

@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,19 @@ def test_an_error_in_the_students_code_keeps_its_traceback_and_gains_the_call(fo
 def test_without_its_cases_it_says_where_to_start(tmp_path: Path):
     with pytest.raises(InputError, match="no cases for 'total' at .*; start the notebook in its own folder"):
         check("total", sum_of, tmp_path)
+
+
+def test_a_long_text_among_short_ones_takes_no_memory():
+    """As an array, each of them would take the space of the longest."""
+    tracemalloc.start()
+    fault = Close().fault(["x" * 1_000_000] + [""] * 10_000, np.ones(10_001))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert fault.startswith("numbers are due, and list of 10001")
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("came", [[1, 2.5, True], (1, 2.5, 1), [np.float32(1), 2.5, np.int8(1)]])
+def test_lists_of_numbers_are_numbers(came: object):
+    assert Close().fault(came, np.array([1, 2.5, 1])) is None
+    assert Close().fault([came, came], np.array([[1, 2.5, 1]] * 2)) is None

@@ -135,7 +135,7 @@ def test_a_courses_folder_says_what_is_due(released, scored: Path):
         (
             ("score", "copy.h5ad", "--truth", ".", "--profile", "course", "--out", "o"),
             "error: . holds no prepared truth ([Errno 2] No such file or directory: 'truth.json'); make one with: "
-            "starter truth build REAL.h5ad --out .\n",
+            "starter truth build REAL.h5ad --out TRUTH\n",
         ),
         (
             ("truth", "build", "genes.csv", "--out", "t"),
@@ -172,3 +172,19 @@ def test_debug_shows_the_traceback(scored: Path):
 def test_the_commands_are_installed():
     for program in COMMANDS:
         assert subprocess.run([BIN / program, "--help"], capture_output=True, check=True).stdout
+
+
+def test_what_was_not_compared_is_said(good: Path, released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("VCC_COURSE", raising=False)
+    said = f"{good} has no error; genes and perturbations were not compared with those due: give --course, or"
+    assert run("starter", "check", good).stdout.startswith(said)
+    monkeypatch.setenv("VCC_COURSE", str(released.public_folder))
+    assert run("starter", "check", good).stdout == f"{good} has no error\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("truth",)])
+def test_a_command_alone_shows_its_help(arguments: tuple):
+    answer = run("starter", *arguments)
+    assert answer.returncode == 2
+    assert "Usage" in answer.stdout + answer.stderr
+    assert "error" not in answer.stderr

@@ -253,6 +253,24 @@ def test_a_damaged_part_of_a_truth_is_named(
         made.measured(get_profile("vcc2025"))
 
 
+def test_a_folder_that_is_named_like_a_rule_set_is_no_truth(small_path: Path, tmp_path: Path):
+    (tmp_path / "data" / "course").mkdir(parents=True)
+    (tmp_path / "data" / "course" / "notes.txt").touch()
+    with pytest.raises(InputError, match="data is a folder that holds course, so it is not replaced"):
+        truth.build_truth(small_path, tmp_path / "data", profile="vcc2025")
+    assert (tmp_path / "data" / "course" / "notes.txt").exists()
+
+
+def test_a_truth_that_lacks_a_part_says_so(small_path: Path, tmp_path: Path):
+    made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    np.save(tmp_path / "t" / "vcc2025" / "profiles.npy", np.ones((2, 3)))
+    with pytest.raises(InputError, match="profiles.npy is damaged or missing .its shape is .2, 3., not .24, 200.."):
+        made.measured(get_profile("vcc2025"))
+    (tmp_path / "t" / "truth.json").write_text('{"version": 1, "genes": []}')
+    with pytest.raises(InputError, match="truth.json is damaged .it lacks real, split, train"):
+        truth.open_truth(tmp_path / "t")
+
+
 def test_a_damaged_table_of_anchors_is_named(small_path: Path, tmp_path: Path):
     made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
     (tmp_path / "t" / "vcc2025" / "anchors.parquet").write_bytes(b"PAR1")

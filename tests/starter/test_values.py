@@ -99,6 +99,9 @@ def header(shape: str, descr: str = "<f8") -> bytes:
     return b"\x93NUMPY\x01\x00" + (len(text)).to_bytes(2, "little") + text
 
 
+INDEX = {"levels": [{"array": "a"}], "names": [None]}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -120,6 +123,27 @@ def header(shape: str, descr: str = "<f8") -> bytes:
         (npz(tree=tree({"frame": [1], "columns": 3})), "the value is damaged"),
         (npz(tree=tree({"csr": [[1e400], [0], [0, 1]], "shape": [1, 10**30]})), "the value is damaged"),
         (npz(tree=tree({"dict": [[[1], 2]]})), "the value is damaged"),
+        (npz(tree=tree([{"array": "a"}] * 2), a=npy(np.ones(3))), "the value is damaged .KeyError."),
+        (
+            npz(
+                tree=tree({"frame": [1, 2], "columns": {"levels": [[1, 2]], "names": [None]}, "index": INDEX}),
+                a=npy(np.ones(3)),
+            ),
+            "a column is no array of 3 values",
+        ),
+        (
+            npz(tree=tree({"series": {"array": "b"}, "index": INDEX}), a=npy(np.ones(3)), b=npy(np.ones(2))),
+            "no array of 3",
+        ),
+        (
+            npz(
+                tree=tree({"csr": [{"array": "a"}, {"array": "b"}, {"array": "c"}], "shape": [1, 1]}),
+                a=npy(np.array(["x"])),
+                b=npy(np.array([0])),
+                c=npy(np.array([0, 1])),
+            ),
+            "a sparse matrix holds numbers",
+        ),
         (npz(tree=npy(np.frombuffer(b"[" * 60 + b"]" * 60, np.uint8))), "nested more than 50 deep"),
         (npz(tree=npy(np.frombuffer(b"9" * 5000, np.uint8))), "the value is damaged"),
     ],
