@@ -54,8 +54,8 @@ AUTOGRADED = "autograded"
 BLANK = "raise NotImplementedError('this part is yours: replace this line, then run the cell again')"
 BEGINS_HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=[A-Za-z#])")
 """A tag or an entity, which a space behind its first character turns into text."""
-LETTERS = "|".join(r"\s*".join(scheme) for scheme in ("javascript", "vbscript"))
-BEGINS_SCRIPT = re.compile(rf"({LETTERS}|data(?=:text))(?=[\s\\]*:)", re.IGNORECASE)
+SCRIPT_SCHEMES = "|".join(r"\s*".join(scheme) for scheme in ("javascript", "vbscript"))
+BEGINS_SCRIPT = re.compile(rf"({SCRIPT_SCHEMES}|data(?=:text))(?=[\s\\]*:)", re.IGNORECASE)
 """The scheme of a link that runs code; browsers ignore line breaks within it."""
 PASTED = re.compile(r"attachment(?=[\s\\]*:)(?::([A-Za-z0-9._-]+)(?=[)\s]))?")
 """A pasted picture and its name."""

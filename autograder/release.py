@@ -184,14 +184,13 @@ def release_notebook(course: Course, stage: str) -> Path:
 def _made_of(course: Course) -> dict:
     settings = course.data.model_dump()
     if course.data.screen == SIMULATED:
-        seed = course.data.seed if course.data.seed is not None else course.derived_seed("screen")
-        return settings | {"seed": hashlib.sha256(str(seed).encode()).hexdigest()}
-    path = _named(course, "screen", Path.is_file)
+        return settings | {"seed": hashlib.sha256(str(_seed(course, "screen")).encode()).hexdigest()}
+    path = _named(course, "screen")
     used = {"sha256 of the screen": sha256(path)}
     if course.data.split is not None:
-        used["sha256 of the split"] = sha256(_named(course, "split", Path.is_file))
+        used["sha256 of the split"] = sha256(_named(course, "split"))
     if course.data.priors is not None:
-        priors = _named(course, "priors", Path.is_dir).resolve()
+        priors = _named(course, "priors").resolve()
         for hidden in (course.grading.resolve(), (course.root / "solutions").resolve(), path.resolve()):
             if priors.is_relative_to(hidden) or hidden.is_relative_to(priors):
                 msg = f"{course.root / FILE}: [data] priors go to the students, and {priors} is or holds {hidden}"
@@ -199,11 +198,16 @@ def _made_of(course: Course) -> dict:
     return settings | used
 
 
-def _named(course: Course, key: str, is_there: Callable[[Path], bool]) -> Path:
+def _seed(course: Course, name: str) -> int:
+    """Give the seed that `course.toml` names, or one that follows from the secret."""
+    return course.data.seed if course.data.seed is not None else course.derived_seed(name)
+
+
+def _named(course: Course, key: str) -> Path:
     """Give the path of a key of `[data]`."""
     value = getattr(course.data, key)
+    kind, is_there = ("folder", Path.is_dir) if key == "priors" else ("file", Path.is_file)
     if not is_there(course.root / value):
-        kind = "folder" if key == "priors" else "file"
         msg = f"{course.root / FILE}: [data] {key} = {value!r}: there is no such {kind}"
         raise InputError(msg)
     for folder in (course.public_folder, course.hidden_folder):
@@ -220,9 +224,8 @@ def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path |
             course.root / course.data.screen,
             course.root / course.data.priors if course.data.priors else None,
         )
-    seed = course.data.seed if course.data.seed is not None else course.derived_seed("screen")
     folder = course.hidden_folder / "screen"
-    path = simulate.write(simulate.draw(course.data.preset, seed), folder)
+    path = simulate.write(simulate.draw(course.data.preset, _seed(course, "screen")), folder)
     report(f"simulated a screen ({course.data.preset} preset)")
     return path, folder / "priors"
 
@@ -250,7 +253,7 @@ def _split(course: Course, adata: anndata.AnnData) -> Split:
         )
         raise InputError(msg)
     named = {name for part in (hidden, public) if isinstance(part, list) for name in part}
-    rng = np.random.default_rng(course.data.seed if course.data.seed is not None else course.derived_seed("split"))
+    rng = np.random.default_rng(_seed(course, "split"))
     free = list(rng.permutation([name for name in names if name not in named]))
     parts = [part if isinstance(part, list) else [str(free.pop()) for _ in range(part)] for part in (hidden, public)]
     return make_split(adata, *parts)

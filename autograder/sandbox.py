@@ -121,7 +121,7 @@ def run(
     """
     check_sandbox()
     for outside in read_only.values():
-        if not outside.stat().st_mode & stat.S_IROTH:
+        if os.geteuid() == 0 and not outside.stat().st_mode & stat.S_IROTH:
             msg = f"{outside} cannot be read by the user who runs students' code; run: chmod -R a+rX {outside}"
             raise NoSandboxError(msg)
     with _kit(without) as kit, tempfile.TemporaryFile() as errors:
@@ -323,7 +323,8 @@ def check_hidden(*folders: Path) -> None:
         With the folder.
     """
     kit = Path(__file__).parents[1]
-    of_kit = [kit / "solutions", *(kit / package for package in HIDDEN_PACKAGES if kit not in _site_packages())]
+    covered = kit in _site_packages()
+    of_kit = [] if covered else [kit / name for name in ("solutions", *HIDDEN_PACKAGES)]
     for hidden in (*folders, *of_kit):
         for shared in shared_folders():
             if hidden.resolve().is_relative_to(shared.resolve()):

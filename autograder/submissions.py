@@ -171,6 +171,8 @@ def _rebuilt(path: Path, released: dict, notes: list[str]) -> tuple[dict, str | 
             seen.add(name)
             cell["metadata"] |= due[name]["metadata"]
             cell["cell_type"] = due[name]["cell_type"]
+            if cell["cell_type"] != "markdown":
+                cell.pop("attachments", None)  # which no other cell may have
             if _grader(due[name]).get("locked"):
                 cell["source"] = due[name]["source"]
         elif name is not None:

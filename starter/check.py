@@ -35,8 +35,7 @@ class Close:
         # before it is made dense: a sparse matrix may state any shape
         if scipy.sparse.issparse(came) and came.shape != expected.shape:
             return f"shape {expected.shape} is due, and shape {came.shape} came"
-        # before it becomes an array: a text among short ones takes its length for each of them
-        found = None if isinstance(came, list | tuple) and not _holds_numbers(came) else _numbers(came)
+        found = _numbers(came)
         if found is None:
             return f"numbers are due, and {describe(came)} came"
         if found.shape != expected.shape:
@@ -167,6 +166,8 @@ def _holds_numbers(items: Sequence[object]) -> bool:
 
 
 def _numbers(value: object) -> np.ndarray | None:
+    if isinstance(value, list | tuple) and not _holds_numbers(value):
+        return None  # as an array, a text among short ones would take its length for each of them
     if scipy.sparse.issparse(value):
         value = value.toarray()
     try:

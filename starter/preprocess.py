@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.schema import CONTROL, COURSE, MAX_UMIS, N_UMIS, TARGET_GENE, InputError
+from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE, InputError, unusable_totals
 
 FRACTION = 1e-3
 """A fractional part above this makes data log-normalised (cell-eval's rule)."""
@@ -30,14 +30,10 @@ def library_sizes(adata: anndata.AnnData) -> np.ndarray:
         If `obs.n_umis` is no positive number in a cell.
     """
     if N_UMIS in adata.obs:
-        try:
-            sizes = adata.obs[N_UMIS].to_numpy(np.float64)
-        except (TypeError, ValueError):
-            sizes = np.full(adata.n_obs, np.nan)
-        if bad := int(np.count_nonzero(~((sizes > 0) & (sizes < MAX_UMIS)))):
+        if bad := unusable_totals(adata.obs[N_UMIS]):
             msg = f"cells whose {N_UMIS} is not a positive number of UMIs: {bad:,}; mend or drop the column {N_UMIS!r}"
             raise InputError(msg)
-        return sizes
+        return adata.obs[N_UMIS].to_numpy(np.float64)
     return np.asarray(adata.X.sum(axis=1), dtype=np.float64).ravel()
 
 

@@ -238,15 +238,20 @@ def _check_obs(adata: anndata.AnnData) -> list[Finding]:
     return found
 
 
-def _check_n_umis(adata: anndata.AnnData) -> list[Finding]:
+def unusable_totals(n_umis: pd.Series) -> int:
+    """Count the cells whose total is no positive number of UMIs; all of them if the totals are no numbers."""
     try:
-        n_umis = adata.obs[N_UMIS].to_numpy(float)
+        totals = n_umis.to_numpy(float)
     except (TypeError, ValueError):
-        n_umis = np.full(adata.n_obs, np.nan)
-    unusable = int(np.count_nonzero(~((n_umis > 0) & (n_umis < MAX_UMIS))))
-    if unusable:
+        return len(n_umis)
+    return int(np.count_nonzero(~((totals > 0) & (totals < MAX_UMIS))))
+
+
+def _check_n_umis(adata: anndata.AnnData) -> list[Finding]:
+    if unusable := unusable_totals(adata.obs[N_UMIS]):
         what = f"cells whose {N_UMIS} is not a positive number of UMIs: {unusable:,}"
         return [Finding("error", what, f"give each cell's total UMIs, or drop the column {N_UMIS!r}")]
+    n_umis = adata.obs[N_UMIS].to_numpy(float)
     row_sums = np.asarray(adata.X.sum(axis=1)).ravel() if hasattr(adata.X, "sum") else np.zeros(adata.n_obs)
     if above := int(np.count_nonzero(row_sums > n_umis * (1 + 1e-6))):
         return [

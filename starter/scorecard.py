@@ -33,7 +33,6 @@ FEWEST = 10
 """Fewer perturbations give no interval: at n = 7 a nominal 95 % interval was measured to cover 86 %, at n = 3 64 %."""
 ROUNDING = 1e-12
 """Relative spread of values that is no spread; the bootstrap's acceleration is undefined there."""
-FILES = ("scorecard.json", "per_perturbation.parquet", "scorecard.html")
 
 
 @dataclass(frozen=True)

@@ -145,3 +145,16 @@ def test_a_folder_that_cannot_be_a_students_is_told_apart(course: Course):
     hand_in(course, "a b;c", b"{}")
     hand_in(course, "ada", b"{}")
     assert students_of(course, STAGE) == (["ada"], ["a b;c"])
+
+
+def test_a_picture_in_a_code_cell_is_dropped(course: Course, tmp_path: Path):
+    path = submit(course, "ada") / f"{STAGE}.ipynb"
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == "train_mean_code":
+            cell |= {"cell_type": "markdown", "attachments": {"a.png": {"image/png": "iVBORw0KGgo="}}}
+    path.write_text(json.dumps(notebook))
+    normalise(course, STAGE, "ada", tmp_path / "files")
+    made = json.loads((course.grading / "normalised" / "ada" / STAGE / f"{STAGE}.ipynb").read_text())
+    nbformat.validate(made)
+    assert not any("attachments" in cell for cell in made["cells"])
