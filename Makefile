@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-full lab release assignments student-kit lint system-packages
+.PHONY: help demo test test-full lab release assignments student-kit bench lint system-packages
 
 help:
 	@echo "make demo                   the whole course once, on a simulated screen"
@@ -16,6 +16,7 @@ help:
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
 	@echo "make student-kit            what students get, in one archive"
 	@echo "make assignments            only the students' notebooks, from solutions/"
+	@echo "make bench                  speed and memory of scoring, beside other tools (an hour); make bench SIZE=small"
 	@echo "make lint                   ruff"
 
 demo: $(VENV)/.kit system-packages
@@ -46,6 +47,9 @@ release: $(VENV)/.kit
 assignments: $(VENV)/.kit
 	@$(BIN)/autograder release --notebooks
 
+bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.scoring $(foreach size,$(SIZE),--size $(size))
+
 lint: $(VENV)/.test
 	@$(BIN)/ruff check && $(BIN)/ruff format --check
 
@@ -62,6 +66,11 @@ $(VENV)/.kit: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.test: $(VENV)/.kit
 	@echo "installing what the tests need into $(VENV)"
 	@$(PIP) --editable ".[student,instructor,data,test]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	@echo "installing what is measured beside the kit into $(VENV)"
+	@$(PIP) cell-eval2==0.20.0 illico==0.6.0
 	@touch $@
 
 student-kit: $(VENV)/.kit

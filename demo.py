@@ -39,8 +39,6 @@ HERE = Path(__file__).parent
 MARK = ".made-by-demo"
 STAGE = "04_baselines"
 PROFILE = "course"
-WIDE = 110
-"""Columns of a terminal that has room for the reasons beside the scores."""
 T = TypeVar("T")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(width=None if sys.stdout.isatty() else 120)
@@ -67,11 +65,9 @@ def demo(
     uploads = _step("make cells of the profiles, write .h5ad, check, pack .vcc", lambda: _write(course, tables))
     cards = _step("score the uploads against the hidden truth", lambda: _score(course, uploads))
     results = _grade(course)
-    console.print(_table(results, cards))
-    if console.width < WIDE:
-        for result in results:
-            for question in result.questions:
-                console.print(f"- {question.name}, {result.student}: {question.reason}", markup=False, highlight=False)
+    console.print(_scores(cards))
+    if results:
+        console.print(_grades(results))
     for note in cards[0].notes:
         console.print(f"- {note}", markup=False, highlight=False)
     best = max(cards, key=lambda card: -math.inf if card.overall is None else card.overall)
@@ -195,28 +191,33 @@ def _grade(course: Course) -> list[Result]:
     return results
 
 
-def _table(results: list[Result], cards: list[Scorecard]) -> Table:
-    metrics = cards[0].profile.metrics
-    title = f"{cards[0].about['truth']['title']}: scores by {cards[0].profile.title}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for heading in ("points", *(metric.title for metric in metrics), "overall"):
-        table.add_column(heading, justify="right")
-    if wide := console.width >= WIDE:
-        table.add_column("reason", min_width=24)
-    empty = [""] * (len(metrics) + 1)
+def _grades(results: list[Result]) -> Table:
+    table = Table(title="Graded notebooks", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("question, student", no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("reason")
     for result in results:
         for question in result.questions:
             points = f"{question.points:g} of {question.max:g}"
-            table.add_row(f"{question.name}, {result.student}", points, *empty, *[Text(question.reason)] * wide)
+            table.add_row(f"{question.name}, {result.student}", points, Text(question.reason))
+    return table
+
+
+def _scores(cards: list[Scorecard]) -> Table:
+    profile = cards[0].profile
+    title = f"{cards[0].about['truth']['title']}: scores by {profile.title}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("metric", no_wrap=True)
+    for heading in (*(card.name for card in cards), "baseline", "replicate"):
+        table.add_column(heading, justify="right")
+    for metric in profile.metrics:
+        if metric.name in profile.scored:
+            rows = [card.metrics[metric.name] for card in cards]
+            ends = [number(rows[0][anchor]) for anchor in ("baseline", "replicate")]
+            name = metric.title if rows[0]["gradable"] else f"{metric.title} (not gradable)"
+            table.add_row(name, *(number(row["value"]) for row in rows), *ends)
     table.add_section()
-    for card in cards:
-        values = [number(card.metrics[metric.name]["value"]) for metric in metrics]
-        table.add_row(card.name, "", *values, number(card.overall))
-    table.add_section()
-    for anchor, overall in (("baseline", "0"), ("replicate", "1")):
-        values = [number(cards[0].metrics[metric.name][anchor]) for metric in metrics]
-        table.add_row(anchor, "", *values, overall, style="dim")
+    table.add_row("overall", *(number(card.overall) for card in cards), "0", "1")
     return table
 
 

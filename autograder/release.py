@@ -126,11 +126,11 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
         report(f"the screen has no uns[{COURSE!r}]: its description is taken from {FILE}")
         adata.uns[COURSE] = _description(course, adata)
     split = _split(course, adata)
-    _write_part(adata, split.select(adata, "hidden"), course.hidden_folder / "hidden.h5ad")
+    _write_part(adata, split.select(adata.obs, "hidden"), course.hidden_folder / "hidden.h5ad")
     split.write(course.public_folder / SPLIT_FILE)
     if priors is not None:
         shutil.copytree(priors, course.public_folder / PRIORS_FOLDER, dirs_exist_ok=True)
-    _write_part(adata, split.select(adata, "train", "public"), course.public_folder / TRAIN_FILE)
+    _write_part(adata, split.select(adata.obs, "train", "public"), course.public_folder / TRAIN_FILE)
     counts = {part: len(split.pairs(part)) for part in PARTS}
     report(
         f"cut {adata.n_obs:,} cells x {adata.n_vars:,} genes: {counts['train']} training, {counts['public']} public "

@@ -1,31 +1,31 @@
 """The predictions that scores are measured against: the train mean (or the challenge's baseline) and the replicate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse
 
 from starter.cells import Controls, shift, thin
+from starter.columns import Cells, Columns, columns, float_csr, scan, sum_in_order
 from starter.metrics import Profile
-from starter.summary import Summary, summarise
+from starter.schema import CONTROL, InputError, counted
+from starter.summary import Reference, Summary
 
 SPLITS = 5
 """Split halves over which the replicate is averaged."""
+Values = Mapping[str, np.ndarray]
+"""Metric name to one value a perturbation (for a ratio over the panel: numerator and denominator)."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The measured cells of one context on the scale of a rule set."""
+class Halves:
+    """One split of every perturbation's cells, each half compared with the same control cells."""
 
-    x: scipy.sparse.csr_matrix
-    """Cells x genes, log1p expression."""
-    groups: np.ndarray
-    """0 for control cells, i + 1 for perturbations[i], negative for cells that are not scored."""
-    perturbations: np.ndarray
-    genes: np.ndarray
-    controls: Controls | None
-    """The control cells as counts; None if only logs were given and counts cannot be recovered."""
+    first: Reference
+    """The truth."""
+    second: Summary
+    """The replicate."""
 
 
 def train_mean(profiles: np.ndarray) -> np.ndarray:
@@ -43,108 +43,258 @@ def train_mean(profiles: np.ndarray) -> np.ndarray:
     return profiles.mean(axis=0)
 
 
-def baseline(profile: Profile, measured: Measured, mean: np.ndarray, seed: int) -> tuple[Summary, str]:
-    """Make the prediction that scores 0.
+def constant_cells(mean: np.ndarray, controls: scipy.sparse.csr_matrix, n_cells: np.ndarray) -> Cells:
+    """Make control cells as they are, then cells of each perturbation that all equal the mean.
 
     Parameters
     ----------
-    profile
-        The rule set.
-    measured
-        The truth's cells; the prediction has as many of each perturbation, and these controls.
     mean
-        The profile that is predicted for every perturbation, one value a gene.
+        log1p expression of each gene.
+    controls
+        Control cells x genes, log1p expression.
+    n_cells
+        Cells of each perturbation.
+    """
+    row = float_csr(mean.astype(np.float32)[None])
+
+    def make(perturbation: int) -> scipy.sparse.csr_matrix:
+        return row[np.zeros(n_cells[perturbation], int)]
+
+    return _made(controls, n_cells, make)
+
+
+def thinned_cells(
+    mean: np.ndarray, controls: scipy.sparse.csr_matrix, counts: Controls | None, n_cells: np.ndarray, seed: int
+) -> tuple[Cells, str]:
+    """Make control cells as they are, then cells of each perturbation with the predicted mean.
+
+    Parameters
+    ----------
+    mean, controls, n_cells
+        As for `constant_cells`.
+    counts
+        The control cells as counts, of which cells are made by thinning; None where counts are not known.
     seed
         Fixes the cells.
 
     Returns
     -------
-    The prediction, and how its cells were made.
+    The cells, which are made anew whenever they are read, and how.
     """
-    n_cells = np.bincount(measured.groups[measured.groups >= 0], minlength=len(measured.perturbations) + 1)[1:]
-    if profile.baseline == "constant":
-        cells = scipy.sparse.csr_matrix(np.broadcast_to(mean.astype(np.float32), (n_cells.sum(), len(mean))))
-        how = "every cell is the mean"
-    else:
-        rng = np.random.default_rng(seed)
-        if measured.controls is not None:
-            cells = scipy.sparse.vstack([thin(mean, measured.controls, n, rng) for n in n_cells])
-            how = "cells by thinning control cells"
-        else:
-            logs = measured.x[measured.groups == 0]
-            source = Controls(logs, np.ones(logs.shape[0]))
-            cells = scipy.sparse.vstack([shift(mean, source, n, rng) for n in n_cells])
-            how = "control cells plus the effect, since raw counts could not be recovered"
-    x = scipy.sparse.vstack([measured.x[measured.groups == 0], cells]).tocsr()
-    n_control = x.shape[0] - n_cells.sum()
-    groups = np.concatenate([np.zeros(n_control, dtype=int), np.repeat(np.arange(1, len(n_cells) + 1), n_cells)])
-    return summarise(x, groups, measured.perturbations, measured.genes, profile.de), how
+    source = counts or Controls(controls, np.ones(controls.shape[0]))
+    way = thin if counts else shift
+
+    def make(perturbation: int) -> scipy.sparse.csr_matrix:
+        return way(mean, source, n_cells[perturbation], np.random.default_rng([seed, perturbation]))
+
+    how = (
+        "cells by thinning control cells"
+        if counts
+        else "control cells plus the effect, since raw counts could not be recovered"
+    )
+    return _made(controls, n_cells, make), how
 
 
-def replicate(
+def _made(
+    controls: scipy.sparse.csr_matrix, n_cells: np.ndarray, make: Callable[[int], scipy.sparse.csr_matrix]
+) -> Cells:
+    def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+        del keep
+        yield float_csr(controls)
+        for perturbation in range(len(n_cells)):
+            yield float_csr(make(perturbation))
+
+    return Cells((controls.shape[0] + int(n_cells.sum()), controls.shape[1]), read)
+
+
+def baseline_groups(n_control: int, n_cells: np.ndarray) -> np.ndarray:
+    """Give the group of each cell that `constant_cells` and `thinned_cells` make."""
+    return np.repeat(np.arange(len(n_cells) + 1), np.concatenate([[n_control], n_cells]))
+
+
+def split_layers(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Split each perturbation's cells at random, `SPLITS` times; the controls are in both halves.
+
+    Controls are whole on both sides, as they are when a model predicts with the course's controls.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell: 0 for control, 1 to P for perturbations, negative to leave out.
+    seed
+        Fixes the splits.
+
+    Returns
+    -------
+    `SPLITS` x cells: 0 for control, 1 to P for first halves, P + 1 to 2 P for second halves. An odd cell goes to the
+    second half.
+    """
+    rng = np.random.default_rng([seed, 1])
+    n_perturbations = int(groups.max())
+    of_group = [np.flatnonzero(groups == group) for group in range(1, n_perturbations + 1)]
+    layers = np.tile(groups, (SPLITS, 1))
+    for layer in layers:
+        for cells in of_group:
+            mixed = rng.permutation(cells)
+            layer[mixed[len(cells) // 2 :]] += n_perturbations
+    return layers
+
+
+def split_with_controls(groups: np.ndarray, perturbations: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split the cells of every group in halves, the controls too, as cell-eval2 does.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell: 0 for control, i + 1 for perturbations[i], negative to leave out.
+    perturbations
+        Labels; groups are drawn in the order of all labels, the control's among them.
+    seed
+        Of this split.
+
+    Returns
+    -------
+    The cells of the first half (the truth) and of the second (the prediction) in the order in which they were drawn. An
+    odd cell is in neither.
+
+    Raises
+    ------
+    InputError
+        If a group has one cell only.
+    """
+    rng = np.random.default_rng(seed)
+    first, second = [], []
+    labels = np.append([CONTROL], perturbations)
+    for group in np.argsort(labels):
+        cells = rng.permutation(np.flatnonzero(groups == group))
+        half = len(cells) // 2
+        if not half:
+            msg = f"{labels[group]} has {counted(len(cells), 'cell')}; the rules of 2026 split each group in halves"
+            raise InputError(msg)
+        first.append(cells[:half])
+        second.append(cells[half : 2 * half])
+    return np.concatenate(first), np.concatenate(second)
+
+
+def resampled_cells(
+    controls: scipy.sparse.csr_matrix, truth: Summary, groups: np.ndarray, cells: Cells
+) -> tuple[Cells, np.ndarray]:
+    """Make the cells of cell-eval2's baseline: control cells drawn at random, each gene scaled to the mean response.
+
+    The mean response is the mean over perturbations of their mean counts, equally weighted; a perturbation plays no
+    part in the mean of its own gene. Values are fractional.
+
+    Parameters
+    ----------
+    controls
+        Control cells x genes, counts.
+    truth
+        Labels, genes and numbers of cells.
+    groups
+        Group of each measured cell.
+    cells
+        The measured cells, counts.
+
+    Returns
+    -------
+    The cells, perturbation after perturbation in the order of `truth`, and the total of each.
+    """
+    n_groups = len(truth.perturbations) + 1
+    n_cells = np.append(controls.shape[0], truth.n_cells)
+    means = np.concatenate(
+        [sum_in_order(_doubles(part), groups, 1.0 / n_cells) for _, part in columns(cells, groups >= 0)], axis=1
+    )
+    total, count = means[1:].sum(axis=0), np.full(means.shape[1], n_groups - 1.0)
+    place = {gene: column for column, gene in enumerate(truth.genes)}
+    for row, label in enumerate(truth.perturbations):
+        if (column := place.get(label)) is not None:
+            total[column] -= means[row + 1, column]
+            count[column] -= 1
+    if not count.all():
+        msg = (
+            f"the mean response of {truth.genes[count == 0][0]} cannot be taken: only its own perturbation is measured"
+        )
+        raise InputError(msg)
+    scale = np.divide(total / count, means[0], out=np.zeros(len(total)), where=means[0] > 0)
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(0, controls.shape[0], size=int(n)) for n in truth.n_cells]
+
+    def make(perturbation: int) -> scipy.sparse.csr_matrix:
+        block = controls[drawn[perturbation]].astype(np.float64)
+        block.data = (block.data * scale[block.indices]).astype(np.float32)
+        block.eliminate_zeros()
+        return block
+
+    made = _made(controls[:0], truth.n_cells, make)
+    return made, scan(made, np.ones(made.shape[0], bool)).totals
+
+
+def _doubles(part: Columns) -> Columns:
+    return part._replace(values=part.values.astype(np.float64))
+
+
+def replicate_scores(
     profile: Profile,
-    measured: Measured,
-    mean: np.ndarray,
-    truth: Summary,
+    halves: Sequence[Halves],
+    truth: Reference,
     baseline: Summary,
-    seed: int,
-    advance: Callable[[], None] = lambda: None,
-) -> dict[str, np.ndarray]:
+    baseline_values: Values,
+    rows: np.ndarray,
+) -> tuple[Values, Values]:
     """Score half of each perturbation's cells as a prediction of the other half.
 
-    Controls are whole on both sides, as they are when a model predicts with the course's controls. The challenge's
-    profiles show the split halves as they are.
+    The challenge's profiles show the split halves as they are.
 
-    In the course's profile, metrics on profiles use the interpolated duplicate. Half the cells are a noisier truth than
-    all of them, so the baseline is scored against the same half, and what the replicate gains over it is added to the
-    baseline's score against all cells: then model, baseline and replicate can be compared. Where no split shows a gain
-    (too few cells, or no DE gene in half of them), the mean gain of the other perturbations stands in, so that baseline
-    and replicate are means over the same perturbations.
+    In the course's profile, metrics on cells are scored against the first half, model, baseline and replicate alike,
+    since half the cells show fewer DE genes than all of them. Metrics on profiles use the interpolated duplicate. Half
+    the cells are a noisier truth than all of them, so the baseline is scored against the same half, and what the
+    replicate gains over it is added to the baseline's score against all cells: then model, baseline and replicate can
+    be compared. Where no split shows a gain (too few cells), the mean gain of the other perturbations stands in, so
+    that baseline and replicate are means over the same perturbations.
 
     Parameters
     ----------
     profile
         The rule set.
-    measured
-        The truth's cells.
-    mean
-        The train mean, one value a gene.
+    halves
+        Of each split.
     truth, baseline
         All measured cells and the baseline's prediction, as summaries.
-    seed
-        Fixes the splits.
-    advance
-        Called after each split.
+    baseline_values
+        The baseline's scores against all cells.
+    rows
+        The perturbations that can be split, having two cells at least.
 
     Returns
     -------
-    Metric name to the mean over `SPLITS` splits, one value a perturbation; NaN where it is undefined, for split halves
-    as they are also where a perturbation has fewer than 2 cells.
+    Scores of the replicate and of the baseline; metric name to splits x perturbations, NaN where undefined. Averages
+    over splits count as one split.
     """
-    rng = np.random.default_rng([seed, 1])
-    large = np.flatnonzero(truth.n_cells >= 2)
-    groups = _keep(measured.groups, large)
-    values = {metric.name: np.full((SPLITS, len(truth.n_cells)), np.nan) for metric in profile.metrics}
-    for split in range(SPLITS):
-        first, second = (
-            summarise(measured.x, half, measured.perturbations[large], measured.genes, profile.de)
-            for half in _halves(groups, rng)
-        )
-        duplicate = interpolate(second, mean)
-        for metric in profile.metrics:
-            if profile.replicate == "plain":
-                values[metric.name][split, large] = metric.compute(first, second)
-            else:
-                score = metric.compute(first, second if metric.on_cells else duplicate)
-                values[metric.name][split, large] = score - metric.compute(first, baseline.select(large))
-        advance()
-    scores = {name: _mean_of_defined(splits) for name, splits in values.items()}
-    if profile.replicate == "interpolated":
-        for metric in profile.metrics:
-            gain = scores[metric.name]
+    scores, base = {}, dict(baseline_values)
+    halves = [Halves(half.first.select(rows), half.second.select(rows)) for half in halves]
+    duplicates = [interpolate(half.second, truth.train_mean) for half in halves] if profile.gains else []
+    of_rows = baseline.select(rows)
+
+    def over_splits(score: Callable[[int], np.ndarray]) -> np.ndarray:
+        values = np.full(len(truth.perturbations), np.nan)
+        values[rows] = mean_of_defined([score(split) for split in range(len(halves))])
+        return values
+
+    for metric in profile.metrics:
+        name, compute = metric.name, metric.compute
+        if not profile.gains or metric.on_cells:
+            scores[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, halves[i].second))
+        if profile.gains and metric.on_cells:
+            base[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, of_rows))
+        elif profile.gains:
+            gain = over_splits(
+                lambda i, compute=compute: compute(halves[i].first, duplicates[i]) - compute(halves[i].first, of_rows)
+            )
             gain[np.isnan(gain)] = np.nanmean(gain) if not np.isnan(gain).all() else np.nan
-            scores[metric.name] = metric.compute(truth, baseline) + gain
-    return scores
+            scores[name] = baseline_values[name] + gain
+    return {name: values[None] for name, values in scores.items()}, {
+        name: values[None] for name, values in base.items()
+    }
 
 
 def interpolate(half: Summary, mean: np.ndarray) -> Summary:
@@ -167,25 +317,8 @@ def interpolate(half: Summary, mean: np.ndarray) -> Summary:
     return replace(half, profiles=(sure * half.profiles + (1 - sure) * mean).astype(np.float32))
 
 
-def _mean_of_defined(splits: np.ndarray) -> np.ndarray:
+def mean_of_defined(values: Sequence[np.ndarray]) -> np.ndarray:
     """Average over the splits in which a value is defined: half the cells may show no DE gene."""
+    splits = np.stack(values)
     n_defined = (~np.isnan(splits)).sum(axis=0)
-    return np.divide(np.nansum(splits, axis=0), n_defined, out=np.full(len(n_defined), np.nan), where=n_defined > 0)
-
-
-def _keep(groups: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Renumber groups so that only the control and these perturbations are left."""
-    renumbered = np.full(groups.max() + 1, -1)
-    renumbered[0] = 0
-    renumbered[rows + 1] = np.arange(1, len(rows) + 1)
-    return np.where(groups >= 0, renumbered[groups], -1)
-
-
-def _halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Split each perturbation's cells at random; the controls are in both halves."""
-    first, second = groups.copy(), groups.copy()
-    for group in range(1, groups.max() + 1):
-        cells = rng.permutation(np.flatnonzero(groups == group))
-        second[cells[: len(cells) // 2]] = -1
-        first[cells[len(cells) // 2 :]] = -1
-    return first, second
+    return np.divide(np.nansum(splits, axis=0), n_defined, out=np.full(n_defined.shape, np.nan), where=n_defined > 0)

@@ -91,7 +91,13 @@ def unreadable(what: str, error: Exception) -> Exception:
     return InputError(msg)
 
 
-def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> Iterator[scipy.sparse.csr_matrix]:
+def read_blocks(
+    x: h5py.Group | h5py.Dataset,
+    cells: int = CELLS_PER_BLOCK,
+    keep: np.ndarray | None = None,
+    *,
+    checked: bool = True,
+) -> Iterator[scipy.sparse.csr_matrix]:
     """Give the cells of a stored matrix in order, a block at a time.
 
     Parameters
@@ -100,6 +106,10 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
         The element `X` of an open `.h5ad`: CSR, CSC (which is read at once) or dense.
     cells
         Cells per block.
+    keep
+        Which cells are needed, boolean; a block without any comes empty, and is not read.
+    checked
+        Whether every column index is compared with the number of genes; who leaves that out must do it himself.
 
     Yields
     ------
@@ -113,7 +123,10 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
     kind = x.attrs.get("encoding-type", "array")
     if kind == "array" and isinstance(x, h5py.Dataset) and x.ndim == 2:
         for start in range(0, x.shape[0], cells):
-            yield scipy.sparse.csr_matrix(_at_least_float32(x[start : start + cells]))
+            if keep is not None and not keep[start : start + cells].any():
+                yield scipy.sparse.csr_matrix((min(cells, x.shape[0] - start), x.shape[1]), dtype=x.dtype)
+            else:
+                yield scipy.sparse.csr_matrix(_at_least_float32(x[start : start + cells]))
         return
     if kind not in ("csr_matrix", "csc_matrix"):
         msg = f"{x.file.filename}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
@@ -129,7 +142,7 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
         msg = f"{x.file.filename}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
         raise InputError(msg)
     if kind == "csc_matrix":
-        matrix = _compressed(x, slice(None), indptr, (n_cells, n_genes), scipy.sparse.csc_matrix).tocsr()
+        matrix = _compressed(x, slice(None), indptr, (n_cells, n_genes), scipy.sparse.csc_matrix, checked=True).tocsr()
         for start in range(0, n_cells, cells):
             yield matrix[start : start + cells]
         return
@@ -137,7 +150,11 @@ def read_blocks(x: h5py.Group | h5py.Dataset, cells: int = CELLS_PER_BLOCK) -> I
         pointers = indptr[start : start + cells + 1]
         span = slice(int(pointers[0]), int(pointers[-1]))
         shape = (len(pointers) - 1, n_genes)
-        yield _compressed(x, span, pointers - pointers[0], shape, scipy.sparse.csr_matrix)
+        if keep is not None and not keep[start : start + cells].any():
+            yield scipy.sparse.csr_matrix(shape, dtype=x["data"].dtype)
+        else:
+            local = (pointers - pointers[0]).astype(x["indices"].dtype)
+            yield _compressed(x, span, local, shape, scipy.sparse.csr_matrix, checked=checked)
 
 
 def _at_least_float32(values: np.ndarray) -> np.ndarray:
@@ -146,11 +163,11 @@ def _at_least_float32(values: np.ndarray) -> np.ndarray:
 
 
 def _compressed(
-    x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable
+    x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable, *, checked: bool
 ) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
     try:
         matrix = kind((_at_least_float32(x["data"][span]), x["indices"][span], indptr), shape=shape)
-        matrix.check_format(full_check=True)
+        matrix.check_format(full_check=checked)
     except (ValueError, KeyError) as error:
         msg = f"{x.file.filename}: X is damaged ({error})"
         raise InputError(msg) from error
@@ -204,6 +221,7 @@ def write_h5ad(
     var: pd.DataFrame,
     uns: dict | None = None,
     compression: str | None = None,
+    stored: int = 0,
 ) -> None:
     """Write an `.h5ad` whole or not at all, taking the cells a block at a time.
 
@@ -222,6 +240,9 @@ def write_h5ad(
         Anything else.
     compression
         An HDF5 filter such as "gzip", or None.
+    stored
+        How many values there can be. From 2^31 on the columns are int64 as the pointers are, since SciPy slices no
+        matrix whose index arrays differ.
 
     Raises
     ------
@@ -236,7 +257,8 @@ def write_h5ad(
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
         growing = {"maxshape": (None,), "chunks": (1 << 17,), "compression": compression}
         data = x.create_dataset("data", (0,), np.float32, **growing)
-        indices = x.create_dataset("indices", (0,), np.int32, **growing)
+        index = np.int32 if stored <= np.iinfo(np.int32).max else np.int64
+        indices = x.create_dataset("indices", (0,), index, **growing)
         indptr = [np.zeros(1, np.int64)]
         for block in blocks:
             block = scipy.sparse.csr_matrix(block, dtype=np.float32)
@@ -257,9 +279,7 @@ def write_h5ad(
             raise AssertionError(msg)
         x.attrs["shape"] = (len(obs), len(var))
         # AnnData and SciPy want both index arrays of one type wherever int32 suffices
-        x.create_dataset(
-            "indptr", data=pointers.astype(np.int32) if pointers[-1] <= np.iinfo(np.int32).max else pointers
-        )
+        x.create_dataset("indptr", data=pointers.astype(index) if pointers[-1] <= np.iinfo(np.int32).max else pointers)
         for key, element in (("obs", obs), ("var", var), ("uns", uns or {})):
             anndata.io.write_elem(file, key, element)
         for key in ("obsm", "varm", "obsp", "varp", "layers"):

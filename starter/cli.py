@@ -1,4 +1,4 @@
-"""The `starter` command: check, pack, prepare a truth, score."""
+"""The `starter` command: check, pack, list metrics, prepare a truth, score."""
 
 import os
 from pathlib import Path
@@ -42,8 +42,19 @@ PertsOption = Annotated[
         show_default=False,
     ),
 ]
-NOT_COMPARED = "; genes and perturbations were not compared with those due: give --course, or --genes and --perts"
-RULE_SETS = "course, vcc2025 or vcc2025-final"
+SeasonOption = Annotated[
+    int | None,
+    typer.Option(
+        "--season",
+        help="Year of the challenge: 2025 (log1p expression with controls) or 2026 (counts in three contexts). "
+        "Default: what an upload says of itself, else 2025.",
+        show_default=False,
+    ),
+]
+NOT_COMPARED = "; genes and perturbations were not compared with those due: give "
+RULE_SETS = "course, vcc2025, vcc2025-final or vcc2026"
+COLUMNS = 5
+"""Predictions side by side in a table of scores."""
 LEVELS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
@@ -53,6 +64,7 @@ def check(
     course: CourseOption = None,
     genes: GenesOption = None,
     perts: PertsOption = None,
+    season: SeasonOption = None,
 ) -> None:
     """Report everything that is wrong with a prediction file or upload, at once.
 
@@ -62,9 +74,11 @@ def check(
     Example: starter check prediction.h5ad --course data/my-course
     """
     from starter.submission_check import check_prediction
+    from starter.vcc import season_of
 
-    due = _due(course, genes, perts)
-    findings = check_prediction(file, due)
+    found = season_of(file)
+    due = _due(course, genes, perts, found.year if found else season)
+    findings = check_prediction(file, due, season)
     console = Console(soft_wrap=True)
     for finding in findings:
         console.print(f"[{LEVELS[finding.level]}]{finding.level:>7}[/]  ", end="")
@@ -72,7 +86,7 @@ def check(
     if errors := sum(finding.level == "error" for finding in findings):
         typer.echo(f"{file} has {counted(errors, 'error')}; scoring would refuse or misjudge it", err=True)
         raise typer.Exit(2)
-    typer.echo(f"{file} has no error" + (NOT_COMPARED if due is None else ""))
+    typer.echo(f"{file} has no error" + _not_compared(due, found.year if found else season))
 
 
 @app.command()
@@ -82,19 +96,43 @@ def pack(
     course: CourseOption = None,
     genes: GenesOption = None,
     perts: PertsOption = None,
+    season: SeasonOption = None,
 ) -> None:
-    """Check a prediction file and make the challenge's upload (.vcc, season 2025) of it.
+    """Check a prediction file and make the challenge's upload (.vcc) of it.
 
-    What is due is found as by starter check.
+    What is due is found as by starter check. The season is 2025 if --season is not given.
 
     Example: starter pack prediction.h5ad -o prediction.vcc --course data/my-course
     """
     from starter import submission
+    from starter.season import SEASON_2025
 
-    due = _due(course, genes, perts)
-    for finding in submission.pack(file, out, due):
+    year = season or SEASON_2025.year
+    due = _due(course, genes, perts, year)
+    for finding in submission.pack(file, out, due, year):
         typer.echo(f"{finding.level}: {finding}")
-    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + (NOT_COMPARED if due is None else ""))
+    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(due, year))
+
+
+@app.command()
+def metrics() -> None:
+    """List the rule sets and their metrics: name, what is better, range, whether it counts for the score, source.
+
+    Example: starter metrics
+    """
+    from starter.metrics import PROFILES
+
+    console = Console(markup=False, highlight=False)
+    for profile in PROFILES.values():
+        title = f"{profile.name}: {profile.title}"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ("name", "title", "better", "range", "in the score", "source"):
+            table.add_column(heading, overflow="fold")
+        for metric in profile.metrics:
+            low, high = (f"{end:g}" for end in metric.range)
+            scored = "yes" if metric.name in profile.scored else ""
+            table.add_row(metric.name, metric.title, metric.direction, f"{low} to {high}", scored, metric.source)
+        console.print(table)
 
 
 @truth_app.command("build")
@@ -112,7 +150,8 @@ def truth_build(
         typer.Option(help="Training cells, for the train mean; else it is made from REAL.", show_default=False),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help=f"One rule set: {RULE_SETS}. Default: all.", show_default=False)
+        str | None,
+        typer.Option(help=f"One rule set: {RULE_SETS}. Default: all that the data allow.", show_default=False),
     ] = None,
 ) -> None:
     """Prepare a measured screen, so that predictions can be scored against it many times.
@@ -123,10 +162,13 @@ def truth_build(
 
     truth = build_truth(real, out, split=split, part=part, train=train, profile=profile)
     prepared = truth.about["profiles"]
-    n_perturbations, n_genes = len(truth.about["perturbations"]), len(truth.about["genes"])
-    typer.echo(f"wrote {out}: {n_perturbations} perturbations x {n_genes:,} genes, for {', '.join(prepared)}")
+    n_pairs, n_genes = sum(len(names) for names in truth.contexts.values()), len(truth.about["genes"])
+    where = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
+    typer.echo(f"wrote {out}: {n_pairs} perturbations{where} x {n_genes:,} genes, for {', '.join(prepared)}")
     for name, how in prepared.items():
         typer.echo(f"  {name}: {how['scale']}; baseline: {how['baseline']}")
+    for name, reason in truth.about.get("left_out", {}).items():
+        typer.echo(f"  not for {name}: {reason}")
 
 
 @app.command()
@@ -173,33 +215,44 @@ def _print_scores(cards: "list[Scorecard]") -> None:
     from starter.scorecard import number
 
     profile = cards[0].profile
-    table = Table(title=f"Scores by {profile.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("prediction", overflow="fold")
-    for metric in profile.metrics:
-        table.add_column(f"{metric.title}\n({metric.direction} is better)", justify="right")
-    table.add_column("overall", justify="right")
-    for card in cards:
-        rows = [card.metrics[metric.name] for metric in profile.metrics]
-        table.add_row(card.name, *(number(row["value"]) for row in rows), number(card.overall))
-        if any(row["low"] is not None for row in rows):
-            intervals = (
-                "–" if row["low"] is None else f"{number(row['low'])} to {number(row['high'])}" for row in rows
-            )
-            table.add_row("  95 % interval", *intervals, style="dim")
-        table.add_row("  scaled", *(number(row["scaled"]) for row in rows), style="dim")
-    table.add_section()
-    for anchor in ("baseline", "replicate"):
-        values = [number(cards[0].metrics[metric.name][anchor]) for metric in profile.metrics]
-        overall = "0" if anchor == "baseline" else "–" if profile.full_score == "perfection" else "1"
-        table.add_row(anchor, *values, overall)
     console = Console(markup=False, highlight=False)
-    console.print(table)
+    for start in range(0, len(cards), COLUMNS):
+        shown = cards[start : start + COLUMNS]
+        table = Table(title=f"Scores by {profile.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("metric", overflow="fold")
+        for card in shown:
+            table.add_column(card.name, justify="right", overflow="fold")
+        for anchor in ("baseline", "replicate"):
+            table.add_column(anchor, justify="right", style="dim")
+        for metric in profile.metrics:
+            if metric.name not in profile.scored:
+                continue
+            rows = [card.metrics[metric.name] for card in shown]
+            anchors = [number(rows[0][anchor]) for anchor in ("baseline", "replicate")]
+            table.add_row(
+                f"{metric.title} ({metric.direction} is better)", *(number(row["value"]) for row in rows), *anchors
+            )
+            if any(row["low"] is not None for row in rows):
+                intervals = (
+                    "–" if row["low"] is None else f"{number(row['low'])} to {number(row['high'])}" for row in rows
+                )
+                table.add_row("  95 % interval", *intervals, style="dim")
+            scaled = (number(row["scaled"]) if row["gradable"] else "not gradable" for row in rows)
+            table.add_row("  scaled", *scaled, style="dim")
+        table.add_section()
+        ends = ("0", "–" if profile.full_score == "perfection" else "1")
+        table.add_row("overall", *(number(card.overall) for card in shown), *ends)
+        console.print(table)
     for note in cards[0].notes:
         console.print(f"- {note}")
+    for card in cards:
+        for flag in card.flags:
+            console.print(f"{flag.level}: {card.name}: {flag.text}")
 
 
-def _due(course: Path | None, genes: Path | None, perts: Path | None) -> "Due | None":
+def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Due | None":
     from starter.due import due_in_course, due_in_lists
+    from starter.season import SEASON_2026
 
     if course and (genes or perts):
         msg = "give either --course, or --genes and --perts"
@@ -209,8 +262,22 @@ def _due(course: Path | None, genes: Path | None, perts: Path | None) -> "Due | 
         raise InputError(msg)
     if genes:
         return due_in_lists(genes, perts)
+    if year == SEASON_2026.year:
+        if course:
+            msg = f"a course asks for log1p expression, season {year} for counts; give --genes and --perts"
+            raise InputError(msg)
+        return None
     course = course or os.environ.get(COURSE_VARIABLE)
     return due_in_course(course) if course else None
+
+
+def _not_compared(due: "Due | None", year: int | None) -> str:
+    from starter.season import SEASON_2026
+
+    options = "--genes and --perts"
+    if year != SEASON_2026.year:
+        options = f"--course, or {options}"
+    return f"{NOT_COMPARED}{options}" if due is None else ""
 
 
 def main() -> None:

@@ -101,6 +101,7 @@ def write_screen(
     obs: pd.DataFrame,
     var: pd.DataFrame,
     course: Mapping[str, object],
+    compression: str | None = "gzip",
 ) -> None:
     """Write a course data set, taking its cells a block at a time.
 
@@ -114,6 +115,8 @@ def write_screen(
         Cells and genes, with the columns of `starter.schema`.
     course
         What the screen is: the keys of `COURSE_KEYS`.
+    compression
+        An HDF5 filter, or None.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def write_screen(
     if missing := set(COURSE_KEYS) - set(course):
         msg = f"the screen's description lacks {sorted(missing)}"
         raise AssertionError(msg)
-    write_h5ad(path, blocks, obs, var, uns={COURSE: dict(course)}, compression="gzip")
+    write_h5ad(path, blocks, obs, var, uns={COURSE: dict(course)}, compression=compression)
 
 
 def perturbations(adata: anndata.AnnData) -> list[str]:
@@ -156,8 +159,15 @@ class Split:
             raise InputError(msg)
         return chosen["n_cells"].droplevel(CONTEXT).astype(int).sort_index().to_dict()
 
-    def select(self, adata: anndata.AnnData, *parts: Part) -> np.ndarray:
+    def select(self, obs: pd.DataFrame, *parts: Part) -> np.ndarray:
         """Tell which cells of a screen belong to the pairs of some parts, or are controls.
+
+        Parameters
+        ----------
+        obs
+            What describes the screen's cells.
+        parts
+            The parts wanted.
 
         Returns
         -------
@@ -168,13 +178,13 @@ class Split:
         InputError
             If a pair of these parts has no cell in the screen.
         """
-        of_cell = pairs(adata.obs)
+        of_cell = pairs(obs)
         due = self.table.index[self.table["part"].isin(parts)]
         if len(missing := due.difference(of_cell)):
             names = [f"{perturbation} ({context})" for context, perturbation in missing]
             msg = f"the screen has no cells of {some(names)}, which the split puts in {' and '.join(parts)}"
             raise InputError(msg)
-        return of_cell.isin(due) | (adata.obs[TARGET_GENE] == CONTROL).to_numpy()
+        return of_cell.isin(due) | (obs[TARGET_GENE] == CONTROL).to_numpy()
 
     def write(self, path: str | Path) -> None:
         """Write `split.json`."""

@@ -8,10 +8,15 @@ import numpy as np
 import scipy.sparse
 import scipy.stats
 
-from starter.ranksum import RankSum, p_values, rank_sum
+from starter.columns import Columns, columns, in_memory, sum_in_order
+from starter.ranksum import RankSum, p_values, rank_columns
 
 ALPHA = np.float32(0.05)
 """False discovery rate below which a gene counts as differentially expressed (float32, strict)."""
+SMALL = 8
+"""Groups of so few cells got an exact p in cell-eval 0.6.6, where no value is tied."""
+DENSE_VALUES = 1 << 24
+"""Values of genes with their zeros that are in memory at once."""
 
 
 class DETable(NamedTuple):
@@ -27,11 +32,18 @@ class DETable(NamedTuple):
         return self.fdr.astype(np.float32) < ALPHA
 
 
-def de_cell_eval_082(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, n_groups: int) -> DETable:
-    """DE table as cell-eval 0.8.2 with pdex 0.3.0 makes it.
+class DERule(NamedTuple):
+    """How a challenge year calls differential expression."""
 
-    The rank-sum test is asymptotic; Benjamini-Hochberg runs over the genes of each perturbation; fold change
-    is log2 of the ratio of expm1(mean log1p expression), with inf kept and 0/0 as 0.
+    of_genes: Callable[[Columns, np.ndarray, RankSum, bool], tuple[np.ndarray, np.ndarray]]
+    """(some genes, group of each cell, test result, stored dense) -> p (perturbations x genes) and the mean expression
+    of each group, control first, on the natural scale."""
+    table: Callable[[np.ndarray, np.ndarray], DETable]
+    """(p, means) of all genes -> the table."""
+
+
+def de_table(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, n_groups: int, rule: DERule) -> DETable:
+    """Compare every group of cells with group 0, the control.
 
     Parameters
     ----------
@@ -41,73 +53,177 @@ def de_cell_eval_082(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, 
         Group of each cell: 0 for control, 1 to n_groups - 1 for perturbations, negative to leave out.
     n_groups
         Number of groups, control included.
+    rule
+        `CELL_EVAL_082` or `CELL_EVAL_066`.
 
     Returns
     -------
     A table of n_groups - 1 rows.
+
+    Raises
+    ------
+    InputError
+        If a value is negative, NaN or infinite.
     """
-    p = np.nan_to_num(p_values(rank_sum(x, groups, n_groups)), nan=1.0)
-    fdr = scipy.stats.false_discovery_control(p, axis=1)
-    # float32 means in the reference tool's order of summation, its expm1, its float64 ratio: near-ties of the
-    # ranking by fold change depend on the last bit
+    cells = in_memory(x)
+    n_cells = np.bincount(groups[groups >= 0], minlength=n_groups)
+    parts = []
+    for _, part in columns(cells, groups >= 0):
+        ranks = rank_columns(part, groups[None], n_cells[None])[0]
+        parts.append(rule.of_genes(part, groups, ranks, cells.dense))
+    return rule.table(*(np.concatenate(of_all, axis=1) for of_all in zip(*parts, strict=True)))
+
+
+def _of_genes_082(
+    part: Columns,
+    groups: np.ndarray,
+    ranks: RankSum,
+    dense: bool,  # noqa: FBT001
+) -> tuple[np.ndarray, np.ndarray]:
+    """Asymptotic p; means in the data's precision, summed one cell after the other.
+
+    Near-ties of the ranking by fold change depend on the last bit, so the order of summation is the reference tool's:
+    it divides each value of a sparse matrix by the number of cells, and the sum of a dense one.
+    """
+    n_cells = np.append(ranks.n_control, ranks.n_cells)
+    share = np.divide(1.0, n_cells, out=np.zeros(len(n_cells)), where=n_cells > 0)
+    means = sum_in_order(part, groups, np.ones_like(share) if dense else share)
+    if dense:
+        means /= np.maximum(n_cells, 1).astype(means.dtype)[:, None]
+    means[n_cells == 0] = np.nan
+    return np.nan_to_num(p_values(ranks), nan=1.0), _expm1(means.astype(np.float32)).astype(float)
+
+
+def _table_082(p: np.ndarray, natural: np.ndarray) -> DETable:
+    """Benjamini-Hochberg over the genes of each perturbation; inf kept, 0/0 as 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        natural = np.stack([_expm1(_sequential_mean(x[groups == group])) for group in range(n_groups)]).astype(float)
         log2_fold_change = np.log2(natural[1:] / natural[0])
     log2_fold_change[np.isnan(log2_fold_change)] = 0
-    return DETable(p, fdr, log2_fold_change)
+    return DETable(p, scipy.stats.false_discovery_control(p, axis=1), log2_fold_change)
 
 
-def de_cell_eval_066(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, n_groups: int) -> DETable:
-    """DE table as cell-eval 0.6.6 with pdex 0.1.27 made it for the final 2025 leaderboard.
+def _of_genes_066(
+    part: Columns,
+    groups: np.ndarray,
+    ranks: RankSum,
+    dense: bool,  # noqa: FBT001
+) -> tuple[np.ndarray, np.ndarray]:
+    """P exact where a group is small and no value is tied; means in float32, summed in pairs (numpy on dense cells)."""
+    del dense
+    n_cells = np.append(ranks.n_control, ranks.n_cells)
+    n_genes = len(part.pointers) - 1
+    p = np.nan_to_num(p_values(ranks), nan=1.0)
+    means = np.full((len(n_cells), n_genes), np.nan, np.float32)
+    ends = np.cumsum(n_cells)
+    used = np.flatnonzero(groups >= 0)
+    place = np.full(len(groups), -1)
+    place[used[np.argsort(groups[used], kind="stable")]] = np.arange(len(used))
+    step = max(1, DENSE_VALUES // max(1, len(used)))
+    for begin in range(0, n_genes, step):
+        genes = slice(begin, min(begin + step, n_genes))
+        some = part.genes(genes.start, genes.stop)
+        values = np.zeros((genes.stop - begin, len(used)), part.values.dtype)
+        values[np.repeat(np.arange(len(values)), np.diff(some.pointers)), place[some.cells]] = some.values
+        of_group = [np.ascontiguousarray(values[:, end - n : end]) for end, n in zip(ends, n_cells, strict=True)]
+        for group in np.flatnonzero(n_cells):
+            means[group, genes] = of_group[group].astype(np.float32).mean(axis=1)
+        for row in np.flatnonzero((n_cells[1:] > 0) & ((n_cells[1:] <= SMALL) | (n_cells[0] <= SMALL))):
+            untied = np.flatnonzero(ranks.ties[row, genes] == 0)
+            if len(untied):
+                exact = scipy.stats.mannwhitneyu(of_group[row + 1][untied], of_group[0][untied], method="exact", axis=1)
+                p[row, begin + untied] = exact.pvalue
+    return p.astype(np.float32), np.expm1(means)
 
-    Benjamini-Hochberg is pooled over all perturbations and genes; p is exact where a group has at most 8 cells
-    and no value is tied; the ratio of expm1(mean log1p expression) is 1 where both are 0, 20 where only the
-    reference is, 1/20 where only the target is.
 
-    Parameters and return value are those of `de_cell_eval_082`.
-    """
-    result = rank_sum(x, groups, n_groups)
-    p = np.nan_to_num(p_values(result), nan=1.0)
-    _use_exact(p, result, x, groups)
-    p = p.astype(np.float32)
+def _table_066(p: np.ndarray, natural: np.ndarray) -> DETable:
+    """Benjamini-Hochberg pooled over all perturbations and genes; a mean of 0 gives the ratios 20, 1/20 or 1."""
     fdr = scipy.stats.false_discovery_control(p.ravel()).reshape(p.shape)
+    target, reference = natural[1:], natural[0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        natural = np.expm1(np.stack([_pairwise_mean(x[groups == group]) for group in range(n_groups)]))
-        target, reference = natural[1:], natural[0]
         ratio = target / reference
     ratio = np.where(target == 0, np.float32(1 / 20), np.where(reference == 0, np.float32(20), ratio))
     ratio[(target == 0) & (reference == 0)] = 1
     return DETable(p, fdr, np.log2(ratio))
 
 
-DERule = Callable[[scipy.sparse.spmatrix | np.ndarray, np.ndarray, int], DETable]
+CELL_EVAL_082 = DERule(_of_genes_082, _table_082)
+"""cell-eval 0.8.2 with pdex 0.3.0."""
+CELL_EVAL_066 = DERule(_of_genes_066, _table_066)
+"""cell-eval 0.6.6 with pdex 0.1.27, which made the final 2025 leaderboard."""
+
+
+def _expm1(x: np.ndarray) -> np.ndarray:
+    result = np.empty(x.size, x.dtype)
+    _expm1_of_each(x.ravel(), result)
+    return result.reshape(x.shape)
 
 
 @numba.njit(cache=True)
-def _expm1(x: np.ndarray) -> np.ndarray:  # pragma: no cover (compiled)
-    result = np.empty_like(x)
+def _expm1_of_each(x: np.ndarray, result: np.ndarray) -> None:  # pragma: no cover (compiled)
     for i in range(len(x)):
         result[i] = np.expm1(x[i])  # libm's, which numpy's vectorised one differs from in the last bit
-    return result
 
 
-def _sequential_mean(cells: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
-    return np.asarray(cells.mean(axis=0), dtype=np.float32).ravel()
+@np.errstate(divide="ignore", invalid="ignore")
+def welch_t(sums: np.ndarray, squares: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Welch's t of every perturbation against the control cells, gene by gene.
+
+    The scores of scanpy's rank_genes_groups(method="t-test", reference=<control>).
+
+    Parameters
+    ----------
+    sums, squares
+        Sum of log1p expression and of its square in each group, groups x genes, float64; group 0 is control.
+    n
+        Cells of each group.
+
+    Returns
+    -------
+    (groups - 1) x genes, float32, positive where the perturbation is higher; 0 where it cannot be told (equal means
+    without spread, a group of fewer than two cells).
+    """
+    mean, variance = _moments(sums, squares, n)
+    t = _t(mean[1:] - mean[0], variance[1:] / n[1:, None] + variance[0] / n[0])
+    return t.astype(np.float32)
 
 
-def _pairwise_mean(cells: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
-    dense = cells.toarray() if scipy.sparse.issparse(cells) else np.asarray(cells)
-    return np.ascontiguousarray(dense.T, dtype=np.float32).mean(axis=1)
+@np.errstate(divide="ignore", invalid="ignore")
+def change_weights(sums: np.ndarray, squares: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """How strongly each gene changes in a perturbation, to weigh its error.
+
+    w = ((|t| - min |t|) / (max |t| - min |t|))^2, minimum and maximum over the genes, divided by the sum of w. t is the
+    score of scanpy's rank_genes_groups(method="t-test_overestim_var"), a perturbation against the cells of all others:
+    Welch's t in which the others' variance is divided by the perturbation's own number of cells. Mejia et al. (2025),
+    "Diversity by design", arXiv:2506.22641.
+
+    Parameters
+    ----------
+    sums, squares
+        Sum of log1p expression and of its square in each group, groups x genes, float64; group 0 is control and plays
+        no part.
+    n
+        Cells of each group.
+
+    Returns
+    -------
+    (groups - 1) x genes, float64; rows sum to 1. Where all |t| are equal (no other perturbation, fewer than two cells)
+    every gene weighs the same.
+    """
+    sums, squares, n = sums[1:], squares[1:], n[1:]
+    mean, variance = _moments(sums, squares, n)
+    rest_mean, rest_variance = _moments(sums.sum(axis=0) - sums, squares.sum(axis=0) - squares, n.sum() - n)
+    size = np.abs(_t(mean - rest_mean, (variance + rest_variance) / n[:, None]))
+    low, high = size.min(axis=1, keepdims=True), size.max(axis=1, keepdims=True)
+    weights = np.nan_to_num(((size - low) / (high - low)) ** 2, nan=0.0)
+    weights[~weights.any(axis=1)] = 1.0
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _use_exact(p: np.ndarray, result: RankSum, x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray) -> None:
-    small = np.flatnonzero((result.n_cells <= 8) | (result.n_control <= 8))
-    for row in small[result.n_cells[small] > 0]:
-        genes = np.flatnonzero(result.ties[row] == 0)
-        if not len(genes):
-            continue
-        target, reference = (
-            cells.toarray() if scipy.sparse.issparse(cells) else np.asarray(cells)
-            for cells in (x[groups == row + 1][:, genes], x[groups == 0][:, genes])
-        )
-        p[row, genes] = scipy.stats.mannwhitneyu(target, reference, method="exact").pvalue
+def _moments(sums: np.ndarray, squares: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and unbiased variance of each group; NaN where there are too few cells."""
+    mean = sums / n[:, None]
+    return mean, np.maximum(squares - sums * mean, 0) / (n[:, None] - 1)  # rounding can fall below 0
+
+
+def _t(difference: np.ndarray, squared_error: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(difference / np.sqrt(squared_error), nan=0.0, posinf=np.inf, neginf=-np.inf)

@@ -1,6 +1,8 @@
 """What a prediction must hold: genes, perturbations, and the scale of the course's controls."""
 
 import csv
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,11 @@ from starter.dataset import open_course
 from starter.files import check_file
 from starter.preprocess import expression, natural_totals, target_sum
 from starter.schema import CONTROL, TARGET_GENE, InputError
+
+MANIFEST = "manifest.json"
+"""What the challenge puts beside its lists: the contexts of the phase, and the panel's name."""
+GENE_HEADERS = {"gene", "genes", "gene_name", "gene_names", "gene_symbol"}
+"""A list of genes may begin with one of these."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,12 @@ class Due:
     """Natural totals of the course's control cells, if known."""
     target_sum: float | None = None
     """UMIs to which the course scales cells, if known."""
+    contexts: tuple[str, ...] | None = None
+    """Contexts to predict, if the lists come with the challenge's manifest."""
+    panel_id: str | None = None
+    """The panel's name in that manifest."""
+    fingerprint: str | None = field(default=None, compare=False)
+    """Hash of the names in the list of perturbations, whatever their order."""
 
 
 def due_in_course(folder: str | Path | None = None) -> Due:
@@ -47,7 +60,8 @@ def due_in_lists(genes: str | Path, perturbations: str | Path) -> Due:
     Parameters
     ----------
     genes
-        `gene_names.csv`: one symbol a line, no header.
+        `gene_names.csv`: one symbol a line, with or without a header. The challenge's `manifest.json` beside it or
+        beside the perturbations tells the contexts.
     perturbations
         `pert_counts.csv` with the columns target_gene and, optionally, n_cells; or one symbol a line.
 
@@ -57,6 +71,8 @@ def due_in_lists(genes: str | Path, perturbations: str | Path) -> Due:
         If a list cannot be read, is empty, or holds a name twice.
     """
     names = [row[0] for row in _rows(genes)]
+    if names[0].lower() in GENE_HEADERS:
+        names = names[1:]
     rows = _rows(perturbations)
     header = rows[0] if TARGET_GENE in rows[0] else None
     if header is None and any(len(row) > 1 for row in rows):
@@ -81,11 +97,30 @@ def due_in_lists(genes: str | Path, perturbations: str | Path) -> Due:
             )
             raise InputError(msg)
         n_cells[label] = count
+    fingerprint = "sha256:" + hashlib.sha256("\n".join(sorted(n_cells)).encode()).hexdigest()
     n_cells.pop(CONTROL, None)
-    if len(set(names)) < len(names) or not n_cells:
-        msg = f"{genes} holds a gene twice" if n_cells else f"{perturbations} names no perturbation"
+    if not names or not n_cells:
+        msg = f"{perturbations} names no perturbation" if names else f"{genes} names no gene"
         raise InputError(msg)
-    return Due(tuple(names), n_cells)
+    if len(set(names)) < len(names):
+        msg = f"{genes} holds a gene twice"
+        raise InputError(msg)
+    contexts, panel_id = _manifest(Path(perturbations).parent, Path(genes).parent)
+    return Due(tuple(names), n_cells, contexts=contexts, panel_id=panel_id, fingerprint=fingerprint)
+
+
+def _manifest(*folders: Path) -> tuple[tuple[str, ...] | None, str | None]:
+    """Read contexts and panel from the first manifest that tells them; other files of that name tell nothing."""
+    for folder in folders:
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        contexts = manifest.get("contexts") if isinstance(manifest, dict) else None
+        if isinstance(contexts, list) and contexts and all(isinstance(name, str) and name for name in contexts):
+            panel_id = manifest.get("panel_id")
+            return tuple(contexts), panel_id if isinstance(panel_id, str) and panel_id else None
+    return None, None
 
 
 def _rows(path: str | Path) -> list[list[str]]:

@@ -1,5 +1,7 @@
 """Normalisation: from UMI counts to log1p expression, and how to tell one from the other."""
 
+import warnings
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -116,21 +118,48 @@ def is_log_normalised(x: scipy.sparse.spmatrix | np.ndarray, name: str) -> bool:
         counts are negative.
     """
     values = x.data if scipy.sparse.issparse(x) else np.asarray(x)
-    if not np.isfinite(values).all():
-        msg = f"{name}: NaN or infinite values: {int((~np.isfinite(values)).sum()):,}; write finite numbers"
+    finite = values[np.isfinite(values)]
+    fractional = bool((np.modf(finite)[0] > FRACTION).any())
+    lowest, highest = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    return judge_scale(float(lowest), float(highest), values.size - finite.size, name, fractional=fractional)
+
+
+def judge_scale(lowest: float, highest: float, n_odd: int, name: str, *, fractional: bool) -> bool:
+    """Tell log1p expression from counts by what was seen of the values; see `is_log_normalised`.
+
+    Parameters
+    ----------
+    lowest, highest
+        Of the finite values.
+    n_odd
+        NaN and infinite values.
+    name
+        What to call the data in a message.
+    fractional
+        Whether a value has a fractional part above `FRACTION`.
+
+    Returns
+    -------
+    Whether it is log1p expression.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if n_odd:
+        msg = f"{name}: NaN or infinite values: {n_odd:,}; write finite numbers"
         raise InputError(msg)
-    if values.size and values.min() < 0:
-        msg = f"{name} holds negative values (lowest {values.min():.3g}); expression is never below 0, so clip it there"
+    if lowest < 0:
+        msg = f"{name} holds negative values (lowest {lowest:.3g}); expression is never below 0, so clip it there"
         raise InputError(msg)
-    if not bool((np.modf(values)[0] > FRACTION).any()):
-        return False
-    if values.max() >= LOG_LIMIT:
+    if fractional and highest >= LOG_LIMIT:
         msg = (
-            f"{name} holds fractions and values up to {values.max():.4g}, so it is neither counts nor log1p "
+            f"{name} holds fractions and values up to {highest:.4g}, so it is neither counts nor log1p "
             f"expression (below {LOG_LIMIT:g}); write log1p expression"
         )
         raise InputError(msg)
-    return True
+    return fractional
 
 
 def natural_totals(logs: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
@@ -174,13 +203,15 @@ def scale_ratio(totals: np.ndarray, reference: np.ndarray) -> float:
     return float(np.median(totals) / np.median(reference))
 
 
-def median_log_expression(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix | np.ndarray:
-    """Scale counts to the data's own median library size, then log1p: what cell-eval does with counts.
+def log_to_target(x: scipy.sparse.spmatrix | np.ndarray, target: float) -> scipy.sparse.csr_matrix | np.ndarray:
+    """Scale counts to one library size, then log1p, in float32: what cell-eval does with counts and their median.
 
     Parameters
     ----------
     x
         Cells x genes, counts.
+    target
+        The library size, in UMIs.
 
     Returns
     -------
@@ -190,6 +221,8 @@ def median_log_expression(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse
 
     copy = x.astype(np.float32) if scipy.sparse.issparse(x) else np.array(x, dtype=np.float32)
     adata = anndata.AnnData(copy, obs=pd.DataFrame(index=pd.RangeIndex(x.shape[0]).astype(str)))
-    scanpy.pp.normalize_total(adata)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Some cells have zero counts")
+        scanpy.pp.normalize_total(adata, target_sum=target)
     scanpy.pp.log1p(adata)
     return adata.X

@@ -1,9 +1,19 @@
-"""Mann-Whitney U (Wilcoxon rank-sum) of every perturbation and gene against the control cells.
+"""Mann-Whitney U (Wilcoxon rank-sum) of every perturbation and gene against the control cells, in one pass.
 
-Every gene's non-zero values are sorted once, all cells together, and one walk over them serves every
-perturbation; the zeros are one block of ties. Usable without the rest of the kit.
+Every gene's non-zero values are sorted once, all cells together, and one walk over them serves every perturbation; the
+zeros are one block of ties. `rank_sum` is usable without the rest of the kit:
+
+>>> import numpy as np
+>>> x = np.array([[0, 1], [2, 1], [3, 1], [0, 5]], dtype=np.float32)  # cells x genes
+>>> result = rank_sum(x, groups=np.array([0, 0, 1, 1]), n_groups=2)  # two control cells, two of one perturbation
+>>> result.u
+array([[2.5, 3. ]])
+>>> p_values(result).round(3)
+array([[1.   , 0.617]])
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numba
@@ -11,9 +21,12 @@ import numpy as np
 import scipy.sparse
 import scipy.special
 
-from starter.schema import InputError
+from starter.columns import Cells, Columns, columns, in_memory
 
-GENES_PER_BLOCK = 1024
+GENES_PER_BLOCK = 16
+"""Genes whose sorted values are in memory at once."""
+SHORT = 64
+"""Values that agree in their leading bits are put in order by insertion if they are so few."""
 
 
 class RankSum(NamedTuple):
@@ -29,17 +42,34 @@ class RankSum(NamedTuple):
     """Control cells."""
 
 
-def rank_sum(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, n_groups: int) -> RankSum:
-    """Compare every group of cells with group 0, gene by gene.
+class SortedControls(NamedTuple):
+    """Control cells sorted gene by gene, to test other cells against."""
+
+    values: np.ndarray
+    """The non-zeros, gene after gene, ascending."""
+    pointers: np.ndarray
+    """Where each gene begins, and the last one ends, int64."""
+    n_cells: int
+
+
+def rank_sum(
+    x: Cells | scipy.sparse.spmatrix | np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    controls: SortedControls | None = None,
+) -> RankSum:
+    """Compare every group of cells with the control cells, gene by gene.
 
     Parameters
     ----------
     x
-        Cells x genes, CSR or dense, not negative.
+        Cells x genes, not negative: CSR or dense, float32 or float64; or cells that are read in blocks.
     groups
         Group of each cell: 0 for control, 1 to n_groups - 1 for perturbations, negative to leave out.
     n_groups
         Number of groups, control included.
+    controls
+        Other control cells, sorted before by `sort_controls`, instead of those of group 0.
 
     Returns
     -------
@@ -54,28 +84,99 @@ def rank_sum(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, n_groups
     ----------
     Mann and Whitney (1947), Annals of Mathematical Statistics 18:50.
     """
-    used = np.flatnonzero(groups >= 0)
-    cells = x[used]
-    group = np.ascontiguousarray(groups[used], dtype=np.int64)
-    n_cells = np.bincount(group, minlength=n_groups)
-    n_genes = x.shape[1]
-    u = np.empty((n_groups - 1, n_genes))
-    ties = np.empty((n_groups - 1, n_genes))
-    for start in range(0, n_genes, GENES_PER_BLOCK):
-        block = scipy.sparse.csc_matrix(cells[:, start : start + GENES_PER_BLOCK])
-        block.eliminate_zeros()
-        if block.nnz and not block.data.min() > 0:
-            msg = "the rank-sum test of expression needs values that are not negative and not NaN"
-            raise InputError(msg)
-        stop = start + block.shape[1]
-        _walk(block.data, block.indices, block.indptr, group, n_cells, u[:, start:stop], ties[:, start:stop])
-    return RankSum(u, ties, n_cells[1:], int(n_cells[0]))
+    cells = x if isinstance(x, Cells) else in_memory(x)
+    groups = np.where(groups == 0, -1, groups) if controls else groups
+    n_cells = np.bincount(groups[groups >= 0], minlength=n_groups)
+    u, ties = (np.empty((n_groups - 1, cells.shape[1])) for _ in range(2))
+    for genes, part in columns(cells, groups >= 0):
+        of_part = controls and take_genes(controls, genes)
+        result = rank_columns(part, groups[None], n_cells[None], of_part)[0]
+        u[:, genes], ties[:, genes] = result.u, result.ties
+    return RankSum(u, ties, n_cells[1:], controls.n_cells if controls else int(n_cells[0]))
 
 
-def p_values(result: RankSum) -> np.ndarray:
+def sort_controls(x: Cells | scipy.sparse.spmatrix | np.ndarray, cells: np.ndarray) -> SortedControls:
+    """Sort control cells once, for many tests against them.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, as `rank_sum` takes them.
+    cells
+        Which of them are control cells, boolean.
+
+    Raises
+    ------
+    InputError
+        If a value is negative or NaN.
+    """
+    source = x if isinstance(x, Cells) else in_memory(x)
+    values, pointers = [np.empty(0, np.float32)], [np.zeros(1, np.int64)]
+    for _, part in columns(source, cells):
+        _sort_columns(_bits(part.values), part.cells, part.pointers)
+        values = [*values, part.values] if values[0].size else [part.values]
+        pointers.append(part.pointers[1:] + pointers[-1][-1])
+    return SortedControls(np.concatenate(values), np.concatenate(pointers), int(cells.sum()))
+
+
+def take_genes(controls: SortedControls, genes: slice) -> SortedControls:
+    """Take a range of the genes."""
+    pointers = controls.pointers[genes.start : genes.stop + 1]
+    return SortedControls(controls.values[pointers[0] : pointers[-1]], pointers - pointers[0], controls.n_cells)
+
+
+def rank_columns(
+    part: Columns, layers: np.ndarray, n_cells: np.ndarray, controls: SortedControls | None = None
+) -> list[RankSum]:
+    """Compare groups of cells with the control cells, in several groupings of the same cells at once.
+
+    Parameters
+    ----------
+    part
+        The non-zeros of some genes; of cells that are in a group.
+    layers
+        Group of each cell in each grouping, L x cells: 0 for control, negative to leave out.
+    n_cells
+        Cells of each group in each grouping, L x groups, control included.
+    controls
+        Other control cells of the same genes; group 0 must then be empty.
+
+    Returns
+    -------
+    One result a grouping.
+    """
+    n_genes = len(part.pointers) - 1
+    shape = (len(layers), n_cells.shape[1] - 1, n_genes)
+    u, ties = np.empty(shape), np.empty(shape)
+    none = SortedControls(np.empty(0, part.values.dtype), np.zeros(n_genes + 1, np.int64), 0)
+    other = controls or none
+    _rank(
+        _bits(part.values),
+        part.cells,
+        part.pointers,
+        np.ascontiguousarray(layers.T, dtype=np.int32),
+        n_cells.astype(np.int64),
+        _bits(other.values.astype(part.values.dtype, copy=False)),
+        other.pointers,
+        other.n_cells,
+        u,
+        ties,
+    )
+    n_control = [other.n_cells if controls else int(n) for n in n_cells[:, 0]]
+    return [RankSum(u[i], ties[i], n_cells[i, 1:], n_control[i]) for i in range(len(layers))]
+
+
+def p_values(result: RankSum, erfc: Callable[[np.ndarray], np.ndarray] = scipy.special.erfc) -> np.ndarray:
     """Two-sided asymptotic p with tie and continuity correction.
 
     Equal to `scipy.stats.mannwhitneyu(method="asymptotic")`, and 1 where every value is tied.
+
+    Parameters
+    ----------
+    result
+        What `rank_sum` gave.
+    erfc
+        The complementary error function. SciPy's is not exact in the tail (1e-10 of p); see `exact_erfc`.
 
     Returns
     -------
@@ -87,57 +188,231 @@ def p_values(result: RankSum) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = n1 * n2 / 12 * ((n + 1) - result.ties / (n * (n - 1)))
         distance = np.maximum(result.u, n1 * n2 - result.u) - n1 * n2 / 2 - 0.5
-        p = scipy.special.erfc(distance / np.sqrt(variance) / np.sqrt(2))
+        p = erfc(distance / np.sqrt(variance) / np.sqrt(2))
     p = np.where(variance > 0, np.minimum(p, 1.0), 1.0)
     return np.where((n1 > 0) & (n2 > 0), p, np.nan)
 
 
-@numba.njit(parallel=True, cache=True)
-def _walk(
-    data: np.ndarray,
-    rows: np.ndarray,
-    indptr: np.ndarray,
-    group: np.ndarray,
+@numba.vectorize([numba.float64(numba.float64)], cache=True)
+def exact_erfc(x: float) -> float:  # pragma: no cover (compiled)
+    """Complementary error function of the C library, right to the last bits, as pdex computes p."""
+    return math.erfc(x)
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    """See positive floats as the unsigned integers of their bits, which are in the same order."""
+    return values.view(f"u{values.itemsize}")
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _sort_columns(values: np.ndarray, cells: np.ndarray, pointers: np.ndarray) -> None:  # pragma: no cover (compiled)
+    n_genes = len(pointers) - 1
+    n_blocks = -(-n_genes // GENES_PER_BLOCK)
+    for block in numba.prange(n_blocks):
+        low, high = block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)
+        size = np.diff(pointers[low : high + 1]).max()
+        keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
+        order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
+        for gene in range(low, high):
+            begin, end = pointers[gene], pointers[gene + 1]
+            n = end - begin
+            keys[:n] = values[begin:end]
+            order[:n] = cells[begin:end]
+            if n:
+                in_order, _ = _sort(keys, order, spare_keys, spare_order, n)
+                values[begin:end] = in_order[:n]
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _rank(
+    values: np.ndarray,
+    cells: np.ndarray,
+    pointers: np.ndarray,
+    layers: np.ndarray,
     n_cells: np.ndarray,
+    control_values: np.ndarray,
+    control_pointers: np.ndarray,
+    n_other: int,
     u: np.ndarray,
     ties: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
+    n_genes = len(pointers) - 1
+    n_layers, n_groups = n_cells.shape
+    n_blocks = -(-n_genes // GENES_PER_BLOCK)
+    for block in numba.prange(n_blocks):
+        low, high = block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)
+        size = np.diff(pointers[low : high + 1]).max()
+        keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
+        order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
+        zeros, present = np.empty(n_groups, np.int64), np.zeros(n_groups, np.int64)
+        for gene in range(low, high):
+            begin, end = pointers[gene], pointers[gene + 1]
+            n = end - begin
+            keys[:n] = values[begin:end]
+            order[:n] = cells[begin:end]
+            in_order, owner = _sort(keys, order, spare_keys, spare_order, n) if n else (keys, order)
+            other = control_values[control_pointers[gene] : control_pointers[gene + 1]]
+            for layer in range(n_layers):
+                _walk(
+                    in_order,
+                    owner,
+                    n,
+                    layers[:, layer],
+                    n_cells[layer],
+                    other,
+                    n_other,
+                    zeros,
+                    present,
+                    u[layer, :, gene],
+                    ties[layer, :, gene],
+                )
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk(
+    values: np.ndarray,
+    owner: np.ndarray,
+    n: int,
+    group: np.ndarray,
+    n_cells: np.ndarray,
+    other: np.ndarray,
+    n_other: int,
+    zeros: np.ndarray,
+    present: np.ndarray,
+    u: np.ndarray,
+    ties: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    """Walk over the sorted values of one gene, the cells' own and those of other control cells side by side.
+
+    `present` counts the cells of each group in the current run of ties, and is all 0 before and after.
+    """
     n_groups = len(n_cells)
-    for gene in numba.prange(len(indptr) - 1):
-        begin, end = indptr[gene], indptr[gene + 1]
-        values = data[begin:end]
-        order = np.argsort(values)
-        present = np.zeros(n_groups, np.int64)  # cells of each group in the current run of ties
-        zeros = n_cells.copy()
-        for i in range(begin, end):
-            zeros[group[rows[i]]] -= 1
-        below = zeros[0]  # control cells lower than the current run
-        control_ties = 1.0 * zeros[0] ** 3 - zeros[0]
-        gene_u = np.zeros(n_groups)
-        gene_ties = np.zeros(n_groups)
-        for g in range(1, n_groups):
-            gene_u[g] = 0.5 * zeros[g] * zeros[0]
-            tied = 1.0 * (zeros[g] + zeros[0])
-            gene_ties[g] = (tied**3 - tied) - control_ties
-        i = 0
-        while i < len(order):
-            j = i
-            value = values[order[i]]
-            while j < len(order) and values[order[j]] == value:
-                present[group[rows[begin + order[j]]]] += 1
+    zeros[:] = n_cells
+    for i in range(n):
+        g = group[owner[i]]
+        if g >= 0:
+            zeros[g] -= 1
+    below = zeros[0] + n_other - len(other)  # control cells lower than the current run
+    zero_ties = 1.0 * below**3 - below
+    control_ties = zero_ties
+    for g in range(1, n_groups):
+        u[g - 1] = 0.5 * zeros[g] * below
+        tied = 1.0 * (zeros[g] + below)
+        ties[g - 1] = (tied**3 - tied) - zero_ties
+    i = k = 0
+    while i < n:
+        value = values[i]
+        while k < len(other) and other[k] < value:  # control cells between two runs
+            j = k + 1
+            while j < len(other) and other[j] == other[k]:
                 j += 1
-            control = present[0]
-            run_ties = 1.0 * control**3 - control
-            control_ties += run_ties
-            for k in range(i, j):
-                g = group[rows[begin + order[k]]]
-                if g > 0 and present[g] > 0:
-                    gene_u[g] += present[g] * (below + 0.5 * control)
-                    tied = 1.0 * (present[g] + control)
-                    gene_ties[g] += (tied**3 - tied) - run_ties
+            control_ties += 1.0 * (j - k) ** 3 - (j - k)
+            below += j - k
+            k = j
+        control = 0
+        while k < len(other) and other[k] == value:
+            control += 1
+            k += 1
+        j = i
+        while j < n and values[j] == value:
+            g = group[owner[j]]
+            if g > 0:
+                present[g] += 1
+            elif g == 0:
+                control += 1
+            j += 1
+        run_ties = 1.0 * control**3 - control
+        control_ties += run_ties
+        for m in range(i, j):
+            g = group[owner[m]]
+            if g > 0 and present[g] > 0:
+                u[g - 1] += present[g] * (below + 0.5 * control)
+                tied = 1.0 * (present[g] + control)
+                ties[g - 1] += (tied**3 - tied) - run_ties
                 present[g] = 0
-            below += control
-            i = j
-        for g in range(1, n_groups):
-            u[g - 1, gene] = gene_u[g]
-            ties[g - 1, gene] = gene_ties[g] + control_ties
+        below += control
+        i = j
+    while k < len(other):
+        j = k + 1
+        while j < len(other) and other[j] == other[k]:
+            j += 1
+        control_ties += 1.0 * (j - k) ** 3 - (j - k)
+        k = j
+    for g in range(1, n_groups):
+        ties[g - 1] += control_ties
+
+
+@numba.njit(cache=True, nogil=True)
+def _sort(
+    bits: np.ndarray, owner: np.ndarray, spare_bits: np.ndarray, spare_owner: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    """Sort by the leading bits that differ, 11 at a time, and mend what these leave open.
+
+    Returns
+    -------
+    Which of the two pairs of arrays holds the result.
+    """
+    lowest, highest = bits[0], bits[0]
+    for i in range(1, n):
+        lowest = min(lowest, bits[i])
+        highest = max(highest, bits[i])
+    span = np.uint64(highest - lowest)
+    width = 0
+    while width < 64 and span >> np.uint64(width):
+        width += 1
+    leading = max(0, width - 33)
+    low = leading
+    while low < width:
+        _pass(bits, owner, spare_bits, spare_owner, n, lowest, low)
+        bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner
+        low += 11
+    if leading and not _mend(bits, owner, n):
+        low = 0
+        while low < width:
+            _pass(bits, owner, spare_bits, spare_owner, n, lowest, low)
+            bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner
+            low += 11
+    return bits, owner
+
+
+@numba.njit(cache=True, nogil=True)
+def _pass(
+    bits: np.ndarray,
+    owner: np.ndarray,
+    spare_bits: np.ndarray,
+    spare_owner: np.ndarray,
+    n: int,
+    lowest: int,
+    low: int,
+) -> None:  # pragma: no cover (compiled)
+    """Sort stably by the 11 bits from `low` on into the spare arrays (one pass of a radix sort)."""
+    shift = np.uint64(low)
+    heads = np.zeros(2049, np.int64)
+    for i in range(n):
+        heads[np.int64(np.uint64(bits[i] - lowest) >> shift & np.uint64(2047)) + 1] += 1
+    for digit in range(2048):
+        heads[digit + 1] += heads[digit]
+    for i in range(n):
+        digit = np.int64(np.uint64(bits[i] - lowest) >> shift & np.uint64(2047))
+        head = heads[digit]
+        heads[digit] = head + 1
+        spare_bits[head] = bits[i]
+        spare_owner[head] = owner[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def _mend(bits: np.ndarray, owner: np.ndarray, n: int) -> bool:  # pragma: no cover (compiled)
+    """Put values in order that are nearly so; give up if one has far to go, and leave a permutation."""
+    for i in range(1, n):
+        if bits[i] >= bits[i - 1]:
+            continue
+        value, cell = bits[i], owner[i]
+        j = i
+        while j > 0 and bits[j - 1] > value:
+            if i - j > SHORT:
+                bits[j], owner[j] = value, cell
+                return False
+            bits[j], owner[j] = bits[j - 1], owner[j - 1]
+            j -= 1
+        bits[j], owner[j] = value, cell
+    return True

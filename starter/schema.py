@@ -152,7 +152,24 @@ def check_cells(adata: anndata.AnnData) -> list[Finding]:
     -------
     Everything that is wrong, in one list; empty if nothing is.
     """
-    return [*_check_values(adata), *_check_labels(adata), *_check_genes(adata), *_check_course(adata)]
+    return [*_check_values(adata), *check_description(adata)]
+
+
+def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[Finding]:
+    """Check what describes cells and genes, whatever the values: labels, gene symbols, `uns["course"]`.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes; X may be missing.
+    controls
+        Whether there must be control cells.
+
+    Returns
+    -------
+    Everything that is wrong, in one list; empty if nothing is.
+    """
+    return [*_check_labels(adata, controls=controls), *_check_genes(adata), *_check_course(adata)]
 
 
 def _check_values(adata: anndata.AnnData) -> list[Finding]:
@@ -200,7 +217,7 @@ def _check_counts(x: object) -> list[Finding]:
     return found
 
 
-def _check_labels(adata: anndata.AnnData) -> list[Finding]:
+def _check_labels(adata: anndata.AnnData, *, controls: bool = True) -> list[Finding]:
     obs = adata.obs
     if TARGET_GENE not in obs:
         what = f"obs has no column {TARGET_GENE!r}; its columns are {some(obs.columns) or 'none'}"
@@ -212,7 +229,7 @@ def _check_labels(adata: anndata.AnnData) -> list[Finding]:
     if missing := int(labels.isna().sum()):
         found.append(Finding("error", f"cells without {TARGET_GENE}: {missing:,}", "label or remove these cells"))
     present = [str(label) for label in labels.dropna().unique()]
-    if CONTROL not in present:
+    if controls and CONTROL not in present:
         what = f"no cell is labelled {CONTROL!r}; the labels are {some(sorted(present)) or 'none'}"
         found.append(Finding("error", what, f"label the control cells {CONTROL!r}"))
     odd = [repr(label) for label in present if label != label.strip() or not label or "++" in label or label == "nan"]

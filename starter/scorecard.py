@@ -3,36 +3,57 @@
 import importlib.metadata
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pandas as pd
-import scipy.sparse
 import scipy.stats
 
-from starter.blocks import plain_csr
+from starter import flags, progress
+from starter.anchors import mean_of_defined
+from starter.bulk import summarise_counts
+from starter.columns import Cells, Scan
+from starter.de import CELL_EVAL_082
 from starter.files import sha256, whole
+from starter.flags import Flag
 from starter.metrics import Metric, Profile, get_profile, score_perturbations
-from starter.preprocess import (
-    SCALE_TOLERANCE,
-    is_log_normalised,
-    median_log_expression,
-    natural_totals,
-    scale_ratio,
-)
-from starter.schema import CONTROL, PERTURBATION, TARGET_GENE, InputError, counted, difference, some
-from starter.submission import read_prediction
-from starter.summary import Summary, summarise
-from starter.truth import Truth
+from starter.points import project
+from starter.preprocess import SCALE_TOLERANCE, scale_ratio
+from starter.schema import CONTEXT, CONTROL, PERTURBATION, InputError, counted, difference, some
+from starter.screen import Logs, Screen, fingerprint, is_log, log_expression_of, look, median_depth, open_screen, sample
+from starter.summary import Reference, Summary, summarise
+from starter.truth import WEIGHED, WEIGHED_CONTROLS, Truth
+from starter.vcc import unpacked
 
 DRAWS = 2_000
 """Bootstrap draws of an interval."""
 FEWEST = 10
 """Fewer perturbations give no interval: at n = 7 a nominal 95 % interval was measured to cover 86 %, at n = 3 64 %."""
+CERTAINTY = 0.95
+"""One-sided confidence that the replicate beats the baseline, below which a metric is not gradable on a screen."""
 ROUNDING = 1e-12
 """Relative spread of values that is no spread; the bootstrap's acceleration is undefined there."""
+SMALLEST = 1e-6
+"""Added to a denominator of the dynamic range."""
+COUNT_LIMIT = 1e6
+"""Counts of a cell, by the rules of 2026."""
+WHOLE_NUMBER = 1e-6
+"""How far a count may be from a whole number, by the rules of 2026."""
+
+
+@dataclass(frozen=True)
+class ContextScore:
+    """What a prediction scored in one context."""
+
+    context: str
+    truth: Reference
+    prediction: Summary
+    per_metric: Mapping[str, np.ndarray]
+    """Metric name to one value a perturbation (two for a ratio)."""
+    anchors: Mapping[str, Mapping[str, np.ndarray]]
+    """baseline and replicate: metric name to splits x perturbations."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +64,22 @@ class Scorecard:
     """The prediction's file name without its ending."""
     profile: Profile
     metrics: dict[str, dict]
-    """Metric name to value, low, high, direction, baseline, replicate, scaled, n and left_out."""
+    """Metric name to value, low, high, direction, baseline, replicate, scaled, gradable, dynamic_range, difference from
+    the baseline with its low and high, n and left_out; means over contexts."""
     overall: float | None
     """Mean scaled value over the metrics of the profile's score."""
-    flags: list[dict]
-    """What looks like gaming; each with the number that raised it."""
+    contexts: dict[str, dict]
+    """The same of each context: its metrics and overall."""
+    flags: list[Flag]
+    """What looks like gaming, and what is told for information; each with the number that says so."""
     notes: list[str]
     """What a reader must know to read the numbers."""
     per_perturbation: pd.DataFrame
-    """Columns perturbation, metric, value."""
+    """Columns context, perturbation, metric, value."""
     about: dict
     """Versions, hashes and the seed."""
     truth: Summary
+    """Of the first context, for pictures."""
     prediction: Summary
 
     def to_json(self) -> str:
@@ -63,7 +88,8 @@ class Scorecard:
             "profile": self.profile.name,
             "metrics": self.metrics,
             "overall": self.overall,
-            "flags": self.flags,
+            "contexts": self.contexts,
+            "flags": [flag.as_dict() for flag in self.flags],
             "notes": self.notes,
             **self.about,
         }
@@ -91,7 +117,7 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
     Parameters
     ----------
     path
-        `.h5ad` or `.vcc`.
+        `.h5ad` or `.vcc`. Its values are read in blocks; contexts are scored one at a time.
     truth
         What `starter.truth.open_truth` gave.
     profile
@@ -102,89 +128,206 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
     Raises
     ------
     InputError
-        If the file does not hold exactly the truth's genes and perturbations, or is on another scale.
+        If the file does not hold exactly the truth's genes, contexts and perturbations, or is on another scale.
     """
     rules = get_profile(profile)
-    measured = truth.measured(rules)
-    prepared = truth.about["profiles"][rules.name]
-    totals = truth.control_totals(rules)
-    adata = read_prediction(path, len(measured.genes))
-    predicted = summarise_prediction(adata, measured, rules, totals, Path(path).name)
-    values = score_perturbations(rules, measured, predicted)
-    anchors = truth.anchor_scores(rules)
-    metrics = {metric.name: _row(metric, values[metric.name], anchors, rules, seed) for metric in rules.metrics}
-    scaled = [metrics[name]["scaled"] for name in rules.scored]
-    gradable = [value for value in scaled if value is not None]
-    per_perturbation = [
-        pd.DataFrame({PERTURBATION: measured.perturbations, "metric": name, "value": column})
-        for name, column in values.items()
-    ]
-    return Scorecard(
+    truth.check_prepared(rules)
+    name = Path(path).name
+    with (
+        unpacked(path, len(truth.about["genes"])) as file,
+        open_screen(file, name, controls=rules.counts != "needed") as screen,
+        progress.bar(f"score {name}", 3 * len(truth.contexts)) as advance,
+    ):
+        _check_genes(screen, truth)
+        scored = [
+            _score_context(screen, cells, truth, rules, context, advance)
+            for context, cells in _contexts(screen, truth).items()
+        ]
+    per_context = {score.context: _context_rows(score, rules, seed) for score in scored}
+    metrics = {metric.name: _over_contexts(metric, scored, per_context, seed) for metric in rules.metrics}
+    overall = [context["overall"] for context in per_context.values()]
+    card = Scorecard(
         name=prediction_name(path),
         profile=rules,
         metrics=metrics,
-        overall=float(np.mean(gradable)) if gradable else None,
-        flags=[],
-        notes=_notes(rules, truth, prepared, metrics),
-        per_perturbation=pd.concat(per_perturbation, ignore_index=True),
+        overall=None if None in overall else float(np.mean(overall)),
+        contexts=per_context if len(scored) > 1 else {},
+        flags=[
+            flag
+            for score in scored
+            for flag in flags.find(
+                rules, score.context, score.truth, score.prediction, per_context[score.context]["metrics"]
+            )
+        ],
+        notes=[],
+        per_perturbation=pd.concat([_table(score, rules) for score in scored], ignore_index=True),
         about={
-            "prediction": {"name": Path(path).name, "sha256": sha256(path)},
+            "prediction": {"name": name, "sha256": sha256(path)},
             "truth": {"title": truth.about["title"], "sha256": sha256(truth.folder / "truth.json")},
             "versions": {name: importlib.metadata.version(name) for name in ("virtual-cell-course", "numpy", "scipy")},
             "seed": seed,
         },
-        truth=measured,
-        prediction=predicted,
+        truth=scored[0].truth,
+        prediction=scored[0].prediction,
+    )
+    return replace(card, notes=_notes(card, truth))
+
+
+def _check_genes(screen: Screen, truth: Truth) -> None:
+    due = truth.about["genes"]
+    if list(screen.genes) != list(due):
+        what = difference(due, screen.genes) or "their order differs"
+        msg = f"the genes of {screen.name} are not the truth's: {what}; starter check lists everything"
+        raise InputError(msg)
+
+
+def _contexts(screen: Screen, truth: Truth) -> dict[str, np.ndarray]:
+    """Tell which cells are to be scored in each context of the truth."""
+    due = list(truth.contexts)
+    perturbed = screen.labels != CONTROL
+    given = [str(context) for context in np.unique(screen.contexts[perturbed])]
+    if len(due) == len(given) == 1 and CONTEXT not in screen.obs:
+        chosen = {due[0]: np.ones(len(screen.obs), bool)}
+    elif what := difference(due, given):
+        msg = f"the contexts of {screen.name} are not the truth's: {what}; obs.{CONTEXT} names the context of each cell"
+        raise InputError(msg)
+    else:
+        chosen = {context: screen.contexts == context for context in due}
+    for context, cells in chosen.items():
+        where = f" in the context {context}" if len(due) > 1 else ""
+        if what := difference(truth.contexts[context], np.unique(screen.labels[cells & perturbed])):
+            msg = f"the perturbations of {screen.name}{where} are not the truth's: {what}; predict exactly those due"
+            raise InputError(msg)
+    return chosen
+
+
+def _score_context(
+    screen: Screen, chosen: np.ndarray, truth: Truth, rules: Profile, context: str, advance: Callable[[], None]
+) -> ContextScore:
+    measured = truth.measured(rules, context)
+    code = {CONTROL: 0} | {label: row for row, label in enumerate(measured.perturbations, start=1)}
+    groups = np.full(len(chosen), -1)
+    groups[chosen] = [code[label] for label in screen.labels[chosen]]
+    reduce = _reduce_counts if rules.counts == "needed" else _reduce_logs
+    prediction = reduce(screen, groups, truth, rules, context, measured, advance)
+    advance()
+    values = score_perturbations(rules, measured, prediction)
+    halves = truth.halves(rules, context)
+    for metric in rules.metrics:
+        if rules.gains and metric.on_cells:
+            values[metric.name] = mean_of_defined([metric.compute(half, prediction) for half in halves])
+    advance()
+    return ContextScore(
+        context,
+        measured,
+        prediction,
+        values,
+        {anchor: truth.anchor_scores(rules, anchor, context) for anchor in ("baseline", "replicate")},
     )
 
 
-def summarise_prediction(
-    adata: anndata.AnnData, measured: Summary, profile: Profile, totals: np.ndarray, name: str
+def _reduce_logs(
+    screen: Screen,
+    groups: np.ndarray,
+    truth: Truth,
+    rules: Profile,
+    context: str,
+    measured: Reference,
+    advance: Callable[[], None],
 ) -> Summary:
-    """Bring a prediction to the truth's scale and reduce it.
-
-    Parameters
-    ----------
-    adata
-        Cells x genes, counts or log1p expression.
-    measured
-        The truth.
-    profile
-        The rule set.
-    totals
-        Natural totals of the truth's control cells.
-    name
-        What to call the prediction in a message.
-
-    Raises
-    ------
-    InputError
-        If labels, genes or scale differ from the truth's.
-    """
-    _check_labels(adata, measured, name)
-    x = plain_csr(adata.X) if scipy.sparse.issparse(adata.X) else np.asarray(adata.X)
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float32)
-    code = {CONTROL: 0} | {label: row for row, label in enumerate(measured.perturbations, start=1)}
-    groups = adata.obs[TARGET_GENE].astype(str).map(code).to_numpy(np.int64)
-    if not is_log_normalised(x, name):
-        if profile.counts == "refused":
-            msg = (
-                f"{name} holds counts (every value is a whole number); the course scores log1p expression, because "
-                f"counts of {len(measured.genes):,} genes do not tell a cell's total; "
-                "write log1p(target_sum x count / n_umis)"
-            )
-            raise InputError(msg)
-        x = median_log_expression(x)
-    elif profile.counts == "refused":
-        ratio = scale_ratio(natural_totals(x[groups == 0]), totals)
+    """Reduce a prediction by a rule set that starts from log1p expression."""
+    marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
+    control = groups == 0
+    if not control.any():
+        msg = f"{screen.name} has no {CONTROL!r} cells in the context {context}; add the course's control cells"
+        raise InputError(msg)
+    cells, seen = look(screen.cells, groups >= 0, marked)
+    logs = _on_scale(screen, cells, seen, groups >= 0, rules)
+    same = bool((fingerprint(logs.cells, control) == truth.array(rules, "control_hash", context)).all())
+    if rules.counts == "refused" and not same:
+        totals = truth.array(rules, "control_totals", context)
+        ratio = scale_ratio(logs.totals[control & marked], totals)
         if abs(ratio - 1) > SCALE_TOLERANCE:
             msg = (
-                f"the control cells of {name} add up to {ratio:.3g} times the course's on the natural scale: it is "
-                "scaled to another target_sum; include the course's control cells unchanged and scale alike"
+                f"the control cells of {screen.name} add up to {ratio:.3g} times the course's on the natural scale: it "
+                "is scaled to another target_sum; include the course's control cells unchanged and scale alike"
             )
             raise InputError(msg)
-    return summarise(x, groups, measured.perturbations, measured.genes, profile.de)
+    # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
+    reuse = same and rules.de is CELL_EVAL_082 and not cells.dense and seen.itemsize == 4
+    taken = np.where(control, -1, groups) if reuse else groups
+    if reuse:
+        _, seen = look(screen.cells, taken >= 0)
+    advance()
+    summary = summarise(
+        logs.cells,
+        taken[None],
+        [measured.perturbations],
+        measured.genes,
+        rules.de,
+        known=seen,
+        controls=truth.controls(rules, context) if reuse else None,
+        moments=rules.gains,
+    ).summaries[0]
+    basis = truth.components(rules, context)
+    return replace(
+        summary,
+        depth=median_depth(logs.totals, groups, marked, len(measured.perturbations) + 1),
+        points=project(logs.cells, groups, basis) if basis else None,
+        same_controls=same,
+    )
+
+
+def _on_scale(screen: Screen, cells: Cells, seen: Scan, keep: np.ndarray, rules: Profile) -> Logs:
+    if rules.counts == "refused" and not is_log(seen, screen.name):
+        msg = (
+            f"{screen.name} holds counts (every value is a whole number); the course scores log1p expression, because "
+            f"counts of {len(screen.genes):,} genes do not tell a cell's total; "
+            "write log1p(target_sum x count / n_umis)"
+        )
+        raise InputError(msg)
+    without_totals = replace(screen, obs=screen.obs.drop(columns="n_umis", errors="ignore"))
+    return log_expression_of(without_totals, cells, seen, keep, rules.counts, math.nan)
+
+
+def _reduce_counts(
+    screen: Screen,
+    groups: np.ndarray,
+    truth: Truth,
+    rules: Profile,
+    context: str,
+    measured: Reference,
+    advance: Callable[[], None],
+) -> Summary:
+    """Reduce a prediction by the rules of 2026, which start from counts and know no controls but the measured ones."""
+    groups = np.where(groups == 0, -1, groups)
+    cells, seen = look(screen.cells, groups >= 0)
+    if seen.n_odd or seen.lowest < 0:
+        what = (
+            f"NaN or infinite values: {seen.n_odd:,}" if seen.n_odd else f"negative values (lowest {seen.lowest:.3g})"
+        )
+        msg = f"{screen.name} holds {what}; counts are whole numbers, 0 or more"
+        raise InputError(msg)
+    if seen.off_whole > WHOLE_NUMBER:
+        msg = f"{screen.name} holds fractions; the rules of 2026 score raw counts: whole numbers, no log, no scaling"
+        raise InputError(msg)
+    if seen.totals.max() > COUNT_LIMIT:
+        msg = (
+            f"{screen.name} has cells with more than {COUNT_LIMIT:,.0f} counts (up to {seen.totals.max():,.0f}): "
+            f"{int((seen.totals > COUNT_LIMIT).sum()):,}; write counts of real depth"
+        )
+        raise InputError(msg)
+    advance()
+    summary = summarise_counts(
+        cells,
+        groups[None],
+        [measured.perturbations],
+        measured.genes,
+        seen.totals,
+        truth.controls(rules, context),
+        known=seen,
+    )[0]
+    return replace(summary, depth=median_depth(seen.totals, groups, groups > 0, len(measured.perturbations) + 1))
 
 
 def write_scorecard(card: Scorecard, folder: str | Path) -> None:
@@ -207,56 +350,194 @@ def write_scorecard(card: Scorecard, folder: str | Path) -> None:
             write(part)
 
 
-def interval(values: np.ndarray, seed: int) -> tuple[float | None, float | None]:
-    """95 % interval of a mean over perturbations, by the bias-corrected and accelerated bootstrap.
-
-    Parameters
-    ----------
-    values
-        One defined value a perturbation.
-    seed
-        Fixes the draws.
-
-    Returns
-    -------
-    Low and high; None where there are fewer than `FEWEST` perturbations.
-
-    References
-    ----------
-    Efron (1987), Journal of the American Statistical Association 82:171.
-    """
-    if len(values) < FEWEST:
-        return None, None
-    spread = np.ptp(values)
-    if spread <= ROUNDING * np.abs(values).max():
-        return float(values.min()), float(values.max())
-    rng = np.random.default_rng(seed)
-    drawn = scipy.stats.bootstrap((values,), np.mean, n_resamples=DRAWS, method="BCa", rng=rng)
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+def _context_rows(score: ContextScore, rules: Profile, seed: int) -> dict:
+    """Give every metric of one context its row, and the overall score."""
+    rows = {metric.name: _row(metric, score, rules, seed) for metric in rules.metrics}
+    scaled = [rows[name]["scaled"] for name in rules.scored]
+    if rules.gains:  # the course grades what its screen allows
+        scaled = [value for value in scaled if value is not None]
+    overall = None if not scaled or None in scaled else float(np.mean(scaled))
+    return {"metrics": rows, "overall": overall}
 
 
-def _row(metric: Metric, values: np.ndarray, anchors: pd.DataFrame, profile: Profile, seed: int) -> dict:
-    defined = values[~np.isnan(values)]
-    usable = metric.skip_undefined or len(defined) == len(values)
-    low, high = interval(defined, seed) if usable else (None, None)
-    of_metric = anchors[anchors["metric"] == metric.name]
-    baseline = metric.mean(of_metric.loc[of_metric["anchor"] == "baseline", "value"].to_numpy())
-    # a perturbation with too few cells to split has no replicate
-    replicate = of_metric.loc[of_metric["anchor"] == "replicate", "value"].mean(skipna=True)
-    replicate = float(np.clip(replicate, *metric.range))  # a baseline plus a gain may pass the best value there is
-    value = metric.mean(values)
-    scaled = profile.scale(metric, value, baseline, replicate) if metric.name in profile.scored else math.nan
+def _row(metric: Metric, score: ContextScore, rules: Profile, seed: int) -> dict:
+    values = score.per_metric[metric.name]
+    of_anchor = {name: scores[metric.name] for name, scores in score.anchors.items()}
+    value = float(metric.mean(values))
+    means = {}
+    for name, splits in of_anchor.items():
+        if metric.ratio:
+            means[name] = float(np.mean([metric.mean(split) for split in splits]))
+        else:
+            # a perturbation with too few cells to split has no replicate
+            mean = metric.mean if name == "baseline" else _nanmean
+            means[name] = float(np.mean([mean(split) for split in splits]))
+    # a baseline plus a gain may pass the best value there is
+    means["replicate"] = float(np.clip(means["replicate"], *metric.range)) if rules.gains else means["replicate"]
+    gradable = metric.name in rules.scored and (not rules.gains or _clearly_better(metric, of_anchor))
+    scaled, reason = math.nan, None
+    if gradable:
+        try:
+            scaled = rules.scale(metric, value, means["baseline"], means["replicate"])
+        except InputError as error:
+            gradable, reason = False, str(error)
+    missing = np.isnan(values if values.ndim == 1 else values[:, 0])
+    baseline = of_anchor["baseline"].mean(axis=0)
+    low, high = (None, None)
+    difference_low, difference_high = (None, None)
+    if metric.skip_undefined or not missing.any():
+        low, high = interval([values[~missing]], metric.mean, seed)
+        defined = ~missing & ~np.isnan(baseline if baseline.ndim == 1 else baseline[:, 0])
+        difference_low, difference_high = interval(
+            [np.stack([values[defined], baseline[defined]], axis=-1)], _difference_of(metric), seed
+        )
     return {
         "value": _or_null(value),
         "low": low,
         "high": high,
         "direction": metric.direction,
-        "baseline": _or_null(baseline),
-        "replicate": _or_null(replicate),
+        "baseline": _or_null(means["baseline"]),
+        "replicate": _or_null(means["replicate"]),
         "scaled": _or_null(scaled),
-        "n": len(defined),
-        "left_out": len(values) - len(defined),
+        "gradable": gradable,
+        "why_not": reason,
+        "dynamic_range": _or_null(_dynamic_range(metric, of_anchor)),
+        "difference": _or_null(value - means["baseline"]),
+        "difference_low": difference_low,
+        "difference_high": difference_high,
+        "n": int((~missing).sum()),
+        "left_out": int(missing.sum()),
     }
+
+
+def _over_contexts(metric: Metric, scored: Sequence[ContextScore], per_context: Mapping[str, dict], seed: int) -> dict:
+    """Average a metric's row over contexts, each weighing the same."""
+    rows = [context["metrics"][metric.name] for context in per_context.values()]
+    if len(rows) == 1:
+        return rows[0]
+    merged = dict(rows[0])
+    for key in ("value", "baseline", "replicate", "scaled", "dynamic_range", "difference"):
+        numbers = [row[key] for row in rows]
+        merged[key] = None if None in numbers else float(np.mean(numbers))
+    merged["gradable"] = all(row["gradable"] for row in rows)
+    merged["why_not"] = next((row["why_not"] for row in rows if row["why_not"]), None)
+    merged["n"], merged["left_out"] = (sum(row[key] for row in rows) for key in ("n", "left_out"))
+    for keys in (("low", "high"), ("difference_low", "difference_high")):
+        merged[keys[0]], merged[keys[1]] = _interval_over(metric, scored, seed, paired=keys[0] != "low")
+    return merged
+
+
+def _interval_over(
+    metric: Metric, scored: Sequence[ContextScore], seed: int, *, paired: bool
+) -> tuple[float | None, float | None]:
+    """Bootstrap perturbations within each context, and average over contexts."""
+    samples = []
+    for score in scored:
+        values = score.per_metric[metric.name]
+        baseline = score.anchors["baseline"][metric.name].mean(axis=0)
+        missing = np.isnan(values).reshape(len(values), -1).any(axis=1)
+        if paired:
+            missing |= np.isnan(baseline).reshape(len(values), -1).any(axis=1)
+        if missing.any() and not metric.skip_undefined:
+            return None, None
+        samples.append((np.stack([values, baseline], axis=-1) if paired else values)[~missing])
+    return interval(samples, _difference_of(metric) if paired else metric.mean, seed)
+
+
+def _difference_of(metric: Metric) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Mean of the prediction minus mean of the baseline, which lie side by side on the last axis."""
+    return lambda pairs, axis: metric.mean(pairs[..., 0], axis) - metric.mean(pairs[..., 1], axis)
+
+
+def interval(
+    samples: Sequence[np.ndarray], mean: Callable[[np.ndarray, int], np.ndarray], seed: int
+) -> tuple[float | None, float | None]:
+    """95 % interval of a mean over perturbations, by the bias-corrected and accelerated bootstrap.
+
+    Parameters
+    ----------
+    samples
+        Of each context, one defined value a perturbation (or several side by side).
+    mean
+        (values, axis of the perturbations) -> what is to be bounded; averaged over contexts.
+    seed
+        Fixes the draws.
+
+    Returns
+    -------
+    Low and high; None where a context has fewer than `FEWEST` perturbations.
+
+    References
+    ----------
+    Efron (1987), Journal of the American Statistical Association 82:171.
+    """
+    if min(len(values) for values in samples) < FEWEST:
+        return None, None
+
+    def statistic(*drawn: np.ndarray, axis: int) -> np.ndarray:
+        # perturbations are drawn by their number, so that what belongs to one stays together
+        each = [
+            mean(values[numbers.astype(int)], axis % numbers.ndim)
+            for values, numbers in zip(samples, drawn, strict=True)
+        ]
+        return sum(each) / len(each)
+
+    numbers = [np.arange(len(values)) for values in samples]
+    point = float(statistic(*numbers, axis=0))
+    alone = [mean(np.delete(values, row, axis=0), 0) for values in samples for row in range(len(values))]
+    if np.ptp(alone) <= ROUNDING * max(abs(point), np.abs(alone).max()):
+        return point, point
+    drawn = scipy.stats.bootstrap(
+        numbers, statistic, n_resamples=DRAWS, method="BCa", rng=np.random.default_rng(seed), vectorized=True
+    )
+    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+
+
+def _nanmean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
+
+
+def _clearly_better(metric: Metric, of_anchor: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether the replicate beats the baseline beyond what chance among perturbations explains (paired t)."""
+    gain = (of_anchor["replicate"] - of_anchor["baseline"]).mean(axis=0)
+    gain = gain[~np.isnan(gain)] * (1 if metric.direction == "higher" else -1)
+    if len(gain) < 2:
+        return False
+    error = gain.std(ddof=1) / math.sqrt(len(gain))
+    return bool(gain.mean() > scipy.stats.t.ppf(CERTAINTY, len(gain) - 1) * error)
+
+
+def _dynamic_range(metric: Metric, of_anchor: Mapping[str, np.ndarray]) -> float:
+    """Share of the way from the baseline to perfection that the replicate goes; median over perturbations.
+
+    The dynamic range fraction of Shift Bioscience (2025), bioRxiv 2025.10.20.683304, in [-1, 1].
+    """
+    if metric.ratio:
+        baseline, replicate = (
+            np.array([np.mean([metric.mean(split) for split in of_anchor[name]])]) for name in ("baseline", "replicate")
+        )
+    else:
+        baseline, replicate = (mean_of_defined(list(of_anchor[name])) for name in ("baseline", "replicate"))
+    sign = 1 if metric.direction == "higher" else -1
+    share = sign * (replicate - baseline) / (sign * (metric.best - baseline) + SMALLEST)
+    return float(np.nanmedian(np.clip(share, -1, 1))) if not np.isnan(share).all() else math.nan
+
+
+def _table(score: ContextScore, rules: Profile) -> pd.DataFrame:
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    CONTEXT: score.context,
+                    PERTURBATION: score.truth.perturbations,
+                    "metric": metric.name,
+                    "value": metric.per_perturbation(score.per_metric[metric.name]),
+                }
+            )
+            for metric in rules.metrics
+        ],
+        ignore_index=True,
+    )
 
 
 def number(value: float | None) -> str:
@@ -267,49 +548,54 @@ def number(value: float | None) -> str:
 
 
 def _or_null(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+    return None if not math.isfinite(value) else float(value)
 
 
-def _notes(profile: Profile, truth: Truth, prepared: dict, metrics: dict[str, dict]) -> list[str]:
+def _notes(card: Scorecard, truth: Truth) -> list[str]:
+    rules, metrics = card.profile, card.metrics
+    prepared = truth.about["profiles"][rules.name]
+    n_pairs = sum(len(names) for names in truth.contexts.values())
+    n_contexts = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
     notes = [
-        f"Truth: {truth.about['title']}, {len(truth.about['perturbations'])} perturbations; {prepared['scale']}.",
+        f"Truth: {truth.about['title']}, {counted(n_pairs, 'perturbation')}{n_contexts}; {prepared['scale']}.",
         f"Baseline: {prepared['baseline']}. Replicate: {prepared['replicate']}.",
     ]
     train = truth.about["train"]
-    if train is None:
+    if rules.baseline != "resampled":
+        if train is None:
+            notes.append(
+                "No training screen was given: the mean was made from the measured cells that are being predicted."
+            )
+        elif train["also_scored"]:
+            notes.append(f"The training screen holds perturbations that are scored: {some(train['also_scored'])}.")
+    if rules.gains:
+        on_cells = some([metric.title for metric in rules.metrics if metric.on_cells])
         notes.append(
-            "No training screen was given: the mean was made from the measured cells that are being predicted."
+            f"{on_cells}: prediction, baseline and replicate are scored against half of the measured cells, mean of 5 "
+            "splits, so that they can be compared."
         )
-    elif train["also_scored"]:
-        notes.append(f"The training screen holds perturbations that are scored: {some(train['also_scored'])}.")
-    without = [metric.title for metric in profile.metrics if metrics[metric.name]["n"] < FEWEST]
+    without = [metric.title for metric in rules.metrics if metrics[metric.name]["n"] < FEWEST]
     if without:
         notes.append(
-            f"No interval for {', '.join(without)}: with fewer than {FEWEST} perturbations a bootstrap interval is too "
-            "narrow (one of nominal 95 % covered 86 % at n = 7 and 64 % at n = 3)."
+            f"No interval for {_all_or_some(without, rules)}: with fewer than {FEWEST} perturbations a bootstrap "
+            "interval is too narrow (one of nominal 95 % covered 86 % at n = 7 and 64 % at n = 3)."
         )
-    for metric in profile.metrics:
+    for metric in rules.metrics:
         row = metrics[metric.name]
         if row["left_out"]:
             what = "left out of the mean" if metric.skip_undefined else "so the mean is undefined"
             which = counted(row["left_out"], "perturbation")
             notes.append(f"{metric.title}: undefined for {which}, {what}.")
-        if metric.name in profile.scored and row["scaled"] is None:
+        if row["why_not"]:
+            notes.append(f"{metric.title} is not gradable: {row['why_not']}.")
+        elif metric.name in rules.scored and not row["gradable"]:
             notes.append(
-                f"{metric.title} is not gradable on this screen: the replicate is not better than the baseline."
+                f"{metric.title} is not gradable on this screen: the replicate is not clearly better than the baseline."
             )
-    if profile.full_score == "perfection":
+    if rules.full_score == "perfection":
         notes.append("The score compares with perfection, not with the replicate, which is shown for orientation.")
     return notes
 
 
-def _check_labels(adata: anndata.AnnData, measured: Summary, name: str) -> None:
-    genes = adata.var_names.astype(str)
-    if list(genes) != list(measured.genes):
-        what = difference(measured.genes, genes) or "their order differs"
-        msg = f"the genes of {name} are not the truth's: {what}; starter check lists everything"
-        raise InputError(msg)
-    labels = set(adata.obs[TARGET_GENE].astype(str)) - {CONTROL}
-    if what := difference(measured.perturbations, labels):
-        msg = f"the perturbations of {name} are not the truth's: {what}; predict exactly those due"
-        raise InputError(msg)
+def _all_or_some(titles: list[str], rules: Profile) -> str:
+    return "any metric" if len(titles) == len(rules.metrics) else some(titles)

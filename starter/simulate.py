@@ -9,7 +9,10 @@ Base expression, strengths and changed genes are drawn in strata (of quantiles, 
 different seeds are alike in how hard they are.
 """
 
+import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +21,17 @@ import pandas as pd
 import scipy.sparse
 import scipy.special
 
-from starter import dataset
+from starter import dataset, progress
+from starter.blocks import check_room
 from starter.graphs import EDGE
 from starter.schema import BATCH, CONTEXT, CONTROL, N_UMIS, TARGET_GENE, InputError
 
-CELLS_PER_BLOCK = 2048
+CELLS_PER_BLOCK, VALUES_PER_BLOCK = 2048, 1 << 22
+"""Limits of a block of cells, the second on cells x genes. Each block has its own random stream."""
+MAX_THREADS = 8
+"""Each holds a block in memory."""
+BYTES_PER_VALUE = {None: 8, "gzip": 3}
+"""What a stored count takes on disk, with its column, by compression."""
 FEATURES, NOISE_FEATURES = 24, 8
 GENES_PER_LEVEL = 50
 """Genes of similar expression among which those that change are drawn."""
@@ -61,11 +70,33 @@ class Size:
     controls: int = 2_000
     """Control cells in each context."""
     min_cells: int = 60
-    """Fewest cells of a perturbation in each context; the mean is an eighth more."""
+    """Fewest cells of a perturbation in each context."""
     contexts: int = 1
     batches: int = 3
     depth: float = 11_850
     """Median library size of a cell, in UMIs over the whole transcriptome."""
+    extra_cells: float = 0.125
+    """Cells of a perturbation beyond the fewest, as a share of these on average; with 0 all have equally many."""
+    base_sd: float = 1.85
+    """Standard deviation of the genes' log base expression. A smaller one leaves fewer zeros at the same depth."""
+
+
+SIZES = {
+    "course": Size(),
+    "vcc2025": Size(targets=50, genes=18_080, controls=38_176, min_cells=1_080, depth=61_500, base_sd=1.74),
+    "vcc2026": Size(
+        targets=300,
+        genes=18_533,
+        controls=18_400,
+        min_cells=400,
+        contexts=3,
+        depth=22_000,
+        extra_cells=0,
+        base_sd=1.53,
+    ),
+}
+"""Sizes by name. Those of the challenges have as many cells, genes, UMIs and zeros: 2025 as in validation (60,750 cells
+beside the controls, density .43), 2026 as in its three contexts (20,000 UMIs and 5,970 genes seen in a cell)."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +164,7 @@ def draw(preset: str = "default", seed: int = 0, size: Size | None = None) -> Si
     activity = _activity(membership, adjacency)
     base, loadings, effects = [], [], []
     for context in range(size.contexts):
-        base.append(_base_expression(n_genes, position, rng))
+        base.append(_base_expression(n_genes, size.base_sd, position, rng))
         own_loadings = _loadings(primary, base[context], position, n_blocks, rng)
         own = _effects(activity, own_loadings, base[context], position, hardness, rng)
         if context:
@@ -164,7 +195,9 @@ def draw(preset: str = "default", seed: int = 0, size: Size | None = None) -> Si
     )
 
 
-def write(simulation: Simulation, folder: str | Path) -> Path:
+def write(
+    simulation: Simulation, folder: str | Path, compression: str | None = "gzip", threads: int | None = None
+) -> Path:
     """Write a simulated screen and what students get beside it.
 
     Parameters
@@ -174,14 +207,24 @@ def write(simulation: Simulation, folder: str | Path) -> Path:
     folder
         Receives `simulated_<preset>.h5ad` (a course data set), `priors/simulated_graph.tsv` and
         `priors/simulated_features.parquet`. Cells are made in blocks, so that memory does not grow with their number.
+    compression
+        A key of `BYTES_PER_VALUE`. A file of full challenge size is written and read much faster without.
+    threads
+        See `draw_counts`.
 
     Returns
     -------
     The path of the `.h5ad`.
+
+    Raises
+    ------
+    InputError
+        If the disk has no room for it.
     """
     folder = Path(folder)
     path = folder / f"simulated_{simulation.preset}.h5ad"
-    obs, code = _cells(simulation)
+    obs, code = draw_cells(simulation)
+    check_room(folder, BYTES_PER_VALUE[compression] * expected_values(simulation, obs))
     target = float(np.median(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS]))
     course = {
         "name": path.stem,
@@ -194,7 +237,8 @@ def write(simulation: Simulation, folder: str | Path) -> Path:
         "simulated": True,
         "target_sum": target,
     }
-    dataset.write_screen(path, _counts(simulation, obs, code), obs, pd.DataFrame(index=simulation.genes), course)
+    blocks = draw_counts(simulation, obs, code, threads)
+    dataset.write_screen(path, blocks, obs, pd.DataFrame(index=simulation.genes), course, compression)
     priors = folder / "priors"
     priors.mkdir(exist_ok=True)
     simulation.graph.to_csv(priors / "simulated_graph.tsv", sep="\t", index=False)
@@ -202,13 +246,18 @@ def write(simulation: Simulation, folder: str | Path) -> Path:
     return path
 
 
-def _cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
-    """Draw each cell's perturbation, context, batch and library size; code is the target's number or -1."""
+def draw_cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
+    """Draw each cell's perturbation, context, batch and library size.
+
+    Returns
+    -------
+    The cells as `obs`, in random order, and for each the row of its target in `simulation.targets`, -1 for control.
+    """
     size = simulation.size
     rng = np.random.default_rng([simulation.seed, 1])
     codes, contexts = [], []
     for context in range(size.contexts):
-        n_cells = size.min_cells + rng.poisson(size.min_cells / 8, size=size.targets)
+        n_cells = size.min_cells + rng.poisson(size.min_cells * size.extra_cells, size=size.targets)
         codes += [np.full(size.controls, -1), np.repeat(np.arange(size.targets), n_cells)]
         contexts.append(np.full(size.controls + n_cells.sum(), context))
     code, context = np.concatenate(codes), np.concatenate(contexts)
@@ -230,16 +279,37 @@ def _cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
     return obs, code
 
 
-def _counts(simulation: Simulation, obs: pd.DataFrame, code: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+def draw_counts(
+    simulation: Simulation, obs: pd.DataFrame, code: np.ndarray, threads: int | None = None
+) -> Iterator[scipy.sparse.csr_matrix]:
+    """Draw the counts of cells, a block at a time, and show progress.
+
+    Parameters
+    ----------
+    simulation
+        What `draw` gave.
+    obs, code
+        The cells, as `draw_cells` gives them. Counts depend on a cell's place: other cells are drawn for another order.
+    threads
+        How many draw at once; default: as many as there are cores, up to `MAX_THREADS`. The counts are the same.
+
+    Yields
+    ------
+    Raw counts (cells x genes, float32) in the order of `obs`.
+    """
+    threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
     context = obs[CONTEXT].cat.codes.to_numpy() if CONTEXT in obs else np.zeros(len(obs), dtype=int)
     batch = obs[BATCH].cat.codes.to_numpy()
     n_umis = obs[N_UMIS].to_numpy()
     loadings = 0.5 * simulation.loadings
     log_base = np.log(simulation.base / 1e4) - 0.5 * (loadings**2).sum(axis=1)
     escape = np.append(simulation.escape, 0)
-    for number, start in enumerate(range(0, len(obs), CELLS_PER_BLOCK)):
+    cells_per_block = min(CELLS_PER_BLOCK, max(1, VALUES_PER_BLOCK // len(simulation.genes)))
+
+    def block(number: int) -> scipy.sparse.csr_matrix:
         rng = np.random.default_rng([simulation.seed, 2, number])
-        cells = slice(start, start + CELLS_PER_BLOCK)
+        start = number * cells_per_block
+        cells = slice(start, start + cells_per_block)
         target = code[cells]
         log_rate = log_base[context[cells]] + simulation.batch_shift[batch[cells]]
         activity = rng.standard_normal((len(target), loadings.shape[1]))
@@ -254,7 +324,35 @@ def _counts(simulation: Simulation, obs: pd.DataFrame, code: np.ndarray) -> Iter
         total = counts.sum(axis=1)
         for row in np.flatnonzero(total > n_umis[cells]):
             counts[row] = rng.multivariate_hypergeometric(counts[row], int(n_umis[start + row]), method="marginals")
-        yield scipy.sparse.csr_matrix(counts, dtype=np.float32)
+        return scipy.sparse.csr_matrix(counts, dtype=np.float32)
+
+    n_blocks = -(-len(obs) // cells_per_block)
+    waiting = deque()
+    with progress.bar("simulate cells", n_blocks) as advance, ThreadPoolExecutor(threads) as pool:
+        for number in range(n_blocks + threads):
+            if number < n_blocks:
+                waiting.append(pool.submit(block, number))
+            if number >= threads and waiting:
+                yield waiting.popleft().result()
+                advance()
+
+
+def expected_values(simulation: Simulation, obs: pd.DataFrame) -> int:
+    """Estimate how many counts of cells are not 0, without drawing them.
+
+    It is a few per cent too high: that a gene's expression varies along the programmes adds zeros.
+
+    Parameters
+    ----------
+    simulation
+        What `draw` gave.
+    obs
+        The cells, as `draw_cells` gives them.
+    """
+    depths = np.quantile(obs[N_UMIS], (np.arange(20) + 0.5) / 20)
+    mean = depths[:, None, None] * simulation.base / 1e4
+    zeros = (1 + simulation.dispersion * mean) ** (-1 / simulation.dispersion)
+    return int((1 - zeros).mean() * len(obs) * len(simulation.genes))
 
 
 def _stratified_normal(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -342,8 +440,9 @@ def _changes(n: int, share: float, base: np.ndarray, rng: np.random.Generator) -
     return changes
 
 
-def _base_expression(n_genes: int, position: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    base = np.exp(-2.28 + 1.85 * _stratified_normal(n_genes, rng))
+def _base_expression(n_genes: int, sd: float, position: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    # the mean over the genes is the same whatever their spread
+    base = np.exp(-2.28 + (1.85**2 - sd**2) / 2 + sd * _stratified_normal(n_genes, rng))
     base[position] = np.maximum(base[position], 0.8)
     # a drawn transcriptome must not exceed the whole
     return base * min(1.0, 9_000 / base.sum())

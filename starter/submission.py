@@ -1,7 +1,7 @@
 """Prediction files: write, read, and pack for upload."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import anndata
@@ -14,9 +14,15 @@ from starter.blocks import CELLS_PER_BLOCK, check_room, open_h5ad, read_blocks, 
 from starter.dataset import read_cells
 from starter.due import Due
 from starter.files import whole
-from starter.schema import TARGET_GENE, Finding, FindingsError, InputError
-from starter.submission_check import OUT_OF_ORDER, check_prediction, size_limit
+from starter.meta import make_meta
+from starter.rules_2026 import contexts_due
+from starter.schema import CONTEXT, TARGET_GENE, Finding, FindingsError, InputError
+from starter.season import META, SEASON_2025, get_season
+from starter.submission_check import OUT_OF_ORDER, check_prediction
 from starter.vcc import unpacked, write_archive
+
+WATERMARK_TEXT = b"vcc-prep"
+"""What stands beside the prediction of a 2025 upload."""
 
 
 def write_prediction(
@@ -41,7 +47,7 @@ def write_prediction(
             labels.extend([label] * block.shape[0])
             yield block
 
-    write_h5ad(path, blocks(), lambda: _obs(labels), pd.DataFrame(index=pd.Index(genes)))
+    write_h5ad(path, blocks(), lambda: _obs({TARGET_GENE: labels}), pd.DataFrame(index=pd.Index(genes)))
 
 
 def read_prediction(path: str | Path, n_genes: int | None = None) -> anndata.AnnData:
@@ -65,7 +71,7 @@ def read_prediction(path: str | Path, n_genes: int | None = None) -> anndata.Ann
     FindingsError
         If the archive is not a sound `.vcc`.
     """
-    with unpacked(path, size_limit(n_genes) if n_genes else size_limit()) as file:
+    with unpacked(path, n_genes) as file:
         try:
             return read_cells(file)
         except FindingsError as error:
@@ -75,11 +81,11 @@ def read_prediction(path: str | Path, n_genes: int | None = None) -> anndata.Ann
             raise InputError(msg) from error
 
 
-def pack(path: str | Path, out: str | Path, due: Due | None = None) -> list[Finding]:
+def pack(path: str | Path, out: str | Path, due: Due | None = None, year: int = SEASON_2025.year) -> list[Finding]:
     """Make the challenge's upload of a prediction file.
 
-    Only `target_gene`, the gene names and the matrix (CSR float32) are kept; genes that are merely out of order are
-    put in order.
+    Only the labels, the gene names and the matrix (CSR float32) are kept, and the cells stay in their order; genes
+    that are merely out of order are put in order.
 
     Parameters
     ----------
@@ -89,6 +95,8 @@ def pack(path: str | Path, out: str | Path, due: Due | None = None) -> list[Find
         The `.vcc` to write.
     due
         What it must hold.
+    year
+        The season of the challenge.
 
     Returns
     -------
@@ -99,10 +107,11 @@ def pack(path: str | Path, out: str | Path, due: Due | None = None) -> list[Find
     FindingsError
         If the check found an error that packing cannot repair.
     """
+    season = get_season(year)
     if Path(out).suffix != ".vcc" or Path(out).resolve() == Path(path).resolve():
         msg = f"an upload is named like prediction.vcc, not {out}; name it so with --out"
         raise InputError(msg)
-    findings = check_prediction(path, due)
+    findings = check_prediction(path, due, year)
     repaired = [finding for finding in findings if finding.what == OUT_OF_ORDER]
     findings = [finding for finding in findings if finding not in repaired]
     if any(finding.level == "error" for finding in findings):
@@ -113,25 +122,34 @@ def pack(path: str | Path, out: str | Path, due: Due | None = None) -> list[Find
     with whole(out) as part, tempfile.TemporaryDirectory(dir=part.parent) as folder, open_h5ad(path) as file:
         plain = Path(folder) / "pred.h5ad"
         obs, var = read_frame(file, "obs"), read_frame(file, "var")
-        stored = file["X"]["data"].size if isinstance(file["X"], h5py.Group) else file["X"].size
-        check_room(part.parent, 2 * (8 * stored + 64 * (len(obs) + len(var))))
+        x = file["X"]
+        stored = x["data"].size if isinstance(x, h5py.Group) else min(x.size, season.max_stored)
+        # values, columns that may be int64, and what compression leaves of both
+        check_room(part.parent, (12 + 8) * stored + 128 * (len(obs) + len(var)))
         genes = pd.Index(due.genes if repaired else var.index.astype(str))
         order = var.index.astype(str).get_indexer(genes)
         n_blocks = -(-len(obs) // CELLS_PER_BLOCK)
+        labels = {column: obs[column].astype(str) for column in season.columns}
         with progress.bar("pack", n_blocks) as advance:
 
             def blocks() -> Iterator[scipy.sparse.csr_matrix]:
-                for block in read_blocks(file["X"]):
+                for block in read_blocks(x):
                     yield block[:, order] if repaired else block
                     advance()
 
-            write_h5ad(plain, blocks(), _obs(obs[TARGET_GENE].astype(str)), pd.DataFrame(index=genes))
-        write_archive(plain, part)
+            write_h5ad(plain, blocks(), _obs(labels), pd.DataFrame(index=genes), stored=stored)
+        sidecar = WATERMARK_TEXT
+        if season.sidecar == META:
+            with h5py.File(plain) as written:
+                stored = written["X/data"].size
+            sidecar = make_meta(len(obs), len(var), stored, contexts_due(set(labels[CONTEXT]), due), due)
+        write_archive(plain, part, season, sidecar)
     if repaired:
         findings.append(Finding("note", "the genes were put in the order of the list"))
     return findings
 
 
-def _obs(labels: Iterable[str]) -> pd.DataFrame:
-    labels = pd.Categorical(list(labels))
-    return pd.DataFrame({TARGET_GENE: labels}, index=pd.RangeIndex(len(labels)).astype(str))
+def _obs(labels: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+    columns = {name: pd.Categorical(list(values)) for name, values in labels.items()}
+    n_cells = len(next(iter(columns.values())))
+    return pd.DataFrame(columns, index=pd.RangeIndex(n_cells).astype(str))

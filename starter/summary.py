@@ -1,12 +1,14 @@
 """What scoring needs to know of a screen, measured or predicted: profiles and the DE table."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse
 
-from starter.de import DERule, DETable
-from starter.pseudobulk import group_means
+from starter.columns import Cells, Scan, columns, group_sums
+from starter.de import DERule, DETable, change_weights, welch_t
+from starter.ranksum import SortedControls, rank_columns, take_genes
 
 
 @dataclass(frozen=True)
@@ -25,50 +27,172 @@ class Summary:
     """Mean log1p expression of the control cells, G, float32."""
     de: DETable
     """Each perturbation against these control cells."""
+    t_score: np.ndarray | None = None
+    """Welch's t of log1p expression against the control cells, P x G, float32."""
+    points: np.ndarray | None = None
+    """Perturbed cells in the principal components of the measured cells, cells x K: perturbation after perturbation in
+    the order of `perturbations`, n_cells[p] rows each."""
+    weights: np.ndarray | None = None
+    """How strongly each gene changes, P x G, rows sum to 1 (`starter.de.change_weights`)."""
+    noise: np.ndarray | None = None
+    """Squared error of each profile, summed over the genes, by the delete-one jackknife over cells; P (VCC 2026)."""
+    control_noise: float = 0.0
+    """The same of the control profile."""
+    spread: np.ndarray | None = None
+    """Variance of log expression among the cells of each perturbation, mean over genes; P."""
+    depth: np.ndarray | None = None
+    """Median total of the cells of each perturbation, on the natural scale; P."""
+    same_controls: bool = True
+    """Whether the control cells are the measured ones, value by value."""
 
     def effects(self) -> np.ndarray:
         """Profile minus control profile, P x G, float32."""
         return self.profiles - self.control
 
     def select(self, rows: np.ndarray) -> "Summary":
-        """Keep some perturbations."""
-        return Summary(
-            self.perturbations[rows],
-            self.genes,
-            self.n_cells[rows],
-            self.profiles[rows],
-            self.control,
-            DETable(*(column[rows] for column in self.de)),
-        )
+        """Keep some perturbations.
+
+        Parameters
+        ----------
+        rows
+            Their positions, in the order wanted, or a boolean mask.
+
+        Returns
+        -------
+        A summary of the same class.
+        """
+        rows = np.arange(len(self.perturbations))[rows]
+        per_row = ("perturbations", "n_cells", "profiles", "t_score", "weights", "noise", "spread", "depth", "power")
+        kept = {field.name: getattr(self, field.name) for field in fields(self) if field.name in per_row}
+        kept = {name: None if values is None else values[rows] for name, values in kept.items()}
+        kept["de"] = DETable(*(column[rows] for column in self.de))
+        if self.points is not None:
+            blocks = self.points_of_each()
+            kept["points"] = np.concatenate([self.points[:0], *(blocks[row] for row in rows)])
+        return replace(self, **kept)
+
+    def points_of_each(self) -> list[np.ndarray]:
+        """Cut `points` by perturbation: P arrays, n_cells[p] x K each."""
+        return np.split(self.points, np.cumsum(self.n_cells)[:-1])
+
+
+@dataclass(frozen=True)
+class Reference(Summary):
+    """A measured screen, with what metrics need beside it."""
+
+    train_mean: np.ndarray | None = None
+    """Unweighted mean of the training profiles, G, float32."""
+    power: np.ndarray | None = None
+    """Number of cells x median UMIs of a cell, on which the number of DE genes hangs; P."""
+
+
+class LogControls(NamedTuple):
+    """Control cells that predictions may be compared with instead of their own, if those are the same."""
+
+    logs: SortedControls
+    """Their log1p expression, sorted."""
+    sums: np.ndarray
+    """Sum of each gene's log1p expression."""
+    squares: np.ndarray
+    """Sum of its square."""
+    natural: np.ndarray
+    """Mean of each gene on the natural scale, as the DE rule takes it."""
+
+
+class Reduced(NamedTuple):
+    """What `summarise` gives."""
+
+    summaries: list[Summary]
+    """One a grouping."""
+    sums: np.ndarray
+    """Of the first grouping: sum of each group's log1p expression, groups x genes, control first, float64."""
+    squares: np.ndarray
+    natural: np.ndarray
+    """Mean of each group on the natural scale, as the DE rule takes it."""
 
 
 def summarise(
-    x: scipy.sparse.spmatrix | np.ndarray,
-    groups: np.ndarray,
-    perturbations: np.ndarray,
+    cells: Cells,
+    layers: np.ndarray,
+    perturbations: Sequence[np.ndarray],
     genes: np.ndarray,
     rule: DERule,
-) -> Summary:
-    """Reduce cells to profiles and a DE table.
+    *,
+    known: Scan | None = None,
+    controls: LogControls | None = None,
+    moments: bool = False,
+    advance: Callable[[], None] = lambda: None,
+) -> Reduced:
+    """Reduce cells to profiles and DE tables, in several groupings of the same cells at once.
 
     Parameters
     ----------
-    x
+    cells
         Cells x genes, log1p expression.
-    groups
-        0 for control cells, i + 1 for cells of perturbations[i], negative to leave out.
-    perturbations, genes
-        Labels.
+    layers
+        Group of each cell in each grouping, L x cells: 0 for control, i + 1 for the i-th perturbation, negative to
+        leave out.
+    perturbations
+        Labels of each grouping.
+    genes
+        Gene symbols.
     rule
         How DE is called.
+    known
+        What `starter.columns.scan` told of the cells that are in a group.
+    controls
+        Control cells that stand for those of group 0, which must then be empty.
+    moments
+        Whether t scores and the weights of genes are needed.
+    advance
+        Called after each part of the genes.
 
     Returns
     -------
-    A summary. A perturbation without cells has NaN profiles.
+    A summary for each grouping. A perturbation without cells has NaN profiles.
+
+    Raises
+    ------
+    InputError
+        If a value is negative, NaN or infinite.
     """
-    n_groups = len(perturbations) + 1
-    means = group_means(x, groups, n_groups).astype(np.float32)
-    n_cells = np.bincount(groups[groups >= 0], minlength=n_groups)[1:]
-    return Summary(
-        np.asarray(perturbations), np.asarray(genes), n_cells, means[1:], means[0], rule(x, groups, n_groups)
-    )
+    n_groups = max(len(names) for names in perturbations) + 1
+    n_cells = np.stack([np.bincount(groups[groups >= 0], minlength=n_groups) for groups in layers])
+    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in layers]
+    for here, part in columns(cells, (layers >= 0).any(axis=0), known):
+        other = controls and take_genes(controls.logs, here)
+        for layer, ranks in enumerate(rank_columns(part, layers, n_cells, other)):
+            p, natural = rule.of_genes(part, layers[layer], ranks, cells.dense)
+            sums, squares = group_sums(part, layers[layer], n_groups)
+            if controls:
+                sums[0], squares[0], natural[0] = (column[here] for column in controls[1:])
+            parts[layer].append((p, natural, sums, squares))
+        del part
+        advance()
+    if controls:
+        n_cells[:, 0] = controls.logs.n_cells
+    summaries, first = [], None
+    for of_layer, names, n in zip(parts, perturbations, n_cells, strict=True):
+        used = slice(len(names) + 1)
+        p, *others = (np.concatenate(of_all, axis=1) for of_all in zip(*of_layer, strict=True))
+        natural, sums, squares = (column[used] for column in others)
+        first = first or (sums, squares, natural)
+        of_layer.clear()
+        count = n[used, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = (sums / count).astype(np.float32)
+            spread = (np.maximum(squares - sums**2 / count, 0) / (count - 1)).mean(axis=1)
+        summaries.append(
+            Summary(
+                np.asarray(names),
+                np.asarray(genes),
+                n[1 : len(names) + 1],
+                means[1:],
+                means[0],
+                rule.table(p[: len(names)], natural),
+                t_score=welch_t(sums, squares, n[used]) if moments else None,
+                weights=change_weights(sums, squares, n[used]) if moments else None,
+                spread=spread[1:],
+            )
+        )
+    return Reduced(summaries, *first)

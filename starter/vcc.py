@@ -1,6 +1,7 @@
-"""The challenge's upload, `.vcc` of season 2025: a plain tar of `pred.h5ad.zst` (zstandard) and `watermark.txt`."""
+"""The challenge's upload, `.vcc`: a plain tar of `pred.h5ad.zst` (zstandard) and a small file that tells the season."""
 
 import io
+import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -10,52 +11,110 @@ from typing import IO
 
 import zstandard
 
+from starter import progress
 from starter.blocks import HDF5_MAGIC, check_room
 from starter.files import check_file
 from starter.schema import Finding, FindingsError, InputError, some
+from starter.season import PREDICTION, SEASONS, Season
 
-PREDICTION, WATERMARK = "pred.h5ad.zst", "watermark.txt"
-WATERMARK_TEXT = b"vcc-prep"
 FOREIGN = {b"\x1f\x8b": "gzip", b"PK": "zip", b"\x28\xb5\x2f\xfd": "zstandard", b"<": "HTML or XML",
            b"PAR1": "a profile table (parquet), of which starter.cells makes cells"}  # fmt: skip
 """What else a file may be, by how it begins."""
 FRAME_HEADER = 18
 """Bytes of a zstandard frame's header, at most."""
+CHUNK = 16 << 20
+"""Bytes that are compressed at once."""
+MAX_WORKERS = 8
+"""Threads that compress; each has its own buffers."""
+MAX_SIDECAR = 64 << 10
+"""Bytes of the file beside the prediction, at most."""
 AGAIN = "pack it again with: starter pack"
 
 
-def write_archive(prediction: Path, archive: Path) -> None:
+def write_archive(prediction: Path, archive: Path, season: Season, sidecar: bytes) -> None:
     """Compress a prediction file and put it into an archive. The same file gives the same archive.
 
     Parameters
     ----------
     prediction
-        The `.h5ad`.
+        The `.h5ad`. It is removed once it is compressed, since the disk may not hold it beside the archive.
     archive
         The `.vcc` to write.
+    season
+        Whose upload it is.
+    sidecar
+        The content of the small file beside the prediction.
     """
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
         packed = Path(folder) / PREDICTION
-        with prediction.open("rb") as source, packed.open("wb") as sink:
-            compressor = zstandard.ZstdCompressor(level=3, threads=-1, write_checksum=True)
-            compressor.copy_stream(source, sink, size=prediction.stat().st_size)
+        _compress(prediction, packed)
+        prediction.unlink()
         with tarfile.open(archive, "w") as tar:
-            tar.add(packed, PREDICTION, filter=_anonymous)
-            watermark = _anonymous(tarfile.TarInfo(WATERMARK))
-            watermark.size = len(WATERMARK_TEXT)
-            tar.addfile(watermark, io.BytesIO(WATERMARK_TEXT))
+            for name in season.members:
+                if name == PREDICTION:
+                    tar.add(packed, name, filter=_anonymous)
+                else:
+                    member = _anonymous(tarfile.TarInfo(name))
+                    member.size = len(sidecar)
+                    tar.addfile(member, io.BytesIO(sidecar))
+
+
+def _compress(path: Path, target: Path) -> None:
+    size = path.stat().st_size
+    threads = min(os.cpu_count() or 1, MAX_WORKERS)
+    compressor = zstandard.ZstdCompressor(level=3, threads=threads, write_checksum=True)
+    with (
+        path.open("rb") as source,
+        target.open("wb") as sink,
+        compressor.stream_writer(sink, size=size, closefd=False) as writer,
+        progress.bar("compress", -(-size // CHUNK)) as advance,
+    ):
+        while chunk := source.read(CHUNK):
+            writer.write(chunk)
+            advance()
+
+
+def season_of(path: str | Path) -> Season | None:
+    """Give the season of an upload.
+
+    Parameters
+    ----------
+    path
+        Any file; its content decides, not its name.
+
+    Returns
+    -------
+    The season, or None if it is no upload or none that can be read; `unpacked` says what is wrong with it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    """
+    check_file(path)
+    try:
+        with tarfile.open(path, "r:") as archive:
+            return _season(archive.getnames())
+    except (tarfile.TarError, OSError, EOFError, OverflowError, ValueError):
+        return None
+
+
+def read_sidecar(path: str | Path, season: Season) -> bytes:
+    """Read the small file beside the prediction of a sound upload."""
+    with tarfile.open(path, "r:") as archive:
+        return archive.extractfile(season.sidecar).read(MAX_SIDECAR + 1)
 
 
 @contextmanager
-def unpacked(path: str | Path, limit: int) -> Iterator[Path]:
+def unpacked(path: str | Path, n_genes: int | None = None) -> Iterator[Path]:
     """Give the `.h5ad` of a prediction: the file itself, or what an archive holds, unpacked for the time of the block.
 
     Parameters
     ----------
     path
-        `.h5ad` or `.vcc`; its content decides, not its name.
-    limit
-        Bytes to which an archive may unpack.
+        `.h5ad` or `.vcc` of any season; its content decides, not its name.
+    n_genes
+        How many genes are due, which limits what an archive may unpack to.
 
     Yields
     ------
@@ -82,7 +141,7 @@ def unpacked(path: str | Path, limit: int) -> Iterator[Path]:
     elif start[257:262] == b"ustar":
         with tempfile.TemporaryDirectory(prefix="vcc-") as folder:
             target = Path(folder) / "pred.h5ad"
-            if findings := _extract(path, target, limit):
+            if findings := _extract(path, target, n_genes):
                 raise FindingsError(str(path), findings)
             yield target
     else:
@@ -92,26 +151,35 @@ def unpacked(path: str | Path, limit: int) -> Iterator[Path]:
         raise FindingsError(str(path), [finding])
 
 
-def _extract(path: Path, target: Path, limit: int) -> list[Finding]:
+def _extract(path: Path, target: Path, n_genes: int | None) -> list[Finding]:
     """Unpack the prediction, or say what is wrong."""
     try:
         with tarfile.open(path, "r:") as archive:
-            if findings := _check_members(archive.getmembers()):
+            season = _season(archive.getnames())
+            if season is None:
+                names = " and no ".join(f"{season.sidecar} (season {season.year})" for season in SEASONS)
+                return [Finding("error", f"the archive has no {names}", AGAIN)]
+            if findings := _check_members(archive.getmembers(), season):
                 return findings
-            return _decompress(archive.extractfile(PREDICTION), target, limit)
+            with progress.spinner("unpack"):
+                return _decompress(archive.extractfile(PREDICTION), target, season.size_limit(n_genes))
     except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
         return [Finding("error", f"the archive is truncated or damaged ({error})", "copy it or pack it again")]
     except zstandard.ZstdError as error:
         return [Finding("error", f"{PREDICTION} is truncated or damaged ({error})", "copy it or pack it again")]
 
 
-def _check_members(members: list[tarfile.TarInfo]) -> list[Finding]:
+def _season(names: list[str]) -> Season | None:
+    return next((season for season in reversed(SEASONS) if season.sidecar in names), None)
+
+
+def _check_members(members: list[tarfile.TarInfo], season: Season) -> list[Finding]:
     findings = []
-    expected = {PREDICTION, WATERMARK}
+    expected = set(season.members)
     names = [member.name for member in members if member.isreg() and not member.issparse()]
     odd = [repr(member.name) for member in members if member.name not in names or member.name not in expected]
     if odd:
-        what = f"the archive holds {some(odd)}, and should hold only {PREDICTION} and {WATERMARK}"
+        what = f"the archive holds {some(odd)}, and should hold only {' and '.join(season.members)}"
         findings.append(Finding("error", what, AGAIN))
     if missing := expected - {member.name for member in members}:
         findings.append(Finding("error", f"the archive has no {' and no '.join(sorted(missing))}", AGAIN))
@@ -141,9 +209,10 @@ def _decompress(source: IO[bytes], target: Path, limit: int) -> list[Finding]:
     if written > limit or (known and stated > limit):
         what = f"{PREDICTION} grows beyond {limit / 1e9:.1f} GB when unpacked, more than a prediction needs"
         return [Finding("error", what, AGAIN)]
-    if known and written < stated:
-        # the library reads an unfinished frame to its end without a word
-        what = f"{PREDICTION} is truncated: {written:,} of {stated:,} bytes came out"
+    if written < (stated if known else 1):
+        # the library reads an unfinished frame to its end without a word; where the frame does not state its size,
+        # HDF5 misses the rest
+        what = f"{PREDICTION} is truncated: {written:,} of {f'{stated:,}' if known else 'unknown'} bytes came out"
         return [Finding("error", what, "copy it or pack it again")]
     return []
 

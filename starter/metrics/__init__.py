@@ -1,53 +1,26 @@
 """The metrics, and the profiles (rule sets) that choose among them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from starter.de import DERule, de_cell_eval_066, de_cell_eval_082
-from starter.metrics.correlation import pearson_delta, pearson_delta_or_zero
-from starter.metrics.discrimination import discrimination_score_l1, discrimination_score_l1_midrank
+from starter.de import CELL_EVAL_066, CELL_EVAL_082, DERule
+from starter.metrics import vcc2026
+from starter.metrics.base import Metric
+from starter.metrics.correlation import pearson_delta
+from starter.metrics.course import SCORED as SCORED_COURSE
+from starter.metrics.course import course_metrics
+from starter.metrics.discrimination import discrimination_score_l1
 from starter.metrics.error import mae
-from starter.metrics.overlap import overlap_at_n, overlap_where_de
+from starter.metrics.overlap import overlap_at_n
 from starter.schema import InputError
 from starter.summary import Summary
 
 CELL_EVAL = "cell-eval, Arc Institute; Roohani et al. (2025), Cell 188:3370"
 """Where the 2025 rules come from."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number per perturbation that compares a prediction with the truth."""
-
-    name: str
-    """As the reference tool names it."""
-    title: str
-    """For tables and figures."""
-    compute: Callable[[Summary, Summary], np.ndarray] = field(repr=False)
-    """(truth, prediction) -> one value a perturbation; NaN where undefined."""
-    direction: Literal["higher", "lower"]
-    """Which way is better."""
-    best: float
-    """The value of a perfect prediction."""
-    range: tuple[float, float]
-    source: str
-    on_cells: bool = False
-    """Depends on single cells (through the DE table), not on profiles alone."""
-    skip_undefined: bool = False
-    """Leave undefined perturbations out of the mean and count them, or let the mean be undefined."""
-
-    def mean(self, values: np.ndarray) -> float:
-        """Mean over perturbations.
-
-        Returns
-        -------
-        NaN if any value is undefined, unless the metric skips those; NaN if none is left.
-        """
-        kept = values[~np.isnan(values)] if self.skip_undefined else values
-        return float(kept.mean()) if len(kept) else float("nan")
+CELL_EVAL_2 = "cell-eval2 0.20.0, Arc Institute"
+"""Where the 2026 rules come from."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +29,26 @@ class Profile:
 
     name: str
     title: str
-    de: DERule = field(repr=False)
+    de: DERule | None = field(repr=False)
+    """How DE is called on log1p expression; None for the rules of 2026, which start from counts."""
     metrics: tuple[Metric, ...]
     scored: tuple[str, ...]
     """Names of the metrics whose mean scaled value is the overall score."""
-    counts: Literal["scaled to their median", "refused"]
+    counts: Literal["scaled to their median", "refused", "needed"]
     """What happens to a prediction of counts."""
-    baseline: Literal["constant", "thinned"]
-    """Cells of the baseline: all equal to cell-eval's mean (control label included), or control cells thinned to the
-    train mean."""
-    replicate: Literal["plain", "interpolated"]
-    """Split halves as they are, or interpolated for metrics on profiles and compared by their gain."""
+    baseline: Literal["constant", "thinned", "resampled"]
+    """Cells of the baseline: all equal to cell-eval's mean (control label included), control cells thinned to the train
+    mean, or control cells drawn and scaled to the mean response (cell-eval2)."""
+    replicate: Literal["plain", "interpolated", "own controls"]
+    """Split halves as they are, or interpolated for metrics on profiles and compared by their gain, or with the
+    controls split too."""
     full_score: Literal["perfection", "replicate"]
     """What a scaled score of 1 means; 0 is the baseline."""
+
+    @property
+    def gains(self) -> bool:
+        """Whether the replicate's gain over the baseline is what counts, so that it must be clearly above 0."""
+        return self.replicate == "interpolated"
 
     def scale(self, metric: Metric, value: float, baseline: float, replicate: float) -> float:
         """Put a metric's mean on the scale on which the baseline is 0.
@@ -82,15 +62,20 @@ class Profile:
 
         Returns
         -------
-        Towards perfection (VCC 2025): the share of the way, at least 0, and 0 if undefined. Towards the replicate
-        (course): the share of the way, not clipped; NaN where the replicate is not better than the baseline, so that
-        the metric cannot be graded on this screen.
+        Towards perfection (VCC 2025): the share of the way, at least 0, and 0 if undefined. Towards the replicate:
+        the share of the way; not clipped (course), or within the limits of the metric (VCC 2026).
+
+        Raises
+        ------
+        InputError
+            By the rules of 2026, if baseline or replicate cannot carry a scale.
         """
         if self.full_score == "perfection":
             share = (value - baseline) / (metric.best - baseline) if baseline != metric.best else float("nan")
             return 0.0 if np.isnan(share) else max(share, 0.0)
-        gain = replicate - baseline if metric.direction == "higher" else baseline - replicate
-        return (value - baseline) / (replicate - baseline) if gain > 0 else float("nan")
+        if self.replicate == "own controls":
+            return vcc2026.score(metric.name, value, baseline, replicate)
+        return (value - baseline) / (replicate - baseline)
 
 
 _MAE = Metric("mae", "MAE", mae, "lower", 0.0, (0.0, np.inf), CELL_EVAL)
@@ -98,27 +83,38 @@ _DES = Metric("overlap_at_N", "DES", overlap_at_n, "higher", 1.0, (0.0, 1.0), CE
 _PDS = Metric("discrimination_score_l1", "PDS", discrimination_score_l1, "higher", 1.0, (0.0, 1.0), CELL_EVAL)
 _PEARSON = Metric("pearson_delta", "Pearson delta", pearson_delta, "higher", 1.0, (-1.0, 1.0), CELL_EVAL)
 
-_COURSE_DES = Metric(
-    "overlap_at_N", "DES", overlap_where_de, "higher", 1.0, (0.0, 1.0),
-    f"{CELL_EVAL}; perturbations without a DE gene are left out", on_cells=True, skip_undefined=True,
+_METRICS_2026 = (
+    Metric(
+        "de_wilcoxon_lfc_nmae", "fold change error", vcc2026.lfc_nmae, "lower", 0.0, (0.0, np.inf), CELL_EVAL_2,
+        on_cells=True, skip_undefined=True,
+    ),
+    Metric(
+        "expr_mse_unbiased_capped_norm", "profile error", vcc2026.mse_terms, "lower", 0.0, (-np.inf, np.inf),
+        CELL_EVAL_2, ratio=True,
+    ),
+    Metric(
+        "de_wilcoxon_direction_fidelity_yield_raw", "direction fidelity", vcc2026.direction_fidelity, "higher", 1.0,
+        (0.0, 1.0), CELL_EVAL_2, on_cells=True, skip_undefined=True,
+    ),
+    Metric(
+        "de_wilcoxon_direction_reach_raw", "direction reach", vcc2026.direction_reach, "higher", 1.0, (0.0, 1.0),
+        CELL_EVAL_2, on_cells=True, skip_undefined=True,
+    ),
+    Metric(
+        "de_wilcoxon_sig_jaccard", "DE Jaccard", vcc2026.significant_jaccard, "higher", 1.0, (0.0, 1.0), CELL_EVAL_2,
+        on_cells=True, skip_undefined=True,
+    ),
+    Metric(
+        "pds_cosine", "PDS cosine", vcc2026.pds_cosine, "higher", 1.0, (0.0, 1.0), CELL_EVAL_2, skip_undefined=True
+    ),
 )  # fmt: skip
-_COURSE_PDS = Metric(
-    "discrimination_score_l1", "PDS", discrimination_score_l1_midrank, "higher", 1.0, (0.0, 1.0),
-    f"{CELL_EVAL}; midranks and n - 1", skip_undefined=True,
-)  # fmt: skip
-_COURSE_PEARSON = Metric(
-    "pearson_delta", "Pearson delta", pearson_delta_or_zero, "higher", 1.0, (-1.0, 1.0),
-    f"{CELL_EVAL}; 0 for a constant effect",
-)  # fmt: skip
-
-_SCORED_2025 = ("overlap_at_N", "discrimination_score_l1", "mae")
 
 _COURSE = Profile(
     name="course",
     title="the course's rules",
-    de=de_cell_eval_082,
-    metrics=(_COURSE_DES, _COURSE_PDS, _MAE, _COURSE_PEARSON),
-    scored=(*_SCORED_2025, "pearson_delta"),
+    de=CELL_EVAL_082,
+    metrics=course_metrics(),
+    scored=SCORED_COURSE,
     counts="refused",
     baseline="thinned",
     replicate="interpolated",
@@ -127,18 +123,29 @@ _COURSE = Profile(
 _VCC_2025 = Profile(
     name="vcc2025",
     title="VCC 2025, cell-eval 0.8.2",
-    de=de_cell_eval_082,
+    de=CELL_EVAL_082,
     metrics=(_DES, _PDS, _MAE, _PEARSON),
-    scored=_SCORED_2025,
+    scored=("overlap_at_N", "discrimination_score_l1", "mae"),
     counts="scaled to their median",
     baseline="constant",
     replicate="plain",
     full_score="perfection",
 )
 _VCC_2025_FINAL = replace(
-    _VCC_2025, name="vcc2025-final", title="VCC 2025 final leaderboard, cell-eval 0.6.6", de=de_cell_eval_066
+    _VCC_2025, name="vcc2025-final", title="VCC 2025 final leaderboard, cell-eval 0.6.6", de=CELL_EVAL_066
 )
-PROFILES = {profile.name: profile for profile in (_COURSE, _VCC_2025, _VCC_2025_FINAL)}
+_VCC_2026 = Profile(
+    name="vcc2026",
+    title="VCC 2026, cell-eval2 0.20.0",
+    de=None,
+    metrics=_METRICS_2026,
+    scored=tuple(metric.name for metric in _METRICS_2026),
+    counts="needed",
+    baseline="resampled",
+    replicate="own controls",
+    full_score="replicate",
+)
+PROFILES = {profile.name: profile for profile in (_COURSE, _VCC_2025, _VCC_2025_FINAL, _VCC_2026)}
 """All rule sets by name."""
 
 
@@ -168,6 +175,6 @@ def score_perturbations(profile: Profile, truth: Summary, prediction: Summary) -
 
     Returns
     -------
-    Metric name to one value a perturbation, in the truth's order.
+    Metric name to one value a perturbation, in the truth's order (numerator and denominator for a ratio).
     """
     return {metric.name: metric.compute(truth, prediction) for metric in profile.metrics}

@@ -1,9 +1,9 @@
-"""Whether a predicted effect resembles its own perturbation more than the others (PDS)."""
+"""Whether a prediction resembles its own perturbation more than the others (PDS, centroid accuracy, rank)."""
 
 import numpy as np
 import scipy.spatial.distance
 
-from starter.summary import Summary
+from starter.summary import Reference, Summary
 
 
 def discrimination_score_l1(truth: Summary, prediction: Summary) -> np.ndarray:
@@ -42,13 +42,51 @@ def discrimination_score_l1_midrank(truth: Summary, prediction: Summary) -> np.n
     -------
     One value a perturbation in [0, 1]; NaN if there is one perturbation only.
     """
-    distances = _distances(truth, prediction)
+    return 1 - _midranks(_distances(truth, prediction))
+
+
+def centroid_accuracy(truth: Reference, prediction: Summary) -> np.ndarray:
+    """Share of the other measured profiles that are farther from the prediction than the right one.
+
+    Distances are Euclidean, over all genes, the target included; a measured profile that is exactly as far as the right
+    one does not count. The centroid accuracy of Systema, Viñas Torné et al. (2025), Nature Biotechnology; the
+    normalised inverse rank of Diversity by design, arXiv:2506.22641.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+
+    Returns
+    -------
+    One value a perturbation in [0, 1]; NaN if there is one perturbation only. The same prediction for every
+    perturbation scores .5 on average whatever n, and less only where measured profiles are equally far.
+    """
+    distances = _profile_distances(truth, prediction)
     n = len(distances)
     if n < 2:
         return np.full(n, np.nan)
-    own = np.diag(distances)[:, None]
-    midranks = (distances < own).sum(axis=1) + ((distances == own).sum(axis=1) - 1) / 2
-    return 1 - midranks / (n - 1)
+    return (distances > np.diag(distances)[:, None]).sum(axis=1) / (n - 1)
+
+
+def rank(truth: Reference, prediction: Summary) -> np.ndarray:
+    """Share of the other predictions that are nearer to the measured profile than the right one.
+
+    PerturBench's rank by RMSE, Wu et al. (2024), arXiv:2408.10609: `centroid_accuracy` fixes a prediction and ranks the
+    measured profiles, this fixes a measured profile and ranks the predictions. PerturBench breaks ties at random; here
+    they count half.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+
+    Returns
+    -------
+    One value a perturbation in [0, 1], 0 best, .5 for the same prediction everywhere; NaN if there is one perturbation
+    only.
+    """
+    return _midranks(_profile_distances(truth, prediction).T)
 
 
 def rank_matrix(truth: Summary, prediction: Summary) -> np.ndarray:
@@ -73,3 +111,15 @@ def _distances(truth: Summary, prediction: Summary) -> np.ndarray:
         genes = truth.genes != perturbation
         distances[row] = scipy.spatial.distance.cdist(predicted[row : row + 1, genes], measured[:, genes], "cityblock")
     return distances
+
+
+def _profile_distances(truth: Summary, prediction: Summary) -> np.ndarray:
+    return scipy.spatial.distance.cdist(prediction.profiles, truth.profiles)
+
+
+def _midranks(distances: np.ndarray) -> np.ndarray:
+    n = len(distances)
+    if n < 2:
+        return np.full(n, np.nan)
+    own = np.diag(distances)[:, None]
+    return ((distances < own).sum(axis=1) + ((distances == own).sum(axis=1) - 1) / 2) / (n - 1)

@@ -1,26 +1,40 @@
 """Baseline and replicate by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse
 
 from starter import anchors, metrics
-from starter.de import DETable
-from starter.summary import Summary, summarise
+from starter.cells import Controls
+from starter.columns import in_memory
+from starter.de import CELL_EVAL_082, DETable
+from starter.metrics.error import mae
+from starter.metrics.overlap import overlap_where_de
+from starter.schema import InputError
+from starter.screen import gather
+from starter.summary import Reference, Summary, summarise
 
-COURSE = metrics.get_profile("course")
-CHALLENGE = metrics.get_profile("vcc2025")
+NAMES, GENES = np.array(["P", "Q", "R"]), np.array(list("ABCDE"))
+GROUPS = np.repeat([0, 1, 2, 3], [12, 8, 6, 7])
 
 
-def screen() -> anchors.Measured:
+def cells() -> scipy.sparse.csr_matrix:
     """12 control cells and 8, 6, 7 of three perturbations with strong effects, 5 genes."""
     rng = np.random.default_rng(0)
-    groups = np.repeat([0, 1, 2, 3], [12, 8, 6, 7])
     level = np.array([[1, 1, 1, 1, 1], [3, 1, 1, 2, 1], [1, 3, 1, 1, 2], [1, 1, 3, 1, 3]])
-    x = np.log1p(rng.poisson(4 * level[groups])).astype(np.float32)
-    return anchors.Measured(
-        scipy.sparse.csr_matrix(x), groups, np.array(["P", "Q", "R"]), np.array(list("ABCDE")), controls=None
-    )
+    return scipy.sparse.csr_matrix(np.log1p(rng.poisson(4 * level[GROUPS])).astype(np.float32))
+
+
+def reduced(groups: np.ndarray, x: scipy.sparse.csr_matrix | None = None) -> Summary:
+    x = in_memory(cells() if x is None else x)
+    return summarise(x, groups[None], [NAMES], GENES, CELL_EVAL_082, moments=True).summaries[0]
+
+
+def reference(summary: Summary, mean: np.ndarray) -> Reference:
+    points = cells().toarray()[GROUPS > 0]
+    return Reference(**{**vars(summary), "points": points}, train_mean=mean)
 
 
 def test_the_train_mean_weighs_perturbations_the_same():
@@ -29,82 +43,131 @@ def test_the_train_mean_weighs_perturbations_the_same():
 
 def test_the_interpolated_duplicate_trusts_what_its_own_test_finds():
     fdr = np.array([[0.0, 1.0, 0.25]])
-    half = Summary(
-        np.array(["P"]),
-        np.array(list("ABC")),
-        np.array([4]),
-        np.array([[1.0, 2, 3]]),
-        np.zeros(3),
-        DETable(fdr, fdr, fdr),
-    )
+    profiles, genes = np.array([[1.0, 2, 3]]), np.array(list("ABC"))
+    half = Summary(np.array(["P"]), genes, np.array([4]), profiles, np.zeros(3), DETable(fdr, fdr, fdr))
     blended = anchors.interpolate(half, np.array([5.0, 5, 5]))
     assert blended.profiles.tolist() == [[1.0, 5.0, 0.75 * 3 + 0.25 * 5]]
     assert half.profiles.tolist() == [[1, 2, 3]]
 
 
 def test_halves_share_the_controls_and_no_other_cell():
-    groups = screen().groups
-    first, second = anchors._halves(groups, np.random.default_rng(1))
-    assert ((first == 0) == (second == 0)).all()
-    perturbed = groups > 0
-    assert ((first[perturbed] > 0) ^ (second[perturbed] > 0)).all()
-    assert np.bincount(first[first > 0])[1:].tolist() == [4, 3, 3]
-    assert np.bincount(second[second > 0])[1:].tolist() == [4, 3, 4]
+    layers = anchors.split_layers(GROUPS, seed=1)
+    assert layers.shape == (5, 33)
+    for layer in layers:
+        assert (layer[GROUPS == 0] == 0).all()
+        perturbed = GROUPS > 0
+        assert ((layer[perturbed] - 1) % 3 == GROUPS[perturbed] - 1).all()
+        assert np.bincount(layer)[1:].tolist() == [4, 3, 3, 4, 3, 4]
+    assert not (layers[0] == layers[1]).all()
+    assert (anchors.split_layers(GROUPS, seed=1) == layers).all()
 
 
-def fixed_halves(monkeypatch: pytest.MonkeyPatch, measured: anchors.Measured) -> tuple[Summary, Summary]:
-    halves = anchors._halves(measured.groups, np.random.default_rng(5))
-    monkeypatch.setattr(anchors, "_halves", lambda groups, rng: halves)
-    return tuple(summarise(measured.x, half, measured.perturbations, measured.genes, COURSE.de) for half in halves)
+def test_halves_of_2026_split_the_controls_too_and_drop_the_odd_cell():
+    first, second = anchors.split_with_controls(GROUPS, NAMES, seed=3)
+    assert np.bincount(GROUPS[first]).tolist() == np.bincount(GROUPS[second]).tolist() == [6, 4, 3, 3]
+    assert not set(first) & set(second)
+    with pytest.raises(InputError, match="Q has 1 cell; the rules of 2026 split each group in halves"):
+        anchors.split_with_controls(np.array([0, 0, 1, 1, 2]), NAMES[:2], seed=3)
 
 
-def test_the_challenges_replicate_is_one_half_against_the_other(monkeypatch: pytest.MonkeyPatch):
-    measured = screen()
-    truth = summarise(measured.x, measured.groups, measured.perturbations, measured.genes, COURSE.de)
-    first, second = fixed_halves(monkeypatch, measured)
-    scores = anchors.replicate(CHALLENGE, measured, np.ones(5), truth, truth, seed=0)
-    np.testing.assert_allclose(scores["mae"], np.abs(second.profiles - first.profiles).mean(axis=1), rtol=1e-6)
-    np.testing.assert_allclose(scores["pearson_delta"], metrics.pearson_delta(first, second), rtol=1e-12)
-
-
-def test_the_courses_replicate_is_the_baseline_plus_its_gain(monkeypatch: pytest.MonkeyPatch):
-    measured = screen()
-    truth = summarise(measured.x, measured.groups, measured.perturbations, measured.genes, COURSE.de)
+def split() -> tuple[anchors.Halves, np.ndarray]:
+    truth = reduced(GROUPS)
     mean = anchors.train_mean(truth.profiles)
-    baseline, _ = anchors.baseline(COURSE, measured, mean, seed=0)
-    first, second = fixed_halves(monkeypatch, measured)
-    scores = anchors.replicate(COURSE, measured, mean, truth, baseline, seed=0)
-
-    sure = 1 - second.de.fdr
-    duplicate = sure * second.profiles + (1 - sure) * mean
-    against_half = np.abs(duplicate - first.profiles).mean(axis=1)
-    baseline_against_half = np.abs(baseline.profiles - first.profiles).mean(axis=1)
-    baseline_against_all = np.abs(baseline.profiles - truth.profiles).mean(axis=1)
-    expected = baseline_against_all + against_half - baseline_against_half
-    np.testing.assert_allclose(scores["mae"], expected, rtol=1e-5)
-    # DES is of cells: the second half itself, not blended
-    gain = metrics.overlap_where_de(first, second) - metrics.overlap_where_de(first, baseline)
-    filled = np.where(np.isnan(gain), np.nanmean(gain), gain)
-    np.testing.assert_allclose(scores["overlap_at_N"], metrics.overlap_where_de(truth, baseline) + filled)
+    layer = anchors.split_layers(GROUPS, seed=0)[0]
+    both = summarise(
+        in_memory(cells()), layer[None], [np.tile(NAMES, 2)], GENES, CELL_EVAL_082, moments=True
+    ).summaries[0]
+    points = cells().toarray()
+    first = replace(both.select(np.arange(3)), points=points[(layer > 0) & (layer <= 3)])
+    second = replace(both.select(np.arange(3, 6)), points=points[layer > 3])
+    return anchors.Halves(Reference(**vars(first), train_mean=mean), second), mean
 
 
-def test_baseline_and_replicate_are_means_over_the_same_perturbations():
-    measured = screen()
-    truth = summarise(measured.x, measured.groups, measured.perturbations, measured.genes, COURSE.de)
-    baseline, how = anchors.baseline(COURSE, measured, anchors.train_mean(truth.profiles), seed=0)
-    scores = anchors.replicate(COURSE, measured, np.ones(5), truth, baseline, seed=0)
-    of_baseline = metrics.score_perturbations(COURSE, truth, baseline)
-    for name, values in scores.items():
-        assert (np.isnan(values) == np.isnan(of_baseline[name])).all(), name
-    assert how == "control cells plus the effect, since raw counts could not be recovered"
+def baseline_of(mean: np.ndarray) -> Summary:
+    made = anchors.constant_cells(mean, cells()[:12], np.array([8, 6, 7]))
+    groups = anchors.baseline_groups(12, np.array([8, 6, 7]))
+    summary = summarise(made, groups[None], [NAMES], GENES, CELL_EVAL_082, moments=True).summaries[0]
+    return replace(summary, points=gather(made, groups > 0).toarray())
+
+
+def test_the_challenges_replicate_is_one_half_against_the_other():
+    halves, mean = split()
+    profile = metrics.get_profile("vcc2025")
+    values = metrics.score_perturbations(profile, reference(reduced(GROUPS), mean), baseline_of(mean))
+    scores, baseline = anchors.replicate_scores(
+        profile, [halves], reference(reduced(GROUPS), mean), baseline_of(mean), values, np.arange(3)
+    )
+    expected = np.abs(halves.second.profiles - halves.first.profiles).mean(axis=1)
+    np.testing.assert_allclose(scores["mae"][0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(baseline["mae"][0], values["mae"])
+
+
+def test_the_courses_replicate_is_the_baseline_plus_its_gain_and_cells_are_scored_against_the_half():
+    halves, mean = split()
+    truth, baseline = reference(reduced(GROUPS), mean), baseline_of(mean)
+    profile = metrics.get_profile("course")
+    values = metrics.score_perturbations(profile, truth, baseline)
+    scores, of_baseline = anchors.replicate_scores(profile, [halves], truth, baseline, values, np.arange(3))
+
+    sure = 1 - halves.second.de.fdr
+    duplicate = sure * halves.second.profiles + (1 - sure) * mean
+    against_half = np.abs(duplicate - halves.first.profiles).mean(axis=1)
+    baseline_against_half = np.abs(baseline.profiles - halves.first.profiles).mean(axis=1)
+    expected = mae(truth, baseline) + against_half - baseline_against_half
+    np.testing.assert_allclose(scores["mae"][0], expected, rtol=1e-5)
+    # DES is of cells: the second half itself, not blended, and the baseline against the same half
+    np.testing.assert_array_equal(scores["overlap_at_N"][0], overlap_where_de(halves.first, halves.second))
+    np.testing.assert_array_equal(of_baseline["overlap_at_N"][0], overlap_where_de(halves.first, baseline))
+    np.testing.assert_array_equal(of_baseline["mae"][0], values["mae"])
+
+
+def test_a_perturbation_that_cannot_be_split_has_no_replicate_on_cells_and_the_mean_gain_on_profiles():
+    halves, mean = split()
+    truth, baseline = reference(reduced(GROUPS), mean), baseline_of(mean)
+    profile = metrics.get_profile("course")
+    values = metrics.score_perturbations(profile, truth, baseline)
+    scores, _ = anchors.replicate_scores(profile, [halves], truth, baseline, values, np.array([0, 2]))
+    assert np.isnan(scores["e_distance"][0]).tolist() == [False, True, False]
+    gain = scores["mae"][0] - values["mae"]
+    assert gain[1] == pytest.approx((gain[0] + gain[2]) / 2)
 
 
 def test_the_challenges_baseline_is_the_mean_in_every_cell():
-    measured = screen()
     mean = np.array([0.5, 1, 1.5, 2, 2.5])
-    baseline, how = anchors.baseline(CHALLENGE, measured, mean, seed=0)
+    baseline = baseline_of(mean)
     np.testing.assert_allclose(baseline.profiles, np.tile(mean, (3, 1)))
     assert baseline.n_cells.tolist() == [8, 6, 7]
-    assert how == "every cell is the mean"
     # a rank test of equal cells: every gene that differs is called, here all five
     assert baseline.de.p_value.max() < 0.2
+
+
+def test_the_courses_baseline_has_the_mean_and_the_spread_of_real_cells():
+    counts = scipy.sparse.csr_matrix(np.random.default_rng(0).poisson(5, (40, 5)).astype(np.float32))
+    controls = Controls(counts, np.ones(40))
+    mean = np.array([0.5, 1, 1.5, 2, 2.5])
+    made, how = anchors.thinned_cells(mean, controls.logs(), controls, np.array([60, 30]), seed=4)
+    x = gather(made, np.ones(130, bool)).toarray()
+    assert how == "cells by thinning control cells"
+    np.testing.assert_array_equal(x[:40], controls.logs().toarray())
+    np.testing.assert_allclose(x[40:100].mean(axis=0), mean, atol=0.02)
+    assert x[40:100].std(axis=0).min() > 0.1
+    np.testing.assert_array_equal(gather(made, np.ones(130, bool)).toarray(), x)
+    _, how = anchors.thinned_cells(mean, controls.logs(), None, np.array([3]), seed=4)
+    assert how == "control cells plus the effect, since raw counts could not be recovered"
+
+
+def test_the_baseline_of_2026_by_hand():
+    """Two control cells, two perturbations; each leaves its own gene's mean to the other."""
+    x = scipy.sparse.csr_matrix(np.array([[1, 2, 0], [3, 2, 0], [8, 6, 1], [4, 2, 5]], np.float32))
+    groups = np.array([0, 0, 1, 2])
+    fdr = np.ones((2, 3))
+    truth = Summary(
+        np.array(["A", "Q"]), np.array(["A", "B", "C"]), np.array([1, 1]), fdr, np.ones(3), DETable(fdr, fdr, fdr)
+    )
+    # mean response: A from Q alone 4, B (6 + 2) / 2 = 4, C 3; control means 2, 2, 0: scale 2, 2, and 0 for C
+    made, totals = anchors.resampled_cells(x[:2], truth, groups, in_memory(x))
+    drawn = np.random.default_rng(0)
+    first, second = drawn.integers(0, 2, size=1)[0], drawn.integers(0, 2, size=1)[0]
+    expected = [(x[row].toarray()[0] * [2, 2, 0]).tolist() for row in (first, second)]
+    assert gather(made, np.ones(2, bool)).toarray().tolist() == expected
+    assert totals.tolist() == [sum(row) for row in expected]

@@ -5,6 +5,8 @@ import pytest
 import scipy.sparse
 
 from starter import cells, dataset, metrics, preprocess, pseudobulk
+from starter.columns import in_memory
+from starter.metrics.overlap import overlap_at_n
 from starter.schema import CONTROL, InputError
 from starter.summary import summarise
 
@@ -158,7 +160,7 @@ def test_on_real_cells_thinning_keeps_the_de_genes(papalexi):
     screen = dataset.read_screen(papalexi / "papalexi_thp1.h5ad")
     screen.uns["course"]["target_sum"] = 1e4
     split = dataset.read_split(papalexi / "papalexi_thp1.split.json")
-    screen = screen[split.select(screen, "hidden")].copy()
+    screen = screen[split.select(screen.obs, "hidden")].copy()
     profile = metrics.get_profile("vcc2025")
     controls, n_cells = cells.controls_of(screen), split.n_cells("hidden")
     names = np.array(list(n_cells))
@@ -166,7 +168,8 @@ def test_on_real_cells_thinning_keeps_the_de_genes(papalexi):
 
     def summary(x: scipy.sparse.csr_matrix, labels: np.ndarray):
         groups = pd.Series(labels).map(code).to_numpy()
-        return summarise(x, groups, names, np.array(screen.var_names), profile.de)
+        genes = np.array(screen.var_names)
+        return summarise(in_memory(x), groups[None], [names], genes, profile.de).summaries[0]
 
     truth = summary(preprocess.expression(screen), screen.obs["target_gene"].astype(str).to_numpy())
     oracle = pseudobulk.profiles(screen).drop(index=CONTROL, level="perturbation")
@@ -174,7 +177,7 @@ def test_on_real_cells_thinning_keeps_the_de_genes(papalexi):
     def des(way: str, seed: int = 0) -> float:
         labels, made = zip(*cells.make_cells(oracle, controls, n_cells, way, seed), strict=True)
         labels = np.repeat(labels, [block.shape[0] for block in made])
-        return metrics.overlap_at_n(truth, summary(scipy.sparse.vstack(made).tocsr(), labels)).mean()
+        return overlap_at_n(truth, summary(scipy.sparse.vstack(made).tocsr(), labels)).mean()
 
     assert des("constant") == pytest.approx(0.224, abs=0.001)
     assert des("shift") == pytest.approx(0.224, abs=0.015)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+
+from starter.metrics import PROFILES
 
 BIN = Path(sys.executable).parent
 COMMANDS = {"starter": "starter.cli", "autograder": "autograder.cli"}
@@ -67,10 +70,22 @@ def test_score_writes_what_other_tools_read(scored: Path, profile: str):
     assert card["metrics"]["pearson_delta"]["value"] == pytest.approx(1, abs=1e-6)
     assert card["metrics"]["discrimination_score_l1"]["value"] == 1
     table = pd.read_parquet(out / "copy" / "per_perturbation.parquet")
-    assert sorted(table["metric"].unique()) == ["discrimination_score_l1", "mae", "overlap_at_N", "pearson_delta"]
+    assert set(table["metric"]) == set(card["metrics"])
     assert "scorecard.html" in answer.stdout
     for word in ("copy", "baseline", "replicate", "Baseline: mean of the profiles"):
         assert word in answer.stdout
+
+
+def test_metrics_lists_every_metric_with_direction_range_and_source():
+    answer = run("starter", "metrics", env=os.environ | {"COLUMNS": "250"})
+    assert answer.returncode == 0, answer.stderr
+    for profile in PROFILES.values():
+        assert f"{profile.name}: {profile.title}" in answer.stdout
+        for metric in profile.metrics:
+            row = next(line for line in answer.stdout.splitlines() if line.split()[:1] == [metric.name])
+            assert metric.direction in row
+    row = next(line for line in answer.stdout.splitlines() if line.startswith("pds_cosine"))
+    assert re.search(r"higher +0 to 1 +yes +cell-eval2 0.20.0, Arc Institute", row)
 
 
 def test_check_finds_no_error_in_a_good_file(scored: Path):
@@ -108,7 +123,7 @@ def test_one_bad_prediction_does_not_hide_the_others_scores(scored: Path, tmp_pa
     options = ("--truth", scored / "truth", "--profile", "course", "--out", tmp_path / "out")
     answer = run("starter", "score", tmp_path / "bad.h5ad", scored / "copy.h5ad", *options)
     assert answer.returncode == 2
-    assert re.search(r"copy +1\.000 +1\.000", answer.stdout)
+    assert re.search(r"^DES .higher is better. +1\.000 ", answer.stdout, re.MULTILINE)
     assert answer.stderr.startswith("error: the genes of bad.h5ad are not the truth's: missing 1 (SIM00001)")
     assert len(answer.stderr.splitlines()) == 1
 
@@ -147,7 +162,7 @@ def test_a_courses_folder_says_what_is_due(released, scored: Path):
         ),
         (
             ("score", "copy.h5ad", "--truth", "truth", "--profile", "vcc", "--out", "o"),
-            "error: there is no profile 'vcc'; the profiles are course, vcc2025, vcc2025-final\n",
+            "error: there is no profile 'vcc'; the profiles are course, vcc2025, vcc2025-final, vcc2026\n",
         ),
         (
             ("truth", "build", "copy.h5ad", "--out", "t", "--split", "s.json", "--part", "train"),

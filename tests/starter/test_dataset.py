@@ -40,7 +40,7 @@ def test_a_split_is_by_perturbation_and_keeps_the_controls(small_screen: anndata
     names = dataset.perturbations(small_screen)
     split = dataset.make_split(small_screen, names[:5], names[5:8])
     assert [len(split.pairs(part)) for part in dataset.PARTS] == [16, 3, 5]
-    cells = {part: split.select(small_screen, part) for part in dataset.PARTS}
+    cells = {part: split.select(small_screen.obs, part) for part in dataset.PARTS}
     labels = {part: set(small_screen.obs["target_gene"][chosen]) for part, chosen in cells.items()}
     assert labels["hidden"] == {*names[:5], CONTROL}
     assert labels["train"] & labels["hidden"] == {CONTROL}
@@ -122,7 +122,7 @@ def test_a_split_of_another_screen_is_refused(small_screen: anndata.AnnData):
     split = dataset.make_split(small_screen, names[:2], names[2:3])
     other = small_screen[~small_screen.obs["target_gene"].isin(names[:1])]
     with pytest.raises(InputError, match=f"no cells of {names[0]} .one context., which the split puts in hidden"):
-        split.select(other, "hidden")
+        split.select(other.obs, "hidden")
 
 
 def test_the_course_is_found_from_a_notebooks_folder(released, monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ import scipy.sparse
 from cell_eval import MetricsEvaluator, build_base_mean_adata, score_agg_metrics
 
 from starter import cells, dataset, preprocess, pseudobulk, submission
-from starter.de import de_cell_eval_066, de_cell_eval_082
+from starter.de import CELL_EVAL_066, CELL_EVAL_082, DERule, de_table
 from starter.metrics import get_profile
 from starter.schema import CONTROL
 from starter.scorecard import score_prediction
@@ -53,13 +53,13 @@ def test_stored_answers(vcc_parity: Path, tmp_path: Path, version: str, profile:
 
 
 @pytest.mark.parametrize("side", ["real", "pred"])
-@pytest.mark.parametrize(("version", "rule"), [("0.8.2", de_cell_eval_082), ("0.6.6", de_cell_eval_066)])
-def test_stored_de_tables(vcc_parity: Path, side: str, version: str, rule: object):
+@pytest.mark.parametrize(("version", "rule"), [("0.8.2", CELL_EVAL_082), ("0.6.6", CELL_EVAL_066)])
+def test_stored_de_tables(vcc_parity: Path, side: str, version: str, rule: DERule):
     folder = vcc_parity / "cell_eval"
     adata = anndata.read_h5ad(folder / f"{side}.h5ad")
     names = dataset.perturbations(adata)
     groups = adata.obs["target_gene"].astype(str).map({CONTROL: 0} | {n: i for i, n in enumerate(names, 1)})
-    table = rule(adata.X, groups.to_numpy(), len(names) + 1)
+    table = de_table(adata.X, groups.to_numpy(), len(names) + 1, rule)
     stored = pd.read_csv(folder / version / f"{side}_de.csv.gz")
 
     def column(name: str) -> np.ndarray:
@@ -180,8 +180,8 @@ def test_live_baseline_and_official_score(small_path: Path, tmp_path: Path):
     baseline = build_base_mean_adata(real.copy())
     baseline.obs_names_make_unique()
     of_baseline, baseline_mean = live(real, baseline, tmp_path)
-    anchor = truth.anchor_scores(get_profile("vcc2025"))
-    anchor = anchor[anchor["anchor"] == "baseline"].pivot(index="perturbation", columns="metric", values="value")
+    anchor = truth.anchor_scores(get_profile("vcc2025"), "baseline")
+    anchor = pd.DataFrame({name: values[0] for name, values in anchor.items()}, pd.Index(card.truth.perturbations))
     compare(anchor, of_baseline)
 
     of_pred, pred_mean = live(real, pred, tmp_path)

@@ -51,22 +51,29 @@ def test_better_predictions_score_higher(cards: dict[str, scorecard.Scorecard]):
 
 def test_scaled_is_what_the_contract_says(cards: dict[str, scorecard.Scorecard]):
     card = cards["half"]
-    for row in card.metrics.values():
+    graded = {name: row for name, row in card.metrics.items() if row["gradable"]}
+    assert set(graded) <= set(card.profile.scored)
+    assert len(graded) >= 8
+    for row in graded.values():
         expected = (row["value"] - row["baseline"]) / (row["replicate"] - row["baseline"])
         assert row["scaled"] == pytest.approx(expected)
-        assert row["low"] <= row["value"] <= row["high"]
-    assert card.overall == pytest.approx(np.mean([row["scaled"] for row in card.metrics.values()]))
+    for row in card.metrics.values():
+        if row["low"] is not None:
+            assert row["low"] <= row["value"] <= row["high"]
+            assert row["difference"] == pytest.approx(row["value"] - row["baseline"])
+    assert card.overall == pytest.approx(np.mean([row["scaled"] for row in graded.values()]))
 
 
 def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
     content = json.loads(cards["half"].to_json())
     assert content["profile"] == "course"
-    assert list(content["metrics"]) == ["overlap_at_N", "discrimination_score_l1", "mae", "pearson_delta"]
+    assert list(content["metrics"])[:4] == ["overlap_at_N", "discrimination_score_l1", "mae", "pearson_delta"]
+    fields = ["value", "low", "high", "direction", "baseline", "replicate", "scaled", "gradable", "why_not"]
+    fields += ["dynamic_range", "difference", "difference_low", "difference_high", "n", "left_out"]
     for row in content["metrics"].values():
-        fields = ("value", "low", "high", "direction", "baseline", "replicate", "scaled", "n", "left_out")
-        assert tuple(row) == fields
-    assert [row["direction"] for row in content["metrics"].values()] == ["higher", "higher", "lower", "higher"]
-    assert content["flags"] == []
+        assert list(row) == fields
+    assert [row["direction"] for row in content["metrics"].values()][:4] == ["higher", "higher", "lower", "higher"]
+    assert content["contexts"] == {}
     assert len(content["prediction"]["sha256"]) == len(content["truth"]["sha256"]) == 64
     assert content["versions"]["virtual-cell-course"]
     assert content["seed"] == 0
@@ -74,8 +81,8 @@ def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
 
 def test_the_table_has_a_row_a_perturbation_and_metric(cards: dict[str, scorecard.Scorecard]):
     table = cards["half"].per_perturbation
-    assert list(table.columns) == ["perturbation", "metric", "value"]
-    assert len(table) == 24 * 4
+    assert list(table.columns) == ["context", "perturbation", "metric", "value"]
+    assert len(table) == 24 * len(cards["half"].profile.metrics)
     means = table.groupby("metric")["value"].mean()
     for name, row in cards["half"].metrics.items():
         assert row["value"] == pytest.approx(means[name])
@@ -111,18 +118,18 @@ def test_intervals_are_bias_corrected_and_accelerated(n: int):
     levels = scipy.special.ndtr(bias + (bias + z) / (1 - acceleration * (bias + z)))
     expected = np.quantile(draws, levels)
     width = expected[1] - expected[0]
-    low, high = scorecard.interval(values, seed=0)
+    low, high = scorecard.interval([values], np.mean, seed=0)
     assert abs(low - expected[0]) < 0.06 * width
     assert abs(high - expected[1]) < 0.08 * width
     # which a plain percentile interval would not be
     assert abs(np.quantile(draws, 0.975) - expected[1]) > (0.08 if n == 10 else 0.03) * width
-    assert scorecard.interval(values, seed=0) == (low, high)
+    assert scorecard.interval([values], np.mean, seed=0) == (low, high)
 
 
 def test_values_without_spread_have_an_interval_without_width():
-    assert scorecard.interval(np.full(12, 0.25), seed=0) == (0.25, 0.25)
+    assert scorecard.interval([np.full(12, 0.25)], np.mean, seed=0) == (0.25, 0.25)
     nearly = np.array([0.5] * 9 + [0.5 + 1e-16, 0.5 + 2.5e-16])
-    low, high = scorecard.interval(nearly, seed=0)
+    low, high = scorecard.interval([nearly], np.mean, seed=0)
     assert low == pytest.approx(0.5)
     assert high == pytest.approx(0.5)
 
@@ -133,9 +140,7 @@ def test_below_10_perturbations_there_is_no_interval_and_it_says_why(released, t
     table = pseudobulk.profiles(hidden).drop(index=CONTROL, level="perturbation")
     card = scorecard.score_prediction(predict(hidden, table, tmp_path / "p.h5ad"), prepared, "course")
     assert {row["low"] for row in card.metrics.values()} == {row["high"] for row in card.metrics.values()} == {None}
-    assert any(
-        note.startswith("No interval for DES, PDS, MAE, Pearson delta: with fewer than 10") for note in card.notes
-    )
+    assert any(note.startswith("No interval for any metric: with fewer than 10") for note in card.notes)
 
 
 def test_a_truth_without_training_cells_is_said(cards: dict[str, scorecard.Scorecard]):

@@ -1,12 +1,20 @@
+import dataclasses
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from starter import dataset, graphs, metrics, preprocess, pseudobulk, simulate
+from starter import dataset, graphs, preprocess, pseudobulk, simulate
 from starter.files import sha256
+from starter.metrics.correlation import pearson_delta
+from starter.metrics.discrimination import discrimination_score_l1_midrank
 from starter.schema import CONTROL, InputError
 from starter.summary import Summary
 
@@ -35,11 +43,11 @@ class Trial:
         return Summary(np.array(self.hidden), genes, NO_DE, np.asarray(profiles), control, NO_DE)
 
     def pds(self, prediction: Summary, truth: Summary | None = None) -> float:
-        return metrics.discrimination_score_l1_midrank(truth or self.truth, prediction).mean()
+        return discrimination_score_l1_midrank(truth or self.truth, prediction).mean()
 
     def train_mean_pearson(self) -> float:
         mean = self.side(np.tile(self.profiles.loc[self.train].mean(), (48, 1)))
-        return metrics.pearson_delta(self.truth, mean).mean()
+        return pearson_delta(self.truth, mean).mean()
 
     def neighbour_pds(self, graph: pd.DataFrame) -> float:
         return self.pds(self.side(graphs.neighbour_mean(self.profiles.loc[self.train], graph, self.hidden)))
@@ -181,3 +189,77 @@ def test_what_cannot_be_drawn_is_refused():
         simulate.draw("easy")
     with pytest.raises(InputError, match="300 targets cannot be drawn from 200 genes"):
         simulate.draw(size=simulate.Size(targets=300, genes=200))
+
+
+def few_cells(name: str) -> simulate.Size:
+    """All genes and targets of a named size, and few cells."""
+    return dataclasses.replace(simulate.SIZES[name], controls=400, min_cells=1, extra_cells=0, contexts=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_targets", "n_genes", "seen", "umis"),
+    [("vcc2025", 50, 18_080, 0.43 * 18_080, 54_000), ("vcc2026", 300, 18_533, 5_970, 20_000)],
+)
+def test_cells_of_a_challenge_have_its_umis_and_zeros(
+    tmp_path: Path, name: str, n_targets: int, n_genes: int, seen: float, umis: float
+):
+    simulation = simulate.draw(size=few_cells(name))
+    screen = anndata.read_h5ad(simulate.write(simulation, tmp_path, compression=None))
+    assert screen.shape == (400 + n_targets, n_genes)
+    assert screen.X.nnz / screen.n_obs == pytest.approx(seen, rel=0.04)
+    assert np.median(screen.X.sum(axis=1).A1) == pytest.approx(umis, rel=0.05)
+    assert simulate.expected_values(simulation, screen.obs) == pytest.approx(1.05 * screen.X.nnz, rel=0.05)
+
+
+def test_sizes_of_the_challenges():
+    season_2025, season_2026 = simulate.SIZES["vcc2025"], simulate.SIZES["vcc2026"]
+    few_genes = {"genes": 400}
+    obs, code = simulate.draw_cells(simulate.draw(size=dataclasses.replace(season_2025, **few_genes)))
+    assert (code < 0).sum() == 38_176
+    assert (code >= 0).sum() == pytest.approx(60_750, rel=0.01)
+    obs, code = simulate.draw_cells(simulate.draw(size=dataclasses.replace(season_2026, **few_genes)))
+    n_cells = obs.groupby(["context", "target_gene"], observed=True).size().unstack()
+    assert n_cells.shape == (3, 301)
+    assert (n_cells.pop(CONTROL) == 18_400).all()
+    assert (n_cells == 400).all(axis=None)
+
+
+def test_cells_do_not_depend_on_threads_or_compression(tmp_path: Path):
+    simulation = simulate.draw(seed=11, size=simulate.Size(targets=5, genes=9_000, controls=1_000, min_cells=20))
+    alone, many = (simulate.write(simulation, tmp_path / str(n), threads=n) for n in (1, 3))
+    assert sha256(alone) == sha256(many)
+    plain = simulate.write(simulation, tmp_path / "plain", compression=None)
+    of_plain = anndata.read_h5ad(plain)
+    assert (of_plain.X != anndata.read_h5ad(alone).X).nnz == 0
+    values = simulate.expected_values(simulation, of_plain.obs)
+    for path, compression in ((alone, "gzip"), (plain, None)):
+        assert 0.7 < path.stat().st_size / (simulate.BYTES_PER_VALUE[compression] * values) < 1.1
+
+
+def test_too_small_a_disk_is_refused_before_a_cell_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=5_000_000))
+    monkeypatch.setattr(simulate, "draw_counts", None)
+    with pytest.raises(InputError, match=r"0\.0 GB free, and this needs 0\.0 GB; make room there"):
+        simulate.write(simulate.draw(size=few_cells("vcc2025")), tmp_path / "screen", compression=None)
+    assert not (tmp_path / "screen").exists()
+
+
+WRITE = """
+import resource, sys
+from starter import simulate
+simulate.write(simulate.draw(size=simulate.SIZES["vcc2025"]), sys.argv[1], compression=None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_challenge_is_written_in_little_memory(tmp_path: Path):
+    done = subprocess.run([sys.executable, "-c", WRITE, tmp_path], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 3 * 2**30
+    path = tmp_path / "simulated_default.h5ad"
+    with h5py.File(path) as file:
+        n_cells, n_genes = file["X"].attrs["shape"]
+        assert n_genes == 18_080
+        assert n_cells == pytest.approx(98_926, rel=0.01)
+        assert file["X"]["data"].size / n_cells / n_genes == pytest.approx(0.43, abs=0.01)
+    path.unlink()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from starter import dataset, submission, submission_check, vcc
+from starter import dataset, submission, vcc
 from starter.due import Due
 from starter.files import sha256
 from starter.schema import CONTROL, FindingsError, InputError
@@ -86,7 +86,7 @@ def test_what_cell_eval_prep_writes_is_read(good: Path, due: Due, tmp_path: Path
 def test_cell_eval_runs_on_what_we_pack(good: Path, due: Due, released, tmp_path: Path):
     """`cell-eval run` on the `pred.h5ad` inside of our upload, live."""
     submission.pack(good, tmp_path / "ours.vcc", due)
-    with vcc.unpacked(tmp_path / "ours.vcc", submission_check.size_limit(len(due.genes))) as inner:
+    with vcc.unpacked(tmp_path / "ours.vcc", len(due.genes)) as inner:
         hidden = dataset.read_screen(released.hidden_folder / "hidden.h5ad")
         from starter.preprocess import expression
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -11,6 +12,7 @@ import scipy.sparse
 from starter import submission, submission_check
 from starter.due import Due
 from starter.schema import CONTROL, InputError
+from starter.season import SEASON_2025
 from starter.submission_check import check_prediction
 
 
@@ -39,7 +41,7 @@ def test_genes_missing_extra_and_out_of_order(adata: anndata.AnnData, due: Due, 
     shuffled.var_names = list(due.genes)[::-1]
     found = errors(write(shuffled, tmp_path), due)
     assert found == [
-        "the genes are those due, but in another order; starter pack reorders them; or index with the course's genes"
+        "the genes are those due, but in another order; starter pack reorders them; or index with the genes due"
     ]
 
 
@@ -160,10 +162,10 @@ def test_a_perturbation_of_empty_cells(adata: anndata.AnnData, due: Due, tmp_pat
 
 
 def test_too_many_cells(adata: anndata.AnnData, due: Due, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(submission_check, "MAX_CELLS", 100)
+    monkeypatch.setattr(submission_check, "SEASON_2025", replace(SEASON_2025, max_cells=100))
     adata.X.data[0] = np.nan
     found = errors(write(adata, tmp_path), due)
-    said = f"it has {adata.n_obs} cells; the limit is 100; write fewer cells a perturbation, or fewer control cells"
+    said = f"it has {adata.n_obs} cells; the limit is 100; write fewer cells of each label"
     assert found[0] == said
     assert found[1].startswith("NaN in X: 1")
 
@@ -274,6 +276,25 @@ def test_a_matrix_whose_shape_is_not_its_tables(good: Path, tmp_path: Path, shap
     assert found[0].startswith(f"X is {shape[0]} x {shape[1]}, and obs and var describe")
 
 
+def test_more_columns_than_memory_can_turn_around(
+    adata: anndata.AnnData, due: Due, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(submission_check, "MAX_CSC", 1000)
+    path = write(anndata.AnnData(adata.X.tocsc(), adata.obs, adata.var), tmp_path)
+    assert errors(path, due) == [
+        f"X is stored by genes (CSC) with {adata.X.nnz:,} values, too many to turn around in memory; "
+        "store it by cells: X.tocsr()"
+    ]
+
+
+def test_zeros_that_are_stored_do_not_fill_a_cell(adata: anndata.AnnData, due: Due, tmp_path: Path):
+    name = sorted(due.n_cells)[0]
+    rows = np.repeat(adata.obs["target_gene"].to_numpy() == name, np.diff(adata.X.indptr))
+    adata.X.data[rows] = 0
+    found = errors(write(adata, tmp_path), due)
+    assert found == [f"labels with empty cells only: 1 ({name}); write the predicted expression of each"]
+
+
 def test_text_instead_of_numbers(good: Path, tmp_path: Path):
     path = tmp_path / "x.h5ad"
     path.write_bytes(good.read_bytes())
@@ -281,4 +302,4 @@ def test_text_instead_of_numbers(good: Path, tmp_path: Path):
         size = file["X"]["data"].size
         del file["X"]["data"]
         file["X"].create_dataset("data", data=np.full(size, b"1"))
-    assert errors(path, None) == ["X holds |S1, not numbers; write log1p expression"]
+    assert errors(path, None) == ["X holds |S1, not numbers; write numbers"]

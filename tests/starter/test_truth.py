@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from starter import dataset, preprocess, pseudobulk, truth
-from starter.metrics import PROFILES, get_profile
+from starter.metrics import get_profile
 from starter.schema import CONTROL, InputError
 
 COURSE = get_profile("course")
@@ -18,10 +18,12 @@ def prepared(released) -> truth.Truth:
     return truth.open_truth(released.hidden_folder / "truth")
 
 
-def test_one_truth_serves_all_three_rule_sets(prepared: truth.Truth):
+def test_one_truth_serves_every_rule_set_that_the_screen_allows(prepared: truth.Truth):
     assert list(prepared.about["profiles"]) == ["course", "vcc2025", "vcc2025-final"]
-    for profile in PROFILES.values():
-        assert prepared.measured(profile).profiles.shape == (6, 200)
+    for name in prepared.about["profiles"]:
+        assert prepared.measured(get_profile(name)).profiles.shape == (6, 200)
+    reason = "they need counts of the whole transcriptome, and REAL has a column 'n_umis', so it holds a part"
+    assert prepared.about["left_out"] == {"vcc2026": reason}
 
 
 def test_the_measured_side_is_the_hidden_cells(prepared: truth.Truth, released):
@@ -40,20 +42,18 @@ def test_the_courses_baseline_is_the_unweighted_mean_of_training_profiles(prepar
     mean = profiles.loc[course.split().pairs("train")].mean()
     measured = prepared.measured(COURSE)
     expected = np.abs(measured.profiles - mean.to_numpy()).mean(axis=1)
-    scores = prepared.anchor_scores(COURSE)
-    mae = scores[(scores["anchor"] == "baseline") & (scores["metric"] == "mae")]
-    # the baseline's cells are right to one UMI in one cell
-    np.testing.assert_allclose(mae["value"], expected, atol=0.002)
+    np.testing.assert_allclose(prepared.anchor_scores(COURSE, "baseline")["mae"][0], expected, rtol=1e-5)
+    np.testing.assert_allclose(measured.train_mean, mean, atol=1e-6)
     assert prepared.about["profiles"]["course"]["baseline"].startswith("mean of the profiles, of the training")
     assert "(14)" in prepared.about["profiles"]["course"]["baseline"]
 
 
 def test_the_replicate_is_better_than_the_baseline(prepared: truth.Truth):
-    means = prepared.anchor_scores(COURSE).groupby(["metric", "anchor"])["value"].mean().unstack()
-    assert (means["replicate"] - means["baseline"])[
-        ["overlap_at_N", "discrimination_score_l1", "pearson_delta"]
-    ].min() > 0
-    assert means.loc["mae", "replicate"] < means.loc["mae", "baseline"]
+    replicate, baseline = (prepared.anchor_scores(COURSE, anchor) for anchor in ("replicate", "baseline"))
+    for metric in COURSE.metrics:
+        if metric.name in COURSE.scored:
+            gain = np.nanmean(replicate[metric.name]) - np.nanmean(baseline[metric.name])
+            assert (gain if metric.direction == "higher" else -gain) > 0, metric.name
 
 
 def test_the_same_inputs_give_the_same_truth(released, prepared: truth.Truth, tmp_path: Path):
@@ -65,7 +65,9 @@ def test_the_same_inputs_give_the_same_truth(released, prepared: truth.Truth, tm
         train=released.public_folder / "train.h5ad",
         profile="course",
     )
-    assert again.anchor_scores(COURSE).equals(prepared.anchor_scores(COURSE))
+    for anchor in ("baseline", "replicate"):
+        for name, values in again.anchor_scores(COURSE, anchor).items():
+            np.testing.assert_array_equal(values, prepared.anchor_scores(COURSE, anchor)[name], err_msg=name)
 
 
 def test_a_bare_file_of_logs_is_fine(vcc_parity: Path, tmp_path: Path):
@@ -93,7 +95,7 @@ def test_bare_counts_take_the_rule_of_each_profile(small_screen: anndata.AnnData
     assert made.about["profiles"]["course"]["scale"] == f"log1p({np.median(totals[control]):,.0f} x count / row sum)"
     assert made.about["profiles"]["vcc2025"]["scale"].endswith("(cell-eval's rule)")
     by_median = made.measured(get_profile("vcc2025")).control
-    expected = np.asarray(preprocess.median_log_expression(counts.X)[control].mean(axis=0)).ravel()
+    expected = np.asarray(preprocess.log_to_target(counts.X, np.median(totals))[control].mean(axis=0)).ravel()
     np.testing.assert_allclose(by_median, expected, rtol=1e-5, atol=1e-7)
 
 
@@ -101,7 +103,7 @@ def test_a_profile_that_was_not_prepared_names_the_command(small_path: Path, tmp
     made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
     said = (
         f"{tmp_path}/t was prepared for vcc2025, not for course; "
-        f"prepare it for all: starter truth build simulated_default.h5ad --out {tmp_path}/t"
+        f"prepare it for all that its data allow: starter truth build simulated_default.h5ad --out {tmp_path}/t"
     )
     with pytest.raises(InputError) as caught:
         made.measured(COURSE)
@@ -113,7 +115,7 @@ def test_a_truth_of_another_version_is_refused(small_path: Path, tmp_path: Path)
     about = json.loads((tmp_path / "t" / "truth.json").read_text())
     (tmp_path / "t" / "truth.json").write_text(json.dumps(about | {"version": 0}))
     with pytest.raises(
-        InputError, match="has the layout of version 0, this kit reads version 1; build the truth again"
+        InputError, match="has the layout of version 0, this kit reads version 2; build the truth again"
     ):
         truth.open_truth(tmp_path / "t")
     with pytest.raises(InputError, match="holds no prepared truth .*; make one with: starter truth build"):
@@ -127,7 +129,7 @@ def test_a_folder_that_is_no_truth_is_never_replaced(small_path: Path, tmp_path:
         truth.build_truth(small_path, tmp_path / "keep", profile="vcc2025")
     assert (tmp_path / "keep" / "sub" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
-    assert truth.build_truth(small_path, tmp_path / "empty", profile="vcc2025").about["perturbations"]
+    assert truth.build_truth(small_path, tmp_path / "empty", profile="vcc2025").contexts
 
 
 def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -136,7 +138,7 @@ def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, m
     def broken(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(truth.anchors, "replicate", broken)
+    monkeypatch.setattr(truth.anchors, "replicate_scores", broken)
     with pytest.raises(KeyboardInterrupt):
         truth.build_truth(small_path, tmp_path / "t", profile="course")
     assert list(truth.open_truth(tmp_path / "t").about["profiles"]) == ["vcc2025"]
@@ -157,10 +159,28 @@ def test_arguments_that_make_no_sense(small_path: Path, tmp_path: Path, argument
     assert not (tmp_path / "t").exists()
 
 
-def test_several_contexts_are_refused(small_screen: anndata.AnnData, tmp_path: Path):
-    small_screen.obs["context"] = np.where(np.arange(small_screen.n_obs) % 2, "K562", "RPE1")
+def test_contexts_are_prepared_one_by_one(small_screen: anndata.AnnData, tmp_path: Path):
+    in_k562 = np.arange(small_screen.n_obs) % 2 == 0
+    small_screen.obs["context"] = np.where(in_k562, "K562", "RPE1")
+    small_screen.write_h5ad(tmp_path / "both.h5ad")
+    both = truth.build_truth(tmp_path / "both.h5ad", tmp_path / "both")
+    for context, cells in (("K562", in_k562), ("RPE1", ~in_k562)):
+        small_screen[cells].copy().write_h5ad(tmp_path / "one.h5ad")
+        one = truth.build_truth(tmp_path / "one.h5ad", tmp_path / "one")
+        assert both.contexts[context] == one.contexts[context]
+        for profile in map(get_profile, one.about["profiles"]):
+            mine, alone = both.measured(profile, context), one.measured(profile)
+            np.testing.assert_array_equal(mine.profiles, alone.profiles)
+            np.testing.assert_array_equal(mine.de.p_value, alone.de.p_value)
+            replicates = (made.anchor_scores(profile, "replicate", context)["mae"] for made in (both, one))
+            np.testing.assert_array_equal(*replicates)
+
+
+def test_a_context_without_controls_is_refused(small_screen: anndata.AnnData, tmp_path: Path):
+    control = (small_screen.obs["target_gene"] == CONTROL).to_numpy()
+    small_screen.obs["context"] = np.where(control | (np.arange(small_screen.n_obs) % 2 == 0), "K562", "RPE1")
     small_screen.write_h5ad(tmp_path / "a.h5ad")
-    with pytest.raises(InputError, match="the screen has the contexts K562, RPE1; scoring takes one at a time"):
+    with pytest.raises(InputError, match="a.h5ad has no 'non-targeting' cells in the context RPE1"):
         truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
 
 
@@ -215,11 +235,11 @@ def test_a_perturbation_with_one_cell_has_no_split_halves(small_screen: anndata.
     of_name = np.flatnonzero(small_screen.obs["target_gene"] == name)
     small_screen[np.delete(np.arange(small_screen.n_obs), of_name[1:])].copy().write_h5ad(tmp_path / "a.h5ad")
     made = truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
-    for profile in PROFILES.values():
-        scores = made.anchor_scores(profile)
-        undefined = scores[scores["value"].isna() & (scores["metric"] != "overlap_at_N")]
-        found = set(zip(undefined["anchor"], undefined["perturbation"], strict=True))
-        assert found == ({("replicate", name)} if profile.replicate == "plain" else set())
+    for profile in map(get_profile, made.about["profiles"]):
+        assert not np.isnan(made.anchor_scores(profile, "baseline")["mae"]).any()
+        undefined = np.isnan(made.anchor_scores(profile, "replicate")["mae"][0])
+        assert made.contexts["one context"][0] == name
+        assert np.flatnonzero(undefined).tolist() == ([0] if profile.replicate == "plain" else [])
 
 
 def test_training_perturbations_that_are_scored_are_named(small_path: Path, tmp_path: Path):
@@ -248,7 +268,7 @@ def test_a_damaged_part_of_a_truth_is_named(
     small_path: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ):
     made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
-    damage(tmp_path / "t" / "vcc2025" / name)
+    damage(tmp_path / "t" / "vcc2025" / "0" / name)
     with pytest.raises(InputError, match=f"{name} is damaged or missing .*; build the truth again"):
         made.measured(get_profile("vcc2025"))
 
@@ -263,16 +283,16 @@ def test_a_folder_that_is_named_like_a_rule_set_is_no_truth(small_path: Path, tm
 
 def test_a_truth_that_lacks_a_part_says_so(small_path: Path, tmp_path: Path):
     made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
-    np.save(tmp_path / "t" / "vcc2025" / "profiles.npy", np.ones((2, 3)))
+    np.save(tmp_path / "t" / "vcc2025" / "0" / "profiles.npy", np.ones((2, 3)))
     with pytest.raises(InputError, match="profiles.npy is damaged or missing .its shape is .2, 3., not .24, 200.."):
         made.measured(get_profile("vcc2025"))
-    (tmp_path / "t" / "truth.json").write_text('{"version": 1, "genes": []}')
+    (tmp_path / "t" / "truth.json").write_text('{"version": 2, "genes": []}')
     with pytest.raises(InputError, match="truth.json is damaged .it lacks real, split, train"):
         truth.open_truth(tmp_path / "t")
 
 
 def test_a_damaged_table_of_anchors_is_named(small_path: Path, tmp_path: Path):
     made = truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
-    (tmp_path / "t" / "vcc2025" / "anchors.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="anchors.parquet is damaged or missing"):
-        made.anchor_scores(get_profile("vcc2025"))
+    (tmp_path / "t" / "vcc2025" / "0" / "replicate_mae.npy").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="replicate_mae.npy is damaged or missing"):
+        made.anchor_scores(get_profile("vcc2025"), "replicate")

@@ -46,7 +46,10 @@ ZST = zstandard.compress(b"x" * 1000)
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ({"pred.h5ad.zst": ZST}, "the archive has no watermark.txt"),
+        (
+            {"pred.h5ad.zst": ZST},
+            "the archive has no watermark.txt (season 2025) and no meta.json (season 2026); pack it again",
+        ),
         ({"watermark.txt": b"vcc-prep"}, "the archive has no pred.h5ad.zst"),
         (
             {"../../pred.h5ad.zst": ZST, "pred.h5ad.zst": ZST, "watermark.txt": b"vcc-prep"},

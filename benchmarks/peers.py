@@ -1,0 +1,147 @@
+"""`python -m benchmarks.peers`: other scorers, and rank-sum tests, each to be run in a process of its own."""
+
+import dataclasses
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import anndata
+import numpy as np
+import pandas as pd
+import typer
+
+from starter.console import run
+from starter.schema import CONTROL, TARGET_GENE
+
+SCORES, TEST = "scores.json", "test.npz"
+"""What a scorer and a test leave in their folder."""
+REAL_DE = "real_de.csv"
+"""cell-eval's name of its table of the screen."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+Real = Annotated[Path, typer.Argument(help="The screen, .h5ad.")]
+Prediction = Annotated[Path, typer.Argument(help="The prediction, .h5ad.")]
+Out = Annotated[Path, typer.Option(help="Receives the scores.")]
+
+
+@app.command("cell-eval")
+def cell_eval(
+    real: Real,
+    prediction: Prediction,
+    out: Out,
+    de_real: Annotated[Path | None, typer.Option(help="The screen's DE table, of an earlier run.")] = None,
+) -> None:
+    """Score by cell-eval, profile vcc."""
+    from cell_eval import MetricsEvaluator
+
+    evaluator = MetricsEvaluator(
+        str(prediction),
+        str(real),
+        de_real=None if de_real is None else str(de_real),
+        control_pert=CONTROL,
+        pert_col=TARGET_GENE,
+        outdir=str(out),
+    )
+    results, _ = evaluator.compute(profile="vcc", break_on_error=True)
+    _write(out, results.drop("perturbation").mean().row(0, named=True))
+
+
+@app.command("cell-eval2")
+def cell_eval2(
+    real: Real,
+    prediction: Prediction,
+    out: Out,
+    cache: Annotated[Path | None, typer.Option(help="Keeps, or has, what depends on the screen only.")] = None,
+) -> None:
+    """Score by cell-eval2, preset vcc2026; the prediction needs control cells."""
+    from cell_eval2 import EvalConfig, aggregate_metrics, compute_metrics
+
+    config = EvalConfig.from_preset("vcc2026")
+    config = dataclasses.replace(
+        config,
+        pert_col=TARGET_GENE,
+        control=CONTROL,
+        device="cpu",
+        de=dataclasses.replace(config.de, backend="pdex"),
+        cache_real=None if cache is None else str(cache),
+    )
+    aggregate = aggregate_metrics(compute_metrics(prediction, real, config=config))
+    _write(out, dict(zip(aggregate["metric"], aggregate["mean"], strict=True)))
+
+
+@app.command("rank-sum")
+def rank_sum(real: Real, out: Out, tool: Annotated[str, typer.Option(help="ours, scanpy or illico.")]) -> None:
+    """Time the rank-sum test of every perturbation and gene, without reading the file and compiling."""
+    screen = anndata.read_h5ad(real)
+    few = [CONTROL, *_perturbations(screen)[:2]]
+    test = TESTS[tool]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        test(screen[screen.obs[TARGET_GENE].isin(few), :200].copy())
+        start = time.monotonic()
+        arrays = test(screen)
+        seconds = time.monotonic() - start
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez(out / TEST, seconds=seconds, **arrays)
+
+
+def _ours(screen: anndata.AnnData) -> dict[str, np.ndarray]:
+    from starter import ranksum
+
+    names = [CONTROL, *_perturbations(screen)]
+    groups = pd.Categorical(screen.obs[TARGET_GENE], names).codes
+    result = ranksum.rank_sum(screen.X, groups.astype(np.int64), len(names))
+    # scanpy has no continuity correction: compared by z without it
+    n1, n2 = result.n_cells[:, None].astype(float), float(result.n_control)
+    n = n1 + n2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = (result.u - n1 * n2 / 2) / np.sqrt(n1 * n2 / 12 * (n + 1 - result.ties / (n * (n - 1))))
+    return {"p": ranksum.p_values(result), "z": np.nan_to_num(z)}
+
+
+def _scanpy(screen: anndata.AnnData) -> dict[str, np.ndarray]:
+    import scanpy
+
+    names = _perturbations(screen)
+    scanpy.tl.rank_genes_groups(
+        screen, TARGET_GENE, groups=names, reference=CONTROL, method="wilcoxon", tie_correct=True
+    )
+    ranked = screen.uns["rank_genes_groups"]
+    z = [pd.Series(ranked["scores"][name], ranked["names"][name]).loc[screen.var_names] for name in names]
+    return {"z": np.nan_to_num(np.stack(z))}
+
+
+def _illico(screen: anndata.AnnData) -> dict[str, np.ndarray]:
+    from illico import asymptotic_wilcoxon
+    from numba import config
+
+    table = asymptotic_wilcoxon(
+        screen, is_log1p=True, group_keys=TARGET_GENE, reference=CONTROL, n_threads=config.NUMBA_NUM_THREADS
+    )
+    names = _perturbations(screen)
+    return {"p": np.stack([table["p_value"].loc[name].loc[screen.var_names] for name in names])}
+
+
+TESTS: dict[str, Callable[[anndata.AnnData], dict[str, np.ndarray]]] = {
+    "ours": _ours,
+    "scanpy": _scanpy,
+    "illico": _illico,
+}
+"""Each gives perturbations x genes: p, or z without continuity correction. Where U is exactly its mean, illico's p is
+just below 1; pdex and SciPy have 1 there, and so have we."""
+
+
+def _perturbations(screen: anndata.AnnData) -> list[str]:
+    return sorted(set(screen.obs[TARGET_GENE].astype(str)) - {CONTROL})
+
+
+def _write(out: Path, scores: dict[str, float]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / SCORES).write_text(json.dumps(scores), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,296 @@
+"""An `.h5ad` of labelled cells opened for scoring: labels and genes at once, values a block of cells at a time."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter.blocks import CELLS_PER_BLOCK, open_h5ad, read_blocks, read_frame, unreadable
+from starter.columns import Cells, Scan, float_csr, scan
+from starter.preprocess import FRACTION, judge_scale, log_expression, log_to_target
+from starter.schema import (
+    CONTEXT,
+    COURSE,
+    N_UMIS,
+    ONE_CONTEXT,
+    TARGET_GENE,
+    Finding,
+    FindingsError,
+    InputError,
+    check_description,
+    unusable_totals,
+)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Labelled cells of which the values stay in the file."""
+
+    name: str
+    """What to call the file in a message."""
+    obs: pd.DataFrame
+    genes: np.ndarray
+    course: Mapping
+    """What `uns["course"]` says, if anything."""
+    cells: Cells
+    """Stored values, float64 or float32; valid while the file is open."""
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Perturbation of each cell, or the control label."""
+        return self.obs[TARGET_GENE].astype(str).to_numpy(str)
+
+    @cached_property
+    def contexts(self) -> np.ndarray:
+        """Context of each cell."""
+        if CONTEXT not in self.obs:
+            return np.full(len(self.obs), ONE_CONTEXT)
+        return self.obs[CONTEXT].astype(str).to_numpy(str)
+
+
+@contextmanager
+def open_screen(path: str | Path, name: str | None = None, *, controls: bool = True) -> Iterator[Screen]:
+    """Open labelled cells, which may be counts or log1p expression, in any layout that AnnData writes.
+
+    Parameters
+    ----------
+    path
+        The `.h5ad`.
+    name
+        What to call it in a message; default: its path.
+    controls
+        Whether there must be control cells.
+
+    Yields
+    ------
+    The screen, which must not be used after the block.
+
+    Raises
+    ------
+    FindingsError
+        If labels or genes cannot be used; the message lists all faults.
+    InputError
+        If the file cannot be read at all.
+    """
+    name = name or str(path)
+    try:
+        with open_h5ad(path) as file:
+            yield _screen(file, name, controls=controls)
+    except InputError as error:
+        if isinstance(error, FindingsError) or name == str(path):
+            raise
+        raise InputError(str(error).replace(str(path), name)) from error
+
+
+def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
+    obs, var = read_frame(file, "obs"), read_frame(file, "var")
+    try:
+        course = anndata.io.read_elem(file["uns"][COURSE]) if COURSE in file.get("uns", ()) else {}
+    except Exception as error:  # whatever is in somebody's file
+        what = f"{name}: uns[{COURSE!r}]"
+        raise unreadable(what, error) from error
+    described = anndata.AnnData(obs=obs, var=var, uns={COURSE: course} if course else {})
+    findings = [*_check_matrix(file["X"], described.shape), *check_description(described, controls=controls)]
+    if any(finding.level == "error" for finding in findings):
+        raise FindingsError(name, findings)
+    return Screen(
+        name=name,
+        obs=obs,
+        genes=var.index.astype(str).to_numpy(str),
+        course=course,
+        cells=_stored(file["X"], described.shape),
+    )
+
+
+def _check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> list[Finding]:
+    values = x.get("data") if isinstance(x, h5py.Group) else x
+    stored = tuple(int(size) for size in (x.attrs.get("shape", ()) if isinstance(x, h5py.Group) else x.shape))
+    if not isinstance(values, h5py.Dataset) or stored != shape:
+        what = (
+            f"X is {' x '.join(map(str, stored)) or 'without shape'}, and obs and var describe {shape[0]} x {shape[1]}"
+        )
+        return [Finding("error", what, "write it again with AnnData.write_h5ad")]
+    if values.dtype.kind not in "biuf":
+        return [Finding("error", f"X holds {values.dtype}, not numbers", "write counts or log1p expression")]
+    if 0 in shape:
+        what = f"X has {shape[0]:,} cells x {shape[1]:,} genes"
+        return [Finding("error", what, "write the cells that there are")]
+    return []
+
+
+def _stored(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
+    kind = x.attrs.get("encoding-type", "array")
+    if kind == "csc_matrix":
+        # genes first: only the whole matrix can be turned
+        whole = scipy.sparse.vstack(list(read_blocks(x)), format="csr")
+        whole.sum_duplicates()
+
+        def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+            del keep
+            for start in range(0, shape[0], CELLS_PER_BLOCK):
+                yield float_csr(whole[start : start + CELLS_PER_BLOCK])
+    else:
+
+        def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+            for block in read_blocks(x, keep=keep, checked=False):
+                yield float_csr(block)
+
+    return Cells(shape, read, dense=isinstance(x, h5py.Dataset))
+
+
+def look(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> tuple[Cells, Scan]:
+    """Look at all values once, and mend what is merely untidy: unsorted indices, entries stored in pieces.
+
+    Parameters
+    ----------
+    cells
+        Cells x genes.
+    keep
+        Which cells to look at, boolean.
+    weigh
+        Of which cells the natural total is needed, boolean.
+
+    Returns
+    -------
+    The cells, tidy, and what was seen.
+
+    Raises
+    ------
+    InputError
+        If the matrix is damaged.
+    """
+    seen = scan(cells, keep, weigh, FRACTION)
+    if seen.canonical:
+        return cells, seen
+    tidy = cells.mapped(_tidy)
+    return tidy, scan(tidy, keep, weigh, FRACTION)
+
+
+def _tidy(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
+    del start
+    block.check_format(full_check=True)
+    block.sum_duplicates()
+    return block
+
+
+class Logs(NamedTuple):
+    """Cells brought to log1p expression."""
+
+    cells: Cells
+    how: str
+    """How the values came to be."""
+    totals: np.ndarray
+    """Natural total of each cell that was weighed, else 0."""
+
+
+def log_expression_of(screen: Screen, cells: Cells, seen: Scan, keep: np.ndarray, counts: str, target: float) -> Logs:
+    """Bring cells to log1p expression by a rule set.
+
+    Parameters
+    ----------
+    screen, cells, seen
+        An open screen and what `look` gave of it.
+    keep
+        Which cells are looked at, boolean.
+    counts
+        What the rule set does with counts: `starter.metrics.Profile.counts`.
+    target
+        UMIs to which the course scales cells.
+
+    Raises
+    ------
+    InputError
+        If the values are neither counts nor log1p expression.
+    """
+    if is_log(seen, screen.name):
+        return Logs(cells, "log1p expression as given", seen.natural_totals)
+    if counts == "scaled to their median" and N_UMIS not in screen.obs:
+        totals = seen.totals[keep]
+        median = float(np.median(totals[totals > 0])) if totals.any() else 1.0
+        return Logs(
+            cells.mapped(lambda block, _: log_to_target(block, median)),
+            "counts scaled to their own median total, log1p (cell-eval's rule)",
+            np.where(seen.totals > 0, median, 0.0),
+        )
+    sizes = library_totals(screen, seen)
+    return Logs(
+        cells.mapped(lambda block, start: log_expression(block, sizes[start : start + block.shape[0]], target)),
+        f"log1p({target:,.0f} x count / {N_UMIS if N_UMIS in screen.obs else 'row sum'})",
+        target * np.divide(seen.totals, sizes, out=np.zeros(len(sizes)), where=sizes > 0),
+    )
+
+
+def is_log(seen: Scan, name: str) -> bool:
+    """Tell log1p expression from counts; see `starter.preprocess.judge_scale`."""
+    return judge_scale(seen.lowest, seen.highest, seen.n_odd, name, fractional=seen.fractional)
+
+
+def library_totals(screen: Screen, seen: Scan) -> np.ndarray:
+    """Total UMIs of every cell: `obs.n_umis` where known, else the sum of its counts.
+
+    Raises
+    ------
+    InputError
+        If `obs.n_umis` is no positive number in a cell.
+    """
+    if N_UMIS not in screen.obs:
+        return seen.totals
+    if bad := unusable_totals(screen.obs[N_UMIS]):
+        msg = f"cells whose {N_UMIS} is not a positive number of UMIs: {bad:,}; mend or drop the column {N_UMIS!r}"
+        raise InputError(msg)
+    return screen.obs[N_UMIS].to_numpy(float)
+
+
+def gather(cells: Cells, keep: np.ndarray) -> scipy.sparse.csr_matrix:
+    """Bring some cells into memory, in order."""
+    kept, start = [], 0
+    for block in cells.read(keep):
+        kept.append(block[keep[start : start + block.shape[0]]])
+        start += block.shape[0]
+    return scipy.sparse.vstack(kept, format="csr")
+
+
+def sample(groups: np.ndarray, n_controls: int, n_perturbed: int) -> np.ndarray:
+    """Mark evenly spaced cells of each group, at most so many of the control (group 0) and of each perturbation."""
+    marked = np.zeros(len(groups), bool)
+    order = np.argsort(groups, kind="stable")
+    order = order[groups[order] >= 0]
+    for cells in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if len(cells):
+            limit = n_perturbed if groups[cells[0]] else n_controls
+            marked[cells[:: -(-len(cells) // limit)]] = True
+    return marked
+
+
+def median_depth(totals: np.ndarray, groups: np.ndarray, marked: np.ndarray, n_groups: int) -> np.ndarray:
+    """Median total of the marked cells of each perturbation (groups 1 to n_groups - 1); NaN without any."""
+    table = pd.Series(totals[marked]).groupby(groups[marked]).median()
+    return table.reindex(range(1, n_groups)).to_numpy(float)
+
+
+def fingerprint(cells: Cells, keep: np.ndarray) -> np.ndarray:
+    """Hash the values of some cells in their order, in whatever blocks they are read.
+
+    Returns
+    -------
+    96 bytes: the SHA-256 of the cells' numbers of values, of their genes and of the values (as float32).
+    """
+    digests, start = [hashlib.sha256() for _ in range(3)], 0
+    for block in cells.read(keep):
+        kept = block[keep[start : start + block.shape[0]]]
+        start += block.shape[0]
+        if kept.shape[0]:
+            kept.eliminate_zeros()
+            arrays = ((np.diff(kept.indptr), "<i8"), (kept.indices, "<i4"), (kept.data, "<f4"))
+            for digest, (array, dtype) in zip(digests, arrays, strict=True):
+                digest.update(np.ascontiguousarray(array, dtype))
+    return np.frombuffer(b"".join(digest.digest() for digest in digests), np.uint8)
