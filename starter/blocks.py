@@ -14,7 +14,7 @@ import scipy.sparse
 from starter.files import check_file, whole
 from starter.schema import InputError
 
-CELLS_PER_BLOCK = 2048
+CELLS_PER_BLOCK = 1024
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 

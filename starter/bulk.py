@@ -26,7 +26,9 @@ GATE = 5.0
 """A gene is tested if its mean CPM in the control cells is above this."""
 EPSILON = 1e-9
 """Added to both mean CPM of a fold change."""
-GENES_PER_BLOCK = 512
+BYTES = 3 << 30
+"""Memory for the counts of one part of the genes."""
+GENES_PER_BLOCK = 64
 """Genes whose log CPM are in memory at once."""
 SMALL_SHARE = 0.05
 """A cell that holds at most this share of its group's counts is treated by a power series."""
@@ -73,7 +75,8 @@ def control_cells(cells: Cells, is_control: np.ndarray, totals: np.ndarray, summ
     mean_cpm = np.zeros(cells.shape[1])
     groups = np.where(is_control, 0, -1)
     for genes, part in columns(cells, is_control):
-        mean_cpm[genes] = _mean_cpm(part, groups, np.array([is_control.sum()]), _factor(totals))[0]
+        cpm = part._replace(values=part.values / _factor(totals)[part.cells])
+        mean_cpm[genes] = _mean_cpm(cpm, groups, np.array([is_control.sum()]))[0]
     return ControlCells(sort_controls(logs, is_control), mean_cpm, summary.control, summary.control_noise)
 
 
@@ -131,17 +134,18 @@ def summarise_counts(
     p, means, profiles = np.ones((shape[0], n_groups - 1, n_genes)), np.zeros(shape), np.zeros(shape)
     noise = [_Noise(groups, totals, size, n) for groups, size, n in zip(layers, sizes, n_cells, strict=True)]
     factor = _factor(totals)
-    for part_genes, part in columns(cells, (layers >= 0).any(axis=0), known):
+    for part_genes, part in columns(cells, (layers >= 0).any(axis=0), known, BYTES):
         for begin in range(0, part_genes.stop - part_genes.start, GENES_PER_BLOCK):
             end = min(begin + GENES_PER_BLOCK, part_genes.stop - part_genes.start)
             block = part.genes(begin, end)
             here = slice(part_genes.start + begin, part_genes.start + end)
-            logs = block._replace(values=_log1p(block.values / factor[block.cells]))
+            cpm = block._replace(values=block.values / factor[block.cells])
+            logs = block._replace(values=_log1p(cpm.values))
             other = controls and take_genes(controls.logs, here)
             for layer, ranks in enumerate(rank_columns(logs, layers, n_cells, other)):
                 p[layer, :, here] = np.nan_to_num(p_values(ranks, exact_erfc), nan=1.0)
                 order = orders[layer] if orders else None
-                means[layer, :, here] = _mean_cpm(block, layers[layer], n_cells[layer], factor, order)
+                means[layer, :, here] = _mean_cpm(cpm, layers[layer], n_cells[layer], order)
                 sums, _ = group_sums(block, layers[layer], n_groups)
                 profiles[layer, :, here] = sums
                 noise[layer].add(block, sums)
@@ -183,20 +187,17 @@ def _log1p(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def _mean_cpm(
-    part: Columns, groups: np.ndarray, n_cells: np.ndarray, factor: np.ndarray, order: np.ndarray | None = None
-) -> np.ndarray:
+def _mean_cpm(cpm: Columns, groups: np.ndarray, n_cells: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
     """Mean CPM of each group; every value is divided by the number of cells before it is added, cell after cell.
 
     Whether a fold change is exactly 0 hangs on that order.
     """
     share = np.divide(1.0, n_cells, out=np.zeros(len(n_cells)), where=n_cells > 0)
-    cpm = part._replace(values=part.values / factor[part.cells])
     if order is None or (np.diff(order) > 0).all():
         return sum_in_order(cpm, groups, share)
     place = np.full(len(groups), -1)
     place[order] = np.arange(len(order))
-    sums = np.zeros((len(part.pointers) - 1, len(share)))
+    sums = np.zeros((len(cpm.pointers) - 1, len(share)))
     _sum_placed(cpm.values, cpm.cells, cpm.pointers, place, groups[order], share, sums)
     return sums.T
 

@@ -188,8 +188,8 @@ def _list(predicted: np.ndarray) -> Flag | None:
     if not alike > SAME_LIST:
         return None
     text = (
-        f"one gene list: the sizes of two perturbations' effects are alike by {alike:.2f} (cosine), so all share one list "
-        "of genes; an honest train mean does that too"
+        f"one gene list: the sizes of two perturbations' effects are alike by {alike:.2f} (cosine), so all share one "
+        "list of genes; an honest train mean does that too"
     )
     return Flag("one_gene_list", "information", alike, SAME_LIST, text, "")
 

@@ -20,6 +20,8 @@ def scorecard_page(card: Scorecard) -> str:
     HTML that needs no other file. Names from the prediction are escaped.
     """
     title = card.about["truth"]["title"]
+    if card.contexts:
+        title = f"{title}, context {next(iter(card.contexts))}"
     figures = (
         (
             plots.effects_figure(card.truth, card.prediction, f"{card.name} on {title}"),
@@ -39,7 +41,15 @@ def scorecard_page(card: Scorecard) -> str:
     pictures = [{"data": _png(figure), "text": text} for figure, text in figures]
     template = resources.files("starter").joinpath("scorecard.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(template).render(card=card, truth_title=title, pictures=pictures, number=number)
+    metrics = card.profile.metrics
+    return environment.from_string(template).render(
+        card=card,
+        scored=[metric for metric in metrics if metric.name in card.profile.scored],
+        shown=[metric for metric in metrics if metric.name not in card.profile.scored],
+        truth_title=title,
+        pictures=pictures,
+        number=number,
+    )
 
 
 def _png(figure: Figure) -> str:

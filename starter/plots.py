@@ -21,6 +21,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 EFFECT = "effect, change of mean log1p expression"
 PANELS = 6
 BARS = 24
+SQUARES = 60
+"""Perturbations in a matrix of ranks; those with the largest measured effects."""
 
 
 def effect_scatter(measured: pd.Series, predicted: pd.Series, title: str, ax: Axes | None = None) -> Axes:
@@ -87,6 +89,9 @@ def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     title
         What is shown, and whether the data are simulated.
     """
+    sizes = np.linalg.norm(truth.effects(), axis=1)
+    largest = np.sort(np.argsort(-sizes, kind="stable")[:SQUARES])
+    truth, prediction = truth.select(largest), prediction.select(largest)
     ranks = rank_matrix(truth, prediction)
     n = len(ranks)
     side = np.clip(0.16 * n, 4.5, 9)
@@ -174,7 +179,9 @@ def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes
     """
     ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
     colours = (BLUE, ORANGE, GREEN, GREY)
-    scores.T.plot.bar(ax=ax, color=[colours[i % len(colours)] for i in range(len(scores))], rot=0, width=0.8)
+    scores.T.plot.bar(ax=ax, color=[colours[i % len(colours)] for i in range(len(scores))], width=0.8)
+    names = [textwrap.fill(name, 12) for name in scores.columns]
+    ax.set_xticks(range(len(names)), names, rotation=0, fontsize="small")
     ax.axhline(0, color="black", lw=1)
     ax.axhline(1, color="black", lw=1, ls=":")
     ax.set(title=_wrapped(title), ylabel="scaled score\n(0 baseline, 1 replicate)", xlabel="metric")
@@ -192,11 +199,15 @@ def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
     """
     best = max(cards, key=lambda card: -np.inf if card.overall is None else card.overall)
     truth, prediction = best.truth, best.prediction
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained", width_ratios=[1.7, 1, 1])
     figure.suptitle(best.about["truth"]["title"])
     scaled = pd.DataFrame(
         {
-            card.name: {metric.title: card.metrics[metric.name]["scaled"] for metric in card.profile.metrics}
+            card.name: {
+                metric.title: card.metrics[metric.name]["scaled"]
+                for metric in card.profile.metrics
+                if metric.name in card.profile.scored and card.metrics[metric.name]["gradable"]
+            }
             for card in cards
         }
     )
