@@ -18,6 +18,8 @@ from starter.schema import CONTROL, TARGET_GENE
 
 SCORES, TEST = "scores.json", "test.npz"
 """What a scorer and a test leave in their folder."""
+REPEATS, PATIENCE = 3, 20.0
+"""How often a test is timed, and after how many seconds no further time."""
 REAL_DE = "real_de.csv"
 """cell-eval's name of its table of the screen."""
 
@@ -74,18 +76,20 @@ def cell_eval2(
 
 @app.command("rank-sum")
 def rank_sum(real: Real, out: Out, tool: Annotated[str, typer.Option(help="ours, scanpy or illico.")]) -> None:
-    """Time the rank-sum test of every perturbation and gene, without reading the file and compiling."""
+    """Time the rank-sum test of every perturbation and gene, without reading the file and compiling; best of three."""
     screen = anndata.read_h5ad(real)
     few = [CONTROL, *_perturbations(screen)[:2]]
     test = TESTS[tool]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         test(screen[screen.obs[TARGET_GENE].isin(few), :200].copy())
-        start = time.monotonic()
-        arrays = test(screen)
-        seconds = time.monotonic() - start
+        seconds: list[float] = []
+        while len(seconds) < REPEATS and sum(seconds) < PATIENCE:
+            start = time.monotonic()
+            arrays = test(screen)
+            seconds.append(time.monotonic() - start)
     out.mkdir(parents=True, exist_ok=True)
-    np.savez(out / TEST, seconds=seconds, **arrays)
+    np.savez(out / TEST, seconds=min(seconds), **arrays)
 
 
 def _ours(screen: anndata.AnnData) -> dict[str, np.ndarray]:

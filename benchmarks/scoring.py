@@ -124,8 +124,8 @@ def main(
     test: the rank-sum test alone, on the cells of small
     tiny, tiny2026, tinytest: for trying, in a minute
 
-    cold: from files to scores; ours prepares the screen in a first process,
-    with its baseline and its replicate, which the others do not make.
+    cold: from files to scores; ours prepares the screen too, with its
+    baseline and its replicate, which the others do not make.
     warm: the screen is prepared; cell-eval has its DE table of the screen,
     cell-eval2 its cache.
 
@@ -190,7 +190,8 @@ def _measure(benchmark: Benchmark, peers: tuple[Peer, ...], kept: Path, *, warm:
                 _write_files(name, files, form)
                 runs += _ours(profile, files / form.value, out / form.value, f", {form.value} files", warm=warm)
                 shutil.rmtree(files / form.value)
-            runs += _ours_packed(profile, files, out)
+            if profile == "vcc2025":  # an upload of 2026 needs three contexts
+                runs += _ours_packed(profile, files, out)
         return runs
 
 
@@ -202,28 +203,22 @@ def _write_files(screen: str, folder: Path, form: Form) -> None:
 
 
 def _ours(profile: str, files: Path, out: Path, suffix: str = "", *, warm: bool) -> list[Run]:
-    build = _run(Peer.ours, f"prepare{suffix}", _build(profile, real_path(files), out), out)
-    if build.verdict:
-        return [build]
-    score = _run(Peer.ours, f"score{suffix}", _score(profile, prediction_path(files), out), out)
-    seconds, peak = build.seconds + score.seconds, max(build.peak, score.peak)
-    runs = [Run(Peer.ours, f"cold{suffix}", seconds, peak, score.verdict)]
-    if warm:
-        runs.append(Run(Peer.ours, f"warm{suffix}", score.seconds, score.peak, score.verdict))
+    score = _score(profile, prediction_path(files), out)
+    runs = [_run(Peer.ours, f"cold{suffix}", [*score, "--real", real_path(files)], out)]
+    if warm and not runs[0].verdict:
+        runs.append(_run(Peer.ours, f"warm{suffix}", score, out))
     return runs
 
 
 def _ours_packed(profile: str, files: Path, out: Path) -> list[Run]:
     """Pack the prediction, and score the upload against the screen prepared before."""
     upload = out / prediction_path(files).with_suffix(".vcc").name
-    packed = _run(Peer.ours, "pack", [STARTER, "pack", prediction_path(files), "--out", upload], out)
+    year = profile.removeprefix("vcc")
+    pack = [STARTER, "pack", prediction_path(files), "--out", upload, "--season", year]
+    packed = _run(Peer.ours, "pack", pack, out)
     if packed.verdict:
         return [packed]
     return [packed, _run(Peer.ours, "warm, .vcc", _score(profile, upload, out), out)]
-
-
-def _build(profile: str, real: Path, out: Path) -> list[str | Path]:
-    return [STARTER, "truth", "build", real, "--out", out / "truth", "--profile", profile]
 
 
 def _score(profile: str, prediction: Path, out: Path) -> list[str | Path]:

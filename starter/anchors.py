@@ -8,7 +8,9 @@ import scipy.sparse
 
 from starter.cells import Controls, shift, thin
 from starter.columns import Cells, Columns, columns, float_csr, scan, sum_in_order
+from starter.de import CELL_EVAL_082, expm1, sum_of_copies
 from starter.metrics import Profile
+from starter.ranksum import RankSum, SortedControls, p_values, rank_sum
 from starter.schema import CONTROL, InputError, counted
 from starter.summary import Reference, Summary
 
@@ -61,6 +63,41 @@ def constant_cells(mean: np.ndarray, controls: scipy.sparse.csr_matrix, n_cells:
         return row[np.zeros(n_cells[perturbation], int)]
 
     return _made(controls, n_cells, make)
+
+
+def constant_summary(
+    mean: np.ndarray, truth: Summary, sorted_controls: SortedControls, control_natural: np.ndarray
+) -> Summary:
+    """Summarise what `constant_cells` makes by the rules of cell-eval 0.8.2, without making the cells.
+
+    Equal cells are one tie: against the same controls, n of them have n times the U of one.
+
+    Parameters
+    ----------
+    mean
+        log1p expression of each gene.
+    truth
+        Labels, numbers of cells and control profile.
+    sorted_controls
+        The control cells.
+    control_natural
+        Their mean on the natural scale, as the rule takes it.
+    """
+    value = mean.astype(np.float32)
+    # one cell, and a group without cells, whose ties are those among the controls
+    one = rank_sum(value[None], np.array([1]), 3, sorted_controls)
+    among_controls = one.ties[1]
+    # one cell more in a run of c controls adds (c + 1)^3 - (c + 1) - (c^3 - c) = 3 c^2 + 3 c
+    equal = np.rint((np.sqrt(9 + 12 * (one.ties[0] - among_controls)) - 3) / 6)
+    n = truth.n_cells[:, None].astype(float)
+    ties = among_controls - (equal**3 - equal) + ((equal + n) ** 3 - (equal + n))
+    ranks = RankSum(n * one.u[0], ties, truth.n_cells, sorted_controls.n_cells)
+    natural = np.vstack([control_natural, expm1(sum_of_copies(value, truth.n_cells)).astype(float)])
+    p = np.nan_to_num(p_values(ranks), nan=1.0)
+    profiles = np.broadcast_to(value, truth.profiles.shape)
+    return replace(
+        truth, profiles=profiles, de=CELL_EVAL_082.table(p, natural), spread=np.zeros(len(truth.n_cells)), points=None
+    )
 
 
 def thinned_cells(

@@ -4,7 +4,7 @@ The rules are those of cell-eval2 0.20.0 (Arc Institute), preset vcc2026. Where 
 the last bit of a number, operations come in the reference tool's order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,8 +26,6 @@ GATE = 5.0
 """A gene is tested if its mean CPM in the control cells is above this."""
 EPSILON = 1e-9
 """Added to both mean CPM of a fold change."""
-BYTES = 3 << 30
-"""Memory for the counts of one part of the genes."""
 GENES_PER_BLOCK = 64
 """Genes whose log CPM are in memory at once."""
 SMALL_SHARE = 0.05
@@ -90,7 +88,6 @@ def summarise_counts(
     *,
     orders: Sequence[np.ndarray] | None = None,
     known: Scan | None = None,
-    advance: Callable[[], None] = lambda: None,
 ) -> list[Summary]:
     """Reduce cells to bulk profiles, their noise and DE tables, in several groupings of the same cells at once.
 
@@ -113,8 +110,6 @@ def summarise_counts(
         The cells of each grouping in the order in which the reference tool adds them up; default: as they are stored.
     known
         What `starter.columns.scan` told of the cells that are in a group.
-    advance
-        Called after each block of genes.
 
     Returns
     -------
@@ -134,7 +129,7 @@ def summarise_counts(
     p, means, profiles = np.ones((shape[0], n_groups - 1, n_genes)), np.zeros(shape), np.zeros(shape)
     noise = [_Noise(groups, totals, size, n) for groups, size, n in zip(layers, sizes, n_cells, strict=True)]
     factor = _factor(totals)
-    for part_genes, part in columns(cells, (layers >= 0).any(axis=0), known, BYTES):
+    for part_genes, part in columns(cells, (layers >= 0).any(axis=0), known):
         for begin in range(0, part_genes.stop - part_genes.start, GENES_PER_BLOCK):
             end = min(begin + GENES_PER_BLOCK, part_genes.stop - part_genes.start)
             block = part.genes(begin, end)
@@ -149,8 +144,7 @@ def summarise_counts(
                 sums, _ = group_sums(block, layers[layer], n_groups)
                 profiles[layer, :, here] = sums
                 noise[layer].add(block, sums)
-            advance()
-    summaries = []
+        summaries = []
     for layer, names in enumerate(perturbations):
         used = slice(1, len(names) + 1)
         with np.errstate(divide="ignore"):

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from starter.console import run
-from starter.progress import spinner
 from starter.schema import COURSE_VARIABLE, InputError, counted
 
 if TYPE_CHECKING:
@@ -177,6 +176,10 @@ def score(
     truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote.")],
     profile: Annotated[str, typer.Option(help=f"The rule set: {RULE_SETS}.")],
     out: Annotated[Path, typer.Option(help="Receives a folder for each prediction.")],
+    real: Annotated[
+        Path | None,
+        typer.Option(help="Measured cells, of which TRUTH is prepared first if it is not there.", show_default=False),
+    ] = None,
 ) -> None:
     """Score predictions: a table here, and a scorecard (JSON, table, page with pictures) for each in OUT.
 
@@ -184,20 +187,25 @@ def score(
     """
     from starter.metrics import get_profile
     from starter.scorecard import prediction_name, score_prediction, write_scorecard
-    from starter.truth import open_truth
+    from starter.truth import build_truth, open_truth
 
     names = [prediction_name(path) for path in predictions]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         msg = f"several predictions are named {', '.join(twice)}, and would get the same folder in {out}; rename them"
         raise InputError(msg)
-    opened = open_truth(truth)
-    opened.check_prepared(get_profile(profile))
+    rules = get_profile(profile)
+    if real and not truth.exists():
+        opened = build_truth(real, truth, profile=profile)
+    else:
+        opened = open_truth(truth)
+        opened.check_prepared(rules)
+        if real:
+            opened.check_made_of(real)
     cards, faults = [], []
     for path in predictions:
         try:
-            with spinner(f"scoring {path}"):
-                card = score_prediction(path, opened, profile)
-                write_scorecard(card, out / card.name)
+            card = score_prediction(path, opened, profile)
+            write_scorecard(card, out / card.name)
             cards.append(card)
         except InputError as error:
             faults.append(str(error))

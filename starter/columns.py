@@ -5,7 +5,7 @@ count, and once more for every part of the genes whose values fit into memory to
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numba
@@ -16,6 +16,8 @@ from starter.schema import InputError
 
 BYTES = 4 << 30
 """Memory for the columns of one part of the genes."""
+PART_IN_MEMORY = 1 << 26
+"""The same for cells that are in memory, which costs nothing to read again."""
 CELLS_PER_BLOCK = 2048
 GENES_PER_STRIP = 256
 """Genes that are written side by side: so few that the ends of their columns stay in the processor's cache."""
@@ -31,6 +33,8 @@ class Cells:
     says which cells are needed (boolean); the others may come empty."""
     dense: bool = False
     """Whether the matrix is stored with its zeros: the reference tools sum those in another order."""
+    part_bytes: int = BYTES
+    """Memory for the columns of one part of the genes; the cells are read once for each part."""
 
     def mapped(self, change: Callable[[scipy.sparse.csr_matrix, int], scipy.sparse.csr_matrix]) -> "Cells":
         """Change every block when it is read; `change` gets the block and the number of its first cell."""
@@ -41,7 +45,7 @@ class Cells:
                 yield change(block, start)
                 start += block.shape[0]
 
-        return Cells(self.shape, read, self.dense)
+        return replace(self, read=read)
 
 
 class Columns(NamedTuple):
@@ -67,11 +71,25 @@ def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
             x = x.copy()
             x.sum_duplicates()
 
+        return Cells(x.shape, lambda keep: _views(float_csr(x)), part_bytes=PART_IN_MEMORY)
+
     def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+        del keep
         for start in range(0, x.shape[0], CELLS_PER_BLOCK):
             yield float_csr(x[start : start + CELLS_PER_BLOCK])
 
-    return Cells(x.shape, read, not scipy.sparse.issparse(x))
+    return Cells(x.shape, read, dense=True)
+
+
+def _views(x: scipy.sparse.csr_matrix) -> Iterator[scipy.sparse.csr_matrix]:
+    """Cut a matrix into blocks of cells without copying its values."""
+    for start in range(0, x.shape[0], CELLS_PER_BLOCK):
+        pointers = x.indptr[start : start + CELLS_PER_BLOCK + 1]
+        values = slice(pointers[0], pointers[-1])
+        block = scipy.sparse.csr_matrix((len(pointers) - 1, x.shape[1]), dtype=x.dtype)
+        # given to the constructor, small parts of large arrays would be copied
+        block.data, block.indices, block.indptr = x.data[values], x.indices[values], pointers - pointers[0]
+        yield block
 
 
 def float_csr(block: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
@@ -161,9 +179,7 @@ def scan(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None, fracti
     )
 
 
-def columns(
-    cells: Cells, keep: np.ndarray, known: Scan | None = None, n_bytes: int = BYTES
-) -> Iterator[tuple[slice, Columns]]:
+def columns(cells: Cells, keep: np.ndarray, known: Scan | None = None) -> Iterator[tuple[slice, Columns]]:
     """Give the genes in parts, each as columns.
 
     Parameters
@@ -174,8 +190,6 @@ def columns(
         Which cells to take, boolean.
     known
         What `scan` told of these cells, if it was called.
-    n_bytes
-        Memory for the values of one part. Fewer bytes make more parts, and the cells are read once for each.
 
     Yields
     ------
@@ -193,7 +207,7 @@ def columns(
     begin, n_genes = 0, cells.shape[1]
     while begin < n_genes:
         pointers = np.concatenate([[0], np.cumsum(known.n_values[begin:])])
-        n_fit = int(np.searchsorted(pointers, n_bytes // (known.itemsize + 4), side="right")) - 1
+        n_fit = int(np.searchsorted(pointers, cells.part_bytes // (known.itemsize + 4), side="right")) - 1
         end = min(begin + max(1, n_fit), n_genes)
         yield slice(begin, end), _part(cells, keep, begin, pointers[: end - begin + 1])
         begin = end

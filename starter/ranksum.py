@@ -154,7 +154,7 @@ def rank_columns(
         _bits(part.values),
         part.cells,
         part.pointers,
-        np.ascontiguousarray(layers.T, dtype=np.int32),
+        np.ascontiguousarray(layers, dtype=np.int32),
         n_cells.astype(np.int64),
         _bits(other.values.astype(part.values.dtype, copy=False)),
         other.pointers,
@@ -245,6 +245,7 @@ def _rank(
         keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
         order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
         zeros, present = np.empty(n_groups, np.int64), np.zeros(n_groups, np.int64)
+        groups = np.empty(size, np.int32)
         for gene in range(low, high):
             begin, end = pointers[gene], pointers[gene + 1]
             n = end - begin
@@ -257,10 +258,11 @@ def _rank(
                     in_order,
                     owner,
                     n,
-                    layers[:, layer],
+                    layers[layer],
                     n_cells[layer],
                     other,
                     n_other,
+                    groups,
                     zeros,
                     present,
                     u[layer, :, gene],
@@ -277,6 +279,7 @@ def _walk(
     n_cells: np.ndarray,
     other: np.ndarray,
     n_other: int,
+    groups: np.ndarray,
     zeros: np.ndarray,
     present: np.ndarray,
     u: np.ndarray,
@@ -289,7 +292,7 @@ def _walk(
     n_groups = len(n_cells)
     zeros[:] = n_cells
     for i in range(n):
-        g = group[owner[i]]
+        g = groups[i] = group[owner[i]]
         if g >= 0:
             zeros[g] -= 1
     below = zeros[0] + n_other - len(other)  # control cells lower than the current run
@@ -313,9 +316,20 @@ def _walk(
         while k < len(other) and other[k] == value:
             control += 1
             k += 1
+        if i + 1 == n or values[i + 1] != value:  # most values are alone
+            g = groups[i]
+            i += 1
+            if g > 0:
+                u[g - 1] += below + 0.5 * control
+                ties[g - 1] += 3.0 * control * control + 3.0 * control  # (c + 1)^3 - (c + 1) - (c^3 - c)
+            elif g == 0:
+                control += 1
+            control_ties += 1.0 * control**3 - control
+            below += control
+            continue
         j = i
         while j < n and values[j] == value:
-            g = group[owner[j]]
+            g = groups[j]
             if g > 0:
                 present[g] += 1
             elif g == 0:
@@ -324,7 +338,7 @@ def _walk(
         run_ties = 1.0 * control**3 - control
         control_ties += run_ties
         for m in range(i, j):
-            g = group[owner[m]]
+            g = groups[m]
             if g > 0 and present[g] > 0:
                 u[g - 1] += present[g] * (below + 0.5 * control)
                 tied = 1.0 * (present[g] + control)
@@ -361,18 +375,25 @@ def _sort(
     while width < 64 and span >> np.uint64(width):
         width += 1
     leading = max(0, width - 33)
-    low = leading
+    low, digit = leading, _digit(width - leading)
     while low < width:
-        _pass(bits, owner, spare_bits, spare_owner, n, lowest, low)
+        _pass(bits, owner, spare_bits, spare_owner, n, lowest, low, digit)
         bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner
-        low += 11
+        low += digit
     if leading and not _mend(bits, owner, n):
-        low = 0
+        low, digit = 0, _digit(width)
         while low < width:
-            _pass(bits, owner, spare_bits, spare_owner, n, lowest, low)
+            _pass(bits, owner, spare_bits, spare_owner, n, lowest, low, digit)
             bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner
-            low += 11
+            low += digit
     return bits, owner
+
+
+@numba.njit(cache=True, nogil=True)
+def _digit(width: int) -> int:  # pragma: no cover (compiled)
+    """Share bits out to as few passes as 11 bits at a time need, so that each has as few digits as can be."""
+    n_passes = max(1, -(-width // 11))
+    return max(1, -(-width // n_passes))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -384,16 +405,17 @@ def _pass(
     n: int,
     lowest: int,
     low: int,
+    n_bits: int,
 ) -> None:  # pragma: no cover (compiled)
-    """Sort stably by the 11 bits from `low` on into the spare arrays (one pass of a radix sort)."""
-    shift = np.uint64(low)
-    heads = np.zeros(2049, np.int64)
+    """Sort stably by the n_bits from `low` on into the spare arrays (one pass of a radix sort)."""
+    shift, mask = np.uint64(low), np.uint64((1 << n_bits) - 1)
+    heads = np.zeros((1 << n_bits) + 1, np.int64)
     for i in range(n):
-        heads[np.int64(np.uint64(bits[i] - lowest) >> shift & np.uint64(2047)) + 1] += 1
-    for digit in range(2048):
+        heads[np.int64(np.uint64(bits[i] - lowest) >> shift & mask) + 1] += 1
+    for digit in range(1 << n_bits):
         heads[digit + 1] += heads[digit]
     for i in range(n):
-        digit = np.int64(np.uint64(bits[i] - lowest) >> shift & np.uint64(2047))
+        digit = np.int64(np.uint64(bits[i] - lowest) >> shift & mask)
         head = heads[digit]
         heads[digit] = head + 1
         spare_bits[head] = bits[i]

@@ -27,6 +27,8 @@ from starter.summary import Reference, Summary, summarise
 from starter.truth import WEIGHED, WEIGHED_CONTROLS, Truth
 from starter.vcc import unpacked
 
+READINGS = 5
+"""How often a file is read, about, for the estimate of the time left."""
 DRAWS = 2_000
 """Bootstrap draws of an interval."""
 FEWEST = 10
@@ -136,11 +138,11 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
     with (
         unpacked(path, len(truth.about["genes"])) as file,
         open_screen(file, name, controls=rules.counts != "needed") as screen,
-        progress.bar(f"score {name}", 3 * len(truth.contexts)) as advance,
+        progress.bar(f"score {name}", READINGS * screen.n_blocks * len(truth.contexts)) as advance,
     ):
         _check_genes(screen, truth)
         scored = [
-            _score_context(screen, cells, truth, rules, context, advance)
+            _score_context(screen.watched(advance), cells, truth, rules, context)
             for context, cells in _contexts(screen, truth).items()
         ]
     per_context = {score.context: _context_rows(score, rules, seed) for score in scored}
@@ -201,22 +203,18 @@ def _contexts(screen: Screen, truth: Truth) -> dict[str, np.ndarray]:
     return chosen
 
 
-def _score_context(
-    screen: Screen, chosen: np.ndarray, truth: Truth, rules: Profile, context: str, advance: Callable[[], None]
-) -> ContextScore:
+def _score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: Profile, context: str) -> ContextScore:
     measured = truth.measured(rules, context)
     code = {CONTROL: 0} | {label: row for row, label in enumerate(measured.perturbations, start=1)}
     groups = np.full(len(chosen), -1)
     groups[chosen] = [code[label] for label in screen.labels[chosen]]
     reduce = _reduce_counts if rules.counts == "needed" else _reduce_logs
-    prediction = reduce(screen, groups, truth, rules, context, measured, advance)
-    advance()
+    prediction = reduce(screen, groups, truth, rules, context, measured)
     values = score_perturbations(rules, measured, prediction)
     halves = truth.halves(rules, context)
     for metric in rules.metrics:
         if rules.gains and metric.on_cells:
             values[metric.name] = mean_of_defined([metric.compute(half, prediction) for half in halves])
-    advance()
     return ContextScore(
         context,
         measured,
@@ -233,7 +231,6 @@ def _reduce_logs(
     rules: Profile,
     context: str,
     measured: Reference,
-    advance: Callable[[], None],
 ) -> Summary:
     """Reduce a prediction by a rule set that starts from log1p expression."""
     marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
@@ -258,7 +255,6 @@ def _reduce_logs(
     taken = np.where(control, -1, groups) if reuse else groups
     if reuse:
         _, seen = look(screen.cells, taken >= 0)
-    advance()
     summary = summarise(
         logs.cells,
         taken[None],
@@ -297,7 +293,6 @@ def _reduce_counts(
     rules: Profile,
     context: str,
     measured: Reference,
-    advance: Callable[[], None],
 ) -> Summary:
     """Reduce a prediction by the rules of 2026, which start from counts and know no controls but the measured ones."""
     groups = np.where(groups == 0, -1, groups)
@@ -317,7 +312,6 @@ def _reduce_counts(
             f"{int((seen.totals > COUNT_LIMIT).sum()):,}; write counts of real depth"
         )
         raise InputError(msg)
-    advance()
     summary = summarise_counts(
         cells,
         groups[None],

@@ -1,9 +1,9 @@
 """An `.h5ad` of labelled cells opened for scoring: labels and genes at once, values a block of cells at a time."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +55,21 @@ class Screen:
         if CONTEXT not in self.obs:
             return np.full(len(self.obs), ONE_CONTEXT)
         return self.obs[CONTEXT].astype(str).to_numpy(str)
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks one reading of the cells takes."""
+        return -(-len(self.obs) // CELLS_PER_BLOCK)
+
+    def watched(self, advance: Callable[[], None]) -> "Screen":
+        """Call a function for every block that is read."""
+
+        def see(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
+            del start
+            advance()
+            return block
+
+        return replace(self, cells=self.cells.mapped(see))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What scoring needs to know of a screen, measured or predicted: profiles and the DE table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -121,7 +121,6 @@ def summarise(
     known: Scan | None = None,
     controls: LogControls | None = None,
     moments: bool = False,
-    advance: Callable[[], None] = lambda: None,
 ) -> Reduced:
     """Reduce cells to profiles and DE tables, in several groupings of the same cells at once.
 
@@ -144,8 +143,6 @@ def summarise(
         Control cells that stand for those of group 0, which must then be empty.
     moments
         Whether t scores and the weights of genes are needed.
-    advance
-        Called after each part of the genes.
 
     Returns
     -------
@@ -168,7 +165,6 @@ def summarise(
                 sums[0], squares[0], natural[0] = (column[here] for column in controls[1:])
             parts[layer].append((p, natural, sums, squares))
         del part
-        advance()
     if controls:
         n_cells[:, 0] = controls.logs.n_cells
     summaries, first = [], None

@@ -6,7 +6,7 @@ Rule sets have folders of their own because they differ in how they bring cells 
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from starter.bulk import ControlCells
 from starter.cells import Controls, counts_from_logs
 from starter.columns import Cells, Scan, columns, group_sums
 from starter.dataset import Part, Split, read_split
-from starter.de import DETable
+from starter.de import CELL_EVAL_082, DETable
 from starter.files import sha256, whole
 from starter.metrics import PROFILES, Profile, get_profile, score_perturbations
 from starter.metrics.vcc2026 import lfc_nmae_of_halves
@@ -52,6 +52,10 @@ WEIGHED = 200
 """Cells of each perturbation whose natural total is taken."""
 WEIGHED_CONTROLS = 2_000
 """Control cells whose natural total is taken."""
+READINGS = {"logs": 7, "counts": 14}
+"""How often a file is read for a rule set, about, for the estimate of the time left."""
+COUNTS_PART = 3 << 30
+"""Memory for columns of counts while eleven groupings are summarised at once."""
 LABELS = ("perturbations", "genes")
 """What a summary takes from `truth.json`."""
 
@@ -88,6 +92,18 @@ class Truth:
                 f"{self.folder} was prepared for {', '.join(about['profiles'])}, not for {profile.name}; "
                 f"prepare it for all that its data allow: {command}"
             )
+            raise InputError(msg)
+
+    def check_made_of(self, real: Path) -> None:
+        """Refuse a truth that was prepared of another file.
+
+        Raises
+        ------
+        InputError
+            With the way out.
+        """
+        if sha256(real) != self.about["real"]["sha256"]:
+            msg = f"{self.folder} was not prepared of {real} as it is now; choose another folder with --truth"
             raise InputError(msg)
 
     def measured(self, profile: Profile, context: str | None = None) -> Reference:
@@ -288,8 +304,10 @@ def build_truth(
         }
         folder = stack.enter_context(whole(out, replaces=("truth.json", *PROFILES)))
         folder.mkdir()
-        n_steps = len(names) * sum(5 if rules.de else 8 for rules in chosen)
-        advance = stack.enter_context(progress.bar("prepare the truth", n_steps))
+        n_readings = sum(READINGS["logs" if rules.de else "counts"] for rules in chosen)
+        total = n_readings * len(names) * (measured.n_blocks + (training.n_blocks if training else 0))
+        advance = stack.enter_context(progress.bar("prepare the truth", total))
+        measured, training = measured.watched(advance), training and training.watched(advance)
         for number, context in enumerate(names):
             one = _part_of(measured, keep & (measured.contexts == context), names[context])
             trained_on = _training(training, of_training, context, one) if training is not None else None
@@ -300,7 +318,7 @@ def build_truth(
                 prepare = _prepare_logs if rules.de else _prepare_counts
                 target = folder / rules.name / str(number)
                 target.mkdir(parents=True)
-                about["profiles"][rules.name] = prepare(target, rules, one, trained_on, seed, advance)
+                about["profiles"][rules.name] = prepare(target, rules, one, trained_on, seed)
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return open_truth(out)
 
@@ -359,9 +377,7 @@ def _unfit(part: _Part) -> str:
     return ""
 
 
-def _prepare_logs(
-    folder: Path, rules: Profile, part: _Part, trained: _Part | None, seed: int, advance: Callable[[], None]
-) -> dict:
+def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | None, seed: int) -> dict:
     """Prepare a rule set that starts from log1p expression."""
     target = (part if trained is None or part.screen.course else trained).target()
     logs = part.logs(rules, target)
@@ -370,7 +386,6 @@ def _prepare_logs(
     layers = np.vstack([part.groups, anchors.split_layers(part.groups, seed)])
     labels = [part.perturbations, *[np.tile(part.perturbations, 2)] * anchors.SPLITS]
     reduced = summarise(logs.cells, layers, labels, part.screen.genes, rules.de, known=part.seen, moments=rules.gains)
-    advance()
     n_cells = reduced.summaries[0].n_cells
     n_control = int(control.sum())
     if trained is None:
@@ -399,26 +414,28 @@ def _prepare_logs(
     if basis:
         truth = replace(truth, points=project(logs.cells, part.groups, basis))
         halves = [_with_points(half, truth, part.groups, layer) for half, layer in zip(halves, layers[1:], strict=True)]
-    advance()
 
-    controls = gather(logs.cells, control)
-    if rules.baseline == "constant":
-        made, how = anchors.constant_cells(mean, controls, n_cells), "every cell is the mean"
+    sorted_controls = sort_controls(logs.cells, control)
+    if rules.de is CELL_EVAL_082 and rules.baseline == "constant" and not logs.cells.dense:
+        how = "every cell is the mean"
+        of_baseline = anchors.constant_summary(mean, truth, sorted_controls, reduced.natural[0])
     else:
-        made, how = anchors.thinned_cells(mean, controls, _control_counts(part, target, controls), n_cells, seed)
-    groups = anchors.baseline_groups(n_control, n_cells)
-    of_baseline = summarise(
-        made, groups[None], [part.perturbations], part.screen.genes, rules.de, moments=rules.gains
-    ).summaries[0]
-    if rules.baseline == "thinned":
-        # the baseline is the mean itself; making cells rounds it to whole UMIs
-        profiles = np.broadcast_to(mean.astype(np.float32), of_baseline.profiles.shape)
-        of_baseline = replace(of_baseline, profiles=profiles, points=project(made, groups, basis))
-    advance()
+        controls = gather(logs.cells, control)
+        if rules.baseline == "constant":
+            made, how = anchors.constant_cells(mean, controls, n_cells), "every cell is the mean"
+        else:
+            made, how = anchors.thinned_cells(mean, controls, _control_counts(part, target, controls), n_cells, seed)
+        groups = anchors.baseline_groups(n_control, n_cells)
+        of_baseline = summarise(
+            made, groups[None], [part.perturbations], part.screen.genes, rules.de, moments=rules.gains
+        ).summaries[0]
+        if rules.baseline == "thinned":
+            # the baseline is the mean itself; making cells rounds it to whole UMIs
+            profiles = np.broadcast_to(mean.astype(np.float32), of_baseline.profiles.shape)
+            of_baseline = replace(of_baseline, profiles=profiles, points=project(made, groups, basis))
     baseline_values = score_perturbations(rules, truth, of_baseline)
     large = np.flatnonzero(n_cells >= 2)
     replicate, baseline = anchors.replicate_scores(rules, halves, truth, of_baseline, baseline_values, large)
-    advance()
 
     _save_summary(folder, truth)
     if rules.gains:
@@ -426,7 +443,6 @@ def _prepare_logs(
             _save_summary(folder / f"half_{number}", half.first)
         np.save(folder / "component_vectors", basis.vectors)
         np.save(folder / "component_offset", basis.offset)
-    sorted_controls = sort_controls(logs.cells, control)
     arrays = {
         "n_control": np.array([n_control]),
         "control_sums": reduced.sums[0],
@@ -439,7 +455,6 @@ def _prepare_logs(
     }
     _save_arrays(folder, arrays)
     _save_anchors(folder, {"baseline": baseline, "replicate": replicate})
-    advance()
     source = "the training perturbations" if trained else "the measured perturbations themselves"
     of = "profiles, control included" if rules.baseline == "constant" else "profiles"
     n_mean_of = len(trained.perturbations if trained else part.perturbations)
@@ -451,15 +466,13 @@ def _prepare_logs(
     }
 
 
-def _prepare_counts(
-    folder: Path, rules: Profile, part: _Part, trained: _Part | None, seed: int, advance: Callable[[], None]
-) -> dict:
+def _prepare_counts(folder: Path, rules: Profile, part: _Part, trained: _Part | None, seed: int) -> dict:
     """Prepare the rules of 2026, which start from counts; their seeds are fixed."""
     del trained, seed
     if reason := _unfit(part):
         msg = f"{part.screen.name} cannot be prepared for {rules.name}: {reason}"
         raise InputError(msg)
-    cells, totals, genes = part.cells, part.seen.totals, part.screen.genes
+    cells, totals, genes = replace(part.cells, part_bytes=COUNTS_PART), part.seen.totals, part.screen.genes
     orders = [np.flatnonzero(part.groups >= 0)]
     for split_seed in np.random.SeedSequence(0).generate_state(anchors.SPLITS):
         orders += anchors.split_with_controls(part.groups, part.perturbations, int(split_seed))
@@ -469,7 +482,6 @@ def _prepare_counts(
     summaries = bulk.summarise_counts(
         cells, layers, [part.perturbations] * len(layers), genes, totals, orders=orders, known=part.seen
     )
-    advance()
     truth = replace(
         Reference(**{field.name: getattr(summaries[0], field.name) for field in fields(Summary)}),
         depth=median_depth(totals, part.groups, part.marked, len(part.perturbations) + 1),
@@ -481,13 +493,11 @@ def _prepare_counts(
         values["de_wilcoxon_lfc_nmae"] = lfc_nmae_of_halves(summaries[0], first, second)
         for name, of_split in values.items():
             replicate[name].append(of_split)
-        advance()
     del summaries
     controls = bulk.control_cells(cells, part.groups == 0, totals, truth)
     made, made_totals = anchors.resampled_cells(gather(cells, part.groups == 0), truth, part.groups, cells)
     groups = np.repeat(np.arange(1, len(part.perturbations) + 1), truth.n_cells)
     of_baseline = bulk.summarise_counts(made, groups[None], [part.perturbations], genes, made_totals, controls)[0]
-    advance()
     _save_summary(folder, truth)
     arrays = {
         "n_control": np.array([controls.logs.n_cells]),
@@ -504,7 +514,6 @@ def _prepare_counts(
             "replicate": {name: np.stack(values) for name, values in replicate.items()},
         },
     )
-    advance()
     return {
         "scale": "counts",
         "baseline": "the mean perturbation response, as control cells drawn at random and scaled gene by gene",

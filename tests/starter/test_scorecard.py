@@ -6,12 +6,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import scipy.special
 
 from starter import cells, dataset, preprocess, pseudobulk, scorecard, submission, truth
+from starter.metrics.base import Metric
 from starter.schema import CONTROL, InputError
 
 
@@ -258,3 +261,217 @@ def test_an_undefined_aggregate_is_null(small_truth: truth.Truth, predictions: d
     assert card.metrics["pearson_delta"]["left_out"] == 1
     assert "Pearson delta: undefined for 1 perturbation, so the mean is undefined." in card.notes
     json.loads(card.to_json(), parse_constant=lambda name: pytest.fail(f"{name} in the JSON"))
+
+
+def stored_as(path: Path, adata: anndata.AnnData, layout: str) -> None:
+    """Write a prediction in another layout that means the same."""
+    x = adata.X
+    if layout == "csc":
+        x = x.tocsc()
+    elif layout == "dense":
+        x = x.toarray()
+    elif layout == "float64":
+        x = x.astype(np.float64)
+    elif layout == "int64 pointers":
+        x.indptr, x.indices = x.indptr.astype(np.int64), x.indices.astype(np.int64)
+    elif layout == "unsorted":
+        for row in range(x.shape[0]):
+            span = slice(x.indptr[row], x.indptr[row + 1])
+            x.indices[span], x.data[span] = x.indices[span][::-1].copy(), x.data[span][::-1].copy()
+        x.has_sorted_indices = False
+    elif layout == "stored zeros":
+        coo = x.tocoo()
+        empty = np.argwhere(x.toarray()[:50] == 0)[:40]
+        x = scipy.sparse.csr_matrix(
+            (
+                np.concatenate([coo.data, np.zeros(len(empty), np.float32)]),
+                (np.concatenate([coo.row, empty[:, 0]]), np.concatenate([coo.col, empty[:, 1]])),
+            ),
+            shape=x.shape,
+        )
+        assert (x.data == 0).sum() == len(empty)
+    elif layout == "entries in pieces":
+        halves = scipy.sparse.csr_matrix(x / 2)
+        x = scipy.sparse.csr_matrix(
+            (np.repeat(halves.data, 2), np.repeat(halves.indices, 2), 2 * halves.indptr), shape=x.shape
+        )
+    compression = "gzip" if layout == "gzip" else None
+    anndata.AnnData(x, adata.obs, adata.var).write_h5ad(path, compression=compression)
+
+
+LAYOUTS = ("csc", "dense", "float64", "int64 pointers", "unsorted", "stored zeros", "entries in pieces", "gzip")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("profile", ["course", "vcc2025", "vcc2025-final"])
+def test_the_layout_of_a_file_changes_no_score(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path, layout: str, profile: str
+):
+    stored_as(tmp_path / "half.h5ad", anndata.read_h5ad(predictions["half"]), layout)
+    expected = scorecard.score_prediction(predictions["half"], small_truth, profile).metrics
+    for name, row in scorecard.score_prediction(tmp_path / "half.h5ad", small_truth, profile).metrics.items():
+        for key in ("value", "baseline", "replicate"):
+            assert row[key] == pytest.approx(expected[name][key], rel=1e-4, abs=1e-7), (name, key)
+
+
+def test_float16_loses_digits_and_is_scored_for_what_it_is(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path
+):
+    adata = anndata.read_h5ad(predictions["half"])
+    anndata.AnnData(adata.X.toarray().astype(np.float16), adata.obs, adata.var).write_h5ad(tmp_path / "p.h5ad")
+    card = scorecard.score_prediction(tmp_path / "p.h5ad", small_truth, "vcc2025")
+    expected = scorecard.score_prediction(predictions["half"], small_truth, "vcc2025").metrics["mae"]["value"]
+    assert card.metrics["mae"]["value"] == pytest.approx(expected, abs=1e-3)
+    assert card.metrics["mae"]["value"] != expected
+
+
+def test_whole_numbers_in_any_type_are_counts(small_truth: truth.Truth, small_screen: anndata.AnnData, tmp_path: Path):
+    for dtype in (np.int64, np.uint8, np.float64):
+        counts = anndata.AnnData(small_screen.X.astype(dtype), small_screen.obs[["target_gene"]], small_screen.var)
+        counts.write_h5ad(tmp_path / "counts.h5ad")
+        with pytest.raises(InputError, match="counts.h5ad holds counts"):
+            scorecard.score_prediction(tmp_path / "counts.h5ad", small_truth, "course")
+
+
+def test_a_perturbation_of_one_cell_is_scored(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    adata = anndata.read_h5ad(predictions["half"])
+    rows = np.flatnonzero(adata.obs["target_gene"] == "SIM00006")
+    adata[np.delete(np.arange(adata.n_obs), rows[1:])].copy().write_h5ad(tmp_path / "p.h5ad")
+    for profile in ("course", "vcc2025", "vcc2025-final"):
+        card = scorecard.score_prediction(tmp_path / "p.h5ad", small_truth, profile)
+        assert card.metrics["mae"]["n"] == 24
+        assert card.metrics["mae"]["value"] is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.nan, "bad.h5ad: NaN or infinite values: 1; write finite numbers"),
+        (-0.5, "bad.h5ad holds negative values .lowest -0.5.; expression is never below 0"),
+        (15.5, "bad.h5ad holds fractions and values up to 15.5, so it is neither counts nor log1p"),
+    ],
+)
+def test_one_bad_value_is_refused(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path, value: float, said: str
+):
+    adata = anndata.read_h5ad(predictions["half"])
+    adata.X.data[-1] = value
+    adata.write_h5ad(tmp_path / "bad.h5ad")
+    for profile in ("course", "vcc2025", "vcc2025-final"):
+        with pytest.raises(InputError, match=said):
+            scorecard.score_prediction(tmp_path / "bad.h5ad", small_truth, profile)
+
+
+def test_a_truncated_prediction_is_refused(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    (tmp_path / "cut.h5ad").write_bytes(predictions["half"].read_bytes()[:200_000])
+    with pytest.raises(InputError, match="cut.h5ad cannot be read: it is truncated"):
+        scorecard.score_prediction(tmp_path / "cut.h5ad", small_truth, "vcc2025")
+
+
+def test_an_index_beyond_the_genes_is_refused(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    (tmp_path / "bad.h5ad").write_bytes(predictions["half"].read_bytes())
+    with h5py.File(tmp_path / "bad.h5ad", "r+") as file:
+        file["X/indices"][7] = 2**31 - 1
+    with pytest.raises(InputError, match="X is damaged: 1 of its column indices lie beyond its 200 genes"):
+        scorecard.score_prediction(tmp_path / "bad.h5ad", small_truth, "vcc2025")
+
+
+def test_controls_of_the_course_are_known_again(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    """Their sorted values are used again; others are sorted anew, and equal cells give the same numbers."""
+    adata = anndata.read_h5ad(predictions["half"])
+    control = (adata.obs["target_gene"] == CONTROL).to_numpy()
+    one = scorecard.score_prediction(predictions["half"], small_truth, "vcc2025")
+    order = np.concatenate([np.flatnonzero(control)[::-1], np.flatnonzero(~control)])
+    adata[order].copy().write_h5ad(tmp_path / "turned.h5ad")
+    other = scorecard.score_prediction(tmp_path / "turned.h5ad", small_truth, "vcc2025")
+    assert (one.prediction.same_controls, other.prediction.same_controls) == (True, False)
+    np.testing.assert_array_equal(one.prediction.de.p_value, other.prediction.de.p_value)
+    assert one.metrics["overlap_at_N"] == other.metrics["overlap_at_N"]
+    assert other.flags == []
+
+
+def row_of(card: scorecard.Scorecard, name: str) -> dict:
+    return card.metrics[name]
+
+
+def test_differences_from_the_baseline_are_paired(small_truth: truth.Truth, cards: dict[str, scorecard.Scorecard]):
+    card = cards["half"]
+    values = card.per_perturbation[card.per_perturbation["metric"] == "mae"]["value"].to_numpy()
+    baseline = small_truth.anchor_scores(card.profile, "baseline")["mae"][0]
+    low, high = scorecard.interval([values - baseline], np.mean, seed=0)
+    assert row_of(card, "mae")["difference_low"] == pytest.approx(low)
+    assert row_of(card, "mae")["difference_high"] == pytest.approx(high)
+    unpaired = row_of(card, "mae")["high"] - row_of(card, "mae")["low"]
+    assert high - low < unpaired
+
+
+def test_intervals_of_a_ratio_draw_both_parts_together():
+    rng = np.random.default_rng(0)
+    below = rng.uniform(1, 9, 40)
+    parts = np.stack([0.5 * below, below], axis=1)
+    ratio = Metric("r", "r", lambda truth, prediction: parts, "lower", 0.0, (0, 1), "here", ratio=True)
+    assert ratio.mean(parts) == 0.5
+    assert scorecard.interval([parts], ratio.mean, seed=0) == (0.5, 0.5)
+    parts[:, 0] *= rng.uniform(0.5, 1.5, 40)
+    low, high = scorecard.interval([parts], ratio.mean, seed=0)
+    draws = rng.integers(0, 40, (20_000, 40))
+    expected = np.quantile(parts[draws, 0].sum(axis=1) / parts[draws, 1].sum(axis=1), [0.025, 0.975])
+    np.testing.assert_allclose([low, high], expected, atol=0.01)
+    np.testing.assert_allclose(ratio.per_perturbation(parts).mean(), ratio.mean(parts))
+
+
+def anchored(baseline: list[float], replicate: list[float]) -> dict[str, np.ndarray]:
+    return {"baseline": np.array([baseline]), "replicate": np.array([replicate])}
+
+
+def test_a_metric_is_gradable_where_the_replicate_is_clearly_better():
+    up = Metric("u", "u", None, "higher", 1.0, (0, 1), "here")
+    down = Metric("d", "d", None, "lower", 0.0, (0, 9), "here")
+    # gains .1 .2 .3 .2: mean .2, standard error .0408, t(.95, 3) = 2.353: .2 > .096
+    clear = anchored([0.1, 0.1, 0.1, 0.1], [0.2, 0.3, 0.4, 0.3])
+    assert scorecard._clearly_better(up, clear)
+    assert not scorecard._clearly_better(down, clear)
+    assert scorecard._clearly_better(down, {"baseline": clear["replicate"], "replicate": clear["baseline"]})
+    # gains 1 0 0 0: mean .25, standard error .25: .25 < .588
+    assert not scorecard._clearly_better(up, anchored([0, 0, 0, 0], [1, 0, 0, 0]))
+    assert not scorecard._clearly_better(up, anchored([0.1], [0.9]))
+
+
+def test_the_dynamic_range_is_the_replicates_share_of_the_way_to_perfection():
+    up = Metric("u", "u", None, "higher", 1.0, (0, 1), "here")
+    down = Metric("d", "d", None, "lower", 0.0, (0, 9), "here")
+    # (.6 - .2) / (1 - .2) = .5, (.3 - .2) / .8 = .125, (.9 - .2) / .8 = .875: median .5
+    assert scorecard._dynamic_range(up, anchored([0.2] * 3, [0.6, 0.3, 0.9])) == pytest.approx(0.5, abs=1e-5)
+    # (4 - 1) / 4 = .75, and a replicate 3 times as bad is cut at -1
+    assert scorecard._dynamic_range(down, anchored([4, 4], [1, 1])) == pytest.approx(0.75, abs=1e-5)
+    assert scorecard._dynamic_range(down, anchored([4], [12])) == -1
+
+
+def test_what_is_not_gradable_is_not_divided(small_truth: truth.Truth, predictions: dict[str, Path], monkeypatch):
+    monkeypatch.setattr(scorecard, "_clearly_better", lambda metric, of_anchor: metric.name != "mae")
+    card = scorecard.score_prediction(predictions["half"], small_truth, "course")
+    assert (card.metrics["mae"]["scaled"], card.metrics["mae"]["gradable"]) == (None, False)
+    assert card.overall == pytest.approx(
+        np.mean([row["scaled"] for name, row in card.metrics.items() if name in card.profile.scored and name != "mae"])
+    )
+    assert "MAE is not gradable on this screen: the replicate is not clearly better than the baseline." in card.notes
+
+
+def test_several_contexts_are_scored_by_the_courses_rules_too(small_screen: anndata.AnnData, tmp_path: Path):
+    context = np.where(np.arange(small_screen.n_obs) % 2, "K562", "RPE1")
+    small_screen.obs["context"] = pd.Categorical(context)
+    small_screen.write_h5ad(tmp_path / "real.h5ad")
+    both = truth.build_truth(tmp_path / "real.h5ad", tmp_path / "t", profile="course")
+    logs = anndata.AnnData(preprocess.expression(small_screen), small_screen.obs[["target_gene", "context"]])
+    logs.var_names = small_screen.var_names
+    logs.write_h5ad(tmp_path / "copy.h5ad")
+    card = scorecard.score_prediction(tmp_path / "copy.h5ad", both, "course")
+    assert list(card.contexts) == ["K562", "RPE1"]
+    assert card.metrics["mae"]["value"] == pytest.approx(0, abs=1e-6)
+    assert card.metrics["mae"]["n"] == 48
+    assert card.overall == pytest.approx(np.mean([one["overall"] for one in card.contexts.values()]))
+    assert set(card.per_perturbation["context"]) == {"K562", "RPE1"}
+    del logs.obs["context"]
+    logs.write_h5ad(tmp_path / "without.h5ad")
+    with pytest.raises(InputError, match="the contexts of without.h5ad are not the truth's: missing 2 .K562, RPE1."):
+        scorecard.score_prediction(tmp_path / "without.h5ad", both, "course")

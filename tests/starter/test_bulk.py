@@ -1,0 +1,139 @@
+"""What the rules of 2026 need of a screen: against the reference tool's stored answers, and by brute force."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+from starter.bulk import control_cells, log_cpm, summarise_counts
+from starter.columns import in_memory, scan
+from starter.schema import CONTROL, InputError
+from starter.summary import Summary
+
+CASES = ("main", "all_equal", "control_exact", "ties_equal_totals")
+
+
+def load(folder: Path, side: str) -> tuple[scipy.sparse.csr_matrix, np.ndarray, np.ndarray]:
+    labels = pd.read_csv(folder / f"{side}_obs.csv", dtype=str, keep_default_na=False).iloc[:, -1].to_numpy(str)
+    return (
+        scipy.sparse.load_npz(folder / f"{side}.npz").tocsr(),
+        labels,
+        np.array((folder / "genes.txt").read_text().split()),
+    )
+
+
+def groups_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    names = np.array(sorted(set(labels) - {CONTROL}))
+    code = {CONTROL: 0} | {name: row for row, name in enumerate(names, 1)}
+    return np.array([code[label] for label in labels]), names
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_profiles_noise_and_de_tables_are_the_reference_tools(vcc_parity: Path, case: str):
+    folder = vcc_parity / "cell_eval2" / case
+    x, labels, genes = load(folder, "real")
+    groups, names = groups_of(labels)
+    cells = in_memory(x)
+    totals = scan(cells, groups >= 0).totals
+    real = summarise_counts(cells, groups[None], [names], genes, totals)[0]
+    controls = control_cells(cells, groups == 0, totals, real)
+    y, labels, _ = load(folder, "pred")
+    of_pred, _ = groups_of(labels)
+    of_pred = np.where(of_pred == 0, -1, of_pred)
+    predicted = in_memory(y)
+    pred = summarise_counts(predicted, of_pred[None], [names], genes, scan(predicted, of_pred >= 0).totals, controls)[0]
+    stored = np.load(folder / "inter.npz")
+    order = sorted([*names, CONTROL])
+    rows, control = [order.index(name) for name in names], order.index(CONTROL)
+    for side, summary in (("real", real), ("pred", pred)):
+        np.testing.assert_array_equal(summary.profiles, stored[f"{side}_bulk"][rows])
+        np.testing.assert_allclose(summary.noise, stored[f"{side}_C"][rows], rtol=1e-13)
+        np.testing.assert_array_equal(summary.control, stored["real_bulk"][control])
+        assert summary.control_noise == pytest.approx(stored["real_C"][control], rel=1e-13)
+        table = pd.read_parquet(folder / f"de_{side}.parquet")
+        for column, ours in zip(("p_value", "p_adj", "log2_fold_change"), summary.de, strict=True):
+            theirs = table.pivot(index="target", columns="feature", values=column).reindex(index=names, columns=genes)
+            np.testing.assert_array_equal(ours, theirs.to_numpy(), err_msg=f"{side} {column}")
+
+
+def brute_force(counts: np.ndarray) -> float:
+    """C of a group by its definition."""
+    n, total = len(counts), counts.sum()
+    if n < 2 or total == 0:
+        return 0.0
+    v = []
+    for cell in counts:
+        rest = total - cell.sum()
+        v.append(np.log1p(5e4 * (counts.sum(axis=0) - cell) / rest) if rest > 0 else np.zeros(counts.shape[1]))
+    v = np.array(v) - np.log1p(5e4 * counts.sum(axis=0) / total)
+    return (n - 1) / n * ((v - v.mean(axis=0)) ** 2).sum()
+
+
+def panel(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Control cells and three perturbations: 60 cells, 8 cells, 1 cell."""
+    rng = np.random.default_rng(5)
+    groups = np.repeat([0, 1, 2, 3], [90, 60, 8, 1])
+    counts = rng.poisson(rng.gamma(0.4, 6, 30), (len(groups), 30)).astype(float)
+    if kind == "one cell has nearly all counts":
+        counts[95] *= 400
+    if kind == "one cell has all counts":
+        counts[groups == 2] = 0
+        counts[-3, :5] = 7
+    if kind == "empty cells":
+        counts[[0, 91, 92, 151]] = 0
+    return counts, groups
+
+
+@pytest.mark.parametrize("kind", ["plain", "one cell has nearly all counts", "one cell has all counts", "empty cells"])
+def test_noise_by_its_definition(kind: str):
+    counts, groups = panel(kind)
+    cells = in_memory(scipy.sparse.csr_matrix(counts.astype(np.float32)))
+    summary = summarise_counts(
+        cells, groups[None], [np.array(list("PQR"))], np.arange(30).astype(str), counts.sum(axis=1)
+    )[0]
+    expected = [brute_force(counts[groups == group]) for group in range(4)]
+    np.testing.assert_allclose([summary.control_noise, *summary.noise], expected, rtol=1e-9)
+    assert summary.noise[2] == 0
+
+
+def test_log_cpm_by_hand():
+    x = scipy.sparse.csr_matrix(np.array([[1, 3], [0, 0], [5, 0]], np.float32))
+    logs = log_cpm(x, np.array([4.0, 0, 5])).toarray()
+    assert logs.dtype == np.float64
+    np.testing.assert_array_equal(logs, np.log1p([[1 / 4e-6, 3 / 4e-6], [0, 0], [5 / 5e-6, 0]]))
+
+
+def test_genes_below_the_gate_are_not_tested():
+    counts = np.zeros((8, 3), np.float32)
+    counts[:, 0] = 200_000
+    counts[:, 1] = 1  # 5 CPM are not above 5
+    counts[0, 2] = 9
+    groups = np.repeat([0, 1], 4)
+    cells = in_memory(counts)
+    table = summarise_counts(cells, groups[None], [np.array(["P"])], np.arange(3).astype(str), counts.sum(axis=1))[0].de
+    assert np.isnan(table.p_value[0]).tolist() == [False, True, False]
+    with pytest.raises(InputError, match="no gene has more than 5 CPM in the control cells"):
+        empty = counts * (groups > 0)[:, None]
+        summarise_counts(in_memory(empty), groups[None], [np.array(["P"])], np.arange(3).astype(str), empty.sum(axis=1))
+
+
+def test_several_groupings_are_as_one_by_one():
+    counts, groups = panel("plain")
+    cells, totals, genes = in_memory(counts), counts.sum(axis=1), np.arange(30).astype(str)
+    rng = np.random.default_rng(0)
+    layers = np.stack([groups, np.where(rng.random(len(groups)) < 0.5, groups, -1)])
+    layers[1, [0, 1, 90, 91, 150, 151, 158]] = groups[[0, 1, 90, 91, 150, 151, 158]]
+    names = np.array(list("PQR"))
+    together = summarise_counts(cells, layers, [names] * 2, genes, totals)
+    for layer, summary in zip(layers, together, strict=True):
+        alone = summarise_counts(cells, layer[None], [names], genes, totals)[0]
+        compare(summary, alone)
+
+
+def compare(one: Summary, other: Summary) -> None:
+    np.testing.assert_array_equal(one.profiles, other.profiles)
+    np.testing.assert_array_equal(one.noise, other.noise)
+    for ours, theirs in zip(one.de, other.de, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
