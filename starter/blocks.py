@@ -124,7 +124,8 @@ def read_blocks(
     if kind == "array" and isinstance(x, h5py.Dataset) and x.ndim == 2:
         for start in range(0, x.shape[0], cells):
             if keep is not None and not keep[start : start + cells].any():
-                yield scipy.sparse.csr_matrix((min(cells, x.shape[0] - start), x.shape[1]), dtype=x.dtype)
+                shape = (min(cells, x.shape[0] - start), x.shape[1])
+                yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x.dtype)).dtype)
             else:
                 yield scipy.sparse.csr_matrix(_at_least_float32(x[start : start + cells]))
         return
@@ -151,7 +152,7 @@ def read_blocks(
         span = slice(int(pointers[0]), int(pointers[-1]))
         shape = (len(pointers) - 1, n_genes)
         if keep is not None and not keep[start : start + cells].any():
-            yield scipy.sparse.csr_matrix(shape, dtype=x["data"].dtype)
+            yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x["data"].dtype)).dtype)
         else:
             local = (pointers - pointers[0]).astype(x["indices"].dtype)
             yield _compressed(x, span, local, shape, scipy.sparse.csr_matrix, checked=checked)

@@ -257,6 +257,34 @@ def sum_in_order(part: Columns, groups: np.ndarray, share: np.ndarray) -> np.nda
     return np.ascontiguousarray(sums.T)
 
 
+def layer_sums(part: Columns, layers: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Do `group_sums` and `sum_in_order` for several groupings of the same cells in one pass.
+
+    Parameters
+    ----------
+    part
+        The non-zeros of some genes.
+    layers
+        Group of each cell in each grouping, L x cells; negative cells are left out. The cells of group 0 must be the
+        same in all groupings.
+    shares
+        L x groups, as for `sum_in_order`.
+
+    Returns
+    -------
+    Sums and sums of squares (float64) and sums in order (of the values' dtype), each L x groups x genes.
+    """
+    n_layers, n_groups = shares.shape
+    shape = (len(part.pointers) - 1, n_layers, n_groups)
+    sums, squares, in_order = np.zeros(shape), np.zeros(shape), np.zeros(shape, part.values.dtype)
+    layers = np.ascontiguousarray(layers.T, dtype=np.int32)
+    shares = shares.astype(in_order.dtype)
+    _layer_sums(part.values, part.cells, part.pointers, layers, shares, sums, squares, in_order)
+    for array in (sums, squares, in_order):
+        array[:, 1:, 0] = array[:, :1, 0]
+    return tuple(np.ascontiguousarray(np.moveaxis(array, 0, 2)) for array in (sums, squares, in_order))
+
+
 def _part(cells: Cells, keep: np.ndarray, begin: int, pointers: np.ndarray) -> Columns:
     """Read the cells and keep what belongs to some genes."""
     values = rows = None
@@ -388,3 +416,33 @@ def _sum_in_order(
             group = groups[cells[i]]
             if group >= 0:
                 sums[gene, group] += values[i] * share[group]
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _layer_sums(
+    values: np.ndarray,
+    cells: np.ndarray,
+    pointers: np.ndarray,
+    layers: np.ndarray,
+    shares: np.ndarray,
+    sums: np.ndarray,
+    squares: np.ndarray,
+    in_order: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    n_layers = layers.shape[1]
+    for gene in numba.prange(len(pointers) - 1):
+        for i in range(pointers[gene], pointers[gene + 1]):
+            cell = cells[i]
+            value = np.float64(values[i])
+            group = layers[cell, 0]
+            if group == 0:  # the controls are the same in all groupings
+                sums[gene, 0, 0] += value
+                squares[gene, 0, 0] += value * value
+                in_order[gene, 0, 0] += values[i] * shares[0, 0]
+                continue
+            for layer in range(n_layers):
+                group = layers[cell, layer]
+                if group >= 0:
+                    sums[gene, layer, group] += value
+                    squares[gene, layer, group] += value * value
+                    in_order[gene, layer, group] += values[i] * shares[layer, group]

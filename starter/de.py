@@ -35,9 +35,9 @@ class DETable(NamedTuple):
 class DERule(NamedTuple):
     """How a challenge year calls differential expression."""
 
-    of_genes: Callable[[Columns, np.ndarray, RankSum, bool], tuple[np.ndarray, np.ndarray]]
-    """(some genes, group of each cell, test result, stored dense) -> p (perturbations x genes) and the mean expression
-    of each group, control first, on the natural scale."""
+    of_genes: Callable[[Columns, np.ndarray, RankSum, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    """(some genes, group of each cell, test result, mean of each group in the data's precision and order) -> p
+    (perturbations x genes) and the mean expression of each group, control first, on the natural scale."""
     table: Callable[[np.ndarray, np.ndarray], DETable]
     """(p, means) of all genes -> the table."""
 
@@ -70,27 +70,33 @@ def de_table(x: scipy.sparse.spmatrix | np.ndarray, groups: np.ndarray, n_groups
     parts = []
     for _, part in columns(cells, groups >= 0):
         ranks = rank_columns(part, groups[None], n_cells[None])[0]
-        parts.append(rule.of_genes(part, groups, ranks, cells.dense))
+        sums = sum_in_order(part, groups, in_order_shares(n_cells, dense=cells.dense))
+        parts.append(rule.of_genes(part, groups, ranks, in_order_means(sums, n_cells, dense=cells.dense)))
     return rule.table(*(np.concatenate(of_all, axis=1) for of_all in zip(*parts, strict=True)))
 
 
-def _of_genes_082(
-    part: Columns,
-    groups: np.ndarray,
-    ranks: RankSum,
-    dense: bool,  # noqa: FBT001
-) -> tuple[np.ndarray, np.ndarray]:
-    """Asymptotic p; means in the data's precision, summed one cell after the other.
+def in_order_shares(n_cells: np.ndarray, *, dense: bool) -> np.ndarray:
+    """Give what each value is multiplied with before it is added to its group's mean.
 
-    Near-ties of the ranking by fold change depend on the last bit, so the order of summation is the reference tool's:
+    Near-ties of the ranking by fold change depend on the last bit, so the order of operations is the reference tool's:
     it divides each value of a sparse matrix by the number of cells, and the sum of a dense one.
     """
-    n_cells = np.append(ranks.n_control, ranks.n_cells)
-    share = np.divide(1.0, n_cells, out=np.zeros(len(n_cells)), where=n_cells > 0)
-    means = sum_in_order(part, groups, np.ones_like(share) if dense else share)
-    if dense:
-        means /= np.maximum(n_cells, 1).astype(means.dtype)[:, None]
+    share = np.divide(1.0, n_cells, out=np.zeros(np.shape(n_cells)), where=n_cells > 0)
+    return np.ones_like(share) if dense else share
+
+
+def in_order_means(sums: np.ndarray, n_cells: np.ndarray, *, dense: bool) -> np.ndarray:
+    """Make means of what was summed by `in_order_shares`, groups x genes; a group without cells is NaN."""
+    means = sums / np.maximum(n_cells, 1).astype(sums.dtype)[:, None] if dense else sums.copy()
     means[n_cells == 0] = np.nan
+    return means
+
+
+def _of_genes_082(
+    part: Columns, groups: np.ndarray, ranks: RankSum, means: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the asymptotic p."""
+    del part, groups
     return np.nan_to_num(p_values(ranks), nan=1.0), expm1(means.astype(np.float32)).astype(float)
 
 
@@ -103,17 +109,13 @@ def _table_082(p: np.ndarray, natural: np.ndarray) -> DETable:
 
 
 def _of_genes_066(
-    part: Columns,
-    groups: np.ndarray,
-    ranks: RankSum,
-    dense: bool,  # noqa: FBT001
+    part: Columns, groups: np.ndarray, ranks: RankSum, means: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """P exact where a group is small and no value is tied; means in float32, summed in pairs (numpy on dense cells)."""
-    del dense
     n_cells = np.append(ranks.n_control, ranks.n_cells)
     n_genes = len(part.pointers) - 1
     p = np.nan_to_num(p_values(ranks), nan=1.0)
-    means = np.full((len(n_cells), n_genes), np.nan, np.float32)
+    means = np.full(means.shape, np.nan, np.float32)
     ends = np.cumsum(n_cells)
     used = np.flatnonzero(groups >= 0)
     place = np.full(len(groups), -1)

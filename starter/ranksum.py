@@ -13,7 +13,7 @@ array([[1.   , 0.617]])
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numba
@@ -111,12 +111,24 @@ def sort_controls(x: Cells | scipy.sparse.spmatrix | np.ndarray, cells: np.ndarr
         If a value is negative or NaN.
     """
     source = x if isinstance(x, Cells) else in_memory(x)
-    values, pointers = [np.empty(0, np.float32)], [np.zeros(1, np.int64)]
-    for _, part in columns(source, cells):
-        _sort_columns(_bits(part.values), part.cells, part.pointers)
-        values = [*values, part.values] if values[0].size else [part.values]
-        pointers.append(part.pointers[1:] + pointers[-1][-1])
-    return SortedControls(np.concatenate(values), np.concatenate(pointers), int(cells.sum()))
+    return join_genes([sort_part(part, cells) for _, part in columns(source, cells)])
+
+
+def sort_part(part: Columns, cells: np.ndarray) -> SortedControls:
+    """Sort control cells of some genes; `cells` says which they are, boolean."""
+    n_values = np.zeros(len(part.pointers) - 1, np.int64)
+    _count_of(part.cells, part.pointers, cells, n_values)
+    pointers = np.concatenate([[0], np.cumsum(n_values)])
+    values = np.empty(pointers[-1], part.values.dtype)
+    _sort_columns(_bits(part.values), part.cells, part.pointers, cells, _bits(values), pointers)
+    return SortedControls(values, pointers, int(cells.sum()))
+
+
+def join_genes(parts: Sequence[SortedControls]) -> SortedControls:
+    """Put parts of the genes together, in order."""
+    starts = np.cumsum([0, *(part.pointers[-1] for part in parts)])
+    pointers = [[0], *(part.pointers[1:] + start for part, start in zip(parts, starts, strict=False))]
+    return SortedControls(np.concatenate([part.values for part in parts]), np.concatenate(pointers), parts[0].n_cells)
 
 
 def take_genes(controls: SortedControls, genes: slice) -> SortedControls:
@@ -145,6 +157,8 @@ def rank_columns(
     -------
     One result a grouping.
     """
+    if controls:
+        n_cells = np.hstack([np.zeros_like(n_cells[:, :1]), n_cells[:, 1:]])
     n_genes = len(part.pointers) - 1
     shape = (len(layers), n_cells.shape[1] - 1, n_genes)
     u, ties = np.empty(shape), np.empty(shape)
@@ -154,6 +168,7 @@ def rank_columns(
         _bits(part.values),
         part.cells,
         part.pointers,
+        (layers >= 0).any(axis=0),
         np.ascontiguousarray(layers, dtype=np.int32),
         n_cells.astype(np.int64),
         _bits(other.values.astype(part.values.dtype, copy=False)),
@@ -205,22 +220,40 @@ def _bits(values: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _sort_columns(values: np.ndarray, cells: np.ndarray, pointers: np.ndarray) -> None:  # pragma: no cover (compiled)
+def _count_of(
+    cells: np.ndarray, pointers: np.ndarray, wanted: np.ndarray, n_values: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    for gene in numba.prange(len(n_values)):
+        for i in range(pointers[gene], pointers[gene + 1]):
+            n_values[gene] += wanted[cells[i]]
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _sort_columns(
+    values: np.ndarray,
+    cells: np.ndarray,
+    pointers: np.ndarray,
+    wanted: np.ndarray,
+    in_order: np.ndarray,
+    ends: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    """Write the wanted cells' values of each gene in order, gene after gene."""
     n_genes = len(pointers) - 1
     n_blocks = -(-n_genes // GENES_PER_BLOCK)
     for block in numba.prange(n_blocks):
         low, high = block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)
-        size = np.diff(pointers[low : high + 1]).max()
+        size = np.diff(ends[low : high + 1]).max()
         keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
-        order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
+        order, spare_order = np.zeros(size, np.uint8), np.zeros(size, np.uint8)  # whose value it is does not matter
         for gene in range(low, high):
-            begin, end = pointers[gene], pointers[gene + 1]
-            n = end - begin
-            keys[:n] = values[begin:end]
-            order[:n] = cells[begin:end]
+            n = 0
+            for i in range(pointers[gene], pointers[gene + 1]):
+                if wanted[cells[i]]:
+                    keys[n] = values[i]
+                    n += 1
             if n:
-                in_order, _ = _sort(keys, order, spare_keys, spare_order, n)
-                values[begin:end] = in_order[:n]
+                ranked, _ = _sort(keys, order, spare_keys, spare_order, n)
+                in_order[ends[gene] : ends[gene + 1]] = ranked[:n]
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
@@ -228,6 +261,7 @@ def _rank(
     values: np.ndarray,
     cells: np.ndarray,
     pointers: np.ndarray,
+    wanted: np.ndarray,
     layers: np.ndarray,
     n_cells: np.ndarray,
     control_values: np.ndarray,
@@ -244,15 +278,25 @@ def _rank(
         size = np.diff(pointers[low : high + 1]).max()
         keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
         order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
+        below, equal = np.zeros(size, np.int64), np.zeros(size, np.int64)
         zeros, present = np.empty(n_groups, np.int64), np.zeros(n_groups, np.int64)
         groups = np.empty(size, np.int32)
         for gene in range(low, high):
             begin, end = pointers[gene], pointers[gene + 1]
-            n = end - begin
-            keys[:n] = values[begin:end]
-            order[:n] = cells[begin:end]
+            n, other_ties = 0, 0.0
+            if n_other:
+                for i in range(begin, end):
+                    if wanted[cells[i]]:
+                        keys[n], order[n] = values[i], cells[i]
+                        n += 1
+            else:
+                n = end - begin
+                keys[:n] = values[begin:end]
+                order[:n] = cells[begin:end]
             in_order, owner = _sort(keys, order, spare_keys, spare_order, n) if n else (keys, order)
             other = control_values[control_pointers[gene] : control_pointers[gene + 1]]
+            if n_other:
+                other_ties = _place(in_order, n, other, n_other, below, equal)
             for layer in range(n_layers):
                 _walk(
                     in_order,
@@ -260,8 +304,10 @@ def _rank(
                     n,
                     layers[layer],
                     n_cells[layer],
-                    other,
-                    n_other,
+                    below,
+                    equal,
+                    n_other - len(other),
+                    other_ties,
                     groups,
                     zeros,
                     present,
@@ -271,21 +317,52 @@ def _rank(
 
 
 @numba.njit(cache=True, nogil=True)
+def _place(
+    values: np.ndarray, n: int, other: np.ndarray, n_other: int, below: np.ndarray, equal: np.ndarray
+) -> float:  # pragma: no cover (compiled)
+    """Count the other control cells below and equal to each of a gene's sorted values, once for all groupings.
+
+    Returns
+    -------
+    Sum of t^3 - t over the runs of ties among the other controls' values above 0.
+    """
+    ties = 0.0
+    k, lower = 0, n_other - len(other)
+    i = 0
+    while i < n or k < len(other):
+        value = values[i] if i < n else other[k]
+        if k < len(other):
+            value = min(value, other[k])
+        run = 0
+        while k < len(other) and other[k] == value:
+            run += 1
+            k += 1
+        ties += 1.0 * run**3 - run
+        while i < n and values[i] == value:
+            below[i], equal[i] = lower, run
+            i += 1
+        lower += run
+    return ties
+
+
+@numba.njit(cache=True, nogil=True)
 def _walk(
     values: np.ndarray,
     owner: np.ndarray,
     n: int,
     group: np.ndarray,
     n_cells: np.ndarray,
-    other: np.ndarray,
-    n_other: int,
+    other_below: np.ndarray,
+    other_equal: np.ndarray,
+    other_zeros: int,
+    other_ties: float,
     groups: np.ndarray,
     zeros: np.ndarray,
     present: np.ndarray,
     u: np.ndarray,
     ties: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
-    """Walk over the sorted values of one gene, the cells' own and those of other control cells side by side.
+    """Walk over the sorted values of one gene, with what is known of other control cells beside each.
 
     `present` counts the cells of each group in the current run of ties, and is all 0 before and after.
     """
@@ -295,48 +372,39 @@ def _walk(
         g = groups[i] = group[owner[i]]
         if g >= 0:
             zeros[g] -= 1
-    below = zeros[0] + n_other - len(other)  # control cells lower than the current run
-    zero_ties = 1.0 * below**3 - below
-    control_ties = zero_ties
+    own_below = zeros[0]  # control cells of group 0 that are lower than the current run
+    zero = own_below + other_zeros
+    zero_ties = 1.0 * zero**3 - zero
+    control_ties = zero_ties + other_ties
     for g in range(1, n_groups):
-        u[g - 1] = 0.5 * zeros[g] * below
-        tied = 1.0 * (zeros[g] + below)
+        u[g - 1] = 0.5 * zeros[g] * zero
+        tied = 1.0 * (zeros[g] + zero)
         ties[g - 1] = (tied**3 - tied) - zero_ties
-    i = k = 0
+    i = 0
     while i < n:
         value = values[i]
-        while k < len(other) and other[k] < value:  # control cells between two runs
-            j = k + 1
-            while j < len(other) and other[j] == other[k]:
-                j += 1
-            control_ties += 1.0 * (j - k) ** 3 - (j - k)
-            below += j - k
-            k = j
-        control = 0
-        while k < len(other) and other[k] == value:
-            control += 1
-            k += 1
+        below, other = own_below + other_below[i], other_equal[i]
         if i + 1 == n or values[i + 1] != value:  # most values are alone
             g = groups[i]
             i += 1
             if g > 0:
-                u[g - 1] += below + 0.5 * control
-                ties[g - 1] += 3.0 * control * control + 3.0 * control  # (c + 1)^3 - (c + 1) - (c^3 - c)
+                u[g - 1] += below + 0.5 * other
+                ties[g - 1] += 3.0 * other * other + 3.0 * other  # (c + 1)^3 - (c + 1) - (c^3 - c)
             elif g == 0:
-                control += 1
-            control_ties += 1.0 * control**3 - control
-            below += control
+                control_ties += 3.0 * other * other + 3.0 * other
+                own_below += 1
             continue
-        j = i
+        j, own = i, 0
         while j < n and values[j] == value:
             g = groups[j]
             if g > 0:
                 present[g] += 1
             elif g == 0:
-                control += 1
+                own += 1
             j += 1
+        control = own + other
         run_ties = 1.0 * control**3 - control
-        control_ties += run_ties
+        control_ties += run_ties - (1.0 * other**3 - other)
         for m in range(i, j):
             g = groups[m]
             if g > 0 and present[g] > 0:
@@ -344,14 +412,8 @@ def _walk(
                 tied = 1.0 * (present[g] + control)
                 ties[g - 1] += (tied**3 - tied) - run_ties
                 present[g] = 0
-        below += control
+        own_below += own
         i = j
-    while k < len(other):
-        j = k + 1
-        while j < len(other) and other[j] == other[k]:
-            j += 1
-        control_ties += 1.0 * (j - k) ** 3 - (j - k)
-        k = j
     for g in range(1, n_groups):
         ties[g - 1] += control_ties
 

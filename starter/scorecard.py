@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -139,7 +140,9 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
         unpacked(path, len(truth.about["genes"])) as file,
         open_screen(file, name, controls=rules.counts != "needed") as screen,
         progress.bar(f"score {name}", READINGS * screen.n_blocks * len(truth.contexts)) as advance,
+        ThreadPoolExecutor(1) as beside,
     ):
+        digest = beside.submit(sha256, path)
         _check_genes(screen, truth)
         scored = [
             _score_context(screen.watched(advance), cells, truth, rules, context)
@@ -164,7 +167,7 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
         notes=[],
         per_perturbation=pd.concat([_table(score, rules) for score in scored], ignore_index=True),
         about={
-            "prediction": {"name": name, "sha256": sha256(path)},
+            "prediction": {"name": name, "sha256": digest.result()},
             "truth": {"title": truth.about["title"], "sha256": sha256(truth.folder / "truth.json")},
             "versions": {name: importlib.metadata.version(name) for name in ("virtual-cell-course", "numpy", "scipy")},
             "seed": seed,
@@ -240,7 +243,7 @@ def _reduce_logs(
         raise InputError(msg)
     cells, seen = look(screen.cells, groups >= 0, marked)
     logs = _on_scale(screen, cells, seen, groups >= 0, rules)
-    same = bool((fingerprint(logs.cells, control) == truth.array(rules, "control_hash", context)).all())
+    same = bool((fingerprint(logs, seen, control) == truth.array(rules, "control_hash", context)).all())
     if rules.counts == "refused" and not same:
         totals = truth.array(rules, "control_totals", context)
         ratio = scale_ratio(logs.totals[control & marked], totals)
@@ -253,8 +256,9 @@ def _reduce_logs(
     # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
     reuse = same and rules.de is CELL_EVAL_082 and not cells.dense and seen.itemsize == 4
     taken = np.where(control, -1, groups) if reuse else groups
-    if reuse:
-        _, seen = look(screen.cells, taken >= 0)
+    controls = truth.controls(rules, context) if reuse else None
+    if controls:
+        seen = seen._replace(n_values=seen.n_values - np.diff(controls.logs.pointers))
     summary = summarise(
         logs.cells,
         taken[None],
@@ -262,7 +266,7 @@ def _reduce_logs(
         measured.genes,
         rules.de,
         known=seen,
-        controls=truth.controls(rules, context) if reuse else None,
+        controls=controls,
         moments=rules.gains,
     ).summaries[0]
     basis = truth.components(rules, context)
@@ -479,12 +483,15 @@ def interval(
     numbers = [np.arange(len(values)) for values in samples]
     point = float(statistic(*numbers, axis=0))
     alone = [mean(np.delete(values, row, axis=0), 0) for values in samples for row in range(len(values))]
+    if not np.isfinite(alone).all():
+        return None, None
     if np.ptp(alone) <= ROUNDING * max(abs(point), np.abs(alone).max()):
         return point, point
     drawn = scipy.stats.bootstrap(
         numbers, statistic, n_resamples=DRAWS, method="BCa", rng=np.random.default_rng(seed), vectorized=True
     )
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    # a ratio may be undefined in some draws, and then has no interval
+    return _or_null(drawn.confidence_interval.low), _or_null(drawn.confidence_interval.high)
 
 
 def _nanmean(values: np.ndarray) -> float:

@@ -205,6 +205,8 @@ class Logs(NamedTuple):
     """How the values came to be."""
     totals: np.ndarray
     """Natural total of each cell that was weighed, else 0."""
+    as_given: bool = False
+    """Whether the values are the stored ones."""
 
 
 def log_expression_of(screen: Screen, cells: Cells, seen: Scan, keep: np.ndarray, counts: str, target: float) -> Logs:
@@ -227,7 +229,7 @@ def log_expression_of(screen: Screen, cells: Cells, seen: Scan, keep: np.ndarray
         If the values are neither counts nor log1p expression.
     """
     if is_log(seen, screen.name):
-        return Logs(cells, "log1p expression as given", seen.natural_totals)
+        return Logs(cells, "log1p expression as given", seen.natural_totals, as_given=True)
     if counts == "scaled to their median" and N_UMIS not in screen.obs:
         totals = seen.totals[keep]
         median = float(np.median(totals[totals > 0])) if totals.any() else 1.0
@@ -292,20 +294,24 @@ def median_depth(totals: np.ndarray, groups: np.ndarray, marked: np.ndarray, n_g
     return table.reindex(range(1, n_groups)).to_numpy(float)
 
 
-def fingerprint(cells: Cells, keep: np.ndarray) -> np.ndarray:
-    """Hash the values of some cells in their order, in whatever blocks they are read.
+def fingerprint(logs: Logs, seen: Scan, cells: np.ndarray) -> np.ndarray:
+    """Hash cells in their order by the sums of their log1p expression, exact to the last bit.
+
+    Other cells that had the same sums would win nothing: where a prediction's controls pass for the course's, the
+    course's are used.
+
+    Parameters
+    ----------
+    logs
+        Cells brought to log1p expression.
+    seen
+        What `look` saw of the values as stored.
+    cells
+        Which cells to hash, boolean.
 
     Returns
     -------
-    96 bytes: the SHA-256 of the cells' numbers of values, of their genes and of the values (as float32).
+    The 32 bytes of a SHA-256.
     """
-    digests, start = [hashlib.sha256() for _ in range(3)], 0
-    for block in cells.read(keep):
-        kept = block[keep[start : start + block.shape[0]]]
-        start += block.shape[0]
-        if kept.shape[0]:
-            kept.eliminate_zeros()
-            arrays = ((np.diff(kept.indptr), "<i8"), (kept.indices, "<i4"), (kept.data, "<f4"))
-            for digest, (array, dtype) in zip(digests, arrays, strict=True):
-                digest.update(np.ascontiguousarray(array, dtype))
-    return np.frombuffer(b"".join(digest.digest() for digest in digests), np.uint8)
+    totals = seen.totals if logs.as_given else scan(logs.cells, cells).totals
+    return np.frombuffer(hashlib.sha256(np.ascontiguousarray(totals[cells], "<f8")).digest(), np.uint8)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from starter.columns import Cells, Scan, columns, group_sums
-from starter.de import DERule, DETable, change_weights, welch_t
-from starter.ranksum import SortedControls, rank_columns, take_genes
+from starter.columns import Cells, Scan, columns, layer_sums
+from starter.de import DERule, DETable, change_weights, in_order_means, in_order_shares, welch_t
+from starter.ranksum import SortedControls, join_genes, rank_columns, sort_part, take_genes
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ class Reduced(NamedTuple):
     squares: np.ndarray
     natural: np.ndarray
     """Mean of each group on the natural scale, as the DE rule takes it."""
+    controls: SortedControls | None
+    """The control cells of the first grouping, sorted, if asked for."""
 
 
 def summarise(
@@ -121,6 +123,7 @@ def summarise(
     known: Scan | None = None,
     controls: LogControls | None = None,
     moments: bool = False,
+    keep_controls: bool = False,
 ) -> Reduced:
     """Reduce cells to profiles and DE tables, in several groupings of the same cells at once.
 
@@ -129,8 +132,8 @@ def summarise(
     cells
         Cells x genes, log1p expression.
     layers
-        Group of each cell in each grouping, L x cells: 0 for control, i + 1 for the i-th perturbation, negative to
-        leave out.
+        Group of each cell in each grouping, L x cells: 0 for control (the same cells in all groupings), i + 1 for the
+        i-th perturbation, negative to leave out.
     perturbations
         Labels of each grouping.
     genes
@@ -143,6 +146,8 @@ def summarise(
         Control cells that stand for those of group 0, which must then be empty.
     moments
         Whether t scores and the weights of genes are needed.
+    keep_controls
+        Whether the sorted control cells are needed.
 
     Returns
     -------
@@ -156,14 +161,22 @@ def summarise(
     n_groups = max(len(names) for names in perturbations) + 1
     n_cells = np.stack([np.bincount(groups[groups >= 0], minlength=n_groups) for groups in layers])
     parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in layers]
+    sorted_parts = []
+    is_control = layers[0] == 0
+    perturbed = np.where(layers == 0, -1, layers)
     for here, part in columns(cells, (layers >= 0).any(axis=0), known):
-        other = controls and take_genes(controls.logs, here)
-        for layer, ranks in enumerate(rank_columns(part, layers, n_cells, other)):
-            p, natural = rule.of_genes(part, layers[layer], ranks, cells.dense)
-            sums, squares = group_sums(part, layers[layer], n_groups)
+        # the controls are sorted alone: every grouping has the same
+        of_genes = take_genes(controls.logs, here) if controls else sort_part(part, is_control)
+        ranked = rank_columns(part, perturbed, n_cells, of_genes)
+        sums, squares, in_order = layer_sums(part, layers, in_order_shares(n_cells, dense=cells.dense))
+        for layer, ranks in enumerate(ranked):
+            means = in_order_means(in_order[layer], n_cells[layer], dense=cells.dense)
+            p, natural = rule.of_genes(part, layers[layer], ranks, means)
             if controls:
-                sums[0], squares[0], natural[0] = (column[here] for column in controls[1:])
-            parts[layer].append((p, natural, sums, squares))
+                sums[layer, 0], squares[layer, 0], natural[0] = (column[here] for column in controls[1:])
+            parts[layer].append((p, natural, sums[layer], squares[layer]))
+        if keep_controls:
+            sorted_parts.append(of_genes)
         del part
     if controls:
         n_cells[:, 0] = controls.logs.n_cells
@@ -191,4 +204,4 @@ def summarise(
                 spread=spread[1:],
             )
         )
-    return Reduced(summaries, *first)
+    return Reduced(summaries, *first, join_genes(sorted_parts) if keep_controls else None)

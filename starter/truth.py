@@ -7,6 +7,7 @@ Rule sets have folders of their own because they differ in how they bring cells 
 import importlib.metadata
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from starter.metrics import PROFILES, Profile, get_profile, score_perturbations
 from starter.metrics.vcc2026 import lfc_nmae_of_halves
 from starter.points import MAX_CELLS, Components, components, project
 from starter.preprocess import scale_ratio
-from starter.ranksum import SortedControls, sort_controls
+from starter.ranksum import SortedControls
 from starter.schema import CONTROL, N_UMIS, InputError
 from starter.screen import (
     Logs,
@@ -292,7 +293,7 @@ def build_truth(
         about = {
             "version": VERSION,
             "kit": importlib.metadata.version("virtual-cell-course"),
-            "real": {"name": Path(real).name, "sha256": sha256(real), "part": part},
+            "real": {"name": Path(real).name, "part": part},
             "split": {"name": Path(split).name, "sha256": sha256(split)} if split else None,
             "train": {"name": Path(train).name, "sha256": sha256(train), "also_scored": also_scored} if train else None,
             "seed": seed,
@@ -308,6 +309,7 @@ def build_truth(
         total = n_readings * len(names) * (measured.n_blocks + (training.n_blocks if training else 0))
         advance = stack.enter_context(progress.bar("prepare the truth", total))
         measured, training = measured.watched(advance), training and training.watched(advance)
+        digest = stack.enter_context(ThreadPoolExecutor(1)).submit(sha256, real)
         for number, context in enumerate(names):
             one = _part_of(measured, keep & (measured.contexts == context), names[context])
             trained_on = _training(training, of_training, context, one) if training is not None else None
@@ -319,6 +321,7 @@ def build_truth(
                 target = folder / rules.name / str(number)
                 target.mkdir(parents=True)
                 about["profiles"][rules.name] = prepare(target, rules, one, trained_on, seed)
+        about["real"]["sha256"] = digest.result()
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return open_truth(out)
 
@@ -385,7 +388,16 @@ def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | No
     control_totals = logs.totals[control & part.marked]
     layers = np.vstack([part.groups, anchors.split_layers(part.groups, seed)])
     labels = [part.perturbations, *[np.tile(part.perturbations, 2)] * anchors.SPLITS]
-    reduced = summarise(logs.cells, layers, labels, part.screen.genes, rules.de, known=part.seen, moments=rules.gains)
+    reduced = summarise(
+        logs.cells,
+        layers,
+        labels,
+        part.screen.genes,
+        rules.de,
+        known=part.seen,
+        moments=rules.gains,
+        keep_controls=True,
+    )
     n_cells = reduced.summaries[0].n_cells
     n_control = int(control.sum())
     if trained is None:
@@ -415,7 +427,7 @@ def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | No
         truth = replace(truth, points=project(logs.cells, part.groups, basis))
         halves = [_with_points(half, truth, part.groups, layer) for half, layer in zip(halves, layers[1:], strict=True)]
 
-    sorted_controls = sort_controls(logs.cells, control)
+    sorted_controls = reduced.controls
     if rules.de is CELL_EVAL_082 and rules.baseline == "constant" and not logs.cells.dense:
         how = "every cell is the mean"
         of_baseline = anchors.constant_summary(mean, truth, sorted_controls, reduced.natural[0])
@@ -449,7 +461,7 @@ def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | No
         "control_squares": reduced.squares[0],
         "control_natural": reduced.natural[0],
         "control_totals": control_totals,
-        "control_hash": fingerprint(logs.cells, control),
+        "control_hash": fingerprint(logs, part.seen, control),
         "sorted_values": sorted_controls.values,
         "sorted_pointers": sorted_controls.pointers,
     }

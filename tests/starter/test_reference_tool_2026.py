@@ -83,7 +83,7 @@ def test_stored_baseline_and_replicate(vcc_parity: Path, main_truth: Truth):
         assert np.mean(of_splits) == pytest.approx(replicate[name], rel=1e-11), name
 
 
-SIZE = simulate.Size(targets=14, genes=400, controls=240, min_cells=40, extra_cells=0, contexts=2, depth=6_000)
+SIZE = simulate.Size(targets=14, genes=400, controls=400, min_cells=100, extra_cells=0, contexts=2, depth=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_an_upload_scores_as_its_file(screens: dict[str, Path], tmp_path: Path):
         anndata.concat(parts).write_h5ad(tmp_path / f"{name}.h5ad")
     (tmp_path / "genes.csv").write_text("\n".join(pred.var_names))
     targets = sorted(set(pred.obs["target_gene"]))
-    (tmp_path / "perts.csv").write_text("target_gene,n_cells\n" + "\n".join(f"{name},40" for name in targets))
+    (tmp_path / "perts.csv").write_text("target_gene,n_cells\n" + "\n".join(f"{name},100" for name in targets))
 
     pack(
         tmp_path / "pred.h5ad",
@@ -251,7 +251,10 @@ def changed(adata: anndata.AnnData, kind: str) -> anndata.AnnData:
         ("fractions", "bad.h5ad holds fractions"),
         ("NaN", "bad.h5ad holds NaN or infinite values: 1; counts are whole numbers"),
         ("negative", "bad.h5ad holds negative values .lowest -1.; counts are whole numbers"),
-        ("huge", "bad.h5ad has cells with more than 1,000,000 counts .up to 2,00.,...: 1; write counts of real depth"),
+        (
+            "huge",
+            "bad.h5ad has cells with more than 1,000,000 counts .up to 2,0[0-9,]+.: 1; write counts of real depth",
+        ),
         ("one context", "the contexts of bad.h5ad are not the truth's: missing 1 .context_2."),
         ("no context", "the contexts of bad.h5ad are not the truth's: .*obs.context names the context of each cell"),
         ("a perturbation missing in one context", "the perturbations of bad.h5ad in the context context_2 are not"),
