@@ -47,7 +47,7 @@ release: $(VENV)/.kit
 assignments: $(VENV)/.kit
 	@$(BIN)/autograder release --notebooks
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.test
 	@$(BIN)/python -m benchmarks.scoring $(foreach size,$(SIZE),--size $(size))
 
 lint: $(VENV)/.test
@@ -66,11 +66,6 @@ $(VENV)/.kit: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.test: $(VENV)/.kit
 	@echo "installing what the tests need into $(VENV)"
 	@$(PIP) --editable ".[student,instructor,data,test]"
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.test
-	@echo "installing what is measured beside the kit into $(VENV)"
-	@$(PIP) cell-eval2==0.20.0 illico==0.6.0
 	@touch $@
 
 student-kit: $(VENV)/.kit

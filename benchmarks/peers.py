@@ -74,6 +74,30 @@ def cell_eval2(
     _write(out, dict(zip(aggregate["metric"], aggregate["mean"], strict=True)))
 
 
+@app.command("ours-2026")
+def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
+    """Compute the six metrics of 2026 from both files by our engine, without the baseline and the replicate."""
+    from starter import bulk, screen
+    from starter.metrics import get_profile, score_perturbations
+
+    rules = get_profile("vcc2026")
+    with screen.open_screen(real) as measured, screen.open_screen(prediction, controls=False) as predicted:
+        names = np.unique(measured.labels[measured.labels != CONTROL])
+        sides = []
+        for side in (measured, predicted):
+            groups = pd.Categorical(side.labels, [CONTROL, *names]).codes.astype(np.int64)
+            if side is predicted:
+                groups[groups == 0] = -1
+            cells, seen = screen.look(side.cells, groups >= 0)
+            controls = bulk.control_cells(*sides[0]) if sides else None
+            summary = bulk.summarise_counts(
+                cells, groups[None], [names], side.genes, seen.totals, controls, known=seen
+            )[0]
+            sides.append((cells, groups == 0, seen.totals, summary))
+        values = score_perturbations(rules, sides[0][3], sides[1][3])
+    _write(out, {metric.name: float(metric.mean(values[metric.name])) for metric in rules.metrics})
+
+
 @app.command("rank-sum")
 def rank_sum(real: Real, out: Out, tool: Annotated[str, typer.Option(help="ours, scanpy or illico.")]) -> None:
     """Time the rank-sum test of every perturbation and gene, without reading the file and compiling; best of three."""

@@ -33,6 +33,8 @@ SAME = 1e-6
 """Largest difference of scores that agree: means of float32 values, summed in another order."""
 SAME_Z = 1e-4
 """The same for z, which scanpy keeps in float32."""
+ALONE = "cold, metrics alone"
+"""The six metrics of 2026 without baseline and replicate, which is what cell-eval2 computes in a run."""
 POLL = 0.05
 """Seconds between two looks at a process's memory."""
 VERSIONS = ("virtual-cell-course", "cell-eval", "pdex", "cell-eval2", "scanpy", "illico", "numpy", "scipy", "numba")
@@ -207,6 +209,10 @@ def _ours(profile: str, files: Path, out: Path, suffix: str = "", *, warm: bool)
     runs = [_run(Peer.ours, f"cold{suffix}", [*score, "--real", real_path(files)], out)]
     if warm and not runs[0].verdict:
         runs.append(_run(Peer.ours, f"warm{suffix}", score, out))
+    if profile == "vcc2026" and not runs[0].verdict:
+        alone = out / "alone"
+        command = [sys.executable, "-m", "benchmarks.peers", "ours-2026", real_path(files), prediction_path(files)]
+        runs.append(_compared(_run(Peer.ours, f"{ALONE}{suffix}", [*command, "--out", alone], out), alone, out))
     return runs
 
 

@@ -314,7 +314,8 @@ def replicate_scores(
 
     def over_splits(score: Callable[[int], np.ndarray]) -> np.ndarray:
         values = np.full(len(truth.perturbations), np.nan)
-        values[rows] = mean_of_defined([score(split) for split in range(len(halves))])
+        if len(rows):
+            values[rows] = mean_of_defined([score(split) for split in range(len(halves))])
         return values
 
     for metric in profile.metrics:

@@ -43,11 +43,31 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
             if missing:
                 msg = f"{path} is no AnnData file: it has no {', '.join(missing)}"
                 raise InputError(msg)
+            _refuse_links(file, [file[key] for key in ("X", "obs", "var", "uns") if key in file])
             yield file
     except OSError as error:
         reason = "it is truncated" if "truncated" in str(error) else str(error)
         msg = f"{path} cannot be read: {reason}; download or write it again"
         raise InputError(msg) from error
+
+
+def _refuse_links(file: h5py.File, elements: list[h5py.Group | h5py.Dataset]) -> None:
+    """Refuse a file that takes its content from other files: whoever opens it may see more than who made it."""
+    if outside := [key for key in file if isinstance(file.get(key, getlink=True), h5py.ExternalLink)]:
+        msg = f"{file.filename} takes {', '.join(outside)} from another file; write all of it into one"
+        raise InputError(msg)
+    while elements:
+        element = elements.pop()
+        if isinstance(element, h5py.Dataset):
+            if element.external or element.is_virtual:
+                msg = f"{file.filename} takes {element.name} from another file; write all of it into one"
+                raise InputError(msg)
+            continue
+        for key in element:
+            if isinstance(element.get(key, getlink=True), h5py.ExternalLink):
+                msg = f"{file.filename} takes {element.name}/{key} from another file; write all of it into one"
+                raise InputError(msg)
+            elements.append(element[key])
 
 
 def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
@@ -137,7 +157,10 @@ def read_blocks(
         msg = f"{x.file.filename}: X is damaged (it lacks {', '.join(missing) or 'its shape'})"
         raise InputError(msg)
     n_cells, n_genes = (int(size) for size in x.attrs["shape"])
-    indptr = x["indptr"][:]
+    if any(x[key].ndim != 1 or x[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
+        msg = f"{x.file.filename}: X is damaged (its indices are no whole numbers)"
+        raise InputError(msg)
+    indptr = x["indptr"][:].astype(np.int64)
     fits = len(indptr) == (n_genes if kind == "csc_matrix" else n_cells) + 1
     if not fits or indptr[0] != 0 or indptr[-1] != x["data"].size or (np.diff(indptr) < 0).any():
         msg = f"{x.file.filename}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
@@ -154,7 +177,7 @@ def read_blocks(
         if keep is not None and not keep[start : start + cells].any():
             yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x["data"].dtype)).dtype)
         else:
-            local = (pointers - pointers[0]).astype(x["indices"].dtype)
+            local = pointers - pointers[0]
             yield _compressed(x, span, local, shape, scipy.sparse.csr_matrix, checked=checked)
 
 
@@ -167,7 +190,11 @@ def _compressed(
     x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable, *, checked: bool
 ) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
     try:
-        matrix = kind((_at_least_float32(x["data"][span]), x["indices"][span], indptr), shape=shape)
+        indices = x["indices"][span]
+        narrow = np.int32 if indptr[-1] <= np.iinfo(np.int32).max and indices.itemsize <= 4 else np.int64
+        # columns may be stored as any whole numbers; SciPy wants both index arrays of one type
+        arrays = (_at_least_float32(x["data"][span]), indices.astype(narrow, copy=False), indptr.astype(narrow))
+        matrix = kind(arrays, shape=shape)
         matrix.check_format(full_check=checked)
     except (ValueError, KeyError) as error:
         msg = f"{x.file.filename}: X is damaged ({error})"
@@ -189,30 +216,6 @@ def check_sparse(x: object) -> None:
         except ValueError as error:
             msg = f"X is damaged ({error})"
             raise InputError(msg) from error
-
-
-def plain_csr(x: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
-    """Make a CSR matrix with sorted indices of one type, without duplicates and without stored zeros.
-
-    Parameters
-    ----------
-    x
-        Any matrix. It is not changed, but the result may share its values.
-
-    Raises
-    ------
-    InputError
-        If the parts of a sparse matrix do not fit together; compiled code must never see such a one.
-    """
-    check_sparse(x)
-    csr = scipy.sparse.csr_matrix(x if scipy.sparse.issparse(x) else _at_least_float32(np.asarray(x)))
-    # files may pair int64 pointers with int32 columns, which SciPy's in-place methods refuse
-    csr = scipy.sparse.csr_matrix((csr.data, csr.indices, csr.indptr), shape=csr.shape)
-    if not csr.has_canonical_format or (csr.data == 0).any():
-        csr = csr.copy()
-        csr.sum_duplicates()
-        csr.eliminate_zeros()
-    return csr
 
 
 def write_h5ad(

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse
 import scipy.stats
 
-from starter.columns import Cells, Columns, Scan, columns, group_sums, sum_in_order
+from starter.columns import Cells, Columns, Seen, columns, group_sums, sum_in_order
 from starter.de import DETable
 from starter.ranksum import SortedControls, exact_erfc, p_values, rank_columns, sort_controls, take_genes
 from starter.schema import InputError
@@ -87,7 +87,7 @@ def summarise_counts(
     controls: ControlCells | None = None,
     *,
     orders: Sequence[np.ndarray] | None = None,
-    known: Scan | None = None,
+    known: Seen | None = None,
 ) -> list[Summary]:
     """Reduce cells to bulk profiles, their noise and DE tables, in several groupings of the same cells at once.
 

@@ -166,7 +166,7 @@ def truth_build(
     typer.echo(f"wrote {out}: {n_pairs} perturbations{where} x {n_genes:,} genes, for {', '.join(prepared)}")
     for name, how in prepared.items():
         typer.echo(f"  {name}: {how['scale']}; baseline: {how['baseline']}")
-    for name, reason in truth.about.get("left_out", {}).items():
+    for name, reason in truth.about["left_out"].items():
         typer.echo(f"  not for {name}: {reason}")
 
 
@@ -185,6 +185,7 @@ def score(
 
     Example: starter score prediction.vcc --truth truth --profile course --out scores
     """
+    from starter.blocks import unreadable
     from starter.metrics import get_profile
     from starter.scorecard import prediction_name, score_prediction, write_scorecard
     from starter.truth import build_truth, open_truth
@@ -209,6 +210,11 @@ def score(
             cards.append(card)
         except InputError as error:
             faults.append(str(error))
+        except Exception as error:  # whatever is in somebody's file: the others are scored all the same
+            fault = unreadable(str(path), error)
+            if not isinstance(fault, InputError):
+                raise
+            faults.append(str(fault))
     if cards:
         _print_scores(cards)
     for card in cards:
@@ -251,7 +257,7 @@ def _print_scores(cards: "list[Scorecard]") -> None:
         ends = ("0", "–" if profile.full_score == "perfection" else "1")
         table.add_row("overall", *(number(card.overall) for card in shown), *ends)
         console.print(table)
-    for note in cards[0].notes:
+    for note in dict.fromkeys(note for card in cards for note in card.notes):
         console.print(f"- {note}")
     for card in cards:
         for flag in card.flags:

@@ -19,6 +19,10 @@ BYTES = 4 << 30
 PART_IN_MEMORY = 1 << 26
 """The same for cells that are in memory, which costs nothing to read again."""
 CELLS_PER_BLOCK = 2048
+OTHER_VALUES = (
+    "the values of a gene are not as many as were counted: the file changed while it was read, or holds values too "
+    "small for float32, or control cells that only look like the course's; write it again"
+)
 GENES_PER_STRIP = 256
 """Genes that are written side by side: so few that the ends of their columns stay in the processor's cache."""
 
@@ -97,7 +101,7 @@ def float_csr(block: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_mat
     return scipy.sparse.csr_matrix(block, dtype=np.float64 if block.dtype == np.float64 else np.float32)
 
 
-class Scan(NamedTuple):
+class Seen(NamedTuple):
     """What one pass over the values tells, of the cells that are kept."""
 
     n_values: np.ndarray
@@ -120,7 +124,7 @@ class Scan(NamedTuple):
     """Bytes of a value."""
 
 
-def scan(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None, fraction: float = 0.0) -> Scan:
+def scan(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None, fraction: float = 0.0) -> Seen:
     """Look at every value once.
 
     Parameters
@@ -165,7 +169,7 @@ def scan(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None, fracti
         msg = f"X is damaged: {int(n_beyond):,} of its column indices lie beyond its {cells.shape[1]:,} genes"
         raise InputError(msg)
     lowest, highest = found[:, 0].min(), found[:, 1].max()
-    return Scan(
+    return Seen(
         n_values=n_values.sum(axis=0),
         totals=totals,
         natural_totals=natural_totals,
@@ -179,7 +183,7 @@ def scan(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None, fracti
     )
 
 
-def columns(cells: Cells, keep: np.ndarray, known: Scan | None = None) -> Iterator[tuple[slice, Columns]]:
+def columns(cells: Cells, keep: np.ndarray, known: Seen | None = None) -> Iterator[tuple[slice, Columns]]:
     """Give the genes in parts, each as columns.
 
     Parameters
@@ -201,6 +205,8 @@ def columns(cells: Cells, keep: np.ndarray, known: Scan | None = None) -> Iterat
         If a value is negative or NaN, or the data change while they are read.
     """
     known = known or scan(cells, keep)
+    if (known.n_values < 0).any():
+        raise InputError(OTHER_VALUES)
     if known.n_odd or known.lowest < 0:
         msg = "expression is never negative, NaN or infinite, and there are such values; mend the data first"
         raise InputError(msg)
@@ -296,11 +302,12 @@ def _part(cells: Cells, keep: np.ndarray, begin: int, pointers: np.ndarray) -> C
         kept = keep[start : start + block.shape[0]]
         fits = _scatter(block.data, block.indices, block.indptr, kept, start, begin, heads, pointers[1:], values, rows)
         if not fits:
-            msg = "the data changed while they were read; try again when nothing writes to the file"
-            raise InputError(msg)
+            raise InputError(OTHER_VALUES)
         start += block.shape[0]
     if values is None:
         values, rows = np.empty(0, np.float32), np.empty(0, np.uint32)
+    if not (heads == pointers[1:]).all():  # places that nothing was written to hold anything
+        raise InputError(OTHER_VALUES)
     return Columns(values, rows, pointers)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import tomllib
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,10 +26,8 @@ from starter.schema import (
     ONE_CONTEXT,
     PERTURBATION,
     TARGET_GENE,
-    Finding,
     FindingsError,
     InputError,
-    check_cells,
     check_screen,
     some,
 )
@@ -39,23 +37,6 @@ PARTS: tuple[Part, ...] = ("train", "public", "hidden")
 """Training, public validation, hidden."""
 TRAIN_FILE, SPLIT_FILE, PRIORS_FOLDER = "train.h5ad", "split.json", "priors"
 """What a course's data folder holds."""
-
-
-def read_cells(path: str | Path) -> anndata.AnnData:
-    """Read labelled cells: an `.h5ad` with a `target_gene` column, whose values may be counts or logs.
-
-    Returns
-    -------
-    Cells x genes, in memory.
-
-    Raises
-    ------
-    FindingsError
-        If labels, genes or values cannot be used; the message lists all faults.
-    InputError
-        If the file cannot be read at all.
-    """
-    return _read(path, check_cells)
 
 
 def read_screen(path: str | Path) -> anndata.AnnData:
@@ -72,10 +53,6 @@ def read_screen(path: str | Path) -> anndata.AnnData:
     InputError
         If the file cannot be read at all.
     """
-    return _read(path, check_screen)
-
-
-def _read(path: str | Path, check: Callable[[anndata.AnnData], list[Finding]]) -> anndata.AnnData:
     with open_h5ad(path):
         pass  # says in one sentence what AnnData would say in a traceback
     try:
@@ -89,7 +66,7 @@ def _read(path: str | Path, check: Callable[[anndata.AnnData], list[Finding]]) -
     except InputError as error:
         msg = f"{path}: {error}; write it again with AnnData.write_h5ad"
         raise InputError(msg) from error
-    findings = check(adata)
+    findings = check_screen(adata)
     if any(finding.level == "error" for finding in findings):
         raise FindingsError(str(path), findings)
     return adata

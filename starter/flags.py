@@ -30,6 +30,12 @@ FOLLOWS = 0.9
 """Rank correlation of the number of changed genes with cells x UMIs."""
 CHANCE = 0.001
 """One-sided p of that correlation."""
+SHARES = (0.0, 2.0)
+"""Limits of one metric's share, so that a bad one cannot hide others that are too good."""
+FEW = 0.1
+"""Share of the perturbations that may be outside of a limit."""
+SMALLEST = 1e-9
+"""Stands for a mean effect where nothing has any."""
 ABOVE_REPLICATE = 1.25
 """Mean share of the way from baseline to replicate."""
 SAME_LIST = 0.95
@@ -90,9 +96,7 @@ def find(rules: Profile, context: str, truth: Reference, prediction: Summary, ro
 
 
 def _controls(truth: Reference, prediction: Summary, measured: np.ndarray) -> Flag | None:
-    if prediction.same_controls:
-        return None
-    shift = np.abs(prediction.control.astype(float) - truth.control).mean() / np.abs(measured).mean()
+    shift = np.abs(prediction.control.astype(float) - truth.control).mean() / max(np.abs(measured).mean(), SMALLEST)
     if not shift > CONTROL_SHIFT:
         return None
     text = (
@@ -103,8 +107,17 @@ def _controls(truth: Reference, prediction: Summary, measured: np.ndarray) -> Fl
 
 
 def _spread(truth: Reference, prediction: Summary) -> Flag | None:
-    ratio = _median(_variance(prediction) / _variance(truth))
-    if SPREAD[0] <= ratio <= SPREAD[1] or math.isnan(ratio):
+    measured = _variance(truth)
+    # a perturbation of one cell has no variance, as if its cells were all equal
+    ratios = np.nan_to_num(_variance(prediction)[measured > 0]) / measured[measured > 0]
+    if not len(ratios):
+        return None
+    # a few perturbations are enough to move a mean
+    ratio = float(np.median(ratios))
+    for outside in (ratios < SPREAD[0], ratios > SPREAD[1]):
+        if outside.mean() > FEW and SPREAD[0] <= ratio <= SPREAD[1]:
+            ratio = float(np.median(ratios[outside]))
+    if SPREAD[0] <= ratio <= SPREAD[1]:
         return None
     if ratio < SPREAD[0]:
         text = (
@@ -170,7 +183,7 @@ def _above(rules: Profile, rows: dict[str, dict]) -> Flag | None:
         if None in (value, baseline, replicate) or (rules.gains and not row["gradable"]):
             continue
         if (replicate > baseline) == (row["direction"] == "higher") and replicate != baseline:
-            shares.append((value - baseline) / (replicate - baseline))
+            shares.append(np.clip((value - baseline) / (replicate - baseline), *SHARES))
     share = float(np.mean(shares)) if shares else math.nan
     if not share > ABOVE_REPLICATE:
         return None

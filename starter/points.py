@@ -8,6 +8,8 @@ import scipy.sparse
 from starter.columns import Cells
 
 N_COMPONENTS = 50
+ROUNDING = 1e-6
+"""Variance of log1p expression that float32 rounding alone can make."""
 MAX_CELLS = 5_000
 """Cells from which the components are computed, evenly spaced over the screen."""
 
@@ -34,7 +36,9 @@ def components(cells: scipy.sparse.csr_matrix, seed: int) -> Components:
     from sklearn.decomposition import PCA  # slow to import
 
     n = min(N_COMPONENTS, min(cells.shape) - 1)
-    if n < 1:
+    mean = np.asarray(cells.mean(axis=0)).ravel()
+    spread = np.asarray(cells.multiply(cells).mean(axis=0)).ravel() - mean**2
+    if n < 1 or spread.max() <= ROUNDING:
         vectors = np.eye(cells.shape[1], 1, dtype=np.float32)
         return Components(vectors, np.zeros(1, np.float32))
     pca = PCA(n, svd_solver="arpack", random_state=seed).fit(cells.astype(np.float64))

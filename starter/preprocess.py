@@ -97,35 +97,8 @@ def expression(adata: anndata.AnnData) -> scipy.sparse.csr_matrix:
     return log_expression(adata.X, library_sizes(adata), target_sum(adata))
 
 
-def is_log_normalised(x: scipy.sparse.spmatrix | np.ndarray, name: str) -> bool:
-    """Tell log1p expression from counts by cell-eval 0.8.2's rule (`guess_is_lognorm`).
-
-    Parameters
-    ----------
-    x
-        Cells x genes.
-    name
-        What to call the data in a message.
-
-    Returns
-    -------
-    True if any value has a fractional part above `FRACTION`.
-
-    Raises
-    ------
-    InputError
-        If a value is NaN or infinite, if log-normalised data is negative or reaches `LOG_LIMIT`, or if
-        counts are negative.
-    """
-    values = x.data if scipy.sparse.issparse(x) else np.asarray(x)
-    finite = values[np.isfinite(values)]
-    fractional = bool((np.modf(finite)[0] > FRACTION).any())
-    lowest, highest = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    return judge_scale(float(lowest), float(highest), values.size - finite.size, name, fractional=fractional)
-
-
 def judge_scale(lowest: float, highest: float, n_odd: int, name: str, *, fractional: bool) -> bool:
-    """Tell log1p expression from counts by what was seen of the values; see `is_log_normalised`.
+    """Tell log1p expression from counts by what was seen of the values, as cell-eval 0.8.2 does (`guess_is_lognorm`).
 
     Parameters
     ----------
@@ -145,7 +118,8 @@ def judge_scale(lowest: float, highest: float, n_odd: int, name: str, *, fractio
     Raises
     ------
     InputError
-        If it is neither.
+        If it is neither: a value is NaN or infinite, or negative, or there are fractions and a value reaches
+        `LOG_LIMIT`.
     """
     if n_odd:
         msg = f"{name}: NaN or infinite values: {n_odd:,}; write finite numbers"

@@ -22,6 +22,7 @@ import scipy.sparse
 import scipy.special
 
 from starter.columns import Cells, Columns, columns, in_memory
+from starter.schema import InputError
 
 GENES_PER_BLOCK = 16
 """Genes whose sorted values are in memory at once."""
@@ -78,13 +79,16 @@ def rank_sum(
     Raises
     ------
     InputError
-        If a value is negative or NaN.
+        If a value is negative, NaN or infinite, or `groups` does not fit.
 
     References
     ----------
     Mann and Whitney (1947), Annals of Mathematical Statistics 18:50.
     """
     cells = x if isinstance(x, Cells) else in_memory(x)
+    if len(groups) != cells.shape[0] or (len(groups) and max(groups) >= n_groups):
+        msg = f"groups must give each of {cells.shape[0]:,} cells a number below n_groups, {n_groups}"
+        raise InputError(msg)
     groups = np.where(groups == 0, -1, groups) if controls else groups
     n_cells = np.bincount(groups[groups >= 0], minlength=n_groups)
     u, ties = (np.empty((n_groups - 1, cells.shape[1])) for _ in range(2))
@@ -337,7 +341,8 @@ def _place(
         while k < len(other) and other[k] == value:
             run += 1
             k += 1
-        ties += 1.0 * run**3 - run
+        tied = float(run)
+        ties += tied**3 - tied
         while i < n and values[i] == value:
             below[i], equal[i] = lower, run
             i += 1
@@ -374,7 +379,7 @@ def _walk(
             zeros[g] -= 1
     own_below = zeros[0]  # control cells of group 0 that are lower than the current run
     zero = own_below + other_zeros
-    zero_ties = 1.0 * zero**3 - zero
+    zero_ties = float(zero) ** 3 - zero
     control_ties = zero_ties + other_ties
     for g in range(1, n_groups):
         u[g - 1] = 0.5 * zeros[g] * zero
@@ -403,8 +408,8 @@ def _walk(
                 own += 1
             j += 1
         control = own + other
-        run_ties = 1.0 * control**3 - control
-        control_ties += run_ties - (1.0 * other**3 - other)
+        run_ties = float(control) ** 3 - control
+        control_ties += run_ties - (float(other) ** 3 - other)
         for m in range(i, j):
             g = groups[m]
             if g > 0 and present[g] > 0:

@@ -140,21 +140,6 @@ def check_screen(adata: anndata.AnnData) -> list[Finding]:
     ]
 
 
-def check_cells(adata: anndata.AnnData) -> list[Finding]:
-    """Check that labelled cells can be scored, or scored against: labels, genes and values, whatever their layout.
-
-    Parameters
-    ----------
-    adata
-        Cells x genes, in memory; counts or log1p expression, sparse or dense.
-
-    Returns
-    -------
-    Everything that is wrong, in one list; empty if nothing is.
-    """
-    return [*_check_values(adata), *check_description(adata)]
-
-
 def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[Finding]:
     """Check what describes cells and genes, whatever the values: labels, gene symbols, `uns["course"]`.
 
@@ -170,18 +155,6 @@ def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[
     Everything that is wrong, in one list; empty if nothing is.
     """
     return [*_check_labels(adata, controls=controls), *_check_genes(adata), *_check_course(adata)]
-
-
-def _check_values(adata: anndata.AnnData) -> list[Finding]:
-    dtype = getattr(adata.X, "dtype", None)
-    if dtype is None or dtype.kind not in "biuf":
-        what = "X is missing" if dtype is None else f"X holds {dtype}, not numbers"
-        return [Finding("error", what, "write counts or log1p expression")]
-    if 0 in adata.shape:
-        return [
-            Finding("error", f"X has {adata.n_obs:,} cells x {adata.n_vars:,} genes", "write the cells that there are")
-        ]
-    return []
 
 
 def _check_counts(x: object) -> list[Finding]:

@@ -13,9 +13,9 @@ import pandas as pd
 import scipy.stats
 
 from starter import flags, progress
-from starter.anchors import mean_of_defined
+from starter.anchors import SPLITS, mean_of_defined
 from starter.bulk import summarise_counts
-from starter.columns import Cells, Scan
+from starter.columns import Cells, Seen
 from starter.de import CELL_EVAL_082
 from starter.files import sha256, whole
 from starter.flags import Flag
@@ -142,11 +142,11 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
         progress.bar(f"score {name}", READINGS * screen.n_blocks * len(truth.contexts)) as advance,
         ThreadPoolExecutor(1) as beside,
     ):
-        digest = beside.submit(sha256, path)
         _check_genes(screen, truth)
+        chosen = _contexts(screen, truth)
+        digest = beside.submit(sha256, path)
         scored = [
-            _score_context(screen.watched(advance), cells, truth, rules, context)
-            for context, cells in _contexts(screen, truth).items()
+            _score_context(screen.watched(advance), cells, truth, rules, context) for context, cells in chosen.items()
         ]
     per_context = {score.context: _context_rows(score, rules, seed) for score in scored}
     metrics = {metric.name: _over_contexts(metric, scored, per_context, seed) for metric in rules.metrics}
@@ -244,7 +244,7 @@ def _reduce_logs(
     cells, seen = look(screen.cells, groups >= 0, marked)
     logs = _on_scale(screen, cells, seen, groups >= 0, rules)
     same = bool((fingerprint(logs, seen, control) == truth.array(rules, "control_hash", context)).all())
-    if rules.counts == "refused" and not same:
+    if rules.counts == "refused":
         totals = truth.array(rules, "control_totals", context)
         ratio = scale_ratio(logs.totals[control & marked], totals)
         if abs(ratio - 1) > SCALE_TOLERANCE:
@@ -254,7 +254,8 @@ def _reduce_logs(
             )
             raise InputError(msg)
     # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
-    reuse = same and rules.de is CELL_EVAL_082 and not cells.dense and seen.itemsize == 4
+    form = tuple(truth.array(rules, "control_form", context)) == (0, 4)
+    reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and seen.itemsize == 4
     taken = np.where(control, -1, groups) if reuse else groups
     controls = truth.controls(rules, context) if reuse else None
     if controls:
@@ -262,7 +263,7 @@ def _reduce_logs(
     summary = summarise(
         logs.cells,
         taken[None],
-        [measured.perturbations],
+        measured.perturbations,
         measured.genes,
         rules.de,
         known=seen,
@@ -278,7 +279,7 @@ def _reduce_logs(
     )
 
 
-def _on_scale(screen: Screen, cells: Cells, seen: Scan, keep: np.ndarray, rules: Profile) -> Logs:
+def _on_scale(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, rules: Profile) -> Logs:
     if rules.counts == "refused" and not is_log(seen, screen.name):
         msg = (
             f"{screen.name} holds counts (every value is a whole number); the course scores log1p expression, because "
@@ -482,10 +483,10 @@ def interval(
 
     numbers = [np.arange(len(values)) for values in samples]
     point = float(statistic(*numbers, axis=0))
-    alone = [mean(np.delete(values, row, axis=0), 0) for values in samples for row in range(len(values))]
-    if not np.isfinite(alone).all():
+    alone = [[mean(np.delete(values, row, axis=0), 0) for row in range(len(values))] for values in samples]
+    if not all(np.isfinite(of_context).all() for of_context in alone):
         return None, None
-    if np.ptp(alone) <= ROUNDING * max(abs(point), np.abs(alone).max()):
+    if all(np.ptp(of_context) <= ROUNDING * np.abs(of_context).max() for of_context in alone):
         return point, point
     drawn = scipy.stats.bootstrap(
         numbers, statistic, n_resamples=DRAWS, method="BCa", rng=np.random.default_rng(seed), vectorized=True
@@ -572,8 +573,8 @@ def _notes(card: Scorecard, truth: Truth) -> list[str]:
     if rules.gains:
         on_cells = some([metric.title for metric in rules.metrics if metric.on_cells])
         notes.append(
-            f"{on_cells}: prediction, baseline and replicate are scored against half of the measured cells, mean of 5 "
-            "splits, so that they can be compared."
+            f"{on_cells}: prediction, baseline and replicate are scored against half of the measured cells, mean of "
+            f"{SPLITS} splits, so that they can be compared."
         )
     without = [metric.title for metric in rules.metrics if metrics[metric.name]["n"] < FEWEST]
     if without:

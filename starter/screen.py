@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse
 
 from starter.blocks import CELLS_PER_BLOCK, open_h5ad, read_blocks, read_frame, unreadable
-from starter.columns import Cells, Scan, float_csr, scan
+from starter.columns import Cells, Seen, float_csr, scan
 from starter.preprocess import FRACTION, judge_scale, log_expression, log_to_target
 from starter.schema import (
     CONTEXT,
@@ -136,6 +136,9 @@ def _check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> list[
         return [Finding("error", what, "write it again with AnnData.write_h5ad")]
     if values.dtype.kind not in "biuf":
         return [Finding("error", f"X holds {values.dtype}, not numbers", "write counts or log1p expression")]
+    if values.size > shape[0] * shape[1]:
+        what = f"X stores {values.size:,} values for {shape[0]:,} cells x {shape[1]:,} genes"
+        return [Finding("error", what, "write it again; a cell has at most one value a gene")]
     if 0 in shape:
         what = f"X has {shape[0]:,} cells x {shape[1]:,} genes"
         return [Finding("error", what, "write the cells that there are")]
@@ -162,7 +165,7 @@ def _stored(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
     return Cells(shape, read, dense=isinstance(x, h5py.Dataset))
 
 
-def look(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> tuple[Cells, Scan]:
+def look(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> tuple[Cells, Seen]:
     """Look at all values once, and mend what is merely untidy: unsorted indices, entries stored in pieces.
 
     Parameters
@@ -209,7 +212,7 @@ class Logs(NamedTuple):
     """Whether the values are the stored ones."""
 
 
-def log_expression_of(screen: Screen, cells: Cells, seen: Scan, keep: np.ndarray, counts: str, target: float) -> Logs:
+def log_expression_of(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, counts: str, target: float) -> Logs:
     """Bring cells to log1p expression by a rule set.
 
     Parameters
@@ -246,12 +249,12 @@ def log_expression_of(screen: Screen, cells: Cells, seen: Scan, keep: np.ndarray
     )
 
 
-def is_log(seen: Scan, name: str) -> bool:
+def is_log(seen: Seen, name: str) -> bool:
     """Tell log1p expression from counts; see `starter.preprocess.judge_scale`."""
     return judge_scale(seen.lowest, seen.highest, seen.n_odd, name, fractional=seen.fractional)
 
 
-def library_totals(screen: Screen, seen: Scan) -> np.ndarray:
+def library_totals(screen: Screen, seen: Seen) -> np.ndarray:
     """Total UMIs of every cell: `obs.n_umis` where known, else the sum of its counts.
 
     Raises
@@ -294,11 +297,11 @@ def median_depth(totals: np.ndarray, groups: np.ndarray, marked: np.ndarray, n_g
     return table.reindex(range(1, n_groups)).to_numpy(float)
 
 
-def fingerprint(logs: Logs, seen: Scan, cells: np.ndarray) -> np.ndarray:
+def fingerprint(logs: Logs, seen: Seen, cells: np.ndarray) -> np.ndarray:
     """Hash cells in their order by the sums of their log1p expression, exact to the last bit.
 
-    Other cells that had the same sums would win nothing: where a prediction's controls pass for the course's, the
-    course's are used.
+    Other cells that had the same sums would win little: where a prediction's controls pass for the course's, the
+    course's are used, or else their profile is still compared.
 
     Parameters
     ----------

@@ -4,14 +4,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import anndata
 import h5py
 import pandas as pd
 import scipy.sparse
 
 from starter import progress
 from starter.blocks import CELLS_PER_BLOCK, check_room, open_h5ad, read_blocks, read_frame, write_h5ad
-from starter.dataset import read_cells
 from starter.due import Due
 from starter.files import whole
 from starter.meta import make_meta
@@ -19,7 +17,7 @@ from starter.rules_2026 import contexts_due
 from starter.schema import CONTEXT, TARGET_GENE, Finding, FindingsError, InputError
 from starter.season import META, SEASON_2025, get_season
 from starter.submission_check import OUT_OF_ORDER, check_prediction
-from starter.vcc import unpacked, write_archive
+from starter.vcc import write_archive
 
 WATERMARK_TEXT = b"vcc-prep"
 """What stands beside the prediction of a 2025 upload."""
@@ -48,37 +46,6 @@ def write_prediction(
             yield block
 
     write_h5ad(path, blocks(), lambda: _obs({TARGET_GENE: labels}), pd.DataFrame(index=pd.Index(genes)))
-
-
-def read_prediction(path: str | Path, n_genes: int | None = None) -> anndata.AnnData:
-    """Read a prediction, `.h5ad` or `.vcc`.
-
-    Parameters
-    ----------
-    path
-        The file.
-    n_genes
-        How many genes are due, which limits what an archive may unpack to.
-
-    Returns
-    -------
-    Cells x genes with `obs.target_gene`, as stored.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read.
-    FindingsError
-        If the archive is not a sound `.vcc`.
-    """
-    with unpacked(path, n_genes) as file:
-        try:
-            return read_cells(file)
-        except FindingsError as error:
-            raise FindingsError(str(path), error.findings) from error
-        except InputError as error:
-            msg = str(error).replace(str(file), str(path))
-            raise InputError(msg) from error
 
 
 def pack(path: str | Path, out: str | Path, due: Due | None = None, year: int = SEASON_2025.year) -> list[Finding]:

@@ -1,12 +1,11 @@
 """What scoring needs to know of a screen, measured or predicted: profiles and the DE table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from starter.columns import Cells, Scan, columns, layer_sums
+from starter.columns import Cells, Seen, columns, layer_sums
 from starter.de import DERule, DETable, change_weights, in_order_means, in_order_shares, welch_t
 from starter.ranksum import SortedControls, join_genes, rank_columns, sort_part, take_genes
 
@@ -103,7 +102,7 @@ class Reduced(NamedTuple):
     """What `summarise` gives."""
 
     summaries: list[Summary]
-    """One a grouping."""
+    """One a panel of a grouping."""
     sums: np.ndarray
     """Of the first grouping: sum of each group's log1p expression, groups x genes, control first, float64."""
     squares: np.ndarray
@@ -116,11 +115,11 @@ class Reduced(NamedTuple):
 def summarise(
     cells: Cells,
     layers: np.ndarray,
-    perturbations: Sequence[np.ndarray],
+    perturbations: np.ndarray,
     genes: np.ndarray,
     rule: DERule,
     *,
-    known: Scan | None = None,
+    known: Seen | None = None,
     controls: LogControls | None = None,
     moments: bool = False,
     keep_controls: bool = False,
@@ -133,9 +132,9 @@ def summarise(
         Cells x genes, log1p expression.
     layers
         Group of each cell in each grouping, L x cells: 0 for control (the same cells in all groupings), i + 1 for the
-        i-th perturbation, negative to leave out.
+        i-th of P perturbations, negative to leave out. Groups P + 1 to 2 P are a second panel of these perturbations.
     perturbations
-        Labels of each grouping.
+        P labels.
     genes
         Gene symbols.
     rule
@@ -151,14 +150,15 @@ def summarise(
 
     Returns
     -------
-    A summary for each grouping. A perturbation without cells has NaN profiles.
+    A summary for each panel of each grouping. A perturbation without cells has NaN profiles.
 
     Raises
     ------
     InputError
         If a value is negative, NaN or infinite.
     """
-    n_groups = max(len(names) for names in perturbations) + 1
+    n_panels = [max(1, -(-int(groups.max()) // len(perturbations))) for groups in layers]
+    n_groups = max(n_panels) * len(perturbations) + 1
     n_cells = np.stack([np.bincount(groups[groups >= 0], minlength=n_groups) for groups in layers])
     parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in layers]
     sorted_parts = []
@@ -181,27 +181,29 @@ def summarise(
     if controls:
         n_cells[:, 0] = controls.logs.n_cells
     summaries, first = [], None
-    for of_layer, names, n in zip(parts, perturbations, n_cells, strict=True):
-        used = slice(len(names) + 1)
-        p, *others = (np.concatenate(of_all, axis=1) for of_all in zip(*of_layer, strict=True))
-        natural, sums, squares = (column[used] for column in others)
-        first = first or (sums, squares, natural)
+    for of_layer, n_of_layer, n in zip(parts, n_panels, n_cells, strict=True):
+        p, *of_groups = (np.concatenate(of_all, axis=1) for of_all in zip(*of_layer, strict=True))
         of_layer.clear()
-        count = n[used, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means = (sums / count).astype(np.float32)
-            spread = (np.maximum(squares - sums**2 / count, 0) / (count - 1)).mean(axis=1)
-        summaries.append(
-            Summary(
-                np.asarray(names),
-                np.asarray(genes),
-                n[1 : len(names) + 1],
-                means[1:],
-                means[0],
-                rule.table(p[: len(names)], natural),
-                t_score=welch_t(sums, squares, n[used]) if moments else None,
-                weights=change_weights(sums, squares, n[used]) if moments else None,
-                spread=spread[1:],
+        for panel in range(n_of_layer):
+            rows = np.arange(panel * len(perturbations), (panel + 1) * len(perturbations))
+            used = np.append(0, rows + 1)
+            natural, sums, squares = (column[used] for column in of_groups)
+            first = first or (sums, squares, natural)
+            count = n[used, None]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                means = (sums / count).astype(np.float32)
+                spread = (np.maximum(squares - sums**2 / count, 0) / (count - 1)).mean(axis=1)
+            summaries.append(
+                Summary(
+                    np.asarray(perturbations),
+                    np.asarray(genes),
+                    n[rows + 1],
+                    means[1:],
+                    means[0],
+                    rule.table(p[rows], natural),
+                    t_score=welch_t(sums, squares, n[used]) if moments else None,
+                    weights=change_weights(sums, squares, n[used]) if moments else None,
+                    spread=spread[1:],
+                )
             )
-        )
     return Reduced(summaries, *first, join_genes(sorted_parts) if keep_controls else None)

@@ -6,6 +6,7 @@ Rule sets have folders of their own because they differ in how they bring cells 
 
 import importlib.metadata
 import json
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,9 +17,10 @@ import numpy as np
 import scipy.sparse
 
 from starter import anchors, bulk, progress
+from starter.blocks import check_room
 from starter.bulk import ControlCells
 from starter.cells import Controls, counts_from_logs
-from starter.columns import Cells, Scan, columns, group_sums
+from starter.columns import Cells, Seen, columns, group_sums
 from starter.dataset import Part, Split, read_split
 from starter.de import CELL_EVAL_082, DETable
 from starter.files import sha256, whole
@@ -43,7 +45,7 @@ from starter.screen import (
 )
 from starter.summary import LogControls, Reference, Summary, summarise
 
-ABOUT = ("real", "split", "train", "title", "simulated", "contexts", "genes", "profiles")
+ABOUT = ("kit", "real", "split", "train", "title", "simulated", "contexts", "genes", "profiles")
 """Keys of `truth.json` that are read."""
 VERSION = 2
 """Layout of the folder; a truth of another version is refused."""
@@ -57,6 +59,8 @@ READINGS = {"logs": 7, "counts": 14}
 """How often a file is read for a rule set, about, for the estimate of the time left."""
 COUNTS_PART = 3 << 30
 """Memory for columns of counts while eleven groupings are summarised at once."""
+TABLES = 24
+"""Tables of perturbations x genes in a truth, at most: those of the course with its five halves."""
 LABELS = ("perturbations", "genes")
 """What a summary takes from `truth.json`."""
 
@@ -200,6 +204,9 @@ def open_truth(folder: str | Path) -> Truth:
             "build the truth again with: starter truth build"
         )
         raise InputError(msg)
+    if about["kit"] != (kit := importlib.metadata.version("virtual-cell-course")):
+        msg = f"{folder} was written by version {about['kit']} of the kit, this is {kit}; build the truth again"
+        raise InputError(msg)
     return Truth(folder, about)
 
 
@@ -210,7 +217,7 @@ class _Part:
     screen: Screen
     cells: Cells
     """As stored, tidy."""
-    seen: Scan
+    seen: Seen
     marked: np.ndarray
     """Cells whose natural total was taken."""
     groups: np.ndarray
@@ -227,7 +234,11 @@ class _Part:
         stated = self.screen.course.get("target_sum")
         if stated is not None:
             return float(stated)
-        return float(np.median(library_totals(self.screen, self.seen)[self.groups == 0]))
+        target = float(np.median(library_totals(self.screen, self.seen)[self.groups == 0]))
+        if not target > 0 and not self.is_log:
+            msg = f"more than half of the {CONTROL!r} cells of {self.screen.name} are empty; leave empty cells out"
+            raise InputError(msg)
+        return target
 
 
 def build_truth(
@@ -302,7 +313,9 @@ def build_truth(
             "contexts": names,
             "genes": [str(gene) for gene in measured.genes],
             "profiles": {},
+            "left_out": {},
         }
+        check_room(Path(out).absolute().parent, len(chosen) * _bytes_of_truth(measured, keep, names, Path(real)))
         folder = stack.enter_context(whole(out, replaces=("truth.json", *PROFILES)))
         folder.mkdir()
         n_readings = sum(READINGS["logs" if rules.de else "counts"] for rules in chosen)
@@ -314,13 +327,20 @@ def build_truth(
             one = _part_of(measured, keep & (measured.contexts == context), names[context])
             trained_on = _training(training, of_training, context, one) if training is not None else None
             for rules in chosen:
-                if profile is None and rules.counts == "needed" and (reason := _unfit(one)):
-                    about.setdefault("left_out", {})[rules.name] = reason
+                if rules.name in about["left_out"]:
                     continue
                 prepare = _prepare_logs if rules.de else _prepare_counts
                 target = folder / rules.name / str(number)
                 target.mkdir(parents=True)
-                about["profiles"][rules.name] = prepare(target, rules, one, trained_on, seed)
+                try:
+                    about["profiles"][rules.name] = prepare(target, rules, one, trained_on, seed)
+                except InputError as error:
+                    if profile or rules.counts != "needed":
+                        raise
+                    # a screen that the rules of 2026 cannot use is prepared for the others
+                    about["left_out"][rules.name] = str(error)
+                    about["profiles"].pop(rules.name, None)
+                    shutil.rmtree(folder / rules.name)
         about["real"]["sha256"] = digest.result()
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return open_truth(out)
@@ -341,6 +361,13 @@ def _perturbations(screen: Screen, keep: np.ndarray) -> dict[str, list[str]]:
                 raise InputError(msg)
             found[str(context)] = names
     return found
+
+
+def _bytes_of_truth(screen: Screen, keep: np.ndarray, names: dict[str, list[str]], path: Path) -> int:
+    """Estimate what one rule set takes on the disk: the sorted control cells, and tables of perturbations x genes."""
+    controls = (keep & (screen.labels == CONTROL)).sum() / len(keep) * path.stat().st_size
+    tables = TABLES * 8 * sum(map(len, names.values())) * len(screen.genes)
+    return int(controls + tables)
 
 
 def _part_of(screen: Screen, keep: np.ndarray, names: list[str]) -> _Part:
@@ -387,11 +414,10 @@ def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | No
     control, n_perturbations = part.groups == 0, len(part.perturbations)
     control_totals = logs.totals[control & part.marked]
     layers = np.vstack([part.groups, anchors.split_layers(part.groups, seed)])
-    labels = [part.perturbations, *[np.tile(part.perturbations, 2)] * anchors.SPLITS]
     reduced = summarise(
         logs.cells,
         layers,
-        labels,
+        part.perturbations,
         part.screen.genes,
         rules.de,
         known=part.seen,
@@ -417,11 +443,8 @@ def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | No
         power=_power(part, n_cells),
     )
     halves = [
-        anchors.Halves(
-            _reference(half.select(np.arange(n_perturbations)), mean),
-            half.select(np.arange(n_perturbations, 2 * n_perturbations)),
-        )
-        for half in reduced.summaries[1:]
+        anchors.Halves(_reference(first, mean), second)
+        for first, second in zip(reduced.summaries[1::2], reduced.summaries[2::2], strict=True)
     ]
     if basis:
         truth = replace(truth, points=project(logs.cells, part.groups, basis))
@@ -439,7 +462,7 @@ def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | No
             made, how = anchors.thinned_cells(mean, controls, _control_counts(part, target, controls), n_cells, seed)
         groups = anchors.baseline_groups(n_control, n_cells)
         of_baseline = summarise(
-            made, groups[None], [part.perturbations], part.screen.genes, rules.de, moments=rules.gains
+            made, groups[None], part.perturbations, part.screen.genes, rules.de, moments=rules.gains
         ).summaries[0]
         if rules.baseline == "thinned":
             # the baseline is the mean itself; making cells rounds it to whole UMIs
@@ -462,6 +485,7 @@ def _prepare_logs(folder: Path, rules: Profile, part: _Part, trained: _Part | No
         "control_natural": reduced.natural[0],
         "control_totals": control_totals,
         "control_hash": fingerprint(logs, part.seen, control),
+        "control_form": np.array([logs.cells.dense, part.seen.itemsize]),
         "sorted_values": sorted_controls.values,
         "sorted_pointers": sorted_controls.pointers,
     }
@@ -482,8 +506,7 @@ def _prepare_counts(folder: Path, rules: Profile, part: _Part, trained: _Part | 
     """Prepare the rules of 2026, which start from counts; their seeds are fixed."""
     del trained, seed
     if reason := _unfit(part):
-        msg = f"{part.screen.name} cannot be prepared for {rules.name}: {reason}"
-        raise InputError(msg)
+        raise InputError(reason)
     cells, totals, genes = replace(part.cells, part_bytes=COUNTS_PART), part.seen.totals, part.screen.genes
     orders = [np.flatnonzero(part.groups >= 0)]
     for split_seed in np.random.SeedSequence(0).generate_state(anchors.SPLITS):

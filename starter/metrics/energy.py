@@ -5,6 +5,8 @@ import scipy.spatial.distance
 
 from starter.summary import Reference, Summary
 
+MAX_CELLS = 2_000
+"""Cells of a perturbation that are compared, evenly spaced; the number of distances grows with its square."""
 ROWS = 1_000
 """Cells whose distances to all others are in memory at once."""
 
@@ -27,7 +29,8 @@ def e_distance(truth: Reference, prediction: Summary) -> np.ndarray:
     One value a perturbation, 0 (the same cells) or more; NaN where either side has no cells.
     """
     values = np.full(len(truth.perturbations), np.nan)
-    for row, (x, y) in enumerate(zip(prediction.points_of_each(), truth.points_of_each(), strict=True)):
+    for row, sides in enumerate(zip(prediction.points_of_each(), truth.points_of_each(), strict=True)):
+        x, y = (points[:: -(-len(points) // MAX_CELLS) or 1] for points in sides)
         if len(x) and len(y):
             distance = 2 * _mean_distance(x, y) - _mean_distance(x, x) - _mean_distance(y, y)
             values[row] = max(distance, 0.0)  # rounding can fall below

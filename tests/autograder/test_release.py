@@ -76,7 +76,7 @@ def test_public_cases_lie_beside_the_notebook(released: Course):
 def test_the_hidden_truth_is_prepared(released: Course):
     prepared = truth.open_truth(released.hidden_folder / "truth")
     split = dataset.read_split(released.public_folder / "split.json")
-    assert prepared.about["perturbations"] == list(split.pairs("hidden").get_level_values("perturbation"))
+    assert prepared.contexts == {"one context": list(split.pairs("hidden").get_level_values("perturbation"))}
     assert prepared.about["real"]["part"] == "hidden"
     assert prepared.about["train"]["sha256"] == sha256(released.public_folder / "train.h5ad")
 

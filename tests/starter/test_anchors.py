@@ -29,7 +29,7 @@ def cells() -> scipy.sparse.csr_matrix:
 
 def reduced(groups: np.ndarray, x: scipy.sparse.csr_matrix | None = None) -> Summary:
     x = in_memory(cells() if x is None else x)
-    return summarise(x, groups[None], [NAMES], GENES, CELL_EVAL_082, moments=True).summaries[0]
+    return summarise(x, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
 
 
 def reference(summary: Summary, mean: np.ndarray) -> Reference:
@@ -74,19 +74,18 @@ def split() -> tuple[anchors.Halves, np.ndarray]:
     truth = reduced(GROUPS)
     mean = anchors.train_mean(truth.profiles)
     layer = anchors.split_layers(GROUPS, seed=0)[0]
-    both = summarise(
-        in_memory(cells()), layer[None], [np.tile(NAMES, 2)], GENES, CELL_EVAL_082, moments=True
-    ).summaries[0]
+    reduced_halves = summarise(in_memory(cells()), layer[None], NAMES, GENES, CELL_EVAL_082, moments=True)
     points = cells().toarray()
-    first = replace(both.select(np.arange(3)), points=points[(layer > 0) & (layer <= 3)])
-    second = replace(both.select(np.arange(3, 6)), points=points[layer > 3])
+    first, second = reduced_halves.summaries
+    first = replace(first, points=points[(layer > 0) & (layer <= 3)])
+    second = replace(second, points=points[layer > 3])
     return anchors.Halves(Reference(**vars(first), train_mean=mean), second), mean
 
 
 def baseline_of(mean: np.ndarray) -> Summary:
     made = anchors.constant_cells(mean, cells()[:12], np.array([8, 6, 7]))
     groups = anchors.baseline_groups(12, np.array([8, 6, 7]))
-    summary = summarise(made, groups[None], [NAMES], GENES, CELL_EVAL_082, moments=True).summaries[0]
+    summary = summarise(made, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
     return replace(summary, points=gather(made, groups > 0).toarray())
 
 

@@ -230,14 +230,6 @@ def test_too_small_a_disk_is_refused_before_the_work(tmp_path: Path):
     blocks.check_room(tmp_path, 1)
 
 
-def test_plain_csr_leaves_the_original_alone():
-    messy = scipy.sparse.csr_matrix((np.array([1.0, 2.0, 0.0]), np.array([0, 0, 1]), np.array([0, 3])), shape=(1, 3))
-    plain = blocks.plain_csr(messy)
-    assert plain.toarray().tolist() == [[3, 0, 0]]
-    assert plain.nnz == 1
-    assert messy.nnz == 3
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -272,7 +264,3 @@ def test_pointers_that_go_back_are_refused_before_anything_is_computed(tmp_path:
         file["X"]["indptr"][2] = 40
     with pytest.raises(InputError, match="its pointers do not fit"), blocks.open_h5ad(path) as file:
         list(blocks.read_blocks(file["X"]))
-    loose = MATRIX.copy()
-    loose.indices[0] = 99
-    with pytest.raises(InputError, match="X is damaged"):
-        blocks.plain_csr(loose)

@@ -169,7 +169,7 @@ def test_on_real_cells_thinning_keeps_the_de_genes(papalexi):
     def summary(x: scipy.sparse.csr_matrix, labels: np.ndarray):
         groups = pd.Series(labels).map(code).to_numpy()
         genes = np.array(screen.var_names)
-        return summarise(in_memory(x), groups[None], [names], genes, profile.de).summaries[0]
+        return summarise(in_memory(x), groups[None], names, genes, profile.de).summaries[0]
 
     truth = summary(preprocess.expression(screen), screen.obs["target_gene"].astype(str).to_numpy())
     oracle = pseudobulk.profiles(screen).drop(index=CONTROL, level="perturbation")

@@ -92,5 +92,5 @@ def test_data_that_change_between_two_readings_are_noticed():
     known = scan(in_memory(X), np.ones(4, bool))
     more = X.copy()
     more[0] = 5
-    with pytest.raises(InputError, match="the data changed while they were read"):
+    with pytest.raises(InputError, match="the file changed while it was read"):
         list(columns(in_memory(more), np.ones(4, bool), known))

@@ -29,11 +29,11 @@ def test_cells_need_labels_and_controls(small_screen: anndata.AnnData, tmp_path:
     perturbed = small_screen[small_screen.obs["target_gene"] != CONTROL].copy()
     perturbed.write_h5ad(tmp_path / "a.h5ad")
     with pytest.raises(InputError, match="no cell is labelled 'non-targeting'; the labels are SIM"):
-        dataset.read_cells(tmp_path / "a.h5ad")
+        dataset.read_screen(tmp_path / "a.h5ad")
     perturbed.obs = perturbed.obs.rename(columns={"target_gene": "gene"})
     perturbed.write_h5ad(tmp_path / "a.h5ad")
     with pytest.raises(InputError, match="has no column 'target_gene'; its columns are gene, batch, n_umis"):
-        dataset.read_cells(tmp_path / "a.h5ad")
+        dataset.read_screen(tmp_path / "a.h5ad")
 
 
 def test_a_split_is_by_perturbation_and_keeps_the_controls(small_screen: anndata.AnnData):

@@ -6,7 +6,9 @@ import scipy.sparse
 from cell_eval.utils import guess_is_lognorm
 
 from starter import preprocess
+from starter.columns import in_memory, scan
 from starter.schema import CONTROL, InputError
+from starter.screen import is_log
 
 COUNTS = scipy.sparse.csr_matrix(np.array([[1, 3, 0], [0, 0, 8]], dtype=np.float32))
 
@@ -71,7 +73,8 @@ def test_counts_are_scaled_to_their_own_median_as_by_hand():
 )
 def test_logs_are_told_from_counts_as_cell_eval_does(values: list):
     for x in (np.array(values, dtype=np.float32), scipy.sparse.csr_matrix(np.array(values, dtype=np.float32))):
-        assert preprocess.is_log_normalised(x, "it") == guess_is_lognorm(anndata.AnnData(x))
+        seen = scan(in_memory(x), np.ones(len(values), bool), fraction=preprocess.FRACTION)
+        assert is_log(seen, "it") == guess_is_lognorm(anndata.AnnData(x))
 
 
 def test_natural_totals_by_hand():
@@ -102,7 +105,7 @@ def test_a_scale_is_told_from_the_control_cells():
 )
 def test_what_is_neither_is_refused(values: list, said: str):
     with pytest.raises(InputError, match=said):
-        preprocess.is_log_normalised(np.array(values), "it")
+        is_log(scan(in_memory(np.array(values)), np.ones(1, bool), fraction=preprocess.FRACTION), "it")
 
 
 @pytest.mark.parametrize("odd", [0, -5, np.nan, np.inf, 1e9, "many"])

@@ -474,3 +474,96 @@ def test_several_contexts_are_scored_by_the_courses_rules_too(small_screen: annd
     logs.write_h5ad(tmp_path / "without.h5ad")
     with pytest.raises(InputError, match="the contexts of without.h5ad are not the truth's: missing 2 .K562, RPE1."):
         scorecard.score_prediction(tmp_path / "without.h5ad", both, "course")
+
+
+def reversed_controls(adata: anndata.AnnData) -> anndata.AnnData:
+    """Every control cell keeps its values, and so its sum, but gives them to other genes."""
+    x = adata.X.toarray()
+    control = (adata.obs["target_gene"] == CONTROL).to_numpy()
+    x[control] = x[control][:, ::-1]
+    return anndata.AnnData(scipy.sparse.csr_matrix(x), adata.obs, adata.var)
+
+
+def test_controls_that_only_add_up_like_the_courses_do_not_pass(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path
+):
+    odd = reversed_controls(anndata.read_h5ad(predictions["half"]))
+    odd.write_h5ad(tmp_path / "odd.h5ad")
+    with pytest.raises(InputError, match="only look like the course's"):
+        scorecard.score_prediction(tmp_path / "odd.h5ad", small_truth, "vcc2025")
+    anndata.AnnData(odd.X.toarray(), odd.obs, odd.var).write_h5ad(tmp_path / "dense.h5ad")
+    card = scorecard.score_prediction(tmp_path / "dense.h5ad", small_truth, "vcc2025")
+    assert "changed_controls" in {flag.name for flag in card.flags}
+
+
+def crafted(path: Path, key: str, values: np.ndarray) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["X"][key]
+        file["X"].create_dataset(key, data=values)
+
+
+@pytest.mark.parametrize("profile", ["course", "vcc2025", "vcc2025-final"])
+@pytest.mark.parametrize(
+    ("key", "change", "said"),
+    [
+        ("indptr", lambda old: np.where(np.arange(len(old)) == 3, 10**9, old).astype(np.uint64), "pointers do not fit"),
+        ("indptr", lambda old: np.where(np.arange(len(old)) == 3, np.nan, old), "its indices are no whole numbers"),
+        ("indices", lambda old: old.astype(np.float64), "its indices are no whole numbers"),
+        ("indices", lambda old: np.where(np.arange(len(old)) == 9, -1, old), "lie beyond its 200 genes"),
+    ],
+)
+def test_a_crafted_matrix_is_refused_before_compiled_code_sees_it(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path, profile: str, key: str, change, said: str
+):
+    path = tmp_path / "bad.h5ad"
+    path.write_bytes(predictions["half"].read_bytes())
+    with h5py.File(path) as file:
+        old = file["X"][key][:]
+    crafted(path, key, change(old))
+    with pytest.raises(InputError, match=said):
+        scorecard.score_prediction(path, small_truth, profile)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int64])
+def test_columns_may_be_stored_as_any_whole_numbers(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path, dtype: type
+):
+    path = tmp_path / "p.h5ad"
+    path.write_bytes(predictions["half"].read_bytes())
+    with h5py.File(path) as file:
+        old = file["X"]["indices"][:]
+    crafted(path, "indices", old.astype(dtype))
+    one, other = (scorecard.score_prediction(file, small_truth, "vcc2025") for file in (path, predictions["half"]))
+    assert one.metrics == other.metrics
+
+
+def test_values_that_vanish_in_float32_are_refused(small_truth: truth.Truth, small_screen: anndata.AnnData, tmp_path):
+    x = small_screen.X.astype(np.float64).toarray()
+    x[x == 0] = 1e-300
+    anndata.AnnData(x, small_screen.obs[["target_gene"]], small_screen.var).write_h5ad(tmp_path / "p.h5ad")
+    with pytest.raises(InputError, match="too small for float32"):
+        scorecard.score_prediction(tmp_path / "p.h5ad", small_truth, "vcc2025")
+
+
+@pytest.mark.parametrize("element", ["X", "obs/target_gene"])
+def test_a_file_that_links_to_another_is_refused(
+    small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path, element: str
+):
+    path = tmp_path / "link.h5ad"
+    path.write_bytes(predictions["half"].read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file[element]
+        file[element] = h5py.ExternalLink(str(predictions["oracle"]), f"/{element}")
+    with pytest.raises(InputError, match="from another file; write all of it into one"):
+        scorecard.score_prediction(path, small_truth, "vcc2025")
+
+
+def test_more_values_than_entries_are_refused(small_truth: truth.Truth, predictions: dict[str, Path], tmp_path: Path):
+    path = tmp_path / "bad.h5ad"
+    path.write_bytes(predictions["half"].read_bytes())
+    with h5py.File(path, "r+") as file:
+        n_cells, n_genes = file["X"].attrs["shape"]
+        del file["X"]["data"]
+        file["X"].create_dataset("data", (n_cells * n_genes + 1,), np.float32, compression="gzip")
+    with pytest.raises(InputError, match="X stores .* values for .* cells x 200 genes"):
+        scorecard.score_prediction(path, small_truth, "vcc2025")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from uploads import in_upload
 
 from starter import dataset, submission, vcc
 from starter.due import Due
@@ -24,7 +25,7 @@ def write(adata: anndata.AnnData, tmp_path: Path) -> Path:
 def test_an_upload_comes_back_as_it_was(good: Path, due: Due, tmp_path: Path):
     assert submission.pack(good, tmp_path / "x.vcc", due) == []
     assert check_prediction(tmp_path / "x.vcc", due) == []
-    packed, given = submission.read_prediction(tmp_path / "x.vcc"), anndata.read_h5ad(good)
+    packed, given = in_upload(tmp_path / "x.vcc"), anndata.read_h5ad(good)
     assert (packed.X != given.X).nnz == 0
     assert list(packed.obs.columns) == ["target_gene"]
     assert packed.obs["target_gene"].tolist() == given.obs["target_gene"].tolist()
@@ -44,7 +45,7 @@ def test_packing_reorders_genes_and_says_so(adata: anndata.AnnData, due: Due, tm
     assert [str(finding) for finding in submission.pack(path, tmp_path / "x.vcc", due)] == [
         "the genes were put in the order of the list"
     ]
-    packed = submission.read_prediction(tmp_path / "x.vcc")
+    packed = in_upload(tmp_path / "x.vcc")
     assert list(packed.var_names) == list(due.genes)
     assert (packed.X != adata.X).nnz == 0
 
@@ -79,7 +80,7 @@ def test_what_cell_eval_prep_writes_is_read(good: Path, due: Due, tmp_path: Path
     command = [sys.executable, "-m", "cell_eval", "prep", "-i", str(good), "-g", str(tmp_path / "genes.csv")]
     subprocess.run([*command, "-o", str(tmp_path / "theirs.vcc")], check=True, capture_output=True)
     assert check_prediction(tmp_path / "theirs.vcc", due) == []
-    theirs = submission.read_prediction(tmp_path / "theirs.vcc")
+    theirs = in_upload(tmp_path / "theirs.vcc")
     assert (theirs.X != anndata.read_h5ad(good).X).nnz == 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from uploads import in_upload
 
 from starter import submission, submission_check
 from starter.due import Due
@@ -181,7 +182,7 @@ def test_other_layouts_are_checked_too(adata: anndata.AnnData, due: Due, tmp_pat
     path = write(anndata.AnnData(x, adata.obs, adata.var), tmp_path)
     assert errors(path, due) == []
     submission.pack(path, tmp_path / "x.vcc", due)
-    assert submission.read_prediction(tmp_path / "x.vcc").X.dtype == np.float32
+    assert in_upload(tmp_path / "x.vcc").X.dtype == np.float32
 
 
 @pytest.mark.parametrize(

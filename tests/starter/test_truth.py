@@ -5,6 +5,7 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+import scipy.sparse
 
 from starter import dataset, preprocess, pseudobulk, truth
 from starter.metrics import get_profile
@@ -287,7 +288,7 @@ def test_a_truth_that_lacks_a_part_says_so(small_path: Path, tmp_path: Path):
     with pytest.raises(InputError, match="profiles.npy is damaged or missing .its shape is .2, 3., not .24, 200.."):
         made.measured(get_profile("vcc2025"))
     (tmp_path / "t" / "truth.json").write_text('{"version": 2, "genes": []}')
-    with pytest.raises(InputError, match="truth.json is damaged .it lacks real, split, train"):
+    with pytest.raises(InputError, match="truth.json is damaged .it lacks kit, real, split, train"):
         truth.open_truth(tmp_path / "t")
 
 
@@ -296,3 +297,43 @@ def test_a_damaged_table_of_anchors_is_named(small_path: Path, tmp_path: Path):
     (tmp_path / "t" / "vcc2025" / "0" / "replicate_mae.npy").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="replicate_mae.npy is damaged or missing"):
         made.anchor_scores(get_profile("vcc2025"), "replicate")
+
+
+def test_a_truth_of_another_kit_is_refused(small_path: Path, tmp_path: Path):
+    truth.build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    about = json.loads((tmp_path / "t" / "truth.json").read_text())
+    (tmp_path / "t" / "truth.json").write_text(json.dumps(about | {"kit": "0.0.9"}))
+    with pytest.raises(InputError, match="was written by version 0.0.9 of the kit, this is .*; build the truth again"):
+        truth.open_truth(tmp_path / "t")
+
+
+def test_perturbations_of_one_cell_each_are_prepared(small_screen: anndata.AnnData, tmp_path: Path):
+    labels = small_screen.obs["target_gene"].astype(str)
+    first = ~labels.duplicated() | (labels == CONTROL)
+    small_screen[first.to_numpy()].copy().write_h5ad(tmp_path / "a.h5ad")
+    made = truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
+    assert made.measured(COURSE).n_cells.tolist() == [1] * 24
+    assert np.isnan(made.anchor_scores(COURSE, "replicate")["e_distance"]).all()
+
+
+def test_mostly_empty_controls_are_refused(small_screen: anndata.AnnData, tmp_path: Path):
+    control = (small_screen.obs["target_gene"] == CONTROL).to_numpy()
+    keep = np.ones(small_screen.n_obs)
+    keep[np.flatnonzero(control)[: int(0.6 * control.sum())]] = 0
+    x = scipy.sparse.csr_matrix(small_screen.X.multiply(keep[:, None]), dtype=np.float32)
+    x.eliminate_zeros()
+    anndata.AnnData(x, small_screen.obs[["target_gene"]], small_screen.var).write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(InputError, match="more than half of the 'non-targeting' cells of .* are empty"):
+        truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t", profile="course")
+
+
+def test_a_rule_set_that_cannot_use_the_screen_leaves_the_others(small_screen: anndata.AnnData, tmp_path: Path):
+    """One perturbation of one cell, which the rules of 2026 cannot split."""
+    labels = small_screen.obs["target_gene"].astype(str).to_numpy()
+    of_one = np.flatnonzero(labels == sorted(set(labels) - {CONTROL})[0])
+    counts = anndata.AnnData(small_screen.X, small_screen.obs[["target_gene"]], small_screen.var)
+    counts[np.delete(np.arange(counts.n_obs), of_one[1:])].copy().write_h5ad(tmp_path / "a.h5ad")
+    made = truth.build_truth(tmp_path / "a.h5ad", tmp_path / "t")
+    assert list(made.about["profiles"]) == ["course", "vcc2025", "vcc2025-final"]
+    assert "has 1 cell; the rules of 2026 split each group" in made.about["left_out"]["vcc2026"]
+    assert not (tmp_path / "t" / "vcc2026").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from uploads import in_upload
 
 from starter import submission
 from starter.due import Due
@@ -74,7 +75,7 @@ def test_a_bad_archive(tmp_path: Path, members: dict, said: str | None):
     if said is None:
         assert found[0].endswith("is not an .h5ad file (HDF5): it starts with b'xxxxxxxx'; download or write it again")
     with pytest.raises(InputError):
-        submission.read_prediction(tmp_path / "x.vcc")
+        in_upload(tmp_path / "x.vcc")
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])
