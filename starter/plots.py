@@ -180,7 +180,7 @@ def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes
     ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
     colours = (BLUE, ORANGE, GREEN, GREY)
     scores.T.plot.bar(ax=ax, color=[colours[i % len(colours)] for i in range(len(scores))], width=0.8)
-    names = [textwrap.fill(name, 12) for name in scores.columns]
+    names = [textwrap.fill(name, 10) for name in scores.columns]
     ax.set_xticks(range(len(names)), names, rotation=0, fontsize="small")
     ax.axhline(0, color="black", lw=1)
     ax.axhline(1, color="black", lw=1, ls=":")
