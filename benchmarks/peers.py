@@ -90,9 +90,9 @@ def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
                 groups[groups == 0] = -1
             cells, seen = screen.look(side.cells, groups >= 0)
             controls = bulk.control_cells(*sides[0]) if sides else None
-            summary = bulk.summarise_counts(
-                cells, groups[None], [names], side.genes, seen.totals, controls, known=seen
-            )[0]
+            summary = bulk.summarise_counts(cells, groups[None], names, side.genes, seen.totals, controls, known=seen)[
+                0
+            ]
             sides.append((cells, groups == 0, seen.totals, summary))
         values = score_perturbations(rules, sides[0][3], sides[1][3])
     _write(out, {metric.name: float(metric.mean(values[metric.name])) for metric in rules.metrics})

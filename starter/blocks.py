@@ -12,9 +12,11 @@ import pandas as pd
 import scipy.sparse
 
 from starter.files import check_file, whole
-from starter.schema import InputError
+from starter.schema import Finding, InputError
 
 CELLS_PER_BLOCK = 1024
+MAX_CSC = 1_000_000_000
+"""Values that can be turned from columns to rows in memory."""
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -49,6 +51,37 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
         reason = "it is truncated" if "truncated" in str(error) else str(error)
         msg = f"{path} cannot be read: {reason}; download or write it again"
         raise InputError(msg) from error
+
+
+def check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Finding | None:
+    """Compare what a stored matrix says of itself with what describes it, before anything is read.
+
+    Parameters
+    ----------
+    x
+        The element `X` of an open `.h5ad`.
+    shape
+        Cells and genes that `obs` and `var` describe.
+
+    Returns
+    -------
+    What is wrong, if anything is.
+    """
+    values = x.get("data") if isinstance(x, h5py.Group) else x
+    stored = tuple(int(size) for size in (x.attrs.get("shape", ()) if isinstance(x, h5py.Group) else x.shape))
+    n_cells, n_genes = shape
+    if not isinstance(values, h5py.Dataset) or stored != shape:
+        what = f"X is {' x '.join(map(str, stored)) or 'without shape'}, and obs and var describe {n_cells} x {n_genes}"
+        return Finding("error", what, "write it again with AnnData.write_h5ad")
+    if values.dtype.kind not in "biuf":
+        return Finding("error", f"X holds {values.dtype}, not numbers", "write numbers")
+    if values.size > n_cells * n_genes:
+        what = f"X stores {values.size:,} values for {n_cells:,} cells x {n_genes:,} genes"
+        return Finding("error", what, "write it again; a cell has at most one value a gene")
+    if x.attrs.get("encoding-type") == "csc_matrix" and values.size > MAX_CSC:
+        what = f"X is stored by genes (CSC) with {values.size:,} values, too many to turn around in memory"
+        return Finding("error", what, "store it by cells: X.tocsr()")
+    return None
 
 
 def _refuse_links(file: h5py.File, elements: list[h5py.Group | h5py.Dataset]) -> None:

@@ -49,9 +49,7 @@ class ControlCells:
 
 def log_cpm(block: scipy.sparse.csr_matrix, totals: np.ndarray) -> scipy.sparse.csr_matrix:
     """Make ln(1 + y / (L / 1e6)) of every count y of a cell with L counts, in float64 and in this order."""
-    factor = totals / MILLION
-    factor += factor == 0
-    values = np.log1p(block.data.astype(np.float64) / np.repeat(factor, np.diff(block.indptr)))
+    values = np.log1p(block.data.astype(np.float64) / np.repeat(_factor(totals), np.diff(block.indptr)))
     return scipy.sparse.csr_matrix((values, block.indices, block.indptr), shape=block.shape)
 
 
@@ -81,7 +79,7 @@ def control_cells(cells: Cells, is_control: np.ndarray, totals: np.ndarray, summ
 def summarise_counts(
     cells: Cells,
     layers: np.ndarray,
-    perturbations: Sequence[np.ndarray],
+    perturbations: np.ndarray,
     genes: np.ndarray,
     totals: np.ndarray,
     controls: ControlCells | None = None,
@@ -99,7 +97,7 @@ def summarise_counts(
         Group of each cell in each grouping, L x cells: 0 for control, i + 1 for the i-th perturbation, negative to
         leave out.
     perturbations
-        Labels of each grouping.
+        Labels, which are the same in all groupings.
     genes
         Gene symbols.
     totals
@@ -122,7 +120,7 @@ def summarise_counts(
         If no gene passes the gate.
     """
     n_genes = cells.shape[1]
-    n_groups = max(len(names) for names in perturbations) + 1
+    n_groups = len(perturbations) + 1
     n_cells = np.stack([np.bincount(groups[groups >= 0], minlength=n_groups) for groups in layers])
     sizes = np.stack([np.bincount(groups[groups >= 0], totals[groups >= 0], minlength=n_groups) for groups in layers])
     shape = (len(layers), n_groups, n_genes)
@@ -145,22 +143,21 @@ def summarise_counts(
                 profiles[layer, :, here] = sums
                 noise[layer].add(block, sums)
         summaries = []
-    for layer, names in enumerate(perturbations):
-        used = slice(1, len(names) + 1)
+    for layer, of_layer in enumerate(noise):
         with np.errstate(divide="ignore"):
             scale = np.where(sizes[layer] > 0, BULK_TOTAL / sizes[layer], 0.0)
         bulk = np.log1p(profiles[layer] * scale[:, None])
-        errors = noise[layer].total()
+        errors = of_layer.total()
         control = controls.mean_cpm if controls else means[layer, 0]
         summaries.append(
             Summary(
-                np.asarray(names),
+                np.asarray(perturbations),
                 np.asarray(genes),
-                n_cells[layer, used],
-                bulk[used],
+                n_cells[layer, 1:],
+                bulk[1:],
                 controls.profile if controls else bulk[0],
-                _de_table(p[layer, : len(names)], means[layer, used], control),
-                noise=errors[used],
+                _de_table(p[layer], means[layer, 1:], control),
+                noise=errors[1:],
                 control_noise=controls.noise if controls else float(errors[0]),
             )
         )

@@ -74,8 +74,8 @@ def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
         if not x.has_canonical_format:
             x = x.copy()
             x.sum_duplicates()
-
-        return Cells(x.shape, lambda keep: _views(float_csr(x)), part_bytes=PART_IN_MEMORY)
+        x = float_csr(x)
+        return Cells(x.shape, lambda keep: _views(x), part_bytes=PART_IN_MEMORY)
 
     def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
         del keep

@@ -31,12 +31,24 @@ def library_sizes(adata: anndata.AnnData) -> np.ndarray:
     InputError
         If `obs.n_umis` is no positive number in a cell.
     """
-    if N_UMIS in adata.obs:
-        if bad := unusable_totals(adata.obs[N_UMIS]):
-            msg = f"cells whose {N_UMIS} is not a positive number of UMIs: {bad:,}; mend or drop the column {N_UMIS!r}"
-            raise InputError(msg)
-        return adata.obs[N_UMIS].to_numpy(np.float64)
-    return np.asarray(adata.X.sum(axis=1), dtype=np.float64).ravel()
+    stated = stated_totals(adata.obs)
+    return np.asarray(adata.X.sum(axis=1), dtype=np.float64).ravel() if stated is None else stated
+
+
+def stated_totals(obs: pd.DataFrame) -> np.ndarray | None:
+    """Total UMIs of every cell as `obs.n_umis` states them, float64; None without that column.
+
+    Raises
+    ------
+    InputError
+        If one is no positive number.
+    """
+    if N_UMIS not in obs:
+        return None
+    if bad := unusable_totals(obs[N_UMIS]):
+        msg = f"cells whose {N_UMIS} is not a positive number of UMIs: {bad:,}; mend or drop the column {N_UMIS!r}"
+        raise InputError(msg)
+    return obs[N_UMIS].to_numpy(np.float64)
 
 
 def target_sum(adata: anndata.AnnData) -> float:

@@ -22,7 +22,8 @@ from starter.flags import Flag
 from starter.metrics import Metric, Profile, get_profile, score_perturbations
 from starter.points import project
 from starter.preprocess import SCALE_TOLERANCE, scale_ratio
-from starter.schema import CONTEXT, CONTROL, PERTURBATION, InputError, counted, difference, some
+from starter.rules_2026 import FRACTION, MAX_TOTAL
+from starter.schema import CONTEXT, CONTROL, N_UMIS, PERTURBATION, InputError, counted, difference, some
 from starter.screen import Logs, Screen, fingerprint, is_log, log_expression_of, look, median_depth, open_screen, sample
 from starter.summary import Reference, Summary, summarise
 from starter.truth import WEIGHED, WEIGHED_CONTROLS, Truth
@@ -40,10 +41,6 @@ ROUNDING = 1e-12
 """Relative spread of values that is no spread; the bootstrap's acceleration is undefined there."""
 SMALLEST = 1e-6
 """Added to a denominator of the dynamic range."""
-COUNT_LIMIT = 1e6
-"""Counts of a cell, by the rules of 2026."""
-WHOLE_NUMBER = 1e-6
-"""How far a count may be from a whole number, by the rules of 2026."""
 
 
 @dataclass(frozen=True)
@@ -275,7 +272,6 @@ def _reduce_logs(
         summary,
         depth=median_depth(logs.totals, groups, marked, len(measured.perturbations) + 1),
         points=project(logs.cells, groups, basis) if basis else None,
-        same_controls=same,
     )
 
 
@@ -287,7 +283,7 @@ def _on_scale(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, rules:
             "write log1p(target_sum x count / n_umis)"
         )
         raise InputError(msg)
-    without_totals = replace(screen, obs=screen.obs.drop(columns="n_umis", errors="ignore"))
+    without_totals = replace(screen, obs=screen.obs.drop(columns=N_UMIS, errors="ignore"))
     return log_expression_of(without_totals, cells, seen, keep, rules.counts, math.nan)
 
 
@@ -308,19 +304,19 @@ def _reduce_counts(
         )
         msg = f"{screen.name} holds {what}; counts are whole numbers, 0 or more"
         raise InputError(msg)
-    if seen.off_whole > WHOLE_NUMBER:
+    if seen.off_whole > FRACTION:
         msg = f"{screen.name} holds fractions; the rules of 2026 score raw counts: whole numbers, no log, no scaling"
         raise InputError(msg)
-    if seen.totals.max() > COUNT_LIMIT:
+    if seen.totals.max() > MAX_TOTAL:
         msg = (
-            f"{screen.name} has cells with more than {COUNT_LIMIT:,.0f} counts (up to {seen.totals.max():,.0f}): "
-            f"{int((seen.totals > COUNT_LIMIT).sum()):,}; write counts of real depth"
+            f"{screen.name} has cells with more than {MAX_TOTAL:,.0f} counts (up to {seen.totals.max():,.0f}): "
+            f"{int((seen.totals > MAX_TOTAL).sum()):,}; write counts of real depth"
         )
         raise InputError(msg)
     summary = summarise_counts(
         cells,
         groups[None],
-        [measured.perturbations],
+        measured.perturbations,
         measured.genes,
         seen.totals,
         truth.controls(rules, context),
@@ -381,15 +377,8 @@ def _row(metric: Metric, score: ContextScore, rules: Profile, seed: int) -> dict
         except InputError as error:
             gradable, reason = False, str(error)
     missing = np.isnan(values if values.ndim == 1 else values[:, 0])
-    baseline = of_anchor["baseline"].mean(axis=0)
-    low, high = (None, None)
-    difference_low, difference_high = (None, None)
-    if metric.skip_undefined or not missing.any():
-        low, high = interval([values[~missing]], metric.mean, seed)
-        defined = ~missing & ~np.isnan(baseline if baseline.ndim == 1 else baseline[:, 0])
-        difference_low, difference_high = interval(
-            [np.stack([values[defined], baseline[defined]], axis=-1)], _difference_of(metric), seed
-        )
+    low, high = _interval_over(metric, [score], seed, paired=False)
+    difference_low, difference_high = _interval_over(metric, [score], seed, paired=True)
     return {
         "value": _or_null(value),
         "low": low,

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.blocks import CELLS_PER_BLOCK, open_h5ad, read_blocks, read_frame, unreadable
+from starter.blocks import CELLS_PER_BLOCK, check_matrix, open_h5ad, read_blocks, read_frame, unreadable
 from starter.columns import Cells, Seen, float_csr, scan
-from starter.preprocess import FRACTION, judge_scale, log_expression, log_to_target
+from starter.preprocess import FRACTION, judge_scale, log_expression, log_to_target, stated_totals
 from starter.schema import (
     CONTEXT,
     COURSE,
@@ -27,7 +27,6 @@ from starter.schema import (
     FindingsError,
     InputError,
     check_description,
-    unusable_totals,
 )
 
 
@@ -114,7 +113,12 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
         what = f"{name}: uns[{COURSE!r}]"
         raise unreadable(what, error) from error
     described = anndata.AnnData(obs=obs, var=var, uns={COURSE: course} if course else {})
-    findings = [*_check_matrix(file["X"], described.shape), *check_description(described, controls=controls)]
+    findings = check_description(described, controls=controls)
+    if fault := check_matrix(file["X"], described.shape):
+        findings.append(fault)
+    if 0 in described.shape:
+        what = f"X has {described.n_obs:,} cells x {described.n_vars:,} genes"
+        findings.append(Finding("error", what, "write the cells that there are"))
     if any(finding.level == "error" for finding in findings):
         raise FindingsError(name, findings)
     return Screen(
@@ -124,25 +128,6 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
         course=course,
         cells=_stored(file["X"], described.shape),
     )
-
-
-def _check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> list[Finding]:
-    values = x.get("data") if isinstance(x, h5py.Group) else x
-    stored = tuple(int(size) for size in (x.attrs.get("shape", ()) if isinstance(x, h5py.Group) else x.shape))
-    if not isinstance(values, h5py.Dataset) or stored != shape:
-        what = (
-            f"X is {' x '.join(map(str, stored)) or 'without shape'}, and obs and var describe {shape[0]} x {shape[1]}"
-        )
-        return [Finding("error", what, "write it again with AnnData.write_h5ad")]
-    if values.dtype.kind not in "biuf":
-        return [Finding("error", f"X holds {values.dtype}, not numbers", "write counts or log1p expression")]
-    if values.size > shape[0] * shape[1]:
-        what = f"X stores {values.size:,} values for {shape[0]:,} cells x {shape[1]:,} genes"
-        return [Finding("error", what, "write it again; a cell has at most one value a gene")]
-    if 0 in shape:
-        what = f"X has {shape[0]:,} cells x {shape[1]:,} genes"
-        return [Finding("error", what, "write the cells that there are")]
-    return []
 
 
 def _stored(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
@@ -262,12 +247,8 @@ def library_totals(screen: Screen, seen: Seen) -> np.ndarray:
     InputError
         If `obs.n_umis` is no positive number in a cell.
     """
-    if N_UMIS not in screen.obs:
-        return seen.totals
-    if bad := unusable_totals(screen.obs[N_UMIS]):
-        msg = f"cells whose {N_UMIS} is not a positive number of UMIs: {bad:,}; mend or drop the column {N_UMIS!r}"
-        raise InputError(msg)
-    return screen.obs[N_UMIS].to_numpy(float)
+    stated = stated_totals(screen.obs)
+    return seen.totals if stated is None else stated
 
 
 def gather(cells: Cells, keep: np.ndarray) -> scipy.sparse.csr_matrix:

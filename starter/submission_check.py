@@ -6,7 +6,7 @@ import h5py
 import pandas as pd
 
 from starter import rules_2025, rules_2026
-from starter.blocks import open_h5ad, read_frame, unreadable
+from starter.blocks import check_matrix, open_h5ad, read_frame, unreadable
 from starter.due import Due
 from starter.meta import check_meta
 from starter.scan import check_empty, check_numbers, scan_matrix
@@ -14,8 +14,6 @@ from starter.schema import CONTEXT, CONTROL, TARGET_GENE, Finding, FindingsError
 from starter.season import META, SEASON_2025, SEASON_2026, Season, get_season
 from starter.vcc import read_sidecar, season_of, unpacked
 
-MAX_CSC = 1_000_000_000
-"""Values that can be turned from columns to rows in memory."""
 OUT_OF_ORDER = "the genes are those due, but in another order"
 
 
@@ -76,7 +74,7 @@ def _check_content(file: h5py.File, due: Due | None, season: Season, sidecar: by
     if len(obs) > season.max_cells:
         what = f"it has {len(obs):,} cells; the limit is {season.max_cells:,}"
         findings.append(Finding("error", what, "write fewer cells of each label"))
-    if fault := _check_shape(file["X"], len(obs), len(var)):
+    if fault := check_matrix(file["X"], (len(obs), len(var))):
         return [*findings, fault]
     cells = pd.DataFrame(
         {column: labels[column].astype(str).to_numpy() if column in labels else "" for column in season.columns},
@@ -112,24 +110,6 @@ def _check_columns(obs: pd.DataFrame, season: Season) -> list[Finding]:
         elif missing := int(obs[column].isna().sum()):
             findings.append(Finding("error", f"cells without {column}: {missing:,}", "label every cell"))
     return findings
-
-
-def _check_shape(x: h5py.Group | h5py.Dataset, n_cells: int, n_genes: int) -> Finding | None:
-    """Compare what a matrix says of itself with what describes it, before anything is read."""
-    values = x.get("data") if isinstance(x, h5py.Group) else x
-    shape = tuple(int(size) for size in (x.attrs.get("shape", ()) if isinstance(x, h5py.Group) else x.shape))
-    if not isinstance(values, h5py.Dataset) or shape != (n_cells, n_genes):
-        what = f"X is {' x '.join(map(str, shape)) or 'without shape'}, and obs and var describe {n_cells} x {n_genes}"
-        return Finding("error", what, "write it again with starter.submission")
-    if values.dtype.kind not in "biuf":
-        return Finding("error", f"X holds {values.dtype}, not numbers", "write numbers")
-    if values.size > n_cells * n_genes:
-        what = f"X stores {values.size:,} values for {n_cells:,} cells x {n_genes:,} genes"
-        return Finding("error", what, "write it again; a cell has at most one value a gene")
-    if x.attrs.get("encoding-type") == "csc_matrix" and values.size > MAX_CSC:
-        what = f"X is stored by genes (CSC) with {values.size:,} values, too many to turn around in memory"
-        return Finding("error", what, "store it by cells: X.tocsr()")
-    return None
 
 
 def _check_genes(genes: pd.Index, due: Due | None) -> list[Finding]:

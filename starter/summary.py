@@ -41,8 +41,6 @@ class Summary:
     """Variance of log expression among the cells of each perturbation, mean over genes; P."""
     depth: np.ndarray | None = None
     """Median total of the cells of each perturbation, on the natural scale; P."""
-    same_controls: bool = True
-    """Whether the control cells are the measured ones, value by value."""
 
     def effects(self) -> np.ndarray:
         """Profile minus control profile, P x G, float32."""

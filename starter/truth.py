@@ -140,7 +140,10 @@ class Truth:
         return {metric.name: _open(folder / f"{anchor}_{metric.name}.npy") for metric in profile.metrics}
 
     def array(self, profile: Profile, name: str, context: str | None = None) -> np.ndarray:
-        """Open another array: `control_totals` (natural totals of control cells) or `control_hash` (its bytes)."""
+        """Open what is known of the control cells: `control_totals`, `control_hash` or `control_form`.
+
+        These are natural totals, the bytes of their fingerprint, and how they were stored (dense, bytes of a value).
+        """
         return _open(self._folder(profile, context) / f"{name}.npy")
 
     def components(self, profile: Profile, context: str | None = None) -> Components | None:
@@ -514,9 +517,7 @@ def _prepare_counts(folder: Path, rules: Profile, part: _Part, trained: _Part | 
     layers = np.full((len(orders), len(part.groups)), -1)
     for layer, order in zip(layers, orders, strict=True):
         layer[order] = part.groups[order]
-    summaries = bulk.summarise_counts(
-        cells, layers, [part.perturbations] * len(layers), genes, totals, orders=orders, known=part.seen
-    )
+    summaries = bulk.summarise_counts(cells, layers, part.perturbations, genes, totals, orders=orders, known=part.seen)
     truth = replace(
         Reference(**{field.name: getattr(summaries[0], field.name) for field in fields(Summary)}),
         depth=median_depth(totals, part.groups, part.marked, len(part.perturbations) + 1),
@@ -532,7 +533,7 @@ def _prepare_counts(folder: Path, rules: Profile, part: _Part, trained: _Part | 
     controls = bulk.control_cells(cells, part.groups == 0, totals, truth)
     made, made_totals = anchors.resampled_cells(gather(cells, part.groups == 0), truth, part.groups, cells)
     groups = np.repeat(np.arange(1, len(part.perturbations) + 1), truth.n_cells)
-    of_baseline = bulk.summarise_counts(made, groups[None], [part.perturbations], genes, made_totals, controls)[0]
+    of_baseline = bulk.summarise_counts(made, groups[None], part.perturbations, genes, made_totals, controls)[0]
     _save_summary(folder, truth)
     arrays = {
         "n_control": np.array([controls.logs.n_cells]),

@@ -9,16 +9,14 @@ from starter.de import CELL_EVAL_066, CELL_EVAL_082, DERule
 from starter.metrics import vcc2026
 from starter.metrics.base import Metric
 from starter.metrics.correlation import pearson_delta
+from starter.metrics.course import CELL_EVAL, course_metrics
 from starter.metrics.course import SCORED as SCORED_COURSE
-from starter.metrics.course import course_metrics
 from starter.metrics.discrimination import discrimination_score_l1
 from starter.metrics.error import mae
 from starter.metrics.overlap import overlap_at_n
 from starter.schema import InputError
 from starter.summary import Summary
 
-CELL_EVAL = "cell-eval, Arc Institute; Roohani et al. (2025), Cell 188:3370"
-"""Where the 2025 rules come from."""
 CELL_EVAL_2 = "cell-eval2 0.20.0, Arc Institute"
 """Where the 2026 rules come from."""
 

@@ -6,6 +6,7 @@ from starter.metrics import correlation, discrimination, energy, error, overlap
 from starter.metrics.base import Metric
 
 CELL_EVAL = "cell-eval, Arc Institute; Roohani et al. (2025), Cell 188:3370"
+"""Where the 2025 rules come from."""
 PERTURBENCH = "PerturBench; Wu et al. (2024), arXiv:2408.10609"
 DIVERSITY = "Diversity by design; Mejia et al. (2025), arXiv:2506.22641"
 SYSTEMA = "Systema; Viñas Torné et al. (2025), Nature Biotechnology"

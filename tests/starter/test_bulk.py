@@ -37,13 +37,13 @@ def test_profiles_noise_and_de_tables_are_the_reference_tools(vcc_parity: Path, 
     groups, names = groups_of(labels)
     cells = in_memory(x)
     totals = scan(cells, groups >= 0).totals
-    real = summarise_counts(cells, groups[None], [names], genes, totals)[0]
+    real = summarise_counts(cells, groups[None], names, genes, totals)[0]
     controls = control_cells(cells, groups == 0, totals, real)
     y, labels, _ = load(folder, "pred")
     of_pred, _ = groups_of(labels)
     of_pred = np.where(of_pred == 0, -1, of_pred)
     predicted = in_memory(y)
-    pred = summarise_counts(predicted, of_pred[None], [names], genes, scan(predicted, of_pred >= 0).totals, controls)[0]
+    pred = summarise_counts(predicted, of_pred[None], names, genes, scan(predicted, of_pred >= 0).totals, controls)[0]
     stored = np.load(folder / "inter.npz")
     order = sorted([*names, CONTROL])
     rows, control = [order.index(name) for name in names], order.index(CONTROL)
@@ -91,7 +91,7 @@ def test_noise_by_its_definition(kind: str):
     counts, groups = panel(kind)
     cells = in_memory(scipy.sparse.csr_matrix(counts.astype(np.float32)))
     summary = summarise_counts(
-        cells, groups[None], [np.array(list("PQR"))], np.arange(30).astype(str), counts.sum(axis=1)
+        cells, groups[None], np.array(list("PQR")), np.arange(30).astype(str), counts.sum(axis=1)
     )[0]
     expected = [brute_force(counts[groups == group]) for group in range(4)]
     np.testing.assert_allclose([summary.control_noise, *summary.noise], expected, rtol=1e-9)
@@ -112,11 +112,11 @@ def test_genes_below_the_gate_are_not_tested():
     counts[0, 2] = 9
     groups = np.repeat([0, 1], 4)
     cells = in_memory(counts)
-    table = summarise_counts(cells, groups[None], [np.array(["P"])], np.arange(3).astype(str), counts.sum(axis=1))[0].de
+    table = summarise_counts(cells, groups[None], np.array(["P"]), np.arange(3).astype(str), counts.sum(axis=1))[0].de
     assert np.isnan(table.p_value[0]).tolist() == [False, True, False]
     with pytest.raises(InputError, match="no gene has more than 5 CPM in the control cells"):
         empty = counts * (groups > 0)[:, None]
-        summarise_counts(in_memory(empty), groups[None], [np.array(["P"])], np.arange(3).astype(str), empty.sum(axis=1))
+        summarise_counts(in_memory(empty), groups[None], np.array(["P"]), np.arange(3).astype(str), empty.sum(axis=1))
 
 
 def test_several_groupings_are_as_one_by_one():
@@ -126,9 +126,9 @@ def test_several_groupings_are_as_one_by_one():
     layers = np.stack([groups, np.where(rng.random(len(groups)) < 0.5, groups, -1)])
     layers[1, [0, 1, 90, 91, 150, 151, 158]] = groups[[0, 1, 90, 91, 150, 151, 158]]
     names = np.array(list("PQR"))
-    together = summarise_counts(cells, layers, [names] * 2, genes, totals)
+    together = summarise_counts(cells, layers, names, genes, totals)
     for layer, summary in zip(layers, together, strict=True):
-        alone = summarise_counts(cells, layer[None], [names], genes, totals)[0]
+        alone = summarise_counts(cells, layer[None], names, genes, totals)[0]
         compare(summary, alone)
 
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 from uploads import in_upload
 
-from starter import submission, submission_check
+from starter import blocks, submission, submission_check
 from starter.due import Due
 from starter.schema import CONTROL, InputError
 from starter.season import SEASON_2025
@@ -280,7 +280,7 @@ def test_a_matrix_whose_shape_is_not_its_tables(good: Path, tmp_path: Path, shap
 def test_more_columns_than_memory_can_turn_around(
     adata: anndata.AnnData, due: Due, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(submission_check, "MAX_CSC", 1000)
+    monkeypatch.setattr(blocks, "MAX_CSC", 1000)
     path = write(anndata.AnnData(adata.X.tocsc(), adata.obs, adata.var), tmp_path)
     assert errors(path, due) == [
         f"X is stored by genes (CSC) with {adata.X.nnz:,} values, too many to turn around in memory; "
