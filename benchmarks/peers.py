@@ -83,18 +83,25 @@ def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
     rules = get_profile("vcc2026")
     with screen.open_screen(real) as measured, screen.open_screen(prediction, controls=False) as predicted:
         names = np.unique(measured.labels[measured.labels != CONTROL])
-        sides = []
+        sides, controls = [], None
         for side in (measured, predicted):
             groups = pd.Categorical(side.labels, [CONTROL, *names]).codes.astype(np.int64)
             if side is predicted:
                 groups[groups == 0] = -1
             cells, seen = screen.look(side.cells, groups >= 0)
-            controls = bulk.control_cells(*sides[0]) if sides else None
-            summary = bulk.summarise_counts(cells, groups[None], names, side.genes, seen.totals, controls, known=seen)[
-                0
-            ]
-            sides.append((cells, groups == 0, seen.totals, summary))
-        values = score_perturbations(rules, sides[0][3], sides[1][3])
+            reduced = bulk.summarise_counts(
+                cells,
+                groups[None],
+                names,
+                side.genes,
+                seen.totals,
+                controls,
+                known=seen,
+                keep_controls=side is measured,
+            )
+            controls = reduced.controls
+            sides += reduced.summaries
+        values = score_perturbations(rules, *sides)
     _write(out, {metric.name: float(metric.mean(values[metric.name])) for metric in rules.metrics})
 
 

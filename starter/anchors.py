@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 
 from starter.cells import Controls, shift, thin
-from starter.columns import Cells, Columns, columns, float_csr, scan, sum_in_order
+from starter.columns import Cells, float_csr, scan
 from starter.de import CELL_EVAL_082, expm1, sum_of_copies
 from starter.metrics import Profile
 from starter.ranksum import RankSum, SortedControls, p_values, rank_sum
@@ -213,9 +213,7 @@ def split_with_controls(groups: np.ndarray, perturbations: np.ndarray, seed: int
     return np.concatenate(first), np.concatenate(second)
 
 
-def resampled_cells(
-    controls: scipy.sparse.csr_matrix, truth: Summary, groups: np.ndarray, cells: Cells
-) -> tuple[Cells, np.ndarray]:
+def resampled_cells(controls: scipy.sparse.csr_matrix, truth: Summary, means: np.ndarray) -> tuple[Cells, np.ndarray]:
     """Make the cells of cell-eval2's baseline: control cells drawn at random, each gene scaled to the mean response.
 
     The mean response is the mean over perturbations of their mean counts, equally weighted; a perturbation plays no
@@ -227,21 +225,14 @@ def resampled_cells(
         Control cells x genes, counts.
     truth
         Labels, genes and numbers of cells.
-    groups
-        Group of each measured cell.
-    cells
-        The measured cells, counts.
+    means
+        Mean counts of each group of measured cells, control first; P + 1 x genes.
 
     Returns
     -------
     The cells, perturbation after perturbation in the order of `truth`, and the total of each.
     """
-    n_groups = len(truth.perturbations) + 1
-    n_cells = np.append(controls.shape[0], truth.n_cells)
-    means = np.concatenate(
-        [sum_in_order(_doubles(part), groups, 1.0 / n_cells) for _, part in columns(cells, groups >= 0)], axis=1
-    )
-    total, count = means[1:].sum(axis=0), np.full(means.shape[1], n_groups - 1.0)
+    total, count = means[1:].sum(axis=0), np.full(means.shape[1], float(len(truth.perturbations)))
     place = {gene: column for column, gene in enumerate(truth.genes)}
     for row, label in enumerate(truth.perturbations):
         if (column := place.get(label)) is not None:
@@ -264,10 +255,6 @@ def resampled_cells(
 
     made = _made(controls[:0], truth.n_cells, make)
     return made, scan(made, np.ones(made.shape[0], bool)).totals
-
-
-def _doubles(part: Columns) -> Columns:
-    return part._replace(values=part.values.astype(np.float64))
 
 
 def replicate_scores(

@@ -142,7 +142,11 @@ def take_genes(controls: SortedControls, genes: slice) -> SortedControls:
 
 
 def rank_columns(
-    part: Columns, layers: np.ndarray, n_cells: np.ndarray, controls: SortedControls | None = None
+    part: Columns,
+    layers: np.ndarray,
+    n_cells: np.ndarray,
+    controls: SortedControls | None = None,
+    control_of: np.ndarray | None = None,
 ) -> list[RankSum]:
     """Compare groups of cells with the control cells, in several groupings of the same cells at once.
 
@@ -155,17 +159,20 @@ def rank_columns(
     n_cells
         Cells of each group in each grouping, L x groups, control included.
     controls
-        Other control cells of the same genes; group 0 must then be empty.
+        Other control cells of the same genes; control groups must then be empty.
+    control_of
+        The group that each group is compared with, which is its own; default: group 0 for all.
 
     Returns
     -------
-    One result a grouping.
+    One result a grouping and control group, in this order; its rows are the groups that are compared with it.
     """
+    n_genes, n_groups = len(part.pointers) - 1, n_cells.shape[1]
+    control_of = np.zeros(n_groups, np.int64) if control_of is None else control_of
+    is_control = control_of == np.arange(n_groups)
     if controls:
-        n_cells = np.hstack([np.zeros_like(n_cells[:, :1]), n_cells[:, 1:]])
-    n_genes = len(part.pointers) - 1
-    shape = (len(layers), n_cells.shape[1] - 1, n_genes)
-    u, ties = np.empty(shape), np.empty(shape)
+        n_cells = np.where(is_control, 0, n_cells)
+    u, ties = (np.empty((len(layers), n_groups, n_genes)) for _ in range(2))
     none = SortedControls(np.empty(0, part.values.dtype), np.zeros(n_genes + 1, np.int64), 0)
     other = controls or none
     _rank(
@@ -175,14 +182,20 @@ def rank_columns(
         (layers >= 0).any(axis=0),
         np.ascontiguousarray(layers, dtype=np.int32),
         n_cells.astype(np.int64),
+        control_of,
         _bits(other.values.astype(part.values.dtype, copy=False)),
         other.pointers,
         other.n_cells,
         u,
         ties,
     )
-    n_control = [other.n_cells if controls else int(n) for n in n_cells[:, 0]]
-    return [RankSum(u[i], ties[i], n_cells[i, 1:], n_control[i]) for i in range(len(layers))]
+    results = []
+    for layer, n_of_layer in enumerate(n_cells):
+        for control in np.flatnonzero(is_control):
+            rows = (control_of == control) & ~is_control
+            n_control = other.n_cells if controls else int(n_of_layer[control])
+            results.append(RankSum(u[layer, rows], ties[layer, rows], n_of_layer[rows], n_control))
+    return results
 
 
 def p_values(result: RankSum, erfc: Callable[[np.ndarray], np.ndarray] = scipy.special.erfc) -> np.ndarray:
@@ -268,6 +281,7 @@ def _rank(
     wanted: np.ndarray,
     layers: np.ndarray,
     n_cells: np.ndarray,
+    control_of: np.ndarray,
     control_values: np.ndarray,
     control_pointers: np.ndarray,
     n_other: int,
@@ -284,6 +298,7 @@ def _rank(
         order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
         below, equal = np.zeros(size, np.int64), np.zeros(size, np.int64)
         zeros, present = np.empty(n_groups, np.int64), np.zeros(n_groups, np.int64)
+        own_below = np.empty(n_groups, np.int64)
         groups = np.empty(size, np.int32)
         for gene in range(low, high):
             begin, end = pointers[gene], pointers[gene + 1]
@@ -308,6 +323,7 @@ def _rank(
                     n,
                     layers[layer],
                     n_cells[layer],
+                    control_of,
                     below,
                     equal,
                     n_other - len(other),
@@ -315,6 +331,7 @@ def _rank(
                     groups,
                     zeros,
                     present,
+                    own_below,
                     u[layer, :, gene],
                     ties[layer, :, gene],
                 )
@@ -357,6 +374,7 @@ def _walk(
     n: int,
     group: np.ndarray,
     n_cells: np.ndarray,
+    control_of: np.ndarray,
     other_below: np.ndarray,
     other_equal: np.ndarray,
     other_zeros: int,
@@ -364,12 +382,14 @@ def _walk(
     groups: np.ndarray,
     zeros: np.ndarray,
     present: np.ndarray,
+    own_below: np.ndarray,
     u: np.ndarray,
     ties: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
     """Walk over the sorted values of one gene, with what is known of other control cells beside each.
 
-    `present` counts the cells of each group in the current run of ties, and is all 0 before and after.
+    `present` counts the cells of each group in the current run of ties, and is all 0 before and after; `own_below`
+    counts the cells of each control group that are lower than the run.
     """
     n_groups = len(n_cells)
     zeros[:] = n_cells
@@ -377,50 +397,56 @@ def _walk(
         g = groups[i] = group[owner[i]]
         if g >= 0:
             zeros[g] -= 1
-    own_below = zeros[0]  # control cells of group 0 that are lower than the current run
-    zero = own_below + other_zeros
-    zero_ties = float(zero) ** 3 - zero
-    control_ties = zero_ties + other_ties
-    for g in range(1, n_groups):
-        u[g - 1] = 0.5 * zeros[g] * zero
-        tied = 1.0 * (zeros[g] + zero)
-        ties[g - 1] = (tied**3 - tied) - zero_ties
+    for g in range(n_groups):
+        control = zeros[control_of[g]] + other_zeros
+        control_ties = float(control) ** 3 - control
+        if g == control_of[g]:
+            own_below[g] = zeros[g]
+            ties[g] = control_ties + other_ties
+        else:
+            u[g] = 0.5 * zeros[g] * control
+            tied = 1.0 * (zeros[g] + control)
+            ties[g] = (tied**3 - tied) - control_ties
     i = 0
     while i < n:
-        value = values[i]
-        below, other = own_below + other_below[i], other_equal[i]
+        value, below, other = values[i], other_below[i], other_equal[i]
         if i + 1 == n or values[i + 1] != value:  # most values are alone
             g = groups[i]
             i += 1
-            if g > 0:
-                u[g - 1] += below + 0.5 * other
-                ties[g - 1] += 3.0 * other * other + 3.0 * other  # (c + 1)^3 - (c + 1) - (c^3 - c)
-            elif g == 0:
-                control_ties += 3.0 * other * other + 3.0 * other
-                own_below += 1
+            if g >= 0:
+                c = control_of[g]
+                if g == c:
+                    own_below[c] += 1
+                else:
+                    u[g] += own_below[c] + below + 0.5 * other
+                ties[g] += 3.0 * other * other + 3.0 * other  # (c + 1)^3 - (c + 1) - (c^3 - c)
             continue
-        j, own = i, 0
+        j = i
         while j < n and values[j] == value:
             g = groups[j]
-            if g > 0:
+            if g >= 0:
                 present[g] += 1
-            elif g == 0:
-                own += 1
             j += 1
-        control = own + other
-        run_ties = float(control) ** 3 - control
-        control_ties += run_ties - (float(other) ** 3 - other)
         for m in range(i, j):
             g = groups[m]
-            if g > 0 and present[g] > 0:
-                u[g - 1] += present[g] * (below + 0.5 * control)
-                tied = 1.0 * (present[g] + control)
-                ties[g - 1] += (tied**3 - tied) - run_ties
+            if g < 0 or g == control_of[g] or present[g] == 0:
+                continue
+            control = present[control_of[g]] + other
+            u[g] += present[g] * (own_below[control_of[g]] + below + 0.5 * control)
+            tied = 1.0 * (present[g] + control)
+            ties[g] += (tied**3 - tied) - (float(control) ** 3 - control)
+            present[g] = 0
+        for m in range(i, j):
+            g = groups[m]
+            if g >= 0 and present[g]:  # a control group
+                control = present[g] + other
+                ties[g] += (float(control) ** 3 - control) - (float(other) ** 3 - other)
+                own_below[g] += present[g]
                 present[g] = 0
-        own_below += own
         i = j
-    for g in range(1, n_groups):
-        ties[g - 1] += control_ties
+    for g in range(n_groups):
+        if g != control_of[g]:
+            ties[g] += ties[control_of[g]]
 
 
 @numba.njit(cache=True, nogil=True)

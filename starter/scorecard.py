@@ -313,7 +313,7 @@ def _reduce_counts(
             f"{int((seen.totals > MAX_TOTAL).sum()):,}; write counts of real depth"
         )
         raise InputError(msg)
-    summary = summarise_counts(
+    (summary,) = summarise_counts(
         cells,
         groups[None],
         measured.perturbations,
@@ -321,7 +321,7 @@ def _reduce_counts(
         seen.totals,
         truth.controls(rules, context),
         known=seen,
-    )[0]
+    ).summaries
     return replace(summary, depth=median_depth(seen.totals, groups, groups > 0, len(measured.perturbations) + 1))
 
 

@@ -511,13 +511,24 @@ def _prepare_counts(folder: Path, rules: Profile, part: _Part, trained: _Part | 
     if reason := _unfit(part):
         raise InputError(reason)
     cells, totals, genes = replace(part.cells, part_bytes=COUNTS_PART), part.seen.totals, part.screen.genes
-    orders = [np.flatnonzero(part.groups >= 0)]
+    layers, orders = [part.groups], [np.flatnonzero(part.groups >= 0)]
     for split_seed in np.random.SeedSequence(0).generate_state(anchors.SPLITS):
-        orders += anchors.split_with_controls(part.groups, part.perturbations, int(split_seed))
-    layers = np.full((len(orders), len(part.groups)), -1)
-    for layer, order in zip(layers, orders, strict=True):
-        layer[order] = part.groups[order]
-    summaries = bulk.summarise_counts(cells, layers, part.perturbations, genes, totals, orders=orders, known=part.seen)
+        first, second = anchors.split_with_controls(part.groups, part.perturbations, int(split_seed))
+        layer = np.full(len(part.groups), -1)
+        layer[first] = part.groups[first]
+        layer[second] = part.groups[second] + len(part.perturbations) + 1
+        layers.append(layer)
+        orders.append(np.concatenate([first, second]))
+    summaries, controls, mean_counts = bulk.summarise_counts(
+        cells,
+        np.stack(layers),
+        part.perturbations,
+        genes,
+        totals,
+        orders=orders,
+        known=part.seen,
+        keep_controls=True,
+    )
     truth = replace(
         Reference(**{field.name: getattr(summaries[0], field.name) for field in fields(Summary)}),
         depth=median_depth(totals, part.groups, part.marked, len(part.perturbations) + 1),
@@ -530,10 +541,11 @@ def _prepare_counts(folder: Path, rules: Profile, part: _Part, trained: _Part | 
         for name, of_split in values.items():
             replicate[name].append(of_split)
     del summaries
-    controls = bulk.control_cells(cells, part.groups == 0, totals, truth)
-    made, made_totals = anchors.resampled_cells(gather(cells, part.groups == 0), truth, part.groups, cells)
+    made, made_totals = anchors.resampled_cells(gather(cells, part.groups == 0), truth, mean_counts)
     groups = np.repeat(np.arange(1, len(part.perturbations) + 1), truth.n_cells)
-    of_baseline = bulk.summarise_counts(made, groups[None], part.perturbations, genes, made_totals, controls)[0]
+    (of_baseline,) = bulk.summarise_counts(
+        made, groups[None], part.perturbations, genes, made_totals, controls
+    ).summaries
     _save_summary(folder, truth)
     arrays = {
         "n_control": np.array([controls.logs.n_cells]),

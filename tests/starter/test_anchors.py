@@ -158,13 +158,13 @@ def test_the_courses_baseline_has_the_mean_and_the_spread_of_real_cells():
 def test_the_baseline_of_2026_by_hand():
     """Two control cells, two perturbations; each leaves its own gene's mean to the other."""
     x = scipy.sparse.csr_matrix(np.array([[1, 2, 0], [3, 2, 0], [8, 6, 1], [4, 2, 5]], np.float32))
-    groups = np.array([0, 0, 1, 2])
+    means = np.array([[2, 2, 0], [8, 6, 1], [4, 2, 5]])
     fdr = np.ones((2, 3))
     truth = Summary(
         np.array(["A", "Q"]), np.array(["A", "B", "C"]), np.array([1, 1]), fdr, np.ones(3), DETable(fdr, fdr, fdr)
     )
     # mean response: A from Q alone 4, B (6 + 2) / 2 = 4, C 3; control means 2, 2, 0: scale 2, 2, and 0 for C
-    made, totals = anchors.resampled_cells(x[:2], truth, groups, in_memory(x))
+    made, totals = anchors.resampled_cells(x[:2], truth, means)
     drawn = np.random.default_rng(0)
     first, second = drawn.integers(0, 2, size=1)[0], drawn.integers(0, 2, size=1)[0]
     expected = [(x[row].toarray()[0] * [2, 2, 0]).tolist() for row in (first, second)]

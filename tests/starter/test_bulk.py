@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from starter.bulk import control_cells, log_cpm, summarise_counts
+from starter.bulk import summarise_counts
 from starter.columns import in_memory, scan
 from starter.schema import CONTROL, InputError
 from starter.summary import Summary
@@ -37,13 +37,15 @@ def test_profiles_noise_and_de_tables_are_the_reference_tools(vcc_parity: Path, 
     groups, names = groups_of(labels)
     cells = in_memory(x)
     totals = scan(cells, groups >= 0).totals
-    real = summarise_counts(cells, groups[None], names, genes, totals)[0]
-    controls = control_cells(cells, groups == 0, totals, real)
+    (real,), controls, mean_counts = summarise_counts(cells, groups[None], names, genes, totals, keep_controls=True)
+    expected = [np.asarray(x[groups == group].mean(axis=0)).ravel() for group in range(len(names) + 1)]
+    np.testing.assert_allclose(mean_counts, expected, rtol=1e-12)
     y, labels, _ = load(folder, "pred")
     of_pred, _ = groups_of(labels)
     of_pred = np.where(of_pred == 0, -1, of_pred)
     predicted = in_memory(y)
-    pred = summarise_counts(predicted, of_pred[None], names, genes, scan(predicted, of_pred >= 0).totals, controls)[0]
+    totals = scan(predicted, of_pred >= 0).totals
+    (pred,) = summarise_counts(predicted, of_pred[None], names, genes, totals, controls).summaries
     stored = np.load(folder / "inter.npz")
     order = sorted([*names, CONTROL])
     rows, control = [order.index(name) for name in names], order.index(CONTROL)
@@ -90,19 +92,27 @@ def panel(kind: str) -> tuple[np.ndarray, np.ndarray]:
 def test_noise_by_its_definition(kind: str):
     counts, groups = panel(kind)
     cells = in_memory(scipy.sparse.csr_matrix(counts.astype(np.float32)))
-    summary = summarise_counts(
+    (summary,) = summarise_counts(
         cells, groups[None], np.array(list("PQR")), np.arange(30).astype(str), counts.sum(axis=1)
-    )[0]
+    ).summaries
     expected = [brute_force(counts[groups == group]) for group in range(4)]
     np.testing.assert_allclose([summary.control_noise, *summary.noise], expected, rtol=1e-9)
     assert summary.noise[2] == 0
 
 
-def test_log_cpm_by_hand():
-    x = scipy.sparse.csr_matrix(np.array([[1, 3], [0, 0], [5, 0]], np.float32))
-    logs = log_cpm(x, np.array([4.0, 0, 5])).toarray()
-    assert logs.dtype == np.float64
-    np.testing.assert_array_equal(logs, np.log1p([[1 / 4e-6, 3 / 4e-6], [0, 0], [5 / 5e-6, 0]]))
+def test_sorted_controls_and_mean_counts_by_hand():
+    x = np.array([[1, 3], [0, 0], [5, 0], [2, 2], [4, 0]], np.float32)
+    groups = np.array([0, 0, 0, 1, 1])
+    totals = np.array([4.0, 0, 5, 4, 4])
+    reduced = summarise_counts(
+        in_memory(x), groups[None], np.array(["P"]), np.array(["A", "B"]), totals, keep_controls=True
+    )
+    logs = reduced.controls.logs
+    assert logs.values.dtype == np.float64
+    np.testing.assert_array_equal(logs.values, np.log1p([1 / 4e-6, 5 / 5e-6, 3 / 4e-6]))
+    assert (logs.pointers.tolist(), logs.n_cells) == ([0, 2, 3], 3)
+    np.testing.assert_allclose(reduced.controls.mean_cpm, [1.25e6 / 3, 0.75e6 / 3], rtol=1e-15)
+    np.testing.assert_allclose(reduced.mean_counts, [[2, 1], [3, 1]], rtol=1e-15)
 
 
 def test_genes_below_the_gate_are_not_tested():
@@ -112,11 +122,12 @@ def test_genes_below_the_gate_are_not_tested():
     counts[0, 2] = 9
     groups = np.repeat([0, 1], 4)
     cells = in_memory(counts)
-    table = summarise_counts(cells, groups[None], np.array(["P"]), np.arange(3).astype(str), counts.sum(axis=1))[0].de
-    assert np.isnan(table.p_value[0]).tolist() == [False, True, False]
+    genes = np.arange(3).astype(str)
+    (summary,) = summarise_counts(cells, groups[None], np.array(["P"]), genes, counts.sum(axis=1)).summaries
+    assert np.isnan(summary.de.p_value[0]).tolist() == [False, True, False]
     with pytest.raises(InputError, match="no gene has more than 5 CPM in the control cells"):
         empty = counts * (groups > 0)[:, None]
-        summarise_counts(in_memory(empty), groups[None], np.array(["P"]), np.arange(3).astype(str), empty.sum(axis=1))
+        summarise_counts(in_memory(empty), groups[None], np.array(["P"]), genes, empty.sum(axis=1))
 
 
 def test_several_groupings_are_as_one_by_one():
@@ -126,14 +137,42 @@ def test_several_groupings_are_as_one_by_one():
     layers = np.stack([groups, np.where(rng.random(len(groups)) < 0.5, groups, -1)])
     layers[1, [0, 1, 90, 91, 150, 151, 158]] = groups[[0, 1, 90, 91, 150, 151, 158]]
     names = np.array(list("PQR"))
-    together = summarise_counts(cells, layers, names, genes, totals)
+    together = summarise_counts(cells, layers, names, genes, totals).summaries
     for layer, summary in zip(layers, together, strict=True):
-        alone = summarise_counts(cells, layer[None], names, genes, totals)[0]
+        (alone,) = summarise_counts(cells, layer[None], names, genes, totals).summaries
         compare(summary, alone)
+
+
+def test_two_panels_have_controls_of_their_own():
+    """Halves of a screen in one grouping are as two groupings, cells added up in the order that is asked for."""
+    counts, groups = panel("plain")
+    cells, totals, genes = in_memory(counts), counts.sum(axis=1), np.arange(30).astype(str)
+    names = np.array(list("PQ"))
+    groups = np.where(groups < 3, groups, -1)
+    rng = np.random.default_rng(1)
+    halves = [[], []]
+    for group in range(3):
+        for half, members in zip(
+            halves, np.array_split(rng.permutation(np.flatnonzero(groups == group)), 2), strict=True
+        ):
+            half.extend(members)
+    layers = np.full((2, len(groups)), -1)
+    layers[0] = groups
+    layers[1, halves[0]] = groups[halves[0]]
+    layers[1, halves[1]] = groups[halves[1]] + 3
+    orders = [np.flatnonzero(groups >= 0), np.concatenate(halves)]
+    whole, *panels = summarise_counts(cells, layers, names, genes, totals, orders=orders).summaries
+    (alone,) = summarise_counts(cells, groups[None], names, genes, totals).summaries
+    compare(whole, alone)
+    for half, summary in zip(halves, panels, strict=True):
+        # the cells of a half, stored in the order in which they were drawn
+        (alone,) = summarise_counts(in_memory(counts[half]), groups[half][None], names, genes, totals[half]).summaries
+        compare(summary, alone)
+        assert summary.control_noise == pytest.approx(brute_force(counts[[i for i in half if groups[i] == 0]]))
 
 
 def compare(one: Summary, other: Summary) -> None:
     np.testing.assert_array_equal(one.profiles, other.profiles)
-    np.testing.assert_array_equal(one.noise, other.noise)
+    np.testing.assert_allclose(one.noise, other.noise, rtol=1e-14)
     for ours, theirs in zip(one.de, other.de, strict=True):
         np.testing.assert_array_equal(ours, theirs)
