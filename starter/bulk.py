@@ -32,9 +32,8 @@ SMALL_SHARE = 0.05
 """A cell that holds at most this share of its group's counts is treated by a power series."""
 TERMS = 10
 """Terms of the series: the first one left out is below 1e-14 of the sum."""
-TINY_SHARE = 0.001
-TINY_TERMS = 5
-"""The same for tiny numbers."""
+CHUNK = 256
+"""Values whose logarithms are taken together."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,7 @@ def summarise_counts(
     factor = _factor(totals)
     sorted_parts, mean_counts = [], np.zeros((n_of_panel, n_genes))
     for here, block in _blocks(cells, (layers >= 0).any(axis=0), known):
-        cpm = block._replace(values=block.values / factor[block.cells])
-        logs = block._replace(values=_log1p(cpm.values))
+        cpm, logs = _log_cpm(block, factor)
         ranked = rank_columns(logs, layers, n_cells, controls and take_genes(controls.logs, here), control_of)
         of_panels = iter(ranked)
         for layer, groups in enumerate(layers):
@@ -179,13 +177,21 @@ def _factor(totals: np.ndarray) -> np.ndarray:
     return factor + (factor == 0)
 
 
-def _log1p(values: np.ndarray) -> np.ndarray:
-    """NumPy's log1p on all cores; its last bit can differ from the C library's, and log1p makes ties."""
-    result = np.empty(len(values))
-    cuts = np.linspace(0, len(values), numba.get_num_threads() + 1).astype(int)
+def _log_cpm(counts: Columns, factor: np.ndarray) -> tuple[Columns, Columns]:
+    """Make CPM, y / (L / 1e6), and their log1p, on all cores.
+
+    NumPy's log1p: its last bit can differ from the C library's, and log1p makes ties.
+    """
+    cpm, logs = np.empty((2, len(counts.values)))
+
+    def fill(begin: int, end: int) -> None:
+        np.divide(counts.values[begin:end], factor[counts.cells[begin:end]], out=cpm[begin:end])
+        np.log1p(cpm[begin:end], out=logs[begin:end])
+
+    cuts = np.linspace(0, len(cpm), numba.get_num_threads() + 1).astype(int)
     with ThreadPoolExecutor(len(cuts) - 1) as pool:
-        list(pool.map(lambda a, b: np.log1p(values[a:b], out=result[a:b]), cuts[:-1], cuts[1:]))
-    return result
+        list(pool.map(fill, cuts[:-1], cuts[1:]))
+    return counts._replace(values=cpm), counts._replace(values=logs)
 
 
 class _Order(NamedTuple):
@@ -278,18 +284,19 @@ class _Noise:
 
 
 @numba.njit(cache=True, nogil=True)
+def _series(u: float) -> float:  # pragma: no cover (compiled)
+    """ln(1 - u) by its power series."""
+    rest = u * (1 / 6 + u * (1 / 7 + u * (1 / 8 + u * (1 / 9 + u * (1 / 10)))))
+    return -u * (1.0 + u * (1 / 2 + u * (1 / 3 + u * (1 / 4 + u * (1 / 5 + rest)))))
+
+
+@numba.njit(cache=True, nogil=True)
 def _log1m(u: float) -> float:  # pragma: no cover (compiled)
     """ln(1 - u) for u < 1."""
-    if abs(u) > SMALL_SHARE:
-        return np.log1p(-u)
-    n_terms = TERMS if abs(u) > TINY_SHARE else TINY_TERMS
-    result = 1.0 / n_terms
-    for k in range(n_terms - 1, 0, -1):
-        result = result * u + 1.0 / k
-    return -result * u
+    return _series(u) if abs(u) <= SMALL_SHARE else np.log1p(-u)
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def _add_noise(
     values: np.ndarray,
     cells: np.ndarray,
@@ -310,6 +317,7 @@ def _add_noise(
         first, second = np.zeros(n_groups), np.zeros(n_groups)
         weight, gain = np.zeros(n_groups), np.zeros(n_groups)
         term = np.empty(TERMS + 1)
+        more, zero, group = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK, np.int64)
         for g in range(n_groups):
             if n_cells[g] < 2 or sizes[g] <= 0:
                 continue
@@ -330,16 +338,29 @@ def _add_noise(
                     v = _change_of_zero(weights[order[i], 1], w)
                     first[g] += v
                     second[g] += v * v
-        for i in range(pointers[gene], pointers[gene + 1]):
-            cell = cells[i]
-            g = groups[cell]
-            if g < 0 or n_cells[g] < 2 or weights[cell, 0] >= 1.0:
-                continue
-            zero = _change_of_zero(weights[cell, 1], weight[g])
-            # ln(1 - w t - gain y) - ln(1 - w t)
-            more = _log1m(gain[g] * values[i] / (1.0 - weights[cell, 0] * weight[g]))
-            first[g] += more
-            second[g] += more * (more + 2.0 * zero)
+        for begin in range(pointers[gene], pointers[gene + 1], CHUNK):
+            n, largest_of_chunk = 0, 0.0
+            for i in range(begin, min(begin + CHUNK, pointers[gene + 1])):
+                cell = cells[i]
+                g = groups[cell]
+                t = weights[cell, 0]
+                if g < 0 or n_cells[g] < 2 or t >= 1.0:
+                    continue
+                # ln(1 - w t - gain y) - ln(1 - w t), and the change of a zero
+                more[n] = gain[g] * values[i] / (1.0 - t * weight[g])
+                zero[n] = -weights[cell, 1] * (1.0 - weight[g])
+                largest_of_chunk = max(largest_of_chunk, more[n], -zero[n])
+                group[n] = g
+                n += 1
+            if largest_of_chunk <= SMALL_SHARE:
+                for k in range(n):  # simple enough for several at once
+                    more[k], zero[k] = _series(more[k]), _series(zero[k])
+            else:
+                for k in range(n):
+                    more[k], zero[k] = _log1m(more[k]), _log1m(zero[k])
+            for k in range(n):
+                first[group[k]] += more[k]
+                second[group[k]] += more[k] * (more[k] + 2.0 * zero[k])
         for g in range(n_groups):
             if n_cells[g] >= 2:
                 squares[gene, g] = second[g] - first[g] ** 2 / n_cells[g]
