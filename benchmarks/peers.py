@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -20,6 +21,8 @@ SCORES, TEST = "scores.json", "test.npz"
 """What a scorer and a test leave in their folder."""
 REPEATS, PATIENCE = 3, 20.0
 """How often a test is timed, and after how many seconds no further time."""
+SCALED = "scaled"
+"""Marks a metric's place between baseline and replicate."""
 REAL_DE = "real_de.csv"
 """cell-eval's name of its table of the screen."""
 
@@ -57,9 +60,14 @@ def cell_eval2(
     prediction: Prediction,
     out: Out,
     cache: Annotated[Path | None, typer.Option(help="Keeps, or has, what depends on the screen only.")] = None,
+    *,
+    score: Annotated[bool, typer.Option("--score", help="Also its baseline, its replicate and the score.")] = False,
 ) -> None:
-    """Score by cell-eval2, preset vcc2026; the prediction needs control cells."""
-    from cell_eval2 import EvalConfig, aggregate_metrics, compute_metrics
+    """Compute the metrics by cell-eval2, preset vcc2026; the prediction needs control cells."""
+    from cell_eval2 import EvalConfig, aggregate_metrics, aggregate_metrics_wide, compute_metrics, score_metrics
+    from cell_eval2.baseline import build_baseline_prediction, build_run_meta, generic_response_profile
+    from cell_eval2.real_bundle import build_real_bundle
+    from cell_eval2.run import metric_output_names
 
     config = EvalConfig.from_preset("vcc2026")
     config = dataclasses.replace(
@@ -70,8 +78,25 @@ def cell_eval2(
         de=dataclasses.replace(config.de, backend="pdex"),
         cache_real=None if cache is None else str(cache),
     )
-    aggregate = aggregate_metrics(compute_metrics(prediction, real, config=config))
-    _write(out, dict(zip(aggregate["metric"], aggregate["mean"], strict=True)))
+    results = compute_metrics(prediction, real, config=config)
+    aggregate = aggregate_metrics(results)
+    scores = dict(zip(aggregate["metric"], aggregate["mean"], strict=True))
+    if score:
+        measured, predicted = anndata.read_h5ad(real), anndata.read_h5ad(prediction)
+        profile = generic_response_profile(measured, pert_col=TARGET_GENE, control=CONTROL)
+        baseline = build_baseline_prediction(profile, measured, pert_col=TARGET_GENE, control=CONTROL)
+        with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+            bundle = Path(folder) / "bundle"
+            build_real_bundle(measured, baseline, config=config, outdir=bundle, bundle_id="benchmark")
+            table = score_metrics(
+                aggregate_metrics_wide(results, metrics=metric_output_names(config)),
+                real_bundle=bundle,
+                user_meta=build_run_meta(config, measured, predicted),
+            )
+        scores |= {
+            f"{name}, {SCALED}": value for name, value in zip(table["metric"], table["from_replicate"], strict=True)
+        }
+    _write(out, scores)
 
 
 @app.command("ours-2026")

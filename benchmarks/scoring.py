@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 import typer
 
-from benchmarks.peers import REAL_DE, SCORES, TEST
+from benchmarks.peers import REAL_DE, SCALED, SCORES, TEST
 from benchmarks.screens import SCREENS, Form, prediction_path, real_path
 from starter.console import run
 from starter.progress import spinner
@@ -34,7 +34,7 @@ SAME = 1e-6
 SAME_Z = 1e-4
 """The same for z, which scanpy keeps in float32."""
 ALONE = "cold, metrics alone"
-"""The six metrics of 2026 without baseline and replicate, which is what cell-eval2 computes in a run."""
+"""The six metrics of 2026 without the baseline and the replicate that a score needs."""
 POLL = 0.05
 """Seconds between two looks at a process's memory."""
 VERSIONS = ("virtual-cell-course", "cell-eval", "pdex", "cell-eval2", "scanpy", "illico", "numpy", "scipy", "numba")
@@ -57,22 +57,26 @@ class Benchmark:
     screen: str
     peers: tuple[Peer, ...]
     """Scorers; or, for the rank-sum test, tests."""
-    forms: bool = False
-    """Ours also from files stored in other ways."""
+    forms: tuple[Form, ...] = ()
+    """Ours also from predictions stored in these ways."""
+    packed: bool = False
+    """Ours also from an upload."""
     test: bool = False
     """The rank-sum test alone instead of scoring."""
 
 
 TESTS = (Peer.ours, Peer.illico, Peer.scanpy)
+FORMS = (Form.gzip, Form.dense)
 BENCHMARKS = {
     "small": Benchmark("small", (Peer.ours, Peer.cell_eval)),
     "controls": Benchmark("controls", (Peer.ours, Peer.cell_eval)),
     "2026": Benchmark("2026", (Peer.ours, Peer.cell_eval2)),
-    "full2025": Benchmark("full2025", (Peer.ours,), forms=True),
-    "full2026": Benchmark("full2026", (Peer.ours,), forms=True),
+    "full2025": Benchmark("full2025", (Peer.ours,), FORMS, packed=True),
+    "full2026": Benchmark("full2026", (Peer.ours,), FORMS),
+    "upload2026": Benchmark("upload2026", (Peer.ours,), packed=True),
     "test": Benchmark("small", TESTS, test=True),
-    "tiny": Benchmark("tiny", (Peer.ours, Peer.cell_eval), forms=True),
-    "tiny2026": Benchmark("tiny2026", (Peer.ours, Peer.cell_eval2), forms=True),
+    "tiny": Benchmark("tiny", (Peer.ours, Peer.cell_eval), FORMS, packed=True),
+    "tiny2026": Benchmark("tiny2026", (Peer.ours, Peer.cell_eval2), FORMS),
     "tinytest": Benchmark("tiny", TESTS, test=True),
 }
 SizeName = StrEnum("SizeName", list(BENCHMARKS))
@@ -111,7 +115,7 @@ def main(
     warm: Annotated[bool, typer.Option(help="Also with the screen prepared.")] = True,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Keep the screens here for the next time, about 45 GB. Default: nothing is kept."),
+        typer.Option(help="Keep the screens here for the next time, about 70 GB. Default: nothing is kept."),
     ] = None,
 ) -> None:
     """Measure wall time and peak memory of scoring, each run in a process of its own, and print tables (markdown).
@@ -123,15 +127,16 @@ def main(
     2026: 30 perturbations and all control cells of season 2026
     full2025: all of season 2025; ours alone, other tools need over 24 GB
     full2026: the same for one context of season 2026
+    upload2026: the same for all three contexts, and as an upload
     test: the rank-sum test alone, on the cells of small
     tiny, tiny2026, tinytest: for trying, in a minute
 
-    cold: from files to scores; ours prepares the screen too, with its
-    baseline and its replicate, which the others do not make.
+    cold: from files to scores; ours prepares the screen too. A score of
+    2026 needs a baseline and a replicate, and cell-eval2 makes them as well.
     warm: the screen is prepared; cell-eval has its DE table of the screen,
     cell-eval2 its cache.
 
-    All of it takes about an hour on 2 cores, 24 GB of memory and 60 GB of
+    All of it takes about two hours on 2 cores, 24 GB of memory and 60 GB of
     disk. Everyone runs on a tiny screen first, to compile.
 
     Example: python -m benchmarks.scoring --size small --size 2026 --folder /tmp/bench
@@ -187,12 +192,13 @@ def _measure(benchmark: Benchmark, peers: tuple[Peer, ...], kept: Path, *, warm:
             else:
                 _write_files(name, files, Form.with_controls)
                 runs += _cell_eval2(files, out, warm=warm)
-        if benchmark.forms and Peer.ours in chosen:
-            for form in (Form.gzip, Form.dense):
+        if Peer.ours in chosen:
+            for form in benchmark.forms:
                 _write_files(name, files, form)
-                runs += _ours(profile, files / form.value, out / form.value, f", {form.value} files", warm=warm)
-                shutil.rmtree(files / form.value)
-            if profile == "vcc2025":  # an upload of 2026 needs three contexts
+                prediction = prediction_path(files / form.value)
+                runs.append(_run(Peer.ours, f"warm, {form} file", _score(profile, prediction, out), out))
+                shutil.rmtree(prediction.parent)
+            if benchmark.packed:
                 runs += _ours_packed(profile, files, out)
         return runs
 
@@ -204,15 +210,15 @@ def _write_files(screen: str, folder: Path, form: Form) -> None:
         raise typer.Exit(2)  # it said why
 
 
-def _ours(profile: str, files: Path, out: Path, suffix: str = "", *, warm: bool) -> list[Run]:
+def _ours(profile: str, files: Path, out: Path, *, warm: bool) -> list[Run]:
     score = _score(profile, prediction_path(files), out)
-    runs = [_run(Peer.ours, f"cold{suffix}", [*score, "--real", real_path(files)], out)]
+    runs = [_run(Peer.ours, "cold", [*score, "--real", real_path(files)], out)]
     if warm and not runs[0].verdict:
-        runs.append(_run(Peer.ours, f"warm{suffix}", score, out))
+        runs.append(_run(Peer.ours, "warm", score, out))
     if profile == "vcc2026" and not runs[0].verdict:
         alone = out / "alone"
         command = [sys.executable, "-m", "benchmarks.peers", "ours-2026", real_path(files), prediction_path(files)]
-        runs.append(_compared(_run(Peer.ours, f"{ALONE}{suffix}", [*command, "--out", alone], out), alone, out))
+        runs.append(_compared(_run(Peer.ours, ALONE, [*command, "--out", alone], out), alone, out))
     return runs
 
 
@@ -245,7 +251,9 @@ def _cell_eval2(files: Path, out: Path, *, warm: bool) -> list[Run]:
     cold, again = out / "cell-eval2", out / "cell-eval2-warm"
     prediction = prediction_path(files / Form.with_controls.value)
     command = [sys.executable, "-m", "benchmarks.peers", "cell-eval2", real_path(files), prediction, "--out"]
-    runs = [_compared(_run(Peer.cell_eval2, "cold", [*command, cold], out), cold, out)]
+    runs = [_compared(_run(Peer.cell_eval2, ALONE, [*command, cold], out), cold, out)]
+    scored = out / "cell-eval2-score"
+    runs.append(_compared(_run(Peer.cell_eval2, "cold", [*command, scored, "--score"], out), scored, out))
     if warm and not runs[0].verdict.startswith("failed"):
         cached = [*command, again, "--cache", out / "cache"]
         if not _run(Peer.cell_eval2, "fill the cache", cached, out).verdict:
@@ -260,11 +268,13 @@ def _compared(measured: Run, theirs: Path, out: Path) -> Run:
         return measured
     if not cards:
         return dataclasses.replace(measured, verdict="not compared")
-    ours = {name: row["value"] for name, row in json.loads(cards[0].read_text(encoding="utf-8"))["metrics"].items()}
+    rows = json.loads(cards[0].read_text(encoding="utf-8"))["metrics"]
+    ours = {name: row["value"] for name, row in rows.items()}
+    ours |= {f"{name}, {SCALED}": row["scaled"] for name, row in rows.items()}
     scores = json.loads((theirs / SCORES).read_text(encoding="utf-8"))
     both = sorted(set(ours) & set(scores))
     return _judged(
-        measured, [ours[name] for name in both], [scores[name] for name in both], f"{len(both)} metrics", SAME
+        measured, [ours[name] for name in both], [scores[name] for name in both], f"{len(both)} numbers", SAME
     )
 
 

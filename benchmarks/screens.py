@@ -55,9 +55,10 @@ SCREENS = {
     "2026": Screen("vcc2026", dataclasses.replace(FULL_2026, targets=30)),
     "full2025": Screen("vcc2025", SIZES["vcc2025"]),
     "full2026": Screen("vcc2026", FULL_2026),
+    "upload2026": Screen("vcc2026", SIZES["vcc2026"]),
 }
-"""Season 2025 is stored as log1p expression, its prediction with the measured control cells; season 2026 as counts of
-one context, its prediction without controls."""
+"""Season 2025 is stored as log1p expression, its prediction with the measured control cells; season 2026 as counts, its
+prediction without controls; one context, but the upload has all three."""
 
 
 class Form(StrEnum):
@@ -118,7 +119,9 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
             yield block if screen.profile == "vcc2026" else log_expression(block, n_umis, target)
 
     labels = obs[[TARGET_GENE]]
-    if screen.profile == "vcc2026":
+    if CONTEXT in obs:
+        labels = obs[[TARGET_GENE, CONTEXT]]
+    elif screen.profile == "vcc2026":
         labels = labels.assign(**{CONTEXT: pd.Categorical([ONE_OF] * len(obs))})
     course = {
         "name": real.stem,
@@ -138,22 +141,20 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
 
 
 def rewrite(folder: Path, form: Form) -> None:
-    """Store what `write` wrote in another way, into a folder of the form's name; what is there already is kept.
+    """Store the prediction in another way, into a folder of the form's name; what is there already is kept.
 
     Raises
     ------
     InputError
         If the disk has no room for it.
     """
-    real, new = real_path(folder), folder / form.value
+    real, out = real_path(folder), prediction_path(folder / form.value)
+    obs, controls = None, ()
     if form is Form.with_controls:
         with open_h5ad(real) as file:
             obs = read_frame(file, "obs")
-        obs = obs[obs[TARGET_GENE] == CONTROL]
-        _rewrite(prediction_path(folder), prediction_path(new), form, obs, _control_cells(real))
-        return
-    for path in (real, prediction_path(folder)):
-        _rewrite(path, new / path.name, form)
+        obs, controls = obs[obs[TARGET_GENE] == CONTROL], _control_cells(real)
+    _rewrite(prediction_path(folder), out, form, obs, controls)
 
 
 def _rewrite(
