@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import scipy.sparse
 
+from starter.blocks import csr_of
 from starter.schema import InputError
 
 BYTES = 4 << 30
@@ -23,6 +24,8 @@ OTHER_VALUES = (
     "the values of a gene are not as many as were counted: the file changed while it was read, or holds values too "
     "small for float32, or control cells that only look like the course's; write it again"
 )
+WHOLE_IN_FLOAT32 = 1 << 24
+"""Up to here float32 tells whole numbers apart."""
 GENES_PER_STRIP = 256
 """Genes that are written side by side: so few that the ends of their columns stay in the processor's cache."""
 
@@ -68,7 +71,9 @@ class Columns(NamedTuple):
 
 
 def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
-    """Read a matrix that is in memory, cells x genes; values that are not float64 as float32."""
+    """Read a matrix that is in memory, cells x genes; float64 and large whole numbers as float64, others as float32."""
+    if x.dtype.kind in "iu" and 0 not in x.shape and x.max() > WHOLE_IN_FLOAT32:
+        x = x.astype(np.float64)
     if scipy.sparse.issparse(x):
         x = scipy.sparse.csr_matrix(x)
         if not x.has_canonical_format:
@@ -98,7 +103,8 @@ def _views(x: scipy.sparse.csr_matrix) -> Iterator[scipy.sparse.csr_matrix]:
 
 def float_csr(block: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
     """Make a CSR matrix of float64 if it is that, else of float32."""
-    return scipy.sparse.csr_matrix(block, dtype=np.float64 if block.dtype == np.float64 else np.float32)
+    dtype = np.float64 if block.dtype == np.float64 else np.float32
+    return csr_of(block.astype(dtype)) if isinstance(block, np.ndarray) else scipy.sparse.csr_matrix(block, dtype=dtype)
 
 
 class Seen(NamedTuple):

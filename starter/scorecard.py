@@ -14,46 +14,23 @@ import scipy.stats
 
 from starter import flags, progress
 from starter.anchors import SPLITS, mean_of_defined
-from starter.bulk import summarise_counts
-from starter.columns import Cells, Seen
-from starter.de import CELL_EVAL_082
 from starter.files import sha256, whole
 from starter.flags import Flag
-from starter.metrics import Metric, Profile, get_profile, score_perturbations
-from starter.points import project
-from starter.preprocess import SCALE_TOLERANCE, scale_ratio
-from starter.rules_2026 import FRACTION, MAX_TOTAL
-from starter.schema import CONTEXT, CONTROL, N_UMIS, PERTURBATION, InputError, counted, difference, some
-from starter.screen import Logs, Screen, fingerprint, is_log, log_expression_of, look, median_depth, open_screen, sample
-from starter.summary import Reference, Summary, summarise
-from starter.truth import WEIGHED, WEIGHED_CONTROLS, Truth
+from starter.intervals import FEWEST, interval
+from starter.metrics import Metric, Profile, get_profile
+from starter.prediction import ContextScore, cells_of_contexts, check_genes, score_context
+from starter.schema import CONTEXT, PERTURBATION, InputError, counted, some
+from starter.screen import open_screen
+from starter.summary import Summary
+from starter.truth import Truth
 from starter.vcc import unpacked
 
 READINGS = 5
 """How often a file is read, about, for the estimate of the time left."""
-DRAWS = 2_000
-"""Bootstrap draws of an interval."""
-FEWEST = 10
-"""Fewer perturbations give no interval: at n = 7 a nominal 95 % interval was measured to cover 86 %, at n = 3 64 %."""
 CERTAINTY = 0.95
 """One-sided confidence that the replicate beats the baseline, below which a metric is not gradable on a screen."""
-ROUNDING = 1e-12
-"""Relative spread of values that is no spread; the bootstrap's acceleration is undefined there."""
 SMALLEST = 1e-6
 """Added to a denominator of the dynamic range."""
-
-
-@dataclass(frozen=True)
-class ContextScore:
-    """What a prediction scored in one context."""
-
-    context: str
-    truth: Reference
-    prediction: Summary
-    per_metric: Mapping[str, np.ndarray]
-    """Metric name to one value a perturbation (two for a ratio)."""
-    anchors: Mapping[str, Mapping[str, np.ndarray]]
-    """baseline and replicate: metric name to splits x perturbations."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +116,11 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
         progress.bar(f"score {name}", READINGS * screen.n_blocks * len(truth.contexts)) as advance,
         ThreadPoolExecutor(1) as beside,
     ):
-        _check_genes(screen, truth)
-        chosen = _contexts(screen, truth)
+        check_genes(screen, truth)
+        chosen = cells_of_contexts(screen, truth)
         digest = beside.submit(sha256, path)
         scored = [
-            _score_context(screen.watched(advance), cells, truth, rules, context) for context, cells in chosen.items()
+            score_context(screen.watched(advance), cells, truth, rules, context) for context, cells in chosen.items()
         ]
     per_context = {score.context: _context_rows(score, rules, seed) for score in scored}
     metrics = {metric.name: _over_contexts(metric, scored, per_context, seed) for metric in rules.metrics}
@@ -173,156 +150,6 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
         prediction=scored[0].prediction,
     )
     return replace(card, notes=_notes(card, truth))
-
-
-def _check_genes(screen: Screen, truth: Truth) -> None:
-    due = truth.about["genes"]
-    if list(screen.genes) != list(due):
-        what = difference(due, screen.genes) or "their order differs"
-        msg = f"the genes of {screen.name} are not the truth's: {what}; starter check lists everything"
-        raise InputError(msg)
-
-
-def _contexts(screen: Screen, truth: Truth) -> dict[str, np.ndarray]:
-    """Tell which cells are to be scored in each context of the truth."""
-    due = list(truth.contexts)
-    perturbed = screen.labels != CONTROL
-    given = [str(context) for context in np.unique(screen.contexts[perturbed])]
-    if len(due) == len(given) == 1 and CONTEXT not in screen.obs:
-        chosen = {due[0]: np.ones(len(screen.obs), bool)}
-    elif what := difference(due, given):
-        msg = f"the contexts of {screen.name} are not the truth's: {what}; obs.{CONTEXT} names the context of each cell"
-        raise InputError(msg)
-    else:
-        chosen = {context: screen.contexts == context for context in due}
-    for context, cells in chosen.items():
-        where = f" in the context {context}" if len(due) > 1 else ""
-        if what := difference(truth.contexts[context], np.unique(screen.labels[cells & perturbed])):
-            msg = f"the perturbations of {screen.name}{where} are not the truth's: {what}; predict exactly those due"
-            raise InputError(msg)
-    return chosen
-
-
-def _score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: Profile, context: str) -> ContextScore:
-    measured = truth.measured(rules, context)
-    code = {CONTROL: 0} | {label: row for row, label in enumerate(measured.perturbations, start=1)}
-    groups = np.full(len(chosen), -1)
-    groups[chosen] = [code[label] for label in screen.labels[chosen]]
-    reduce = _reduce_counts if rules.counts == "needed" else _reduce_logs
-    prediction = reduce(screen, groups, truth, rules, context, measured)
-    values = score_perturbations(rules, measured, prediction)
-    halves = truth.halves(rules, context)
-    for metric in rules.metrics:
-        if rules.gains and metric.on_cells:
-            values[metric.name] = mean_of_defined([metric.compute(half, prediction) for half in halves])
-    return ContextScore(
-        context,
-        measured,
-        prediction,
-        values,
-        {anchor: truth.anchor_scores(rules, anchor, context) for anchor in ("baseline", "replicate")},
-    )
-
-
-def _reduce_logs(
-    screen: Screen,
-    groups: np.ndarray,
-    truth: Truth,
-    rules: Profile,
-    context: str,
-    measured: Reference,
-) -> Summary:
-    """Reduce a prediction by a rule set that starts from log1p expression."""
-    marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
-    control = groups == 0
-    if not control.any():
-        msg = f"{screen.name} has no {CONTROL!r} cells in the context {context}; add the course's control cells"
-        raise InputError(msg)
-    cells, seen = look(screen.cells, groups >= 0, marked)
-    logs = _on_scale(screen, cells, seen, groups >= 0, rules)
-    same = bool((fingerprint(logs, seen, control) == truth.array(rules, "control_hash", context)).all())
-    if rules.counts == "refused":
-        totals = truth.array(rules, "control_totals", context)
-        ratio = scale_ratio(logs.totals[control & marked], totals)
-        if abs(ratio - 1) > SCALE_TOLERANCE:
-            msg = (
-                f"the control cells of {screen.name} add up to {ratio:.3g} times the course's on the natural scale: it "
-                "is scaled to another target_sum; include the course's control cells unchanged and scale alike"
-            )
-            raise InputError(msg)
-    # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
-    form = tuple(truth.array(rules, "control_form", context)) == (0, 4)
-    reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and seen.itemsize == 4
-    taken = np.where(control, -1, groups) if reuse else groups
-    controls = truth.controls(rules, context) if reuse else None
-    if controls:
-        seen = seen._replace(n_values=seen.n_values - np.diff(controls.logs.pointers))
-    summary = summarise(
-        logs.cells,
-        taken[None],
-        measured.perturbations,
-        measured.genes,
-        rules.de,
-        known=seen,
-        controls=controls,
-        moments=rules.gains,
-    ).summaries[0]
-    basis = truth.components(rules, context)
-    return replace(
-        summary,
-        depth=median_depth(logs.totals, groups, marked, len(measured.perturbations) + 1),
-        points=project(logs.cells, groups, basis) if basis else None,
-    )
-
-
-def _on_scale(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, rules: Profile) -> Logs:
-    if rules.counts == "refused" and not is_log(seen, screen.name):
-        msg = (
-            f"{screen.name} holds counts (every value is a whole number); the course scores log1p expression, because "
-            f"counts of {len(screen.genes):,} genes do not tell a cell's total; "
-            "write log1p(target_sum x count / n_umis)"
-        )
-        raise InputError(msg)
-    without_totals = replace(screen, obs=screen.obs.drop(columns=N_UMIS, errors="ignore"))
-    return log_expression_of(without_totals, cells, seen, keep, rules.counts, math.nan)
-
-
-def _reduce_counts(
-    screen: Screen,
-    groups: np.ndarray,
-    truth: Truth,
-    rules: Profile,
-    context: str,
-    measured: Reference,
-) -> Summary:
-    """Reduce a prediction by the rules of 2026, which start from counts and know no controls but the measured ones."""
-    groups = np.where(groups == 0, -1, groups)
-    cells, seen = look(screen.cells, groups >= 0)
-    if seen.n_odd or seen.lowest < 0:
-        what = (
-            f"NaN or infinite values: {seen.n_odd:,}" if seen.n_odd else f"negative values (lowest {seen.lowest:.3g})"
-        )
-        msg = f"{screen.name} holds {what}; counts are whole numbers, 0 or more"
-        raise InputError(msg)
-    if seen.off_whole > FRACTION:
-        msg = f"{screen.name} holds fractions; the rules of 2026 score raw counts: whole numbers, no log, no scaling"
-        raise InputError(msg)
-    if seen.totals.max() > MAX_TOTAL:
-        msg = (
-            f"{screen.name} has cells with more than {MAX_TOTAL:,.0f} counts (up to {seen.totals.max():,.0f}): "
-            f"{int((seen.totals > MAX_TOTAL).sum()):,}; write counts of real depth"
-        )
-        raise InputError(msg)
-    (summary,) = summarise_counts(
-        cells,
-        groups[None],
-        measured.perturbations,
-        measured.genes,
-        seen.totals,
-        truth.controls(rules, context),
-        known=seen,
-    ).summaries
-    return replace(summary, depth=median_depth(seen.totals, groups, groups > 0, len(measured.perturbations) + 1))
 
 
 def write_scorecard(card: Scorecard, folder: str | Path) -> None:
@@ -435,53 +262,6 @@ def _interval_over(
 def _difference_of(metric: Metric) -> Callable[[np.ndarray, int], np.ndarray]:
     """Mean of the prediction minus mean of the baseline, which lie side by side on the last axis."""
     return lambda pairs, axis: metric.mean(pairs[..., 0], axis) - metric.mean(pairs[..., 1], axis)
-
-
-def interval(
-    samples: Sequence[np.ndarray], mean: Callable[[np.ndarray, int], np.ndarray], seed: int
-) -> tuple[float | None, float | None]:
-    """95 % interval of a mean over perturbations, by the bias-corrected and accelerated bootstrap.
-
-    Parameters
-    ----------
-    samples
-        Of each context, one defined value a perturbation (or several side by side).
-    mean
-        (values, axis of the perturbations) -> what is to be bounded; averaged over contexts.
-    seed
-        Fixes the draws.
-
-    Returns
-    -------
-    Low and high; None where a context has fewer than `FEWEST` perturbations.
-
-    References
-    ----------
-    Efron (1987), Journal of the American Statistical Association 82:171.
-    """
-    if min(len(values) for values in samples) < FEWEST:
-        return None, None
-
-    def statistic(*drawn: np.ndarray, axis: int) -> np.ndarray:
-        # perturbations are drawn by their number, so that what belongs to one stays together
-        each = [
-            mean(values[numbers.astype(int)], axis % numbers.ndim)
-            for values, numbers in zip(samples, drawn, strict=True)
-        ]
-        return sum(each) / len(each)
-
-    numbers = [np.arange(len(values)) for values in samples]
-    point = float(statistic(*numbers, axis=0))
-    alone = [[mean(np.delete(values, row, axis=0), 0) for row in range(len(values))] for values in samples]
-    if not all(np.isfinite(of_context).all() for of_context in alone):
-        return None, None
-    if all(np.ptp(of_context) <= ROUNDING * np.abs(of_context).max() for of_context in alone):
-        return point, point
-    drawn = scipy.stats.bootstrap(
-        numbers, statistic, n_resamples=DRAWS, method="BCa", rng=np.random.default_rng(seed), vectorized=True
-    )
-    # a ratio may be undefined in some draws, and then has no interval
-    return _or_null(drawn.confidence_interval.low), _or_null(drawn.confidence_interval.high)
 
 
 def _nanmean(values: np.ndarray) -> float:

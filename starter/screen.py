@@ -29,6 +29,11 @@ from starter.schema import (
     check_description,
 )
 
+WEIGHED = 200
+"""Cells of each perturbation whose natural total is taken."""
+WEIGHED_CONTROLS = 2_000
+"""Control cells whose natural total is taken."""
+
 
 @dataclass(frozen=True)
 class Screen:
@@ -42,6 +47,8 @@ class Screen:
     """What `uns["course"]` says, if anything."""
     cells: Cells
     """Stored values, float64 or float32; valid while the file is open."""
+    n_bytes: int
+    """What they take without compression."""
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -114,7 +121,8 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
         raise unreadable(what, error) from error
     described = anndata.AnnData(obs=obs, var=var, uns={COURSE: course} if course else {})
     findings = check_description(described, controls=controls)
-    if fault := check_matrix(file["X"], described.shape):
+    x = file["X"]
+    if fault := check_matrix(x, described.shape):
         findings.append(fault)
     if 0 in described.shape:
         what = f"X has {described.n_obs:,} cells x {described.n_vars:,} genes"
@@ -126,7 +134,8 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
         obs=obs,
         genes=var.index.astype(str).to_numpy(str),
         course=course,
-        cells=_stored(file["X"], described.shape),
+        cells=_stored(x, described.shape),
+        n_bytes=sum(part.nbytes for part in (x.values() if isinstance(x, h5py.Group) else [x])),
     )
 
 

@@ -58,6 +58,18 @@ def test_blocks_add_up_whatever_the_layout(tmp_path: Path, kind: str, n: int):
     assert (scipy.sparse.vstack(read) != MATRIX).nnz == 0
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (40, 7)])
+def test_a_dense_matrix_becomes_sparse(shape: tuple[int, int]):
+    x = np.random.default_rng(0).poisson(1.0, shape).astype(np.float32)
+    x[:, :1] *= -1
+    x[1:2, 2:3] = np.nan
+    ours, theirs = blocks.csr_of(x), scipy.sparse.csr_matrix(x)
+    np.testing.assert_array_equal(ours.toarray(), x)
+    np.testing.assert_array_equal(ours.indices, theirs.indices)
+    np.testing.assert_array_equal(ours.indptr, theirs.indptr)
+    assert ours.dtype == theirs.dtype
+
+
 def test_the_same_content_gives_the_same_file(tmp_path: Path):
     for name in ("a", "b"):
         blocks.write_h5ad(tmp_path / name, pieces(), OBS, VAR, compression="gzip")

@@ -116,6 +116,12 @@ def test_index_pointers_may_be_int64_and_zeros_may_be_stored():
     np.testing.assert_array_equal(rank_sum(stored, groups, 3).u, rank_sum(stored.toarray(), groups, 3).u)
 
 
+def test_large_whole_numbers_are_told_apart():
+    x = np.array([[2**24], [2**24 + 1]], np.int64)  # one number in float32
+    for kind in (np.asarray, scipy.sparse.csr_matrix):
+        assert rank_sum(kind(x), np.array([0, 1]), 2).u.tolist() == [[1.0]]
+
+
 def test_by_hand():
     # control 0 0 1, perturbation 0 2: U = (2 ties of 3) / 2 ... 0 beats none and ties two, 2 beats three
     result = rank_sum(np.array([[0.0], [0], [1], [0], [2]]), np.array([0, 0, 0, 1, 1]), 2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from starter import dataset, preprocess, pseudobulk, truth
+from starter import anchors, dataset, preprocess, pseudobulk, truth
 from starter.metrics import get_profile
 from starter.schema import CONTROL, InputError
 
@@ -139,7 +139,7 @@ def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, m
     def broken(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(truth.anchors, "replicate_scores", broken)
+    monkeypatch.setattr(anchors, "replicate_scores", broken)
     with pytest.raises(KeyboardInterrupt):
         truth.build_truth(small_path, tmp_path / "t", profile="course")
     assert list(truth.open_truth(tmp_path / "t").about["profiles"]) == ["vcc2025"]

@@ -1,0 +1,62 @@
+"""How sure a mean over perturbations is: bootstrap intervals."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import scipy.stats
+
+DRAWS = 2_000
+"""Bootstrap draws of an interval."""
+FEWEST = 10
+"""Fewer perturbations give no interval: at n = 7 a nominal 95 % interval was measured to cover 86 %, at n = 3 64 %."""
+ROUNDING = 1e-12
+"""Relative spread of values that is no spread; the bootstrap's acceleration is undefined there."""
+
+
+def interval(
+    samples: Sequence[np.ndarray], mean: Callable[[np.ndarray, int], np.ndarray], seed: int
+) -> tuple[float | None, float | None]:
+    """95 % interval of a mean over perturbations, by the bias-corrected and accelerated bootstrap.
+
+    Parameters
+    ----------
+    samples
+        Of each context, one defined value a perturbation (or several side by side).
+    mean
+        (values, axis of the perturbations) -> what is to be bounded; averaged over contexts.
+    seed
+        Fixes the draws.
+
+    Returns
+    -------
+    Low and high; None where a context has fewer than `FEWEST` perturbations, or the mean is undefined in some draws.
+
+    References
+    ----------
+    Efron (1987), Journal of the American Statistical Association 82:171.
+    """
+    if min(len(values) for values in samples) < FEWEST:
+        return None, None
+
+    def statistic(*drawn: np.ndarray, axis: int) -> np.ndarray:
+        # perturbations are drawn by their number, so that what belongs to one stays together
+        each = [
+            mean(values[numbers.astype(int)], axis % numbers.ndim)
+            for values, numbers in zip(samples, drawn, strict=True)
+        ]
+        return sum(each) / len(each)
+
+    numbers = [np.arange(len(values)) for values in samples]
+    point = float(statistic(*numbers, axis=0))
+    alone = [[mean(np.delete(values, row, axis=0), 0) for row in range(len(values))] for values in samples]
+    if not all(np.isfinite(of_context).all() for of_context in alone):
+        return None, None
+    if all(np.ptp(of_context) <= ROUNDING * np.abs(of_context).max() for of_context in alone):
+        return point, point
+    drawn = scipy.stats.bootstrap(
+        numbers, statistic, n_resamples=DRAWS, method="BCa", rng=np.random.default_rng(seed), vectorized=True
+    )
+    # a ratio may be undefined in some draws, and then has no interval
+    low, high = drawn.confidence_interval
+    return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else (None, None)
