@@ -120,7 +120,8 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
 
     labels = obs[[TARGET_GENE]]
     if CONTEXT in obs:
-        labels = obs[[TARGET_GENE, CONTEXT]]
+        labels = obs[[TARGET_GENE, CONTEXT]].copy()
+        labels[CONTEXT] = labels[CONTEXT].cat.rename_categories(list("ABC"))  # as an upload names them
     elif screen.profile == "vcc2026":
         labels = labels.assign(**{CONTEXT: pd.Categorical([ONE_OF] * len(obs))})
     course = {
