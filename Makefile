@@ -16,7 +16,7 @@ help:
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
 	@echo "make student-kit            what students get, in one archive"
 	@echo "make assignments            only the students' notebooks, from solutions/"
-	@echo "make bench                  speed and memory of scoring, beside other tools (an hour); make bench SIZE=small"
+	@echo "make bench                  speed and memory of scoring, beside other tools (two hours); make bench SIZE=small"
 	@echo "make lint                   ruff"
 
 demo: $(VENV)/.kit system-packages

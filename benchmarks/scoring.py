@@ -192,7 +192,7 @@ def _measure(benchmark: Benchmark, peers: tuple[Peer, ...], kept: Path, *, warm:
             else:
                 _write_files(name, files, Form.with_controls)
                 runs += _cell_eval2(files, out, warm=warm)
-        if Peer.ours in chosen:
+        if warm and Peer.ours in chosen:
             for form in benchmark.forms:
                 _write_files(name, files, form)
                 prediction = prediction_path(files / form.value)

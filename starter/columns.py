@@ -104,7 +104,11 @@ def _views(x: scipy.sparse.csr_matrix) -> Iterator[scipy.sparse.csr_matrix]:
 def float_csr(block: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
     """Make a CSR matrix of float64 if it is that, else of float32."""
     dtype = np.float64 if block.dtype == np.float64 else np.float32
-    return csr_of(block.astype(dtype)) if isinstance(block, np.ndarray) else scipy.sparse.csr_matrix(block, dtype=dtype)
+    return (
+        csr_of(block.astype(dtype, copy=False))
+        if isinstance(block, np.ndarray)
+        else scipy.sparse.csr_matrix(block, dtype=dtype)
+    )
 
 
 class Seen(NamedTuple):

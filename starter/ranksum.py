@@ -130,8 +130,8 @@ def sort_part(part: Columns, cells: np.ndarray) -> SortedControls:
 
 def join_genes(parts: Sequence[SortedControls]) -> SortedControls:
     """Put parts of the genes together, in order."""
-    starts = np.cumsum([0, *(part.pointers[-1] for part in parts)])
-    pointers = [[0], *(part.pointers[1:] + start for part, start in zip(parts, starts, strict=False))]
+    starts = np.cumsum([0, *(part.pointers[-1] for part in parts[:-1])])
+    pointers = [[0], *(part.pointers[1:] + start for part, start in zip(parts, starts, strict=True))]
     return SortedControls(np.concatenate([part.values for part in parts]), np.concatenate(pointers), parts[0].n_cells)
 
 
