@@ -3,20 +3,27 @@
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Self
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
+    PositiveFloat,
     PositiveInt,
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from starter.schema import InputError
@@ -28,6 +35,9 @@ SIMULATED = "simulated"
 KINDS_OF_VALUE = ("constrained-int", "list[str]", "int")
 """What the validation adds to a key's name where a key takes two kinds of value."""
 Names = Annotated[list[str], Field(min_length=1)]
+STUDENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+"""A student's folder."""
+StudentId = Annotated[str, StringConstraints(pattern=rf"^{STUDENT_NAME.pattern}$")]
 
 
 class Section(BaseModel):
@@ -59,19 +69,116 @@ class Limits(Section):
     """`[limits]`: what a submission may use."""
 
     seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
-    """For all cells and questions of a notebook."""
+    """For all cells and questions of a notebook; likewise for reading a prediction."""
     memory_gib: Annotated[float, Field(ge=1, le=4096)] = 4.0
+    """Of all its processes together."""
+    processes: Annotated[int, Field(ge=8, le=100_000)] = 200
+    """Processes and threads at one time."""
     submission_mib: PositiveInt = 64
+    """All its files but the prediction."""
+    prediction_mib: PositiveInt = 1024
+    """The prediction, as handed in and as it comes out of its packing."""
+    gpu: bool = False
+    """Let submissions use the machine's GPUs; `autograder grade` says which devices that opens."""
+
+
+class Goal(Section):
+    """One metric of a prediction's rubric: points grow linearly from `zero` to `full`."""
+
+    metric: str = "overall"
+    """A metric of the course's profile, by its scaled score (0 baseline, 1 replicate), or `overall`."""
+    zero: float = 0.0
+    """Scaled score that earns nothing."""
+    full: float = 0.6
+    """Scaled score that earns all."""
+    weight: PositiveFloat = 1.0
+    """Beside the rubric's other goals."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.full <= self.zero:
+            msg = f"full ({self.full:g}) must be above zero ({self.zero:g})"
+            raise ValueError(msg)
+        return self
+
+
+class Prediction(Section):
+    """`[stages.NN_stage.prediction]`: the prediction file that a stage asks for, scored against the hidden truth.
+
+    Its points stand, like a question's, in the notebook: in the graded cell named `prediction`.
+    """
+
+    file: str = "prediction.h5ad"
+    """Beside the notebook; `.h5ad`, or the `.vcc` of the same name."""
+    rubric: Annotated[list[Goal], Field(min_length=1)] = [Goal()]
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, file: str) -> str:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or path.suffix not in (".h5ad", ".vcc"):
+            msg = "it is the path of an .h5ad or .vcc, from the notebook's folder"
+            raise ValueError(msg)
+        return file
 
 
 class Stage(Section):
     """`[stages.NN_stage]`: one notebook."""
 
     title: str = ""
+    deadline: AwareDatetime | None = None
+    """With its time zone, as 2026-10-01T23:59:00+02:00. Without one nothing is late."""
+    extensions: dict[StudentId, PositiveFloat] = {}
+    """Student to hours after the deadline."""
+    prediction: Prediction | None = None
+    canvas_id: PositiveInt | None = None
+    """The assignment's id in Canvas, which its gradebook shows in parentheses."""
+
+
+class Late(Section):
+    """`[late]`: what is taken off after a stage's deadline."""
+
+    points_per_day: NonNegativeFloat = 0.0
+    """For every day that has begun."""
+    grace_hours: NonNegativeFloat = 0.0
+    """After the deadline; the first day begins when they are over."""
+
+
+class Student(Section):
+    """One line of the roster."""
+
+    id: StudentId
+    """The student's folder in `grading/submitted/`, and login where the exchange is used."""
+    name: str = ""
+    email: str = ""
+    team: str = ""
+    """Students of one team hand in together: the last attempt of any of them counts for all."""
+    section: str = ""
+    canvas_id: str = ""
+    sis_id: str = ""
+    moodle_id: str = ""
+    """ID number in Moodle."""
+
+
+class Roster(Section):
+    """`[roster]`: who takes part. Without one, whoever hands in."""
+
+    students: list[Student] = []
+
+    @field_validator("students")
+    @classmethod
+    def _once(cls, students: list[Student]) -> list[Student]:
+        if twice := [name for name, times in Counter(student.id for student in students).items() if times > 1]:
+            msg = f"{', '.join(twice)} is there more than once"
+            raise ValueError(msg)
+        return students
 
 
 TAKEN = frozenset(
-    ("submitted", "normalised", "generated", "autograded", "feedback", "results", "secret", "gradebook.db")
+    (
+        *("attempts", "autograded", "cache", "exports", "feedback", "generated", "gradebook.db", "normalised"),
+        *("results", "scorecards", "secret", "similar", "submitted", "work"),
+    )
 )
 """What else lies in `grading/`, which no course may be called."""
 
@@ -98,6 +205,8 @@ class Settings(Section):
     course: About
     data: Data = Data()
     limits: Limits = Limits()
+    late: Late = Late()
+    roster: Roster = Roster()
     stages: dict[Annotated[str, StringConstraints(pattern=r"^\d\d_[a-z0-9_]+$")], Stage] = {}
 
 
@@ -125,6 +234,16 @@ class Course:
         return self.settings.limits
 
     @property
+    def late(self) -> Late:
+        """What is taken off after a deadline."""
+        return self.settings.late
+
+    @property
+    def students(self) -> dict[str, Student]:
+        """The roster, by id."""
+        return {student.id: student for student in self.settings.roster.students}
+
+    @property
     def stages(self) -> dict[str, Stage]:
         """The notebooks."""
         return self.settings.stages
@@ -143,6 +262,20 @@ class Course:
     def hidden_folder(self) -> Path:
         """Hidden cells and their truth."""
         return self.grading / self.name
+
+    def team_of(self, student: str) -> list[str]:
+        """List who hands in together with a student, who is one of them."""
+        entry = self.students.get(student)
+        if entry is None or not entry.team:
+            return [student]
+        return [other.id for other in self.students.values() if other.team == entry.team]
+
+    def due(self, stage: str, student: str) -> datetime | None:
+        """Say until when a student may hand in without being late, not counting the grace hours."""
+        settings = self.stages[stage]
+        if settings.deadline is None:
+            return None
+        return settings.deadline + timedelta(hours=settings.extensions.get(student, 0.0))
 
     def check_stage(self, stage: str) -> None:
         """Refuse a stage that `course.toml` does not name.

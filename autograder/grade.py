@@ -47,6 +47,12 @@ class QuestionResult:
     seconds: float
     held: str = ""
     """Why the instructor should look before the points count; they are shown, and nothing is deducted."""
+    called: str = ""
+    """What was called where it is not right, with its arguments described."""
+    came: str = ""
+    """What came back from it."""
+    due: str = ""
+    """What was due."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograder.course import Course
+from autograder.course import STUDENT_NAME, Course
 from starter.files import whole
 from starter.schema import InputError
 
@@ -17,7 +17,6 @@ SUBMITTED = "submitted"
 """Folder below grading/: SUBMITTED/<student>/<stage>/<stage>.ipynb, as nbgrader has it."""
 NORMALISED = "normalised"
 """Folder below grading/ with what is graded and shown."""
-STUDENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 MAX_FILES = 200
 MAX_DEPTH = 10
 """Folders within each other."""
