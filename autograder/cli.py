@@ -10,6 +10,7 @@ from rich.text import Text
 
 from starter import progress
 from starter.console import run
+from starter.schema import counted
 
 app = typer.Typer(
     help="Run a course: release its data and notebooks, grade what students hand in. "
@@ -91,6 +92,31 @@ def grade(
         failed[name] = "not graded: a student's folder is named with letters, digits and . _ @ -"
     for name, reason in failed.items():
         typer.echo(f"{printable(name)}: {printable(reason)}", err=True)
+    if failed:
+        raise typer.Exit(2)
+
+
+@app.command()
+def feedback(
+    stage: Annotated[str, typer.Argument(help="Such as 04_baselines.")],
+    student: Annotated[list[str] | None, typer.Option(help="Only this student; may be repeated.")] = None,
+    course: CourseOption = HERE,
+) -> None:
+    """Write a page for each student: points, what was taken off, reasons, your comments.
+
+    Pages are at grading/feedback/STUDENT/STAGE/STAGE.html. They say what the gradebook says now, so write them again
+    after you graded by hand. Hand them out by your LMS, or with: nbgrader release_feedback STAGE
+
+    Example: autograder feedback 04_baselines
+    """
+    from autograder.course import read_course
+    from autograder.feedback import write_feedback
+
+    opened = read_course(course)
+    pages, failed = write_feedback(opened, stage, student)
+    typer.echo(f"wrote {counted(len(pages), 'page')} to {opened.grading / 'feedback'}")
+    for reason in failed.values():
+        typer.echo(reason, err=True)
     if failed:
         raise typer.Exit(2)
 

@@ -134,7 +134,12 @@ def configuration(course: Course) -> Config:
     c.CourseDirectory.feedback_directory = "grading/feedback"
     c.CourseDirectory.db_url = f"sqlite:///{course.grading / 'gradebook.db'}"
     c.ClearSolutions.code_stub = {"python": BLANK}
-    c.ByValue.course_file = c.Hold.course_file = str(course.root / FILE)
+    c.ByValue.course_file = c.Hold.course_file = c.FeedbackExporter.course_file = str(course.root / FILE)
+    # nbgrader's own button for feedback writes our page, too
+    c.GenerateFeedback.exporter_class = "autograder.feedback.FeedbackExporter"
+    c.GenerateFeedback.preprocessors = []
+    # a student's heading that is called like a question would take the place of its score in formgrader
+    c.HTMLExporter.exclude_anchor_links = True
     # no Execute: code runs in autograder.sandbox or not at all
     c.Autograde.sanitize_preprocessors = [
         ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CleanText, CheckCellMetadata,
@@ -197,7 +202,7 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries, which an instructor cannot mend
         for student in students:
-            if _is_recorded(course, stage, student):
+            if is_recorded(course, stage, student):
                 continue
             answer = api.autograde(stage, student, force=True, create=True)
             if not answer["success"]:
@@ -205,11 +210,8 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
     return failed
 
 
-def _book(course: Course) -> Gradebook:
-    return Gradebook(configuration(course).CourseDirectory.db_url)
-
-
-def _is_recorded(course: Course, stage: str, student: str) -> bool:
+def is_recorded(course: Course, stage: str, student: str) -> bool:
+    """Tell whether a student's result is in the gradebook."""
     result = result_path(course, stage, student)
     graded = course.grading / AUTOGRADED / student / stage / f"{stage}.ipynb"
     if not graded.is_file() or not result.is_file() or graded.stat().st_mtime_ns < result.stat().st_mtime_ns:
@@ -220,6 +222,10 @@ def _is_recorded(course: Course, stage: str, student: str) -> bool:
         except MissingEntry:
             return False
     return True
+
+
+def _book(course: Course) -> Gradebook:
+    return Gradebook(configuration(course).CourseDirectory.db_url)
 
 
 def _api(course: Course, more: Config | None = None) -> NbGraderAPI:

@@ -1,7 +1,7 @@
 """What the gradebook says in the end: points of every question, by the grader or by hand, comments and what is late."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 
@@ -31,6 +31,8 @@ class Grade:
     questions: Sequence[QuestionGrade]
     late: float
     """Points taken off for being late."""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    """The instructor's, on cells without points of their own, by cell name: a function's comment stands there."""
 
     @property
     def points(self) -> float:
@@ -67,7 +69,7 @@ def read_grades(course: Course, stage: str) -> list[Grade]:
 
 
 def _grade(stage: str, submission: SubmittedAssignment) -> Grade:
-    questions, late = [], 0.0
+    questions, late, others = [], 0.0, {}
     for notebook in submission.notebooks:
         late += notebook.late_submission_penalty or 0.0
         comments = {comment.name: comment.comment or "" for comment in notebook.comments}
@@ -77,8 +79,9 @@ def _grade(stage: str, submission: SubmittedAssignment) -> Grade:
                 float(grade.score or 0.0),
                 float(grade.max_score),
                 bool(grade.needs_manual_grade),
-                comments.get(grade.name, ""),
+                comments.pop(grade.name, ""),
             )
             for grade in sorted(notebook.grades, key=lambda grade: grade.name)
         ]
-    return Grade(submission.student.id, stage, questions, late)
+        others |= {name: comment for name, comment in comments.items() if comment}
+    return Grade(submission.student.id, stage, questions, late, others)
