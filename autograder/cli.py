@@ -1,7 +1,7 @@
 """The `autograder` command: release a course, grade submissions."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -119,6 +119,88 @@ def feedback(
         typer.echo(reason, err=True)
     if failed:
         raise typer.Exit(2)
+
+
+@app.command()
+def roster(
+    file: Annotated[Path, typer.Argument(help="What Canvas's gradebook or Moodle's participants or grades exported.")],
+    course: CourseOption = HERE,
+) -> None:
+    """Take students, their names and ids from Canvas or Moodle into course.toml.
+
+    Import again whenever students come: nobody is removed, and teams and all else in course.toml stay. Import the
+    exports of both platforms, and students are found by id, login, e-mail address or name.
+
+    Example: autograder roster Gradebook.csv
+    """
+    from autograder.course import read_course
+    from autograder.roster import import_roster
+
+    changes = import_roster(read_course(course), file)
+    for names, what in (
+        (changes.added, "added"),
+        (changes.updated, "updated"),
+        (changes.absent, "not in the file, and still in course.toml"),
+    ):
+        typer.echo(f"{what}: {len(names)}" + (f" ({', '.join(names)})" if names else ""))
+
+
+@app.command()
+def export(
+    stages: Annotated[list[str] | None, typer.Argument(help="Such as 04_baselines. Default: all graded.")] = None,
+    kind: Annotated[
+        Literal["csv", "canvas", "moodle"],
+        typer.Option("--format", help="csv: every question, for a spreadsheet or pandas; or what a platform imports."),
+    ] = "csv",
+    out: Annotated[Path | None, typer.Option(help="Default: grading/exports/FORMAT.csv.", show_default=False)] = None,
+    course: CourseOption = HERE,
+) -> None:
+    """Write grades to a file, as the gradebook has them now: by the grader or by hand, less what is off for lateness.
+
+    Canvas: Grades > Import. Moodle: Grades > Import > CSV file. Grades that may still change are left out there, and
+    listed.
+
+    Example: autograder export 04_baselines --format canvas
+    """
+    from autograder.course import read_course
+    from autograder.exports import write_export
+
+    opened = read_course(course)
+    path = out or opened.grading / "exports" / f"{kind}.csv"
+    notes = write_export(opened, stages or [], kind, path)
+    typer.echo(f"wrote {path}")
+    for note in notes:
+        typer.echo(note, err=True)
+
+
+@app.command()
+def similar(
+    stage: Annotated[str, typer.Argument(help="Such as 04_baselines.")],
+    course: CourseOption = HERE,
+) -> None:
+    """Show pairs of submissions that share unusual code: a hint where to look, not a proof.
+
+    The page grading/similar/STAGE.html has both texts side by side.
+
+    Example: autograder similar 04_baselines
+    """
+    from autograder.course import read_course
+    from autograder.similar import compare_stage
+
+    pairs, path, notes = compare_stage(read_course(course), stage)
+    if pairs:
+        table = Table(title=f"Unusual code that pairs share in {stage}: a hint, not a proof", title_justify="left")
+        table.add_column("pair")
+        table.add_column("of the shorter's", justify="right")
+        table.add_column("fingerprints", justify="right")
+        for pair in pairs:
+            table.add_row(Text(" and ".join(pair.students)), f"{100 * pair.share:.0f} %", str(pair.shared))
+        Console().print(table)
+    else:
+        typer.echo("no two submissions share much unusual code")
+    typer.echo(f"wrote {path}")
+    for note in notes:
+        typer.echo(note, err=True)
 
 
 def results_table(results: list) -> Table:
