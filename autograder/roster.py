@@ -185,7 +185,10 @@ def _entries(lines: Sequence[Mapping[str | None, str]], file: str | Path) -> lis
 
     entries = []
     for number, line in enumerate(lines, start=2):
-        cells = {field: (line[heading] or "").strip() if heading else "" for field, heading in columns.items()}
+        if None in line:
+            msg = f"{file}, line {number} has more cells than there are headings; export the file again"
+            raise InputError(msg)
+        cells = {field: printable(line.get(heading) or "").strip() for field, heading in columns.items()}
         if any(len(cell) > MAX_CELL for cell in cells.values()):
             msg = f"{file}, line {number}: a cell has more than {MAX_CELL:,} characters; export the file again"
             raise InputError(msg)
@@ -201,15 +204,13 @@ def _of_canvas(cells: Mapping[str, str]) -> Entry | None:
     last, _, first = cells["name"].partition(", ")
     name = f"{first} {last}" if first and ", " not in first else cells["name"]
     email = cells["login"] if "@" in cells["login"] else ""
-    return Entry(
-        cells["login"], printable(name), email, printable(cells["section"]), cells["canvas_id"], cells["sis_id"]
-    )
+    return Entry(cells["login"], name, email, cells["section"], cells["canvas_id"], cells["sis_id"])
 
 
 def _of_moodle(cells: Mapping[str, str]) -> Entry | None:
     if not any(cells.values()):
         return None
-    name = printable(f"{cells['first']} {cells['last']}".strip())
+    name = f"{cells['first']} {cells['last']}".strip()
     return Entry(cells["username"] or cells["email"], name, cells["email"], moodle_id=cells["moodle_id"])
 
 
@@ -261,7 +262,7 @@ def _ids(entries: Sequence[Entry], students: Sequence[Student], file: str | Path
         if not entry.login:
             reason = "has no login"
         elif not STUDENT_NAME.fullmatch(name):
-            reason = f"has the login {printable(name)!r}, which cannot be a folder (letters, digits and . _ @ -)"
+            reason = f"has the login {name!r}, which cannot be a folder (letters, digits and . _ @ -)"
         elif name.casefold() in taken:
             reason = f"has the login {name!r}, which is another student's id in {FILE}"
         if reason:
