@@ -1,38 +1,50 @@
-"""The batch: normalise submissions, ask in the sandbox, judge outside, write results.
+"""Grading: normalise submissions, ask in the sandbox, judge outside, write results.
 
 Results are one JSON file a student and stage; a batch that was stopped goes on where it stopped.
 """
 
+import functools
 import hashlib
 import json
 import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import filelock
 import nbformat
 from pydantic import TypeAdapter
 
 import autograder
 import starter
-from autograder import sandbox
+from autograder import batch, inside, predictions, sandbox
 from autograder.course import FILE, Course
-from autograder.judge import Verdict, judge, read_frames
-from autograder.questions import Question, questions_of
-from autograder.submissions import hash_submission, normalise, printable, students_of
+from autograder.frames import read_frames
+from autograder.judge import REASON, Verdict, judge
+from autograder.questions import FOLDER, PREDICTION, Question, questions_file, questions_of
+from autograder.submissions import hash_submission, normalise, prediction_of, printable, students_of
 from starter import values
-from starter.files import whole
+from starter.answers import KINDS
+from starter.check import as_plain
+from starter.files import sha256, whole
 from starter.schema import InputError
 
 RESULTS = "results"
 """Folder below grading/: RESULTS/<stage>/<student>.json."""
-JUDGES = ("ask.py", "judge.py", "sandbox.py", "submissions.py", "questions/__init__.py")
+WORK = "work"
+"""Folder below grading/ for what a batch needs while it runs."""
+JUDGES = ("ask.py", "judge.py", "predictions.py", "sandbox.py", "submissions.py", "questions/__init__.py")
 """Modules of the grader on which points depend, besides a stage's questions."""
-COMPARES = ("check.py", "values.py")
+COMPARES = ("answers.py", "check.py", "values.py")
 """Modules of `starter` on which points depend."""
+WORTH_CACHES = 8
+"""Submissions from which on it pays to fill libraries' caches first, which takes half a minute."""
+START_SECONDS = 15
+"""For the interpreter and the copy of a submission, besides its own limits."""
 ANSWERED_TWICE = "more than one answer came for this question; only the kit may send one"
 
 
@@ -118,14 +130,18 @@ def hash_rules(course: Course, stage: str) -> str:
     """
     grader, kit = Path(autograder.__file__).parent, Path(starter.__file__).parent
     files = [
-        grader / "questions" / f"{stage}.py",
+        questions_file(course, stage),
         *(grader / name for name in JUDGES),
         *(kit / name for name in COMPARES),
         course.root / "assignments" / stage / f"{stage}.ipynb",
     ]
-    digest = hashlib.sha256(json.dumps([released_points(course, stage), course.limits.model_dump()]).encode())
+    settings = course.stages[stage].prediction
+    rules = [released_points(course, stage), course.limits.model_dump(), settings and settings.model_dump()]
+    if settings:
+        files.append(course.hidden_folder / "truth" / "truth.json")
+    digest = hashlib.sha256(json.dumps(rules).encode())
     for path in files:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(bytes.fromhex(sha256(path)))
     return digest.hexdigest()
 
 
@@ -134,6 +150,8 @@ def grade_stage(
     stage: str,
     students: Sequence[str] | None = None,
     report: Callable[[str], None] = lambda student: None,
+    jobs: int = 1,
+    dask: str | None = None,
 ) -> tuple[list[Result], dict[str, str]]:
     """Grade submissions of a stage.
 
@@ -147,6 +165,10 @@ def grade_stage(
         Whom to grade; default: all who submitted.
     report
         Called with each student who is done.
+    jobs
+        Submissions that are graded at the same time on this machine.
+    dask
+        Address of a Dask scheduler whose workers grade instead; they must see the course's folder.
 
     Returns
     -------
@@ -158,32 +180,62 @@ def grade_stage(
     NoSandboxError
         If this machine cannot run students' code safely.
     InputError
-        If the stage is unknown or was not released, or there is nothing to grade.
+        If the stage is unknown or was not released, there is nothing to grade, or it is being graded already.
     """
     course.check_stage(stage)
     sandbox.check_sandbox()
-    sandbox.check_hidden(course.grading, course.root / "solutions", course.root / course.data.screen)
-    points = released_points(course, stage)
+    own = (course.grading, course.root / "solutions", course.root / FOLDER, course.root / course.data.screen)
+    sandbox.check_hidden(*own)
+    released_points(course, stage)
     if not (released := course.root / "assignments" / stage / f"{stage}.ipynb").is_file():
         msg = f"{stage} was not released: there is no {released}; run: autograder release"
         raise InputError(msg)
+    if course.stages[stage].prediction:
+        predictions.check_rubric(course, stage)
     known, _ = students_of(course, stage)
     if unknown := sorted(set(students or ()) - set(known)):
         msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
         raise InputError(msg)
-    results, failed = [], {}
-    for student in students or known:
-        try:
-            results.append(current_result(course, stage, student) or grade_submission(course, stage, student, points))
-        except sandbox.NoSandboxError:
-            raise
-        except Exception as error:  # noqa: BLE001  (one student's files must not end the batch)
-            failed[student] = f"not graded: {type(error).__name__}: {error}"
-        report(student)
-    return results, failed
+    results, failed = {}, {}
+    with _alone(course, stage):
+        due = {student: current_result(course, stage, student) for student in students or known}
+        results = {student: result for student, result in due.items() if result}
+        for student in results:
+            report(student)
+        waiting = [student for student in due if student not in results]
+        if len(waiting) >= WORTH_CACHES:
+            inside.caches(course)
+        work = functools.partial(grade_submission, course, stage)
+        for student, outcome in batch.each(work, waiting, jobs, dask):
+            if isinstance(outcome, Result):
+                results[student] = outcome
+            else:
+                failed[student] = f"not graded: {type(outcome).__name__}: {outcome}"
+            report(student)
+    return [results[student] for student in due if student in results], failed
 
 
-def grade_submission(course: Course, stage: str, student: str, points: dict[str, float]) -> Result:
+@contextmanager
+def _alone(course: Course, stage: str) -> Iterator[None]:
+    """Hold a stage for the block, and empty its work folder, where a killed batch may have left something."""
+    work = course.grading / WORK / stage
+    work.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(work.with_name(f"{stage}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        msg = f"{stage} is being graded already; wait until that ends (it holds {lock.lock_file})"
+        raise InputError(msg) from error
+    try:
+        shutil.rmtree(work)
+        work.mkdir()
+        yield
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        lock.release()
+
+
+def grade_submission(course: Course, stage: str, student: str) -> Result:
     """Grade one submission and write its result.
 
     Parameters
@@ -194,27 +246,60 @@ def grade_submission(course: Course, stage: str, student: str, points: dict[str,
         Such as `04_baselines`.
     student
         Whose submission.
-    points
-        Question to points, as the instructor's notebook has them.
 
     Returns
     -------
     The result, which is also in `result_path`.
     """
+    points = released_points(course, stage)
     digest = hash_submission(course, stage, student)
-    with tempfile.TemporaryDirectory(prefix="submission-") as folder:
-        files = Path(folder)
+    place = course.grading / WORK / stage
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{student}-", dir=place) as folder:
+        files = Path(folder) / "files"
+        files.mkdir()
         fault, notes = normalise(course, stage, student, files)
-        sandbox.open_to_all(files)
-        if fault:
-            questions = [QuestionResult(name, 0.0, most, fault, 0.0) for name, most in points.items()]
-        else:
-            questions, more = _ask(course, stage, student, digest, files, points)
+        sandbox.open_to_all(Path(folder))
+        answered = {name: QuestionResult(name, 0.0, most, fault or "", 0.0) for name, most in points.items()}
+        if not fault:
+            asked, more = _ask(course, stage, student, digest, files, points)
+            answered |= asked
             notes += more
-    result = Result(student, stage, digest, hash_rules(course, stage), questions, [printable(note) for note in notes])
+        if PREDICTION in answered and course.stages[stage].prediction:
+            answered[PREDICTION] = _score(course, stage, student, Path(folder), points[PREDICTION])
+    result = Result(
+        student,
+        stage,
+        digest,
+        hash_rules(course, stage),
+        [answered[name] for name in points],
+        [printable(note) for note in notes],
+    )
     with whole(result_path(course, stage, student)) as part:
         part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def _score(course: Course, stage: str, student: str, folder: Path, most: float) -> QuestionResult:
+    start = time.monotonic()
+    given = prediction_of(course, stage, student)
+    if given is None:
+        name = course.stages[stage].prediction.file
+        return QuestionResult(PREDICTION, 0.0, most, f"there is no {name} in the submission", 0.0)
+    file = folder / given.name
+    shutil.copyfile(given, file)
+    file.chmod(0o644)
+    work = folder / "prediction"
+    work.mkdir()
+    scored = predictions.score_file(course, stage, student, file, work)
+    return _result(PREDICTION, scored.verdict, most, time.monotonic() - start, scored.held)
+
+
+def _result(name: str, verdict: Verdict, most: float, seconds: float, held: str) -> QuestionResult:
+    earned = min(max(round(verdict.share * most, 2), 0.0), most)
+    texts = (printable(text) for text in (verdict.reason, held, verdict.called, verdict.came, verdict.due))
+    reason, held, called, came, due = texts
+    return QuestionResult(name, earned, most, reason, round(seconds, 2), held, called, came, due)
 
 
 def released_points(course: Course, stage: str) -> dict[str, float]:
@@ -246,14 +331,16 @@ def released_points(course: Course, stage: str) -> dict[str, float]:
                 msg = f"{notebook}: the question {grader['grade_id']!r} has {most!r} points, not a number from 0"
                 raise InputError(msg)
             points[grader["grade_id"]] = float(most)
-    names = [question.name for question in questions_of(stage)]
+    names = [question.name for question in questions_of(course, stage)]
+    if course.stages[stage].prediction:
+        names.append(PREDICTION)
     if set(names) != set(points):
         only_cells, only_questions = sorted(set(points) - set(names)), sorted(set(names) - set(points))
         faults = [
             f"{', '.join(some)} {'is' if len(some) == 1 else 'are'} only in {where}"
             for some, where in (
                 (only_cells, "the notebook"),
-                (only_questions, f"autograder/questions/{stage}.py"),
+                (only_questions, f"questions/{stage}.py or {FILE}"),
             )
             if some
         ]
@@ -264,78 +351,99 @@ def released_points(course: Course, stage: str) -> dict[str, float]:
 
 def _ask(
     course: Course, stage: str, student: str, digest: str, files: Path, points: dict[str, float]
-) -> tuple[list[QuestionResult], list[str]]:
+) -> tuple[dict[str, QuestionResult], list[str]]:
     """Ask all questions, those that leave out the same modules in one process."""
-    questions = questions_of(stage)
+    questions = questions_of(course, stage)
     results: dict[str, QuestionResult] = {}
     notes: list[str] = []
+    limits = course.limits
     for without in dict.fromkeys(question.without for question in questions):
         group = [question for question in questions if question.without == without]
         seeds = {question.name: course.derived_seed("question", student, digest, question.name) for question in group}
-        cases = {question.name: question.cases(seeds[question.name]) for question in group}
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="job-") as folder:
+        cases = {question.name: question.cases(seeds[question.name], course.public_folder) for question in group}
+        with tempfile.TemporaryDirectory(prefix="job-", dir=files.parent) as folder:
             job = Path(folder)
-            _write_job(job, course.name, stage, group, cases)
+            _write_job(job, course, stage, group, cases)
+            given = {
+                sandbox.KIT: inside.kit(course, without),
+                "/job": job,
+                "/submission": files,
+                f"{sandbox.COURSE_ROOT}/{FILE}": job / FILE,
+                f"{sandbox.COURSE_ROOT}/data/{course.name}": course.public_folder,
+            }
+            if filled := inside.filled_caches(course):
+                given["/caches"] = filled
             outcome = sandbox.run(
                 ["/job/ask.py", "/job"],
-                read_only={
-                    "/job": job,
-                    "/submission": files,
-                    f"{sandbox.COURSE_ROOT}/{FILE}": job / FILE,
-                    f"{sandbox.COURSE_ROOT}/data/{course.name}": course.public_folder,
-                },
-                without=without,
-                seconds=course.limits.seconds,
-                memory_gib=course.limits.memory_gib,
+                read_only=given,
+                seconds=limits.seconds + sum(question.seconds for question in group) + START_SECONDS,
+                memory_gib=limits.memory_gib,
+                processes=limits.processes,
+                devices=sandbox.gpu_devices() if limits.gpu else (),
                 workdir=f"{sandbox.COURSE_ROOT}/assignments/{stage}",
             )
         frames, repeated = read_frames(outcome.output)
         if "start" not in frames:
-            reason = (outcome.errors.strip().splitlines() or ["no message"])[-1]
-            msg = f"the sandbox did not start ({reason}); nobody gets 0 points for that, so nothing was graded"
-            raise sandbox.NoSandboxError(msg)
-        seconds = (time.monotonic() - start) / len(group)
-        for question in group:
-            verdict = _verdict(question, cases[question.name], frames, outcome, course.limits.seconds)
-            most = points[question.name]
-            earned = min(max(round(verdict.share * most, 2), 0.0), most)
-            held = ANSWERED_TWICE if question.name in repeated else ""
-            results[question.name] = QuestionResult(
-                question.name, earned, most, printable(verdict.reason), round(seconds, 2), held
+            msg = (
+                f"the sandbox did not start ({inside.last_line(outcome.errors)}); nobody gets 0 points for that, "
+                "so nothing was graded"
             )
+            raise sandbox.NoSandboxError(msg)
+        for question in group:
+            verdict = _verdict(question, cases[question.name], frames, outcome, course)
+            held = ANSWERED_TWICE if question.name in repeated else ""
+            seconds = _seconds(frames, question.name, outcome.seconds)
+            results[question.name] = _result(question.name, verdict, points[question.name], seconds, held)
+        if stopped := frames.get("stopped"):
+            notes.append(stopped[:REASON].decode(errors="replace"))
         if "end" not in frames:
             notes.append(f"the run did not reach its end ({outcome.status}, exit status {outcome.returncode})")
-    return [results[name] for name in points], notes
+    return results, notes
 
 
-def _write_job(job: Path, course_name: str, stage: str, group: list[Question], cases: dict[str, list]) -> None:
+def _seconds(frames: dict[str, bytes], name: str, most: float) -> float:
+    """Read how long a question took, as the run says; it can be forged, and nothing depends on it."""
+    try:
+        return min(max(float(frames.get(f"seconds of {name}", b"nan")), 0.0), most)
+    except ValueError:
+        return most
+
+
+def _write_job(job: Path, course: Course, stage: str, group: list[Question], cases: dict[str, list]) -> None:
     shutil.copyfile(Path(autograder.__file__).parent / "ask.py", job / "ask.py")
     asked = []
     for question in group:
-        asked.append({"name": question.name, "asks": question.asks, "seconds": question.seconds})
+        asked.append({"name": question.name, "asks": as_plain(question.asks, KINDS), "seconds": question.seconds})
         inputs = [case.inputs for case in cases[question.name]]
         (job / f"{question.name}.npz").write_bytes(values.encode(inputs))
-    content = {"notebook": f"{stage}.ipynb", "submission": "/submission", "questions": asked}
+    content = {
+        "notebook": f"{stage}.ipynb",
+        "submission": "/submission",
+        "seconds": course.limits.seconds,
+        "questions": asked,
+    }
     (job / "job.json").write_text(json.dumps(content), encoding="utf-8")
-    (job / FILE).write_text(f'[course]\nname = "{course_name}"\n', encoding="utf-8")
+    (job / FILE).write_text(f'[course]\nname = "{course.name}"\n', encoding="utf-8")
     sandbox.open_to_all(job)
 
 
 def _verdict(
-    question: Question, cases: list, frames: dict[str, bytes], outcome: sandbox.Outcome, limit: float
+    question: Question, cases: list, frames: dict[str, bytes], outcome: sandbox.Outcome, course: Course
 ) -> Verdict:
+    limits = course.limits
     if question.name in frames:
         verdict = judge(question, cases, frames[question.name])
-    elif outcome.status == "time":
-        verdict = Verdict(0.0, f"the notebook was stopped after {limit:g} s, before this question was reached")
-    elif outcome.status == "output":
-        verdict = Verdict(0.0, "the notebook wrote too much, and was stopped")
     else:
-        verdict = Verdict(0.0, "the notebook ended its own process, so this question was not reached")
+        reasons = {
+            "time": f"the notebook was stopped after {outcome.seconds:.0f} s, before this question was reached",
+            "output": "the notebook wrote too much, and was stopped",
+            "memory": f"the notebook took more than {limits.memory_gib:g} GiB of memory, and was stopped",
+            "ended": "the notebook ended its own process, so this question was not reached",
+        }
+        verdict = Verdict(0.0, reasons[outcome.status])
     errors = _cell_errors(frames)
     if verdict.share < 1 and errors:
-        return Verdict(verdict.share, f"{verdict.reason}; first error when the notebook ran: {errors[0]}")
+        return replace(verdict, reason=f"{verdict.reason}; first error when the notebook ran: {errors[0]}")
     return verdict
 
 

@@ -171,9 +171,9 @@ def release_notebook(course: Course, stage: str) -> Path:
     made = gradebook.generate(course, stage)
     checks = made / FOLDER
     checks.mkdir(exist_ok=True)
-    for question in questions_of(stage):
+    for question in questions_of(course, stage):
         with whole(checks / f"{question.name}.npz") as part:
-            part.write_bytes(values.encode(question.public()))
+            part.write_bytes(values.encode(question.public(course.public_folder)))
     folder = course.root / "assignments" / stage
     names = [f"{stage}.ipynb", *(path.name for path in made.iterdir()), ".ipynb_checkpoints"]
     with whole(folder, replaces=names) as part:

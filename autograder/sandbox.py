@@ -1,9 +1,10 @@
 """Run a student's code, or open a student's file, where it can do no harm (bubblewrap).
 
-Inside there is no network, no home, no grader: only the Python installation, `starter` without some modules, the
-student's files and the course's public data, all read-only. All that comes out is a stream of bytes of limited length.
+Inside there is no network, no home, no grader: only the Python installation and the files and folders that a run
+names, all read-only. All that comes out is a stream of bytes of limited length.
 """
 
+import io
 import os
 import platform
 import selectors
@@ -14,18 +15,20 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-import starter
+import psutil
+
 from starter.schema import InputError
 
 KIT = "/kit"
-"""Where `starter` is inside."""
+"""Where a run puts `starter`: on the path of Python inside."""
 COURSE_ROOT = "/home/student/course"
 """The folder of `course.toml` inside."""
 MAX_OUTPUT = 256 << 20
@@ -37,6 +40,16 @@ USER = 65534
 STAGE = "/tmp"
 """Where root mounts the given folders for that user, in a mount namespace of its own."""
 ERROR_TAIL = 2_000
+LOOK = 0.2
+"""Seconds between two looks at the memory in use."""
+LAST_BREATH = 5
+"""Seconds that the processes inside have to be gone once they are killed."""
+DEVICES = Path("/dev")
+GPU_DEVICES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "kfd", "dri/renderD*")
+"""Below /dev, of the makers whose GPUs torch uses."""
+STOP = threading.Event()
+"""Set when the grader is interrupted: every run in this process ends at once."""
+Status = Literal["ended", "time", "output", "memory"]
 HIDDEN_PACKAGES = ("autograder", "data_scripts", "starter")
 """Packages of the kit that the installation may hold; inside, only `KIT` has one of them."""
 
@@ -49,10 +62,11 @@ class NoSandboxError(InputError):
 class Outcome:
     """How a run ended."""
 
-    status: Literal["ended", "time", "output"]
-    """It ended by itself, was stopped at the time limit, or wrote more than is allowed."""
+    status: Status
+    """It ended by itself, was stopped at the time limit, wrote more than is allowed, or took too much memory."""
     returncode: int
     output: bytes
+    """Empty where the run was given a file for it."""
     errors: str
     """The end of its standard error, for the instructor."""
     seconds: float
@@ -88,14 +102,22 @@ def check_sandbox() -> None:
         raise NoSandboxError(msg)
 
 
+def gpu_devices() -> list[Path]:
+    """List the device files of this machine's GPUs."""
+    return sorted(path for pattern in GPU_DEVICES for path in DEVICES.glob(pattern))
+
+
 def run(
     command: Sequence[str],
     *,
     read_only: Mapping[str, Path],
-    without: Sequence[str] = (),
     seconds: float,
     memory_gib: float,
+    processes: int,
     workdir: str,
+    devices: Sequence[Path] = (),
+    into: BinaryIO | None = None,
+    max_output: int = MAX_OUTPUT,
 ) -> Outcome:
     """Run a Python command inside.
 
@@ -105,14 +127,21 @@ def run(
         Arguments of the Python interpreter.
     read_only
         Path inside -> file or folder outside.
-    without
-        Modules of `starter` that are not there, such as `starter.metrics`.
     seconds
         Wall-clock limit.
     memory_gib
-        Limit of each process's data, in GiB.
+        Limit of the data of each process, which cannot be passed, and of all processes together, which are stopped
+        soon after they pass it; in GiB.
+    processes
+        Limit of processes and threads.
     workdir
         An empty, writable folder inside in which it starts.
+    devices
+        Device files that what runs inside may use, such as `gpu_devices` gives.
+    into
+        Receives what comes out; default: it is kept in memory.
+    max_output
+        Bytes that may come out.
 
     Raises
     ------
@@ -124,24 +153,30 @@ def run(
         if os.geteuid() == 0 and not outside.stat().st_mode & stat.S_IROTH:
             msg = f"{outside} cannot be read by the user who runs students' code; run: chmod -R a+rX {outside}"
             raise NoSandboxError(msg)
-    with _kit(without) as kit, tempfile.TemporaryFile() as errors:
-        limits = [
-            "prlimit",
-            f"--data={int(memory_gib * 2**30)}",
-            f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
-            f"--fsize={SCRATCH}",
-            "--core=0",
-            "--nofile=1024",
-            "--",
-        ]
-        inside = _inside([sys.executable, *command], {KIT: kit, **read_only}, workdir)
-        return _watch([*limits, *inside], errors, seconds)
+    memory = int(memory_gib * 2**30)
+    limits = [
+        "prlimit",
+        f"--data={memory}",
+        f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
+        f"--fsize={SCRATCH}",
+        "--core=0",
+        "--nofile=1024",
+        "--",
+    ]
+    # counted in the innermost user namespace, so the grader's other processes do not count
+    program = ["prlimit", f"--nproc={processes}", "--", sys.executable, *command]
+    inside = _inside(program, read_only, workdir, devices)
+    with tempfile.TemporaryFile() as errors:
+        return _watch([*limits, *inside], errors, seconds, memory, into or io.BytesIO(), max_output)
 
 
-def _watch(arguments: Sequence[str], errors: "tempfile._TemporaryFileWrapper", seconds: float) -> Outcome:
+def _watch(
+    arguments: Sequence[str], errors: BinaryIO, seconds: float, memory: int, into: BinaryIO, max_output: int
+) -> Outcome:
     start = time.monotonic()
-    status: Literal["ended", "time", "output"] = "ended"
-    chunks, size = [], 0
+    looked = start
+    status: Status = "ended"
+    size = 0
     process = subprocess.Popen(
         arguments,
         env=_outer_environment(),
@@ -154,16 +189,25 @@ def _watch(arguments: Sequence[str], errors: "tempfile._TemporaryFileWrapper", s
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
-                left = start + seconds - time.monotonic()
-                if left <= 0 or not selector.select(left):
+                now = time.monotonic()
+                if STOP.is_set():
+                    raise InterruptedError
+                if now >= start + seconds:
                     status = "time"
                     break
+                if now >= looked + LOOK:
+                    looked = now
+                    if _memory_of(process.pid) > memory:
+                        status = "memory"
+                        break
+                if not selector.select(min(LOOK, start + seconds - now)):
+                    continue
                 chunk = os.read(process.stdout.fileno(), 1 << 20)
                 if not chunk:
                     break
-                chunks.append(chunk)
+                into.write(chunk)
                 size += len(chunk)
-                if size > MAX_OUTPUT:
+                if size > max_output:
                     status = "output"
                     break
         if status == "ended":
@@ -175,32 +219,37 @@ def _watch(arguments: Sequence[str], errors: "tempfile._TemporaryFileWrapper", s
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        _await_end(process.stdout)
         process.stdout.close()
     errors.seek(0, os.SEEK_END)
     errors.seek(max(0, errors.tell() - ERROR_TAIL))
     tail = errors.read().decode(errors="replace")
-    return Outcome(status, process.returncode, b"".join(chunks), tail, time.monotonic() - start)
+    output = into.getvalue() if isinstance(into, io.BytesIO) else b""
+    return Outcome(status, process.returncode, output, tail, time.monotonic() - start)
 
 
-@contextmanager
-def _kit(without: Sequence[str]) -> Iterator[Path]:
-    """Copy `starter` without some of its modules."""
-    with tempfile.TemporaryDirectory(prefix="kit-") as folder:
-        kit = Path(folder)
-        package = kit / "starter"
-        shutil.copytree(Path(starter.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-        for module in without:
-            path = kit / Path(*module.split("."))
-            source = path.with_suffix(".py")
-            if source.is_file():
-                source.unlink()
-            elif path.is_dir():
-                shutil.rmtree(path)
-            else:
-                msg = f"there is no module {module} to leave out"
-                raise AssertionError(msg)
-        open_to_all(kit)
-        yield kit
+def _await_end(output: BinaryIO) -> None:
+    """Read on until nobody inside is left to write, since the kernel ends a sandbox of many processes bit by bit."""
+    deadline = time.monotonic() + LAST_BREATH
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if selector.select(left) and not os.read(output.fileno(), 1 << 20):
+                return
+
+
+def _memory_of(pid: int) -> int:
+    """Add up the memory that a process and its children do not share with others, in bytes."""
+    try:
+        processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    total = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            used = process.memory_info()
+            total += max(used.rss - used.shared, 0)
+    return total
 
 
 def open_to_all(folder: Path) -> None:
@@ -209,7 +258,9 @@ def open_to_all(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _inside(program: Sequence[str], read_only: Mapping[str, Path], workdir: str) -> list[str]:
+def _inside(
+    program: Sequence[str], read_only: Mapping[str, Path], workdir: str, devices: Sequence[Path] = ()
+) -> list[str]:
     """Write the command that runs a program inside.
 
     Called by root, it becomes another user first. Root's own sandbox would leave it root's powers over what no
@@ -239,6 +290,7 @@ def _inside(program: Sequence[str], read_only: Mapping[str, Path], workdir: str)
         *_system(),
         *(part for inside, outside in given.items() for part in ("--ro-bind", str(outside), inside)),
         *_hidden_packages(),
+        *(part for device in devices for part in ("--dev-bind", str(device), str(device))),
         *_sealed(),
         "--chdir",
         workdir,
@@ -272,6 +324,7 @@ def _environment() -> list[str]:
         "NUMBA_CACHE_DIR": "/tmp/numba",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
+        "NUMBA_NUM_THREADS": "1",
     }
     return ["--clearenv", *(part for name, value in variables.items() for part in ("--setenv", name, value))]
 

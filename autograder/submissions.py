@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autograder.course import STUDENT_NAME, Course
-from starter.files import whole
+from starter.files import sha256, whole
 from starter.schema import InputError
 
 SUBMITTED = "submitted"
@@ -73,8 +73,27 @@ def hash_submission(course: Course, stage: str, student: str) -> str:
     digest = hashlib.sha256()
     for name, path in _regular_files(course, stage, student, []):
         encoded = str(name).encode(errors="surrogateescape")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(len(encoded).to_bytes(8, "big") + encoded + bytes.fromhex(sha256(path)))
     return digest.hexdigest()
+
+
+def prediction_of(course: Course, stage: str, student: str) -> Path | None:
+    """Find the prediction file that a stage asks for in a submission, as `.h5ad` or as `.vcc`.
+
+    Returns
+    -------
+    The file as it was handed in, or None.
+    """
+    found = dict(_regular_files(course, stage, student, []))
+    return next((found[name] for name in _prediction_names(course, stage) if name in found), None)
+
+
+def _prediction_names(course: Course, stage: str) -> list[Path]:
+    """Name the files that may be the prediction, the one in `course.toml` first."""
+    if (settings := course.stages[stage].prediction) is None:
+        return []
+    named = Path(settings.file)
+    return [named, named.with_suffix(".vcc" if named.suffix == ".h5ad" else ".h5ad")]
 
 
 def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[str | None, list[str]]:
@@ -93,7 +112,7 @@ def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[s
     student
         Whose submission.
     folder
-        An empty folder for all files that students' code may use.
+        An empty folder for all files that students' code may use: all but the prediction.
 
     Returns
     -------
@@ -103,7 +122,10 @@ def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[s
     notes: list[str] = []
     name = f"{stage}.ipynb"
     released = json.loads((course.root / "assignments" / stage / name).read_text(encoding="utf-8"))
+    predictions = _prediction_names(course, stage)
     for relative, path in _regular_files(course, stage, student, notes):
+        if relative in predictions:
+            continue
         (folder / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / relative, follow_symlinks=False)
     notebook, fault = _rebuilt(folder / name, released, notes)
@@ -121,7 +143,8 @@ def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[s
 def _regular_files(course: Course, stage: str, student: str, notes: list[str]) -> Iterator[tuple[Path, Path]]:
     """Give the files that are taken, as name and path, in order; note what is left out."""
     source = course.grading / SUBMITTED / student / stage
-    limit = course.limits.submission_mib << 20
+    limit, largest = course.limits.submission_mib << 20, course.limits.prediction_mib << 20
+    predictions = _prediction_names(course, stage)
     size = n_files = 0
     for folder, folders, files in os.walk(source, followlinks=False):
         folders.sort()
@@ -139,6 +162,11 @@ def _regular_files(course: Course, stage: str, student: str, notes: list[str]) -
             about = path.lstat()
             if not stat.S_ISREG(about.st_mode):
                 notes.append(f"{relative / name} is not a regular file and was left out")
+            elif relative / name in predictions:
+                if about.st_size <= largest:
+                    yield relative / name, path
+                else:
+                    notes.append(f"{relative / name} was left out: a prediction has at most {largest >> 20} MiB")
             elif size + about.st_size > limit or n_files >= MAX_FILES:
                 notes.append(
                     f"{relative / name} was left out: at most {limit >> 20} MiB in {MAX_FILES} files are taken"

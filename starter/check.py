@@ -1,7 +1,7 @@
 """Local checks in a notebook, and the comparators that grading uses too, so that the two cannot disagree."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import pandas as pd
 import scipy.sparse
 
 from starter import values
-from starter.schema import InputError
+from starter.answers import KINDS, File, Kind, Object, Variable
+from starter.schema import InputError, difference
 
 FOLDER = "checks"
 """Beside a notebook: what its checks ask and what is due, one file a question."""
@@ -56,19 +57,96 @@ class Close:
         )
 
 
-COMPARATORS = {"close": Close}
+@dataclass(frozen=True)
+class Same:
+    """Compares text, truth values, lists, dicts and tables part by part; numbers in them up to rounding."""
+
+    rtol: float = 1e-5
+    """Of numbers, relative to what is due."""
+    atol: float = 1e-8
+    """Of numbers, absolute."""
+    ordered: bool = True
+    """Whether the order of lists and of a table's rows counts."""
+
+    def fault(self, came: object, due: object) -> str | None:
+        """Say what is wrong with a value and where, or None if it is right."""
+        return self._fault(came, due, "")
+
+    def _fault(self, came: object, due: object, where: str) -> str | None:
+        prefix = f"at {where}: " if where else ""
+        if isinstance(due, pd.DataFrame | pd.Series):
+            return self._table_fault(came, due, prefix)
+        if isinstance(due, dict):
+            if not isinstance(came, dict):
+                return f"{prefix}a dict is due, and {describe(came)} came"
+            if set(came) != set(due):
+                what = difference(map(str, due), map(str, came)) or "text stands where a number should, or the reverse"
+                return f"{prefix}the keys differ: {what}"
+            return self._first_fault((came[key], due[key], f"{where}[{key!r}]") for key in due)
+        if isinstance(due, list | tuple):
+            came = came.tolist() if isinstance(came, np.ndarray) else came
+            if not isinstance(came, list | tuple):
+                return f"{prefix}a list is due, and {describe(came)} came"
+            if len(came) != len(due):
+                return f"{prefix}{len(due)} items are due, and {len(came)} came"
+            if not self.ordered:
+                came, due = sorted(came, key=repr), sorted(due, key=repr)
+            return self._first_fault(
+                (one, other, f"{where}[{i}]") for i, (one, other) in enumerate(zip(came, due, strict=True))
+            )
+        if isinstance(due, np.ndarray) and due.dtype.kind == "U":
+            return self._fault(came, due.tolist(), where)
+        if due is None or isinstance(due, str | bool | np.bool_):
+            # 1 == True, but a number is no truth value
+            kind = bool | np.bool_ if isinstance(due, bool | np.bool_) else type(due)
+            if isinstance(came, kind) and came == due:
+                return None
+            return f"{prefix}{describe(due)} is due, and {describe(came)} came"
+        fault = Close(self.rtol, self.atol).fault(came, due)
+        return fault and f"{prefix}{fault}"
+
+    def _first_fault(self, parts: Iterable[tuple[object, object, str]]) -> str | None:
+        return next((fault for came, due, where in parts if (fault := self._fault(came, due, where))), None)
+
+    def _table_fault(self, came: object, due: pd.DataFrame | pd.Series, prefix: str) -> str | None:
+        if not isinstance(came, type(due)):
+            return f"{prefix}{describe(due)} is due, and {describe(came)} came"
+        if isinstance(due, pd.Series):
+            came, due = came.to_frame("values"), due.to_frame("values")
+        for labels, given, expected in (("columns", came.columns, due.columns), ("rows", came.index, due.index)):
+            if not given.is_unique:
+                return f"{prefix}the {labels} have labels that come more than once"
+            if set(given) != set(expected):
+                what = difference(map(str, expected), map(str, given)) or "text stands where a number should"
+                return f"{prefix}the {labels} differ: {what}"
+        if self.ordered and list(came.index) != list(due.index):
+            return f"{prefix}the rows are in another order"
+        came = came.loc[due.index, due.columns]
+        for name in due.columns:
+            given, expected = came[name].to_numpy(), due[name].to_numpy()
+            if expected.dtype.kind in "biuf":
+                fault = Close(self.rtol, self.atol).fault(given, expected)
+            else:
+                fault = Same(self.rtol, self.atol).fault(given, list(expected))
+            if fault:
+                return f"{prefix}in the column {name!r}: {fault}"
+        return None
+
+
+COMPARATORS = {"close": Close, "same": Same}
 """Ways to compare, by the name under which a question's public file keeps them."""
+Comparator = Close | Same
 
 
-def check(name: str, function: Callable, folder: str | Path | None = None) -> None:
-    """Try a function on the public cases of a question, and say how it did.
+def check(name: str, given: object, folder: str | Path | None = None) -> None:
+    """Try what a question asks for on its public cases, and say how it did.
 
     Parameters
     ----------
     name
         The question.
-    function
-        The student's function.
+    given
+        The student's function, class, value or file, as the question asks.
     folder
         Where the cases are; default: `checks` beside the notebook.
 
@@ -86,19 +164,26 @@ def check(name: str, function: Callable, folder: str | Path | None = None) -> No
         msg = f"no cases for {name!r} at {path.absolute()}; start the notebook in its own folder, beside {FOLDER}/"
         raise InputError(msg) from error
     cases = question["cases"]
-    settings = dict(question["comparator"])
-    comparator = COMPARATORS[settings.pop("name")](**settings)
+    kind, comparator = (
+        _from_plain(kinds, question[key]) for key, kinds in (("asks", KINDS), ("comparator", COMPARATORS))
+    )
     for number, case in enumerate(cases, start=1):
         headline = f"{name}: case {number} of {len(cases)} is not right"
-        call = describe_call(function.__name__, case["inputs"])
+        call = describe_call(kind, case["inputs"])
         try:
-            came = function(**case["inputs"])
+            came = kind.answer(given, case["inputs"])
         except NotImplementedError as error:
             msg = f"{name}: the blank is still empty\n  write it where it says NotImplementedError, then run both cells"
             raise AssertionError(msg) from error
         except Exception as error:
             error.add_note(f"{headline}: it raised this error\n  called   {call}")
             raise
+        if "form" in case:
+            if (form := form_of(came)) != case["form"]:
+                msg = f"{headline}\n  came     {form}\n  due      {case['form']}"
+                raise AssertionError(msg)
+            print(f"{name}: {form}, as is due; the values are compared when you hand in")
+            return
         if fault := comparator.fault(came, case["due"]):
             lines = [
                 headline,
@@ -113,7 +198,17 @@ def check(name: str, function: Callable, folder: str | Path | None = None) -> No
     print(f"{name}: right in all {len(cases)} cases")
 
 
-def usual_meaning(came: object, mistakes: dict[str, object], comparator: Close) -> str | None:
+def as_plain(thing: Kind | Comparator, kinds: Mapping[str, type]) -> dict[str, object]:
+    """Write a kind of question or a comparator as plain values, which `check` reads."""
+    return {"kind": next(name for name, kind in kinds.items() if isinstance(thing, kind)), **asdict(thing)}
+
+
+def _from_plain(kinds: Mapping[str, type], content: dict[str, object]) -> object:
+    settings = dict(content)
+    return kinds[settings.pop("kind")](**settings)
+
+
+def usual_meaning(came: object, mistakes: dict[str, object], comparator: Comparator) -> str | None:
     """Recognise a common mistake by its value.
 
     Parameters
@@ -128,9 +223,34 @@ def usual_meaning(came: object, mistakes: dict[str, object], comparator: Close) 
     return next((meaning for meaning, value in mistakes.items() if comparator.fault(came, value) is None), None)
 
 
-def describe_call(name: str, inputs: dict[str, object]) -> str:
+def describe_call(kind: Kind, inputs: dict[str, object]) -> str:
     """Write a call with a description of each argument."""
-    return f"{name}({', '.join(f'{key}={describe(value)}' for key, value in inputs.items())})"
+    if isinstance(kind, File | Variable):
+        return kind.name
+    if isinstance(kind, Object):
+        calls = [f".{method}({_arguments(given)})" for method, given in inputs["calls"]]
+        weights = " with given weights" if inputs.get("weights") else ""
+        return f"{kind.name}({_arguments(inputs['build'])}){weights}, then {', '.join(calls)}"
+    return f"{kind.name}({_arguments(inputs)})"
+
+
+def _arguments(inputs: dict[str, object]) -> str:
+    return ", ".join(f"{key}={describe(value)}" for key, value in inputs.items())
+
+
+def form_of(value: object) -> str:
+    """Say of what kind and size a value is, and nothing of what it holds."""
+    if scipy.sparse.issparse(value):
+        return f"{value.shape[0]} x {value.shape[1]} sparse matrix"
+    if isinstance(value, pd.DataFrame):
+        return f"table of {value.shape[0]} rows x {value.shape[1]} columns"
+    if isinstance(value, np.ndarray | pd.Series) and np.ndim(value):
+        return f"array of shape {np.shape(value)}"
+    if isinstance(value, list | tuple | dict):
+        return f"{'dict' if isinstance(value, dict) else 'list'} of {len(value)}"
+    if isinstance(value, bool | np.bool_):
+        return "truth value"
+    return "number" if isinstance(value, int | float | np.generic | np.ndarray) else type(value).__name__
 
 
 def describe(value: object) -> str:
@@ -144,6 +264,9 @@ def describe(value: object) -> str:
         start = _first(array.ravel()[:SHOWN].tolist())
         more = ", ..." if array.size > SHOWN else ""
         return f"[{start}{more}] (shape {array.shape})"
+    if isinstance(value, dict):
+        more = ", ..." if len(value) > SHOWN else ""
+        return f"dict of {len(value)}: {{{_first(list(value)[:SHOWN])}{more}}}"
     if isinstance(value, list | tuple):
         more = ", ..." if len(value) > SHOWN else ""
         return f"{type(value).__name__} of {len(value)}: [{_first(list(value)[:SHOWN])}{more}]"

@@ -141,8 +141,8 @@ def unpacked(path: str | Path, n_genes: int | None = None) -> Iterator[Path]:
     elif start[257:262] == b"ustar":
         with tempfile.TemporaryDirectory(prefix="vcc-") as folder:
             target = Path(folder) / "pred.h5ad"
-            if findings := _extract(path, target, n_genes):
-                raise FindingsError(str(path), findings)
+            with target.open("wb") as sink:
+                extract(path, sink, n_genes, Path(folder))
             yield target
     else:
         kind = next((name for magic, name in FOREIGN.items() if start.startswith(magic)), "unknown")
@@ -151,7 +151,32 @@ def unpacked(path: str | Path, n_genes: int | None = None) -> Iterator[Path]:
         raise FindingsError(str(path), [finding])
 
 
-def _extract(path: Path, target: Path, n_genes: int | None) -> list[Finding]:
+def extract(path: str | Path, sink: IO[bytes], n_genes: int | None = None, folder: Path | None = None) -> None:
+    """Write the `.h5ad` that an upload holds to an open file or a pipe.
+
+    Parameters
+    ----------
+    path
+        The `.vcc`.
+    sink
+        Where the bytes go.
+    n_genes
+        How many genes are due, which limits what the archive may unpack to.
+    folder
+        Where `sink` is, if it is on a disk, so that its room is looked at first.
+
+    Raises
+    ------
+    FindingsError
+        If the archive is not sound. What was written until then is of no use.
+    InputError
+        If there is no room.
+    """
+    if findings := _extract(Path(path), sink, n_genes, folder):
+        raise FindingsError(str(path), findings)
+
+
+def _extract(path: Path, sink: IO[bytes], n_genes: int | None, folder: Path | None) -> list[Finding]:
     """Unpack the prediction, or say what is wrong."""
     try:
         with tarfile.open(path, "r:") as archive:
@@ -162,7 +187,7 @@ def _extract(path: Path, target: Path, n_genes: int | None) -> list[Finding]:
             if findings := _check_members(archive.getmembers(), season):
                 return findings
             with progress.spinner("unpack"):
-                return _decompress(archive.extractfile(PREDICTION), target, season.size_limit(n_genes))
+                return _decompress(archive.extractfile(PREDICTION), sink, season.size_limit(n_genes), folder)
     except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
         return [Finding("error", f"the archive is truncated or damaged ({error})", "copy it or pack it again")]
     except zstandard.ZstdError as error:
@@ -188,23 +213,24 @@ def _check_members(members: list[tarfile.TarInfo], season: Season) -> list[Findi
     return findings
 
 
-def _decompress(source: IO[bytes], target: Path, limit: int) -> list[Finding]:
+def _decompress(source: IO[bytes], sink: IO[bytes], limit: int, folder: Path | None) -> list[Finding]:
     start = source.read(FRAME_HEADER)
     stated = zstandard.get_frame_parameters(start).content_size
     known = stated not in (zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR)
     source.seek(0)
-    if known and stated <= limit:
-        check_room(target.parent, stated)
+    if known and stated <= limit and folder:
+        check_room(folder, stated)
     written = 0
     try:
-        with target.open("wb") as sink, zstandard.ZstdDecompressor().stream_reader(source) as reader:
+        with zstandard.ZstdDecompressor().stream_reader(source) as reader:
             while (not known or stated <= limit) and (chunk := reader.read(1 << 20)):
                 written += len(chunk)
                 if written > limit:
                     break
                 sink.write(chunk)
     except OSError as error:
-        msg = f"cannot unpack into {target.parent}: {error.strerror or error}; set TMPDIR to a folder with room"
+        where = f"into {folder}: " if folder else ""
+        msg = f"cannot unpack {where}{error.strerror or error}; set TMPDIR to a folder with room"
         raise InputError(msg) from error
     if written > limit or (known and stated > limit):
         what = f"{PREDICTION} grows beyond {limit / 1e9:.1f} GB when unpacked, more than a prediction needs"

@@ -3,7 +3,8 @@
 import numpy as np
 import scipy.sparse
 
-from autograder.questions import Question
+from autograder.questions import Mistake, Question
+from starter.answers import Function
 from starter.schema import CONTROL
 
 
@@ -60,17 +61,26 @@ def _as_matrix(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> 
 QUESTIONS = (
     Question(
         name="train_mean",
-        asks="train_mean",
+        asks=Function("train_mean"),
         inputs=_screens,
         due=_train_mean,
-        mistakes={
-            "the control cells count as a perturbation; leave 'non-targeting' out": _with_control,
-            "this is the mean over cells, so large perturbations weigh more; average the profiles": _over_cells,
-            "this is the mean over all cells, controls included; average the perturbations' profiles": _over_all_cells,
-            "this is the mean of the control cells": _control_mean,
-            "this is an effect; do not subtract the control": _effect,
-            "the mean of a sparse matrix has two dimensions; make it flat with np.asarray(...).ravel()": _as_matrix,
-        },
+        mistakes=(
+            Mistake("the control cells count as a perturbation; leave 'non-targeting' out", _with_control),
+            Mistake(
+                "this is the mean over cells, so large perturbations weigh more; average the profiles", _over_cells
+            ),
+            Mistake(
+                "this is the mean over all cells, controls included; average the perturbations' profiles",
+                _over_all_cells,
+            ),
+            Mistake("this is the mean of the control cells", _control_mean),
+            Mistake("this is an effect; do not subtract the control", _effect),
+            Mistake(
+                "the mean of a sparse matrix has two dimensions; make it flat with np.asarray(...).ravel()",
+                _as_matrix,
+                credit=0.5,
+            ),
+        ),
         without=("starter.anchors", "starter.graphs"),
     ),
 )

@@ -61,10 +61,24 @@ def test_an_endless_notebook_is_stopped_and_told(sandbox_here: None, course: Cou
         (course.root / "course.toml").read_text().replace("seconds = 60", "seconds = 5")
     )
     short = read_course(course.root)
-    submit(short, "ada", RIGHT + "\nwhile True: pass")
+    submit(short, "ada", "while True:\n    try:\n        while True: pass\n    except: pass\n" + RIGHT)
     result = grade_one(short)
     assert result.points == 0
-    assert result.questions[0].reason == "the notebook was stopped after 5 s, before this question was reached"
+    said = "cell 6 was stopped: all cells together took longer than 5 s"
+    assert result.questions[0].reason == (
+        f"case 1 of 3: the notebook defines no train_mean; first error when the notebook ran: {said}"
+    )
+    assert result.notes == [said]
+
+
+def test_what_was_defined_before_an_endless_loop_is_graded(sandbox_here: None, course: Course):
+    (course.root / "course.toml").write_text(
+        (course.root / "course.toml").read_text().replace("seconds = 60", "seconds = 5")
+    )
+    short = read_course(course.root)
+    submit(short, "ada", RIGHT + "\nwhile True: pass")
+    result = grade_one(short)
+    assert (result.points, result.notes) == (5, ["cell 6 was stopped: all cells together took longer than 5 s"])
 
 
 def test_a_slow_answer_is_stopped_and_told(graded):
@@ -208,7 +222,9 @@ def test_a_result_is_one_file_with_everything(graded, course: Course):
     path = course.grading / "results" / STAGE / "ada.json"
     content = json.loads(path.read_text())
     assert content["student"] == "ada"
-    assert list(content["questions"][0]) == ["name", "points", "max", "reason", "seconds", "held"]
+    assert list(content["questions"][0]) == [
+        *("name", "points", "max", "reason", "seconds", "held", "called", "came", "due")
+    ]
     assert len(content["submission_sha256"]) == 64
     assert read_result(path) == result
 
@@ -235,6 +251,7 @@ def test_cells_and_questions_must_fit(course: Course):
     path = course.root / "solutions" / STAGE / f"{STAGE}.ipynb"
     path.write_text(path.read_text().replace('"grade_id": "train_mean"', '"grade_id": "trainmean"'))
     with pytest.raises(
-        InputError, match="trainmean is only in the notebook; train_mean is only in autograder/questions"
+        InputError,
+        match="trainmean is only in the notebook; train_mean is only in questions/04_baselines.py or course.toml",
     ):
         released_points(course, STAGE)

@@ -1,18 +1,21 @@
 import importlib
-import struct
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autograder.judge import judge, read_frames
+from autograder.course import Course, read_course
+from autograder.judge import judge
 from autograder.questions import questions_of
 from starter import values
 from starter.check import check
 from starter.schema import InputError
 
-TRAIN_MEAN = questions_of("04_baselines")[0]
+KIT = read_course(Path(__file__).parents[2])
+TRAIN_MEAN = questions_of(KIT, "04_baselines")[0]
 MODULE = importlib.import_module("autograder.questions.04_baselines")
-CASES = TRAIN_MEAN.cases(seed=12)
+CASES = TRAIN_MEAN.cases(12, KIT.public_folder)
 
 
 def answers(function: object) -> bytes:
@@ -34,12 +37,15 @@ def test_the_value_due_by_hand():
 
 @pytest.mark.parametrize("number", range(len(TRAIN_MEAN.mistakes)))
 def test_every_common_mistake_is_wrong_in_every_case_and_recognised(number: int):
-    meaning, wrong = list(TRAIN_MEAN.mistakes.items())[number]
-    verdict = judge(TRAIN_MEAN, CASES, answers(wrong))
-    assert verdict.share == 0
+    mistake = TRAIN_MEAN.mistakes[number]
+    verdict = judge(TRAIN_MEAN, CASES, answers(mistake.gives))
+    assert verdict.share == pytest.approx(mistake.credit)
     assert verdict.reason.startswith("case 1 of 3: ")
-    assert verdict.reason.endswith(f"usually: {meaning}")
-    assert "called train_mean(expression=" in verdict.reason
+    earned = " (this earns 50% of the case)" if mistake.credit else ""
+    assert verdict.reason.endswith(f"usually: {mistake.meaning}{earned}")
+    assert verdict.called.startswith("train_mean(expression=")
+    assert verdict.due.endswith("(shape (7,))")
+    assert verdict.came.startswith("[")
 
 
 def test_some_right_cases_earn_their_share():
@@ -72,9 +78,9 @@ def test_whatever_else_comes_earns_nothing(answer: bytes, said: str):
 
 
 def test_cases_differ_by_seed_and_repeat():
-    other = TRAIN_MEAN.cases(seed=13)
+    other = TRAIN_MEAN.cases(13, KIT.public_folder)
     assert not np.allclose(other[0].due, CASES[0].due)
-    np.testing.assert_array_equal(TRAIN_MEAN.cases(seed=12)[0].due, CASES[0].due)
+    np.testing.assert_array_equal(TRAIN_MEAN.cases(12, KIT.public_folder)[0].due, CASES[0].due)
 
 
 def test_cases_have_no_symmetry_that_hides_a_mistake():
@@ -86,48 +92,38 @@ def test_cases_have_no_symmetry_that_hides_a_mistake():
 
 
 def test_local_and_hidden_checks_agree(tmp_path):
-    (tmp_path / "train_mean.npz").write_bytes(values.encode(TRAIN_MEAN.public()))
+    (tmp_path / "train_mean.npz").write_bytes(values.encode(TRAIN_MEAN.public(KIT.public_folder)))
     check("train_mean", MODULE._train_mean, tmp_path)
-    for meaning, wrong in TRAIN_MEAN.mistakes.items():
+    for mistake in TRAIN_MEAN.mistakes:
         with pytest.raises(AssertionError) as caught:
-            check("train_mean", wrong, tmp_path)
-        assert str(caught.value).endswith(f"usually  {meaning}")
+            check("train_mean", mistake.gives, tmp_path)
+        assert str(caught.value).endswith(f"usually  {mistake.meaning}")
         assert len(str(caught.value).splitlines()[0]) < 67
 
 
-def frame(name: str, content: bytes) -> bytes:
-    return struct.pack(">HQ", len(name), len(content)) + name.encode() + content
-
-
-def test_frames_come_apart():
-    stream = frame("start", b"") + frame("a", b"12") + frame("b", b"3" * 1000)
-    assert read_frames(stream) == ({"start": b"", "a": b"12", "b": b"3" * 1000}, set())
-
-
-def test_what_is_said_twice_counts_the_first_time():
-    assert read_frames(frame("a", b"1") + frame("b", b"") + frame("a", b"2")) == ({"a": b"1", "b": b""}, {"a"})
-
-
-@pytest.mark.parametrize(
-    "tail", [b"\x00", frame("b", b"123")[:-1], struct.pack(">HQ", 1, 2**63) + b"b", b"\xff" * 10 + b"junk"]
-)
-def test_a_damaged_end_leaves_what_came_before(tail: bytes):
-    assert read_frames(frame("a", b"1") + tail) == ({"a": b"1"}, set())
-
-
 def test_a_stage_without_questions_is_named():
-    with pytest.raises(
-        InputError, match="stage '99_nothing' has no questions: autograder/questions/99_nothing.py is missing"
-    ):
-        questions_of("99_nothing")
+    with pytest.raises(InputError, match="stage '99_nothing' has no questions: write .*questions/99_nothing.py"):
+        questions_of(KIT, "99_nothing")
+
+
+def test_a_courses_own_questions_go_first_and_are_loaded_again_when_edited(tmp_path: Path):
+    course = Course(tmp_path, KIT.settings)
+    (tmp_path / "questions").mkdir()
+    own = tmp_path / "questions" / "04_baselines.py"
+    for number, content in enumerate(("QUESTIONS = ()", "QUESTIONS = (1, 2)")):
+        own.write_text(content)
+        os.utime(own, (number, number))
+        assert len(questions_of(course, "04_baselines")) == number * 2
+    own.write_text("QUESTIONS = (")
+    with pytest.raises(InputError, match="cannot load the questions of .*04_baselines.py .SyntaxError: .*; mend them"):
+        questions_of(course, "04_baselines")
 
 
 def test_public_cases_are_plain_values():
-    assert values.decode(values.encode(TRAIN_MEAN.public()))["comparator"] == {
-        "name": "close",
-        "rtol": 1e-5,
-        "atol": 1e-8,
-    }
+    public = values.decode(values.encode(TRAIN_MEAN.public(KIT.public_folder)))
+    assert public["comparator"] == {"kind": "close", "rtol": 1e-5, "atol": 1e-8}
+    assert public["asks"] == {"kind": "function", "name": "train_mean", "tensors": False}
+    assert list(public["cases"][0]) == ["inputs", "due", "mistakes"]
 
 
 def test_a_value_on_which_a_library_stumbles_is_wrong():

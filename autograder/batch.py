@@ -1,0 +1,121 @@
+"""The same work for many submissions: here one after the other, several at a time, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from autograder import sandbox
+from autograder.sandbox import NoSandboxError
+from starter.schema import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 15
+T = TypeVar("T")
+
+
+def each(
+    work: Callable[[str], T], students: Sequence[str], jobs: int = 1, dask: str | None = None
+) -> Iterator[tuple[str, T | Exception]]:
+    """Do the work for each student, whatever happens to one of them.
+
+    Parameters
+    ----------
+    work
+        What is done for a student. It waits for a sandbox most of the time, so threads suffice.
+    students
+        For whom.
+    jobs
+        How many at a time on this machine.
+    dask
+        Address of a Dask scheduler whose workers do it instead. What a worker was doing when it died is done again by
+        another.
+
+    Yields
+    ------
+    Student and what the work gave, or the exception it raised, in the order in which they end.
+
+    Raises
+    ------
+    NoSandboxError
+        If a machine cannot run students' code safely, which would befall all of them.
+    InputError
+        If the scheduler cannot be reached, or its workers do not see the same files.
+    """
+    sandbox.STOP.clear()
+    with _executor(work, jobs, dask) as executor:
+        futures = {executor.submit(work, student): student for student in students}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _outcome(future)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            sandbox.STOP.set()
+            raise
+
+
+def _outcome(future: Future) -> object:
+    error = future.exception()
+    if isinstance(error, NoSandboxError) or (error is not None and not isinstance(error, Exception)):
+        raise error
+    return future.result() if error is None else error
+
+
+@contextmanager
+def _executor(work: Callable, jobs: int, dask: str | None) -> Iterator[Executor]:
+    if dask is None:
+        with ThreadPoolExecutor(jobs) as executor:
+            yield executor
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        msg = "grading on a cluster needs Dask: pip install distributed (the same version on all its machines)"
+        raise InputError(msg) from error
+    try:
+        client = Client(dask, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        msg = f"no Dask scheduler answers at {dask} ({error}); start one with: dask scheduler"
+        raise InputError(msg) from error
+    with client:
+        _check_workers(client, dask, work)
+        yield client.get_executor(pure=False)
+
+
+def _check_workers(client: Client, dask: str, work: partial) -> None:
+    """Refuse workers without the course's files, this kit or a sandbox, before they fail student by student."""
+    files = [work.args[0].root / "course.toml", Path(sandbox.__file__)]
+    seen = client.run(_see, [str(path) for path in files])
+    if not seen:
+        msg = f"the scheduler at {dask} has no workers; start some with: dask worker {dask}"
+        raise InputError(msg)
+    for worker, (hashes, fault) in seen.items():
+        if hashes != _hashes([str(path) for path in files]):
+            msg = (
+                f"the worker {worker} does not see {files[0]} or runs another version of the kit; the course's folder "
+                "must lie at the same path on a disk that all share"
+            )
+            raise InputError(msg)
+        if fault:
+            msg = f"the worker {worker}: {fault}"
+            raise NoSandboxError(msg)
+
+
+def _see(paths: list[str]) -> tuple[list[str | None], str | None]:
+    try:
+        sandbox.check_sandbox()
+    except NoSandboxError as error:
+        return _hashes(paths), str(error)
+    return _hashes(paths), None
+
+
+def _hashes(paths: list[str]) -> list[str | None]:
+    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else None for path in paths]

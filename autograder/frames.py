@@ -1,0 +1,46 @@
+"""The stream that comes out of the sandbox: frames of a name, a length and the content."""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+HEADER = struct.Struct(">HQ")
+MAX_FRAMES = 10_000
+
+
+def read_frames(stream: bytes) -> tuple[dict[str, bytes], set[str]]:
+    """Take apart what came out, up to the first damaged frame.
+
+    Parameters
+    ----------
+    stream
+        What the kit's own code in the sandbox sent, and whatever a student's code may have written between.
+
+    Returns
+    -------
+    Name to content, and the names that came more than once: those have their first content, and only a forged stream
+    has them.
+    """
+    frames: dict[str, bytes] = {}
+    repeated: set[str] = set()
+    for name, content in each_frame(io.BytesIO(stream), len(stream)):
+        if len(frames) >= MAX_FRAMES:
+            break
+        if name in frames:
+            repeated.add(name)
+        else:
+            frames[name] = content
+    return frames, repeated
+
+
+def each_frame(file: BinaryIO, longest: int) -> Iterator[tuple[str, bytes]]:
+    """Read frames one by one, up to the first that is damaged or longer than so many bytes."""
+    while len(header := file.read(HEADER.size)) == HEADER.size:
+        name_length, length = HEADER.unpack(header)
+        if length > longest:
+            return
+        name, content = file.read(name_length), file.read(length)
+        if len(content) < length:
+            return
+        yield name.decode(errors="replace"), content

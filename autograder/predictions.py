@@ -1,0 +1,228 @@
+"""A student's prediction: opened in the sandbox, written anew from plain values, scored outside, points by the rubric.
+
+What is scored is a file of the kit's own making, so that no library outside meets a crafted one.
+"""
+
+import functools
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from autograder import inside, sandbox
+from autograder.course import Course, Goal, Prediction
+from autograder.frames import each_frame
+from autograder.judge import REASON, Verdict
+from autograder.read_prediction import REFUSED
+from autograder.submissions import printable
+from starter import values
+from starter.blocks import write_h5ad
+from starter.due import Due, due_in_course
+from starter.metrics import get_profile
+from starter.schema import CONTEXT, TARGET_GENE, InputError
+from starter.scorecard import Scorecard, number, score_prediction, write_scorecard
+from starter.season import SEASON_2025
+from starter.submission_check import check_prediction
+from starter.truth import Truth, open_truth
+
+PROFILE = "course"
+"""The rule set by which a course scores."""
+OVERALL = "overall"
+"""What a rubric calls the mean of the scaled scores."""
+SCORECARDS = "scorecards"
+"""Folder below grading/: SCORECARDS/<stage>/<student>/."""
+SCORING = threading.Lock()
+"""One prediction at a time: scoring uses all cores, and its threads cannot be entered twice."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a prediction is worth."""
+
+    verdict: Verdict
+    held: str
+    """Why the instructor should look first."""
+
+
+def check_rubric(course: Course, stage: str) -> None:
+    """Refuse a rubric that names what the course's rules do not score.
+
+    Raises
+    ------
+    InputError
+        With the metrics that there are.
+    """
+    scored = [OVERALL, *get_profile(PROFILE).scored]
+    for goal in course.stages[stage].prediction.rubric:
+        if goal.metric not in scored:
+            msg = f"the rubric of {stage} names {goal.metric!r}; the course scores {', '.join(scored)}"
+            raise InputError(msg)
+
+
+def scorecard_folder(course: Course, stage: str, student: str) -> Path:
+    """Say where the scorecard of a student's prediction is."""
+    return course.grading / SCORECARDS / stage / student
+
+
+def score_file(course: Course, stage: str, student: str, file: Path, work: Path) -> Scored:
+    """Score a prediction file that a student handed in, and write its scorecard.
+
+    Parameters
+    ----------
+    course, stage, student
+        Whose it is.
+    file
+        The `.h5ad` or `.vcc`, readable by all.
+    work
+        An empty folder with room for the file, unpacked and written anew.
+
+    Returns
+    -------
+    Share of the points and the reason; a file that cannot be scored earns nothing and the reason says what to do.
+    """
+    settings = course.stages[stage].prediction
+    due = _due(course.public_folder, _changed(course.public_folder / "train.h5ad"))
+    try:
+        plain = _written_anew(course, file, settings, len(due.genes), work)
+        findings = check_prediction(plain, due)
+        if errors := [finding for finding in findings if finding.level == "error"]:
+            more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
+            return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
+        with SCORING:
+            truth = _truth(course.hidden_folder / "truth", _changed(course.hidden_folder / "truth" / "truth.json"))
+            card = score_prediction(plain, truth, PROFILE)
+            write_scorecard(card, scorecard_folder(course, stage, student))
+    except InputError as error:
+        return Scored(Verdict(0.0, _sentence(str(error)), file.name), "")
+    return by_rubric(card, settings.rubric)
+
+
+def by_rubric(card: Scorecard, rubric: list[Goal]) -> Scored:
+    """Turn scaled scores into a share of the points; flags hold it."""
+    total = sum(goal.weight for goal in rubric)
+    share, came, due, undefined = 0.0, [], [], []
+    for goal in rubric:
+        title, scaled = _scaled(card, goal.metric)
+        came.append(f"{title} {number(scaled)}")
+        due.append(f"{title} from {goal.zero:g} (nothing) to {goal.full:g} (all points)")
+        if scaled is None or not math.isfinite(scaled):
+            undefined.append(title)
+            continue
+        part = min(max((scaled - goal.zero) / (goal.full - goal.zero), 0.0), 1.0)
+        share += part * goal.weight / total
+    held = [f"{flag.name}: {flag.text}" for flag in card.flags if flag.level == "flag"]
+    held += [f"{title} has no scaled score on this screen" for title in undefined]
+    reason = f"scaled scores (0 for the train mean, 1 for a replicate): {', '.join(came)}"
+    return Scored(Verdict(share, reason, card.name, ", ".join(came), ", ".join(due)), "; ".join(held))
+
+
+def _scaled(card: Scorecard, metric: str) -> tuple[str, float | None]:
+    if metric == OVERALL:
+        return OVERALL, card.overall
+    title = next(known.title for known in card.profile.metrics if known.name == metric)
+    return title, card.metrics[metric]["scaled"]
+
+
+def _written_anew(course: Course, file: Path, settings: Prediction, n_genes: int, work: Path) -> Path:
+    """Open a file in the sandbox and write what came out as a plain `.h5ad`."""
+    limit = course.limits.prediction_mib << 20
+    if file.suffix == ".vcc":
+        unpacked = work / "unpacked.h5ad"
+        _run(course, "unpack", file, n_genes, unpacked, limit)
+        unpacked.chmod(0o644)
+        file = unpacked
+    stream = work / "values"
+    _run(course, "read", file, n_genes, stream, SEASON_2025.size_limit(n_genes))
+    # `plain` has the name that messages and the scorecard show
+    plain = work / f"{Path(settings.file).stem}.h5ad"
+    with stream.open("rb") as frames:
+        content = each_frame(frames, values.MAX_BYTES)
+        labels, genes, stored = (_value(content, name) for name in ("labels", "genes", "stored"))
+        if not isinstance(genes, np.ndarray) or not isinstance(labels, dict) or set(labels) - {TARGET_GENE, CONTEXT}:
+            msg = "the prediction cannot be read: it came out of the sandbox damaged"
+            raise InputError(msg)
+        obs = pd.DataFrame({key: np.asarray(column, str) for key, column in labels.items()})
+        obs.index = obs.index.astype(str)
+        var = pd.DataFrame(index=pd.Index(genes.astype(str)))
+        write_h5ad(plain, _blocks(content, len(obs), len(genes)), obs, var, stored=stored)
+    stream.unlink()
+    return plain
+
+
+def _value(content: Iterator[tuple[str, bytes]], due: str) -> object:
+    name, value = next(content, ("", b""))
+    if name != due:
+        msg = f"the prediction cannot be read: its {due} did not come out of the sandbox"
+        raise InputError(msg)
+    return int(value) if due == "stored" else values.decode(value)
+
+
+def _blocks(content: Iterator[tuple[str, bytes]], n_cells: int, n_genes: int) -> Iterator[scipy.sparse.csr_matrix]:
+    came = 0
+    for name, value in content:
+        if name == "end" and came == n_cells:
+            return
+        block = values.decode(value) if name == "cells" else None
+        if not scipy.sparse.issparse(block) or block.shape[1] != n_genes or came + block.shape[0] > n_cells:
+            break
+        came += block.shape[0]
+        yield block
+    msg = f"the prediction cannot be read: {came:,} of {n_cells:,} cells came out of the sandbox"
+    raise InputError(msg)
+
+
+def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: int) -> None:
+    script = Path(__file__).with_name("read_prediction.py")
+    limits = course.limits
+    with into.open("wb") as sink:
+        outcome = sandbox.run(
+            ["/job/read_prediction.py", job, file.name, str(n_genes)],
+            read_only={
+                sandbox.KIT: inside.kit(course, ()),
+                "/job/read_prediction.py": script,
+                "/prediction/file": file,
+            },
+            seconds=limits.seconds,
+            memory_gib=limits.memory_gib,
+            processes=limits.processes,
+            workdir="/home/student/work",
+            into=sink,
+            max_output=limit,
+        )
+    if outcome.status == "ended" and outcome.returncode == 0:
+        return
+    reasons = {
+        "time": f"opening it took longer than {limits.seconds} s",
+        "memory": f"opening it took more than {limits.memory_gib:g} GiB of memory",
+        "output": f"it holds more than {limits.prediction_mib} MiB",
+        "ended": "it broke the program that opens it",
+    }
+    if outcome.status == "ended" and outcome.returncode == REFUSED:
+        raise InputError(outcome.errors)
+    msg = f"{file.name} cannot be scored: {reasons[outcome.status]}; write it again with starter.submission"
+    raise InputError(msg)
+
+
+def _sentence(text: str) -> str:
+    return printable(" ".join(text.split()))[:REASON]
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+@functools.lru_cache(maxsize=2)
+def _due(folder: Path, changed: int) -> Due:
+    del changed  # a part of the key: a course that was released anew is read anew
+    return due_in_course(folder)
+
+
+@functools.lru_cache(maxsize=2)
+def _truth(folder: Path, changed: int) -> Truth:
+    del changed
+    return open_truth(folder)

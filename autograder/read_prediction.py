@@ -1,0 +1,62 @@
+"""Runs INSIDE the sandbox: opens a student's prediction and sends what it holds as plain values.
+
+No code of the student's runs here, but a crafted file may break the libraries that read it. What is wrong with a file
+goes to standard error in one sentence.
+"""
+
+import os
+import struct
+import sys
+from pathlib import Path
+
+PREDICTION = Path("/prediction/file")
+REFUSED = 3
+"""Exit status where the file is at fault, and standard error says why."""
+
+
+def main(job: str, name: str, n_genes: int) -> None:
+    """Do a job: `unpack` writes the `.h5ad` of an upload to standard output, `read` the values of an `.h5ad`."""
+    from starter.schema import InputError
+
+    channel = os.fdopen(os.dup(1), "wb")
+    try:
+        if job == "unpack":
+            from starter.vcc import extract
+
+            extract(PREDICTION, channel, n_genes)
+        else:
+            send_values(channel, name)
+    except InputError as error:
+        sys.stderr.write(str(error).replace(str(PREDICTION), name))
+        sys.exit(REFUSED)
+    channel.close()
+
+
+def send_values(channel: object, name: str) -> None:
+    """Send labels, genes and, a block of cells at a time, the values."""
+    import numpy as np
+
+    from starter import values
+    from starter.schema import CONTEXT, TARGET_GENE
+    from starter.screen import open_screen
+
+    with open_screen(PREDICTION, name, controls=False) as screen:
+        labels = {TARGET_GENE: screen.labels}
+        if CONTEXT in screen.obs:
+            labels[CONTEXT] = screen.contexts
+        send(channel, "labels", values.encode(labels))
+        send(channel, "genes", values.encode(screen.genes))
+        at_most = screen.n_bytes // 4  # values, by the smallest that one takes
+        send(channel, "stored", str(at_most).encode())
+        for block in screen.cells.read(np.ones(len(screen.obs), bool)):
+            send(channel, "cells", values.encode(block))
+        send(channel, "end", b"")
+
+
+def send(channel: object, name: str, content: bytes) -> None:
+    """Write one frame, as `autograder.frames` reads it."""
+    channel.write(struct.pack(">HQ", len(name.encode()), len(content)) + name.encode() + content)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
