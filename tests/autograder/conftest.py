@@ -1,8 +1,13 @@
-import pytest
-from handing_in import grade_one, submit
+import shutil
+from pathlib import Path
 
-from autograder.course import Course
+import nbformat
+import pytest
+from handing_in import STAGE, TEXT, grade_one, submit
+
+from autograder.course import Course, read_course
 from autograder.grade import Result
+from autograder.release import release_notebooks
 from autograder.sandbox import NoSandboxError, check_sandbox
 
 
@@ -13,6 +18,30 @@ def sandbox_here() -> None:
         check_sandbox()
     except NoSandboxError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def released_with_text(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """The released course with a question that is answered in words and graded by hand. Read only."""
+    root = tmp_path_factory.mktemp("written") / "course"
+    shutil.copytree(released.root, root)
+    path = root / "solutions" / STAGE / f"{STAGE}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    about = {"grade_id": TEXT, "grade": True, "solution": True, "locked": False, "task": False, "points": 4}
+    cell = nbformat.v4.new_markdown_cell("Your answer here.", metadata={"nbgrader": {"schema_version": 3, **about}})
+    notebook.cells += [nbformat.v4.new_markdown_cell("## Why is it hard to beat?"), cell]
+    nbformat.write(notebook, path)
+    course = read_course(root)
+    release_notebooks(course)
+    return course
+
+
+@pytest.fixture
+def written(released_with_text: Course, tmp_path: Path) -> Course:
+    """A course with a question that is answered in words, to write to."""
+    root = tmp_path / "course"
+    shutil.copytree(released_with_text.root, root)
+    return read_course(root)
 
 
 @pytest.fixture

@@ -1,13 +1,20 @@
 """Submissions as the tests of grading hand them in."""
 
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
 
 from autograder.course import Course
-from autograder.grade import Result, grade_stage
+from autograder.grade import QuestionResult, Result, grade_stage, hash_rules, result_path
+from autograder.submissions import hash_submission, normalise
 
 STAGE = "04_baselines"
+TEXT = "why"
+"""A question that is answered in words, in the course `written`."""
 RIGHT = """
 def train_mean(expression, target_gene):
     names = [name for name in np.unique(target_gene) if name != "non-targeting"]
@@ -30,6 +37,27 @@ def submit(course: Course, student: str, code: str | None = None, extra: str = "
     folder.mkdir(parents=True)
     nbformat.write(notebook, folder / f"{STAGE}.ipynb")
     return folder
+
+
+def answer(course: Course, student: str, text: str) -> None:
+    """Write the answer to the free-text question of the course `written` into a submission."""
+    path = course.grading / "submitted" / student / STAGE / f"{STAGE}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == TEXT:
+            cell.source = text
+    nbformat.write(notebook, path)
+
+
+def put_result(course: Course, student: str, questions: Sequence[QuestionResult], notes: Sequence[str] = ()) -> None:
+    """Write a result as the grader would, without running anything."""
+    with tempfile.TemporaryDirectory() as folder:
+        normalise(course, STAGE, student, Path(folder))
+    hashes = hash_submission(course, STAGE, student), hash_rules(course, STAGE)
+    result = Result(student, STAGE, *hashes, list(questions), list(notes))
+    path = result_path(course, STAGE, student)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(result)))
 
 
 def grade_one(course: Course, student: str = "ada") -> Result:
