@@ -130,9 +130,9 @@ def _lines(
                 settled[grade.student, stage] = round(grade.points, 2)
     unknown = [student.id for student in course.students.values() if not getattr(student, field)]
     reasons = {
-        "not in the roster, so left out; import them with autograder roster": dict.fromkeys(strangers),
-        f"no {what} in the roster, so left out; import its export with autograder roster": unknown,
-        "a question waits for you, so the grade is left out; look at it in formgrader, then export again": waiting,
+        "left out, since the roster has no such student; import them with autograder roster": dict.fromkeys(strangers),
+        f"left out, since the roster has no {what}; import its export with autograder roster": unknown,
+        "no grade, since a question waits for you; look at it in formgrader, then export again": waiting,
     }
     lines = [
         (student, [settled.get((student.id, stage), nothing) for stage in grades])
