@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import psutil
 
 from autograder import sandbox
 from autograder.sandbox import NoSandboxError
@@ -60,6 +63,12 @@ def each(
                 future.cancel()
             sandbox.STOP.set()
             raise
+
+
+def fitting_jobs(memory_gib: float) -> int:
+    """Say how many submissions this machine can grade at a time: one a core, if the memory suffices for all."""
+    fit = int(psutil.virtual_memory().available / 2**30 / memory_gib)
+    return max(1, min(os.cpu_count() or 1, fit))
 
 
 def _outcome(future: Future) -> object:

@@ -1,5 +1,6 @@
 """The `autograder` command: release a course, grade submissions."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from starter import progress
 from starter.console import run
-from starter.schema import counted
+from starter.schema import InputError, counted, some
 
 app = typer.Typer(
     help="Run a course: release its data and notebooks, grade what students hand in. "
@@ -21,6 +22,8 @@ app = typer.Typer(
 )
 CourseOption = Annotated[Path, typer.Option("--course", help="The course's course.toml, or its folder.")]
 HERE = Path("course.toml")
+FEW = 5
+"""Students up to whom every question is shown."""
 
 
 @app.command()
@@ -60,36 +63,142 @@ def student_kit(
 
 
 @app.command()
+def collect(
+    stage: Annotated[str, typer.Argument(help="Such as 04_baselines.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A download of all submissions from Moodle or Canvas (.zip), or a folder or .zip with "
+            "STUDENT/STAGE.ipynb or STUDENT/STAGE/. Default: nbgrader's exchange.",
+            show_default=False,
+        ),
+    ] = None,
+    received: Annotated[
+        str | None,
+        typer.Option(
+            help="When all of the download had been handed in, as 2026-10-01T23:59:00+02:00. Default: for a .zip its "
+            "own time, for files since when this machine has them.",
+            show_default=False,
+        ),
+    ] = None,
+    course: CourseOption = HERE,
+) -> None:
+    """Bring in what students handed in, and put the attempt that counts into grading/submitted/STUDENT/STAGE/.
+
+    Every attempt is kept in grading/attempts/ with the time it was received; collecting again adds what is new. The
+    last attempt before a student's deadline counts; if there is none, the last one at all.
+
+    Example: autograder collect 04_baselines downloaded.zip --received 2026-10-01T23:59:00+02:00
+    """
+    from autograder import attempts
+    from autograder.course import read_course
+    from autograder.late import days_late
+    from autograder.submissions import printable
+
+    opened = read_course(course)
+    done = attempts.collect(opened, stage, source, _time(received) if received else None)
+    if done.new:
+        table = Table(title=f"New attempts at {stage}", title_justify="left")
+        for column in ("student", "received", "days late", "counts"):
+            table.add_column(column)
+        for attempt in done.new:
+            counts = any(attempts.counting(opened, stage, mate) == attempt for mate in opened.team_of(attempt.student))
+            days = days_late(opened, stage, attempt.student, attempt.received)
+            time = f"{attempt.received:%Y-%m-%d %H:%M:%S} UTC"
+            table.add_row(attempt.student, time, str(days), "yes" if counts else "no")
+        Console().print(table)
+    typer.echo(f"collected {counted(len(done.new), 'new attempt')}; {done.known:,} were there before")
+    for name in done.kept:
+        typer.echo(f"{name}: the files in grading/submitted/ were placed by hand; they are kept as an attempt")
+    if done.placed:
+        typer.echo(f"in grading/submitted/ there is another attempt now of: {', '.join(done.placed)}")
+    if done.left_out:
+        names = some([printable(name) for name in done.left_out])
+        typer.echo(f"left out, since these are no regular files or have odd names: {names}")
+    for reason in done.refused:
+        typer.echo(printable(reason), err=True)
+    if done.refused:
+        raise typer.Exit(2)
+
+
+@app.command()
+def requests(
+    stage: Annotated[str | None, typer.Argument(help="Such as 04_baselines. Default: all.", show_default=False)] = None,
+    course: CourseOption = HERE,
+) -> None:
+    """List what students wrote into regrade.md or regrade.txt beside a notebook that they handed in.
+
+    A request waits until a feedback page is written after it was collected.
+
+    Example: autograder requests 04_baselines
+    """
+    from autograder.course import read_course
+    from autograder.regrade import read_requests
+
+    opened = read_course(course)
+    if stage:
+        opened.check_stage(stage)
+    found = [request for name in ([stage] if stage else opened.stages) for request in read_requests(opened, name)]
+    for request in found:
+        received = f"{request.received:%Y-%m-%d %H:%M} UTC" if request.received else "at an unknown time"
+        state = f"feedback since {request.answered:%Y-%m-%d %H:%M} UTC" if request.answered else "waits"
+        typer.echo(f"{request.student}, {request.stage}, received {received}: {state}")
+        typer.echo("".join(f"    {line}\n" for line in request.text.splitlines()))
+    if not found:
+        typer.echo("no requests: students write them into regrade.md beside the notebook, and hand in again")
+
+
+@app.command()
 def grade(
     stage: Annotated[str, typer.Argument(help="Such as 04_baselines.")],
     student: Annotated[list[str] | None, typer.Option(help="Only this student; may be repeated.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Submissions at the same time. Default: as cores and memory allow.")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Grade on the workers of this Dask scheduler, tcp://HOST:PORT.")
+    ] = None,
     course: CourseOption = HERE,
 ) -> None:
     """Grade submissions in a sandbox, and put the points into nbgrader's gradebook.
 
-    Submissions are at grading/submitted/STUDENT/STAGE/STAGE.ipynb. One that was graded before is not run again.
+    Submissions are at grading/submitted/STUDENT/STAGE/STAGE.ipynb. One that was graded before is not run again, so a
+    batch that was stopped goes on where it stopped.
 
-    Example: autograder grade 04_baselines
+    Example: autograder grade 04_baselines --jobs 2
     """
     from autograder import gradebook
+    from autograder.attempts import place
+    from autograder.batch import fitting_jobs
     from autograder.course import read_course
     from autograder.grade import grade_stage
+    from autograder.regrade import read_requests
+    from autograder.sandbox import gpu_devices
     from autograder.submissions import printable, students_of
 
     opened = read_course(course)
     opened.check_stage(stage)
+    # a deadline or an extension may have changed since they were collected
+    for name in place(opened, stage, student):
+        typer.echo(f"{name}: another attempt counts than before")
     known, odd = students_of(opened, stage)
-    total = len(student or known)
-    with progress.bar(f"grade {stage}", total) as advance:
-        results, failed = grade_stage(opened, stage, student, report=lambda student: advance())
-    failed |= gradebook.record(opened, stage, [result.student for result in results])
+    if opened.limits.gpu:
+        devices = ", ".join(map(str, gpu_devices())) or "nothing: this machine has no GPU"
+        typer.echo(f"limits.gpu opens to students' code: {devices}")
+    jobs = jobs or fitting_jobs(opened.limits.memory_gib)
+    with progress.bar(f"grade {stage}", len(student or known)) as advance:
+        results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask)
+    with progress.spinner("fill the gradebook"):
+        failed |= gradebook.record(opened, stage, [result.student for result in results])
     if results:
-        Console().print(results_table(results))
+        Console().print(results_table(results) if len(results) <= FEW else summary_table(results))
     for result in results:
         for note in [*result.notes, *(f"held: {question.held}" for question in result.questions if question.held)]:
             typer.echo(f"{result.student}: {note}")
     for name in odd:
         failed[name] = "not graded: a student's folder is named with letters, digits and . _ @ -"
+    if waiting := sum(request.answered is None for request in read_requests(opened, stage)):
+        typer.echo(f"{counted(waiting, 'request')} to look at a grade again: autograder requests {stage}")
     for name, reason in failed.items():
         typer.echo(f"{printable(name)}: {printable(reason)}", err=True)
     if failed:
@@ -203,6 +312,21 @@ def similar(
         typer.echo(note, err=True)
 
 
+def summary_table(results: list) -> Table:
+    """Set the points of many in a table, a row a student."""
+    table = Table(title=f"Points for {results[0].stage}", title_justify="left")
+    table.add_column("student")
+    table.add_column("points", justify="right")
+    table.add_column("points lost in")
+    for result in results:
+        lost = [f"{question.name} ({question.points - question.max:g})" for question in result.questions]
+        lost = [text for text, question in zip(lost, result.questions, strict=True) if question.points < question.max]
+        table.add_row(
+            *(Text(text) for text in (result.student, f"{result.points:g} of {result.max:g}", ", ".join(lost)))
+        )
+    return table
+
+
 def results_table(results: list) -> Table:
     """Set points and reasons in a table, a row a student and question."""
     table = Table(title=f"Points for {results[0].stage}", title_justify="left")
@@ -215,6 +339,17 @@ def results_table(results: list) -> Table:
             points = f"{question.points:g} of {question.max:g}"
             table.add_row(*(Text(text) for text in (result.student, question.name, points, question.reason)))
     return table
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        msg = f"--received {text}: write date, time and zone, as 2026-10-01T23:59:00+02:00"
+        raise InputError(msg)
+    return time
 
 
 def main() -> None:
