@@ -33,7 +33,8 @@ from traitlets import Unicode
 from traitlets.config import Config
 
 from autograder.course import FILE, Course, read_course
-from autograder.grade import current_result, result_path
+from autograder.grade import QuestionResult, current_result, read_result, released_points, result_path
+from autograder.late import PointsPerDay, update_penalties
 from autograder.submissions import NORMALISED
 from starter.schema import InputError
 
@@ -94,7 +95,7 @@ class ByValue(NbGraderPreprocessor):
         for cell in nb.cells:
             if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
                 question = questions[cell.metadata.nbgrader["grade_id"]]
-                points = min(max(float(question.points), 0.0), question.max) if math.isfinite(question.points) else 0.0
+                points = _earned(question)
                 reason = question.reason.replace("; ", ";\n  ")
                 cell.execution_count = None
                 cell.outputs = [
@@ -140,6 +141,9 @@ def configuration(course: Course) -> Config:
     c.GenerateFeedback.preprocessors = []
     # a student's heading that is called like a question would take the place of its score in formgrader
     c.HTMLExporter.exclude_anchor_links = True
+    c.AssignLatePenalties.plugin_class = PointsPerDay
+    c.PointsPerDay.points_per_day = course.late.points_per_day
+    c.PointsPerDay.grace_hours = course.late.grace_hours
     # no Execute: code runs in autograder.sandbox or not at all
     c.Autograde.sanitize_preprocessors = [
         ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CleanText, CheckCellMetadata,
@@ -179,7 +183,8 @@ def generate(course: Course, stage: str) -> Path:
 def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str]:
     """Put results into the gradebook, one student after the other, whatever happens to one of them.
 
-    A result that is there already is left alone, and with it what the instructor did since.
+    A result that is there already is left alone, and with it what the instructor did since. What is taken off for being
+    late follows the deadlines as they are now, for all students who are there.
 
     Parameters
     ----------
@@ -193,11 +198,25 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
     Returns
     -------
     Student to reason, for those whose grades nbgrader would not take.
+
+    Raises
+    ------
+    InputError
+        If a question's points changed since the notebook was released.
     """
     api = _api(course)
-    with _book(course) as book:
-        if stage not in (assignment.name for assignment in book.assignments):
-            generate(course, stage)  # a gradebook that was lost is filled again
+    try:
+        most = _points_in_book(course, stage)
+    except MissingEntry:
+        generate(course, stage)  # a gradebook that was lost is filled again
+        most = _points_in_book(course, stage)
+    points = released_points(course, stage)
+    if changed := [name for name in points if points[name] != most.get(name)]:
+        msg = (
+            f"the points of {', '.join(changed)} changed since the notebook of {stage} was released, so nothing was "
+            "recorded; run: autograder release --notebooks, and grade again"
+        )
+        raise InputError(msg)
     failed = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries, which an instructor cannot mend
@@ -207,6 +226,8 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
             answer = api.autograde(stage, student, force=True, create=True)
             if not answer["success"]:
                 failed[student] = f"the gradebook did not take the grades: {_reason(answer)}"
+        with _book(course) as book:
+            update_penalties(course, stage, book)
     return failed
 
 
@@ -218,10 +239,22 @@ def is_recorded(course: Course, stage: str, student: str) -> bool:
         return False
     with _book(course) as book:
         try:
-            book.find_submission(stage, student)
+            grades = book.find_submission_notebook(stage, stage, student).grades
         except MissingEntry:
             return False
-    return True
+        recorded = {grade.name: grade.auto_score for grade in grades}
+    # the file is written before the points, and the gradebook may come from a backup
+    return all(recorded.get(question.name) == _earned(question) for question in read_result(result).questions)
+
+
+def _earned(question: QuestionResult) -> float:
+    """Give a question's points within what can be had."""
+    return min(max(float(question.points), 0.0), question.max) if math.isfinite(question.points) else 0.0
+
+
+def _points_in_book(course: Course, stage: str) -> dict[str, float]:
+    with _book(course) as book:
+        return {cell.name: cell.max_score for cell in book.find_notebook(stage, stage).grade_cells}
 
 
 def _book(course: Course) -> Gradebook:

@@ -152,6 +152,18 @@ def test_what_the_instructor_did_since_stays(sandbox_here: None, course: Course)
     assert recorded(course) == {"ada": (5.0, 0)}
 
 
+def test_a_gradebook_with_other_points_than_the_result_is_filled_again(sandbox_here: None, course: Course):
+    submit(course, "ada", RIGHT)
+    grade_one(course)
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        book.find_grade("train_mean", STAGE, STAGE, "ada").auto_score = 1.0
+        book.db.commit()
+    assert not gradebook.is_recorded(course, STAGE, "ada")
+    assert gradebook.record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (5.0, 0)}
+
+
 def test_pasted_pictures_are_shown_and_missing_ones_break_nothing(sandbox_here: None, course: Course):
     def paste(notebook: dict) -> None:
         notebook["cells"] += [
