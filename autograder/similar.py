@@ -7,7 +7,6 @@ Winnowing of code whose names, strings, comments and spaces are left out (Schlei
 import io
 import json
 import re
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -40,11 +39,12 @@ CONTEXT = 3
 """Lines that the page shows around a shared stretch."""
 COLOURS = 4
 
-WORD = re.compile(r"\w\w")
-"""Within a word: a mark begins and ends with words."""
+WITHIN_WORD = re.compile(r"\w\w")
 
+Cells = dict[str, str]
+"""A notebook's code cells, by heading."""
 Piece = tuple[str, int]
-"""Text, and the number of the shared stretch that it belongs to (0: none)."""
+"""Text, and its number if it is shared (0: it is not)."""
 
 
 @dataclass(frozen=True)
@@ -91,25 +91,28 @@ def compare_stage(course: Course, stage: str) -> tuple[list[Pair], Path, list[st
         If the stage is unknown or was not released, or fewer than two submissions were graded.
     """
     course.check_stage(stage)
-    given, solved = (course.root / room / stage / f"{stage}.ipynb" for room in ("assignments", "solutions"))
-    for path in (given, solved):
+    known = []
+    for room in ("assignments", "solutions"):
+        path = course.root / room / stage / f"{stage}.ipynb"
         if not path.is_file():
             msg = f"{stage} was not released: there is no {path}; run: autograder release"
             raise InputError(msg)
-    boilerplate = _fingerprint(_text([*_cells(given), *_cells(solved)])).hashes
-    as_given = {source for _, source in _cells(given)}
+        known += _cells(path).values()
+    boilerplate = set().union(*(_fingerprint(code).hashes for code in known))
     texts, marks, notes = {}, {}, []
     for path in sorted((course.grading / NORMALISED).glob(f"*/{stage}/{stage}.ipynb")):
         student = path.parents[1].name
         try:
-            text = _text([cell for cell in _cells(path) if cell[1] not in as_given])
-            marks[student] = np.array(sorted(_fingerprint(text[:MAX_TEXT]).hashes - boilerplate), dtype=np.int64)
+            cells = {heading: code for heading, code in _cells(path).items() if code not in known}
+            length = sum(map(len, cells.values()))
+            if length > MAX_TEXT:
+                notes.append(f"{student}: only the first {MAX_TEXT:,} of {length:,} characters of code are compared")
+                cells = _cut(cells)
+            own = set().union(*(_fingerprint(code).hashes for code in cells.values())) - boilerplate
         except Exception as error:  # noqa: BLE001  (one student's text must not end the comparison)
             notes.append(f"{student}: not compared ({type(error).__name__}: {printable(str(error)[:200])})")
             continue
-        texts[student] = text[:MAX_TEXT]
-        if len(text) > MAX_TEXT:
-            notes.append(f"{student}: only the first {MAX_TEXT:,} of {len(text):,} characters of code are compared")
+        texts[student], marks[student] = cells, np.array(sorted(own), dtype=np.int64)
     if len(texts) < 2:
         msg = f"nothing to compare: {counted(len(texts), 'submission')} of {stage}; run first: autograder grade {stage}"
         raise InputError(msg)
@@ -120,26 +123,29 @@ def compare_stage(course: Course, stage: str) -> tuple[list[Pair], Path, list[st
     return pairs[:MAX_PAIRS], path, notes
 
 
-def _cells(path: Path) -> list[tuple[str, str]]:
-    """Read a notebook's code cells: a heading and the code."""
-    cells = []
+def _cells(path: Path) -> Cells:
+    """Read a notebook's code cells, without characters that could steer a terminal or a page."""
+    cells = {}
     for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"], start=1):
-        if cell["cell_type"] == "code" and (source := "".join(cell["source"]).strip()):
-            name = cell["metadata"].get("nbgrader", {}).get("grade_id")
-            cells.append((f"# cell {number}: {name}" if name else f"# cell {number}", source))
+        name = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        lines = "".join(cell["source"]).expandtabs(4).splitlines()
+        if cell["cell_type"] == "code" and (code := "\n".join(printable(line) for line in lines).strip()):
+            cells[f"# cell {number}: {name}" if name else f"# cell {number}"] = code
     return cells
 
 
-def _text(cells: Sequence[tuple[str, str]]) -> str:
-    """Set cells below each other, without characters that could steer a terminal or a page."""
-    lines = [line for heading, source in cells for line in (heading, *source.expandtabs(4).splitlines(), "")]
-    return "\n".join(printable(line) for line in lines).rstrip()
+def _cut(cells: Cells) -> Cells:
+    kept, room = {}, MAX_TEXT
+    for heading, code in cells.items():
+        kept[heading] = code[:room]
+        room -= len(kept[heading])
+    return kept
 
 
-def _fingerprint(text: str) -> CodeFingerprint:
+def _fingerprint(code: str) -> CodeFingerprint:
     # every fingerprint, not a sample: the sample would differ between runs, as Python's hashes of text do
-    made = CodeFingerprint("code.py", k=LENGTH, win_size=1, language="python", fp=io.StringIO(text))
-    # what was left out before a class or a first comment is counted wrong by copydetect 0.5.0; it can only grow
+    made = CodeFingerprint("code.py", k=LENGTH, win_size=1, language="python", fp=io.StringIO(code))
+    # copydetect 0.5.0 counts wrong what it left out before a class's name or a first comment; this can only grow
     made.offsets = np.maximum.accumulate(made.offsets)
     return made
 
@@ -172,7 +178,7 @@ def _pairs(course: Course, marks: Mapping[str, np.ndarray]) -> tuple[list[Pair],
     return list(pairs.values()), set(values[unusual].tolist())
 
 
-def _page(course: Course, stage: str, pairs: Sequence[Pair], texts: Mapping[str, str], unusual: set[int]) -> str:
+def _page(course: Course, stage: str, pairs: Sequence[Pair], texts: Mapping[str, Cells], unusual: set[int]) -> str:
     template = resources.files("autograder").joinpath("similar.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(template).render(
@@ -197,56 +203,55 @@ def _name(course: Course, student: str) -> str:
     return f"{entry.name} ({student})" if entry and entry.name else student
 
 
-def _sides(texts: Sequence[str], unusual: set[int]) -> list[list[Line]]:
-    """Mark in two texts what they share; stretches that belong together have one number."""
-    prints = [_fingerprint(text) for text in texts]
-    for made in prints:
+def _sides(texts: Sequence[Cells], unusual: set[int]) -> list[list[Line]]:
+    """Mark in two students' cells what they share; what two cells share has one number."""
+    prints = [[_fingerprint(code) for code in cells.values()] for cells in texts]
+    for made in (*prints[0], *prints[1]):
         made.hashes &= unusual
-    _, _, slices = compare_files(*prints)
-    # the stretch that each shared fingerprint begins in, in either text
-    begins = [
-        {mark: int(np.searchsorted(starts, _place(made, made.hash_idx[mark][0]), side="right")) for mark in shared}
-        for made, (starts, _) in zip(prints, slices, strict=True)
-        for shared in [prints[0].hashes & prints[1].hashes]
+    shared = [
+        (*compare_files(one, two), i, j)
+        for i, one in enumerate(prints[0])
+        if one.hashes  # not in the thousands of tiny cells that a notebook may have
+        for j, two in enumerate(prints[1])
+        if one.hashes & two.hashes
     ]
-    partners = defaultdict(Counter)
-    for mark, number in begins[1].items():
-        partners[number][begins[0][mark]] += 1
-    numbers = [
-        {number: number for number in begins[0].values()},
-        {number: partner.most_common(1)[0][0] for number, partner in partners.items()},
-    ]
-    return [_lines(text, *both) for text, both in zip(texts, zip(slices, numbers, strict=True), strict=True)]
+    owners = [[np.zeros(len(code), dtype=int) for code in cells.values()] for cells in texts]
+    # cells that share most come first, and a stretch keeps its first number
+    for number, (_, _, slices, *places) in enumerate(sorted(shared, key=lambda pair: -pair[0]), start=1):
+        for side, place in enumerate(places):
+            code = list(texts[side].values())[place]
+            for start, end in slices[side].T.astype(int):
+                part = owners[side][place][slice(*_whole_words(code, start, end))]
+                part[part == 0] = number
+    return [_lines(cells, owner) for cells, owner in zip(texts, owners, strict=True)]
 
 
-def _place(made: CodeFingerprint, position: int) -> int:
-    """Turn a place in the code that was compared into the one in the student's text."""
-    row = np.searchsorted(made.offsets[:, 0], position).clip(max=len(made.offsets) - 1)
-    return position + int(made.offsets[row, 1])
+def _whole_words(code: str, start: int, end: int) -> tuple[int, int]:
+    while start and WITHIN_WORD.fullmatch(code[start - 1 : start + 1]):
+        start -= 1
+    while WITHIN_WORD.fullmatch(code[end - 1 : end + 1]):
+        end += 1
+    return start, end
 
 
-def _lines(text: str, slices: np.ndarray, numbers: Mapping[int, int]) -> list[Line]:
-    """Cut a text into lines and these into pieces, and leave out lines far from everything that is shared."""
-    owner = np.zeros(len(text), dtype=int)
-    for number, (start, end) in enumerate(slices.T.astype(int), start=1):
-        while start and WORD.fullmatch(text[start - 1 : start + 1]):
-            start -= 1
-        while WORD.fullmatch(text[end - 1 : end + 1]):
-            end += 1
-        owner[start:end] = numbers.get(number, 0)
-    lines, begin = [], 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        of_line = owner[begin : begin + len(line)]
-        begin += len(line) + 1
-        indent = len(line) - len(line.lstrip())
-        of_line[:indent] = of_line[len(line.rstrip()) :] = 0
-        if line.lstrip().startswith("#"):
-            of_line[:] = 0
-        pieces = [
-            ("".join(letter for letter, _ in piece), int(owned))
-            for owned, piece in groupby(zip(line, of_line, strict=True), key=lambda letter: letter[1])
-        ]
-        lines.append(Line(number, pieces))
+def _lines(cells: Cells, owners: Sequence[np.ndarray]) -> list[Line]:
+    """Cut cells into lines and these into pieces, and leave out lines far from everything that is shared."""
+    lines = []
+    for (heading, code), owner in zip(cells.items(), owners, strict=True):
+        lines += [Line(len(lines) + 1, ())] if lines else []
+        lines.append(Line(len(lines) + 1, [(heading, 0)]))
+        begin = 0
+        for line in code.split("\n"):
+            of_line = owner[begin : begin + len(line)]
+            begin += len(line) + 1
+            # space at either end and lines of comment are not shared
+            of_line[: len(line) - len(line.lstrip())] = of_line[len(line.rstrip()) :] = 0
+            of_line[:] *= not line.lstrip().startswith("#")
+            pieces = [
+                ("".join(letter for letter, _ in piece), int(number))
+                for number, piece in groupby(zip(line, of_line, strict=True), key=lambda letter: letter[1])
+            ]
+            lines.append(Line(len(lines) + 1, pieces))
     near = {
         number
         for line in lines
