@@ -80,7 +80,10 @@ class Same:
             if not isinstance(came, dict):
                 return f"{prefix}a dict is due, and {describe(came)} came"
             if set(came) != set(due):
-                what = difference(map(str, due), map(str, came)) or "text stands where a number should, or the reverse"
+                what = (
+                    difference([str(key) for key in due], [str(key) for key in came])
+                    or "text stands where a number should, or the reverse"
+                )
                 return f"{prefix}the keys differ: {what}"
             return self._first_fault((came[key], due[key], f"{where}[{key!r}]") for key in due)
         if isinstance(due, list | tuple):
@@ -117,7 +120,7 @@ class Same:
             if not given.is_unique:
                 return f"{prefix}the {labels} have labels that come more than once"
             if set(given) != set(expected):
-                what = difference(map(str, expected), map(str, given)) or "text stands where a number should"
+                what = difference([*map(str, expected)], [*map(str, given)]) or "text stands where a number should"
                 return f"{prefix}the {labels} differ: {what}"
         if self.ordered and list(came.index) != list(due.index):
             return f"{prefix}the rows are in another order"

@@ -2,11 +2,12 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 
 from starter import values
-from starter.check import Close, check, describe
+from starter.check import Close, Same, check, describe
 from starter.schema import InputError
 
 
@@ -37,6 +38,53 @@ from starter.schema import InputError
 )
 def test_close(came: object, due: object, said: str | None):
     assert Close().fault(came, due) == said
+
+
+TABLE = pd.DataFrame({"mean": [1.0, 2.0], "name": ["x", "y"]}, index=["A", "B"])
+
+
+@pytest.mark.parametrize(
+    ("came", "due", "said"),
+    [
+        ("A", "A", None),
+        ("a", "A", "'A' is due, and 'a' came"),
+        (1, True, "True is due, and 1 came"),
+        (True, True, None),
+        (None, None, None),
+        (0, None, "None is due, and 0 came"),
+        ([1.0, "x"], [1.0 + 1e-9, "x"], None),
+        (("x", "y"), ["x", "y"], None),
+        (np.array(["x", "y"]), ["x", "y"], None),
+        (["x"], ["x", "y"], "2 items are due, and 1 came"),
+        (["y", "x"], ["x", "y"], "at [0]: 'x' is due, and 'y' came"),
+        ({"a": [1, 2]}, {"a": [1, 3]}, "at ['a'][1]: 2 came, and 3 is due"),
+        ({"a": 1, "c": 2}, {"a": 1, "b": 2}, "the keys differ: missing 1 (b), extra 1 (c)"),
+        ({1: 0}, {"1": 0}, "the keys differ: text stands where a number should, or the reverse"),
+        ([1], {"a": 1}, "a dict is due, and list of 1: [1] came"),
+        ("xy", ["x", "y"], "a list is due, and 'xy' came"),
+        (TABLE, TABLE, None),
+        (TABLE.assign(mean=[1.0, 3.0]), TABLE, "in the column 'mean': 1 of 2 values differ; the largest difference is "
+         "at [1]: 3 came, and 2 is due"),
+        (TABLE.assign(name=["x", "z"]), TABLE, "in the column 'name': at [1]: 'y' is due, and 'z' came"),
+        (TABLE[["name", "mean"]], TABLE, None),
+        (TABLE.iloc[::-1], TABLE, "the rows are in another order"),
+        (TABLE.rename(index={"B": "C"}), TABLE, "the rows differ: missing 1 (B), extra 1 (C)"),
+        (TABLE.drop(columns="mean"), TABLE, "the columns differ: missing 1 (mean)"),
+        (pd.concat([TABLE, TABLE]), TABLE, "the rows have labels that come more than once"),
+        (TABLE["mean"], TABLE["mean"], None),
+        (TABLE["mean"].to_numpy(), TABLE["mean"],
+         "[1, 2] (shape (2,)) is due, and [1, 2] (shape (2,)) came"),
+    ],
+)  # fmt: skip
+def test_same(came: object, due: object, said: str | None):
+    assert Same().fault(came, due) == said
+
+
+def test_the_order_of_lists_and_rows_can_be_left_open():
+    assert Same(ordered=False).fault(["y", "x"], ["x", "y"]) is None
+    assert Same(ordered=False).fault(["y", "y"], ["x", "y"]) == "at [0]: 'x' is due, and 'y' came"
+    assert Same(ordered=False).fault(TABLE.iloc[::-1], TABLE) is None
+    assert Same(ordered=False).fault(TABLE.set_axis(["B", "A"]), TABLE) is not None
 
 
 def test_an_object_that_equals_everything_equals_nothing():
@@ -71,7 +119,11 @@ def test_a_few_words_for_every_value():
 def folder(tmp_path: Path) -> Path:
     case = {"inputs": {"x": np.array([1.0, 4.0])}, "due": 5.0, "mistakes": {"this is the mean; add instead": 2.5}}
     other = {"inputs": {"x": np.array([2.0, 7.0])}, "due": 9.0, "mistakes": {"this is the mean; add instead": 4.5}}
-    question = {"comparator": {"name": "close", "rtol": 1e-5, "atol": 1e-8}, "cases": [case, other]}
+    question = {
+        "asks": {"kind": "function", "name": "total", "tensors": False},
+        "comparator": {"kind": "close", "rtol": 1e-5, "atol": 1e-8},
+        "cases": [case, other],
+    }
     (tmp_path / "total.npz").write_bytes(values.encode(question))
     return tmp_path
 
@@ -96,7 +148,7 @@ def test_a_wrong_answer_says_what_was_called_what_came_and_what_it_means(folder:
     lines = str(caught.value).splitlines()
     assert lines == [
         "total: case 1 of 2 is not right",
-        "  called   mean_of(x=[1, 4] (shape (2,)))",
+        "  called   total(x=[1, 4] (shape (2,)))",
         "  came     np.float64(2.5)",
         "  due      5.0",
         "  so       2.5 came, and 5 is due",
@@ -120,7 +172,7 @@ def test_an_error_in_the_students_code_keeps_its_traceback_and_gains_the_call(fo
     with pytest.raises(AttributeError) as caught:
         check("total", broken, folder)
     assert caught.value.__notes__ == [
-        "total: case 1 of 2 is not right: it raised this error\n  called   broken(x=[1, 4] (shape (2,)))"
+        "total: case 1 of 2 is not right: it raised this error\n  called   total(x=[1, 4] (shape (2,)))"
     ]
 
 
