@@ -1,8 +1,8 @@
 """What lies in nbgrader's exchange, or in a download from a learning platform, student by student; nothing is trusted.
 
-Only regular files with plain names are taken, no link is followed, and nothing is written here. Names in Canvas's and
-Moodle's downloads are as in "How do I download all student submissions for an assignment?" (Canvas Instructor Guide)
-and "Assignment activity: Download all submissions" (MoodleDocs).
+Only regular files with plain names are taken, no link is followed, and nothing is written here. What the platforms call
+files follows their own code: `get_filename` in Canvas's lib/content_zipper.rb, and Moodle's
+mod/assign/classes/downloader.php.
 """
 
 import os
@@ -31,10 +31,9 @@ from starter.schema import InputError
 
 MOODLE = re.compile(r"(?P<name>[^/_]+)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_/|_|/)(?P<file>.+)")
 CANVAS = re.compile(r"(?P<name>[^/]+?)(?:_LATE)?_(?P<id>\d+)_\d+_(?P<file>[^/]+)")
+"""The shortest reading: Canvas leaves a name at most one `_<number>`, at its end, so nobody's notebook becomes another's."""
 HANDED_IN_AGAIN = re.compile(r"-\d+(?=\.[^.]+$)")
 """What Canvas adds to a file's name when a student hands in another one of this name."""
-ENCRYPTED = 0x1
-"""Flag of a file in an archive."""
 
 
 @dataclass(frozen=True)
@@ -292,10 +291,16 @@ def _unknown(course: Course, student: str) -> str:
 
 
 def _by_name(course: Course) -> Callable[[re.Match], tuple[str, str]]:
-    """Find students by their name, whatever its order, accents' encoding and punctuation."""
+    """Find students by their name, whatever its order, accents' encoding and punctuation, and teams by theirs.
+
+    A group that hands in together in Moodle appears there once, by its name: any of the team may stand for it.
+    """
     ids = defaultdict(list)
-    for student in course.students.values():
-        ids[_words(student.name)].append(student.id)
+    people = {student.id: student.name for student in course.students.values()}
+    teams = {course.team_of(student.id)[0]: student.team for student in course.students.values()}
+    for student, name in [*people.items(), *teams.items()]:
+        if words := _words(name):
+            ids[words].append(student)
     return lambda match: _only(ids.get(_words(match["name"]), []), "has this name")
 
 
@@ -345,7 +350,7 @@ def _members(archive: zipfile.ZipFile, changed: datetime, inbox: Inbox) -> dict[
         kind = stat.S_IFMT(info.external_attr >> 16)
         if info.is_dir():
             continue
-        if kind not in (0, stat.S_IFREG) or info.flag_bits & ENCRYPTED or info.filename in files:
+        if kind not in (0, stat.S_IFREG) or info.filename in files:
             inbox.left_out.append(info.filename)
         else:
             # the times within an archive come from the student's machine

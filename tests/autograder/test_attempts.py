@@ -383,6 +383,13 @@ def test_moodle_is_matched_by_names(tmp_path: Path):
     assert done.left_out == [f"Mallory\x1b_106_assignsubmission_file_/{NOTEBOOK}", "grades.csv"]
 
 
+def test_a_group_of_moodle_is_the_team_of_its_name(tmp_path: Path):
+    course = made(tmp_path / "course", more=ROSTER)
+    source = zip_of(tmp_path / "moodle.zip", {f"Red_77_assignsubmission_file/{NOTEBOOK}": "of both"})
+    assert [attempt.student for attempt in collect(course, STAGE, source, day(1)).new] == ["ada"]
+    assert [submitted(course, student) for student in ("ada", "bob")] == ["of both", "of both"]
+
+
 def test_canvas_is_matched_by_its_ids(tmp_path: Path):
     course = made(tmp_path / "course", more=ROSTER)
     source = zip_of(
@@ -392,12 +399,14 @@ def test_canvas_is_matched_by_its_ids(tmp_path: Path):
             "lovelaceada_11_9002_prediction.h5ad": "p",
             "oharabob_LATE_12_9003_04_baselines.ipynb": "b",
             "mallory_99_13_04_baselines.ipynb": "m",
+            "mallory_13_99_9004_04_baselines.ipynb": "called mallory_13",
         },
     )
     done = collect(course, STAGE, source, day(1))
     assert {attempt.student: all_files(attempts.attempt_folder(course, STAGE, attempt)) for attempt in done.new} == {
         "ada": {NOTEBOOK: b"a", "prediction.h5ad": b"p"},
         "bob": {NOTEBOOK: b"b"},
+        "cyd": {f"9004_{NOTEBOOK}": b"called mallory_13"},
     }
     assert done.refused == [
         "mallory (99): not collected: nobody in the roster of course.toml has the canvas_id 99",
