@@ -14,10 +14,14 @@ from nbconvert.exporters.exporter import Exporter, FilenameExtension, ResourcesD
 from nbformat import NotebookNode
 from traitlets import Unicode, default
 
+from autograder.attempts import attempt_folder, read_attempts, received_at
 from autograder.course import Course, read_course
 from autograder.grade import QuestionResult, Result, read_result, result_path
 from autograder.gradebook import is_recorded
 from autograder.grades import Grade, QuestionGrade, read_grades
+from autograder.late import days_late
+from autograder.predictions import scorecard_folder
+from autograder.questions import PREDICTION
 from autograder.submissions import NORMALISED, SUBMITTED, hash_submission, printable, students_of
 from starter.files import whole
 from starter.metrics import get_profile
@@ -26,10 +30,6 @@ from starter.scorecard import number
 
 FEEDBACK = "feedback"
 """Folder below grading/: FEEDBACK/<student>/<stage>/<stage>.html, where `nbgrader release_feedback` finds it."""
-SCORECARDS = "scorecards"
-"""Folder below grading/: SCORECARDS/<stage>/<student>/, of submitted predictions."""
-PREDICTION = "prediction"
-"""The question that a prediction file answers."""
 PICTURES = {
     "effects.png": "Predicted against measured effects of the perturbations with the largest measured effects. "
     "Good predictions lie on the dashed line.",
@@ -43,7 +43,8 @@ LONGEST = 10_000
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
 SECRET = re.compile(r"[0-9a-f]{128}")
 """What `nbgrader submit` puts beside a submission; the exchange's name of the page follows from it."""
-TIMESTAMP_BYTES = 100
+SMALL = 200
+"""Bytes of a secret or a timestamp, at most."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,9 @@ def feedback_page(course: Course, grade: Grade, result: Result) -> str:
         grade=grade,
         late=_late(course, grade),
         parts=_parts(course, grade, result),
+        prediction=PREDICTION,
         notes=result.notes,
-        scorecard=_scorecard(course, grade) if any(part.name == PREDICTION for part in grade.questions) else None,
+        scorecard=_scorecard(course, result),
         score=number,
         counted=counted,
     )
@@ -251,15 +253,18 @@ def _late(course: Course, grade: Grade) -> str:
     """Say what was taken off and why; nothing if nothing was."""
     if not grade.late:
         return ""
-    days = grade.late / course.late.points_per_day if course.late.points_per_day else 0.0
-    why = f"{counted(round(days), 'day')} late" if days >= 1 and days.is_integer() else "Handed in late"
+    days = days_late(course, grade.stage, grade.student, received_at(course, grade.stage, grade.student))
+    as_now = days * course.late.points_per_day == grade.late
+    why = f"{counted(days, 'day')} late" if as_now else "Handed in late"
     return f"{why}: −{_points(grade.late)}"
 
 
-def _scorecard(course: Course, grade: Grade) -> dict | None:
-    """Read what is shown of a prediction's scorecard; None if it has none."""
-    folder = course.grading / SCORECARDS / grade.stage / grade.student
-    if not (folder / "scorecard.json").is_file():
+def _scorecard(course: Course, result: Result) -> dict | None:
+    """Read what is shown of a prediction's scorecard; None if this submission's was not scored."""
+    # another attempt's scorecard may lie there still
+    scored = any(question.name == PREDICTION and question.came for question in result.questions)
+    folder = scorecard_folder(course, result.stage, result.student)
+    if not scored or not (folder / "scorecard.json").is_file():
         return None
     try:
         content = json.loads((folder / "scorecard.json").read_text(encoding="utf-8"))
@@ -283,18 +288,24 @@ def _scorecard(course: Course, grade: Grade) -> dict | None:
 def _for_the_exchange(course: Course, stage: str, student: str) -> dict[str, bytes]:
     """Give what `nbgrader release_feedback` wants beside a page, and without which it gives up on all students.
 
-    A submission that did not come through the exchange gets a secret that nobody knows, so its page lies there unseen.
+    Who handed in through the exchange finds the page by the secret of an own submission; the one that counts may be a
+    team mate's, who would find the page of another then. Without such a secret the page lies there unseen.
     """
-    source = course.grading / SUBMITTED / student / stage
-    timestamp = _small_text(source / "timestamp.txt", TIMESTAMP_BYTES)
-    secret = _small_text(source / "submission_secret.txt", 128)
-    if not SECRET.fullmatch(secret):
-        secret = f"{course.derived_seed(FEEDBACK, stage, student):016x}"
-    return {"timestamp.txt": printable(timestamp).encode(), "submission_secret.txt": secret.encode()}
+    if course.team_of(student) == [student]:
+        folders = [course.grading / SUBMITTED / student / stage]
+    else:
+        folders = [attempt_folder(course, stage, attempt) for attempt in read_attempts(course, stage, student)]
+    for folder in reversed(folders):
+        secret = _small_text(folder / "submission_secret.txt")
+        if SECRET.fullmatch(secret):
+            timestamp = printable(_small_text(folder / "timestamp.txt"))
+            return {"timestamp.txt": timestamp.encode(), "submission_secret.txt": secret.encode()}
+    secret = f"{course.derived_seed(FEEDBACK, stage, student):016x}"
+    return {"timestamp.txt": b"", "submission_secret.txt": secret.encode()}
 
 
-def _small_text(path: Path, most: int) -> str:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > most:
+def _small_text(path: Path) -> str:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > SMALL:
         return ""
     return path.read_text(encoding="utf-8", errors="replace")
 

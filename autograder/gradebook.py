@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
+from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
@@ -32,10 +33,11 @@ from sqlalchemy.exc import SAWarning
 from traitlets import Unicode
 from traitlets.config import Config
 
+from autograder.attempts import collect
 from autograder.course import FILE, Course, read_course
 from autograder.grade import QuestionResult, current_result, read_result, released_points, result_path
 from autograder.late import PointsPerDay, update_penalties
-from autograder.submissions import NORMALISED
+from autograder.submissions import NORMALISED, printable
 from starter.schema import InputError
 
 SETTINGS_FILE = "nbgrader_config.py"
@@ -123,6 +125,19 @@ class Hold(NbGraderPreprocessor):
         return nb, resources
 
 
+class Collect(ExchangeCollect):
+    """Lets nbgrader's own command and button collect as `autograder collect` does: as attempts, following no links."""
+
+    course_file = Unicode(help="The course's course.toml").tag(config=True)
+
+    def start(self) -> None:
+        """Collect a stage from the exchange."""
+        done = collect(read_course(self.course_file), self.coursedir.assignment_id)
+        self.log.info("%s new; now run: autograder grade %s", len(done.new), self.coursedir.assignment_id)
+        for reason in done.refused:
+            self.log.warning(printable(reason))
+
+
 def configuration(course: Course) -> Config:
     """Give nbgrader's settings for a course; `nbgrader_config.py` takes them too."""
     c = Config()
@@ -135,7 +150,9 @@ def configuration(course: Course) -> Config:
     c.CourseDirectory.feedback_directory = "grading/feedback"
     c.CourseDirectory.db_url = f"sqlite:///{course.grading / 'gradebook.db'}"
     c.ClearSolutions.code_stub = {"python": BLANK}
-    c.ByValue.course_file = c.Hold.course_file = c.FeedbackExporter.course_file = str(course.root / FILE)
+    for reader in (c.ByValue, c.Hold, c.FeedbackExporter, c.Collect):
+        reader.course_file = str(course.root / FILE)
+    c.ExchangeFactory.collect = Collect
     # nbgrader's own button for feedback writes our page, too
     c.GenerateFeedback.exporter_class = "autograder.feedback.FeedbackExporter"
     c.GenerateFeedback.preprocessors = []
