@@ -90,6 +90,7 @@ def graded_course(released_with_text: Course, tmp_path_factory: pytest.TempPathF
     (exchange / course.name / "outbound" / STAGE).mkdir(parents=True)
     attempt = exchange / course.name / "inbound" / f"linked+{STAGE}+2026-10-01 10:00:00.000000 UTC+x"
     shutil.copytree(course.grading / "submitted" / "ada" / STAGE, attempt)
+    course.secret()  # is made
     (attempt / "secret.html").symlink_to(course.grading / "secret")
     with (root / "nbgrader_config.py").open("a") as settings:
         settings.write(f"c.Exchange.root = {str(exchange)!r}\nc.ExchangeCollect.check_owner = False\n")
