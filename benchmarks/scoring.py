@@ -1,15 +1,11 @@
 """`python -m benchmarks.scoring`: time and memory of scoring, beside the challenges' own tools on the same files."""
 
 import dataclasses
-import importlib.metadata
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +15,11 @@ from typing import Annotated
 
 import h5py
 import numpy as np
-import psutil
 import typer
 
 from benchmarks.peers import REAL_DE, SCALED, SCORES, TEST
 from benchmarks.screens import SCREENS, Form, prediction_path, real_path
+from benchmarks.watch import machine, watch
 from starter.console import run
 from starter.progress import spinner
 from starter.schema import CONTROL, TARGET_GENE
@@ -35,8 +31,6 @@ SAME_Z = 1e-4
 """The same for z, which scanpy keeps in float32."""
 ALONE = "cold, metrics alone"
 """The six metrics of 2026 without the baseline and the replicate that a score needs."""
-POLL = 0.05
-"""Seconds between two looks at a process's memory."""
 VERSIONS = ("virtual-cell-course", "cell-eval", "pdex", "cell-eval2", "scanpy", "illico", "numpy", "scipy", "numba")
 
 
@@ -143,7 +137,7 @@ def main(
     """
     chosen = [BENCHMARKS[name] for name in size or [name for name in BENCHMARKS if name not in TRYING]]
     peers = tuple(peer or Peer)
-    print(f"{_machine()}\n")
+    print(f"{machine(VERSIONS)}\n")
     with _folder(folder) as kept:
         for trial in _trials(chosen, peers):
             _measure(trial, peers, kept, warm=warm)
@@ -311,40 +305,10 @@ def _judged(measured: Run, ours: list | np.ndarray, theirs: list | np.ndarray, w
 def _run(peer: Peer, what: str, command: list[str | Path], out: Path) -> Run:
     """Run a command to its end; what it prints is shown only if it fails."""
     out.mkdir(parents=True, exist_ok=True)
-    log = out / "log.txt"
-    with spinner(f"{peer}: {what}"), log.open("w") as file:
-        start = time.monotonic()
-        child = subprocess.Popen([str(part) for part in command], stdout=file, stderr=subprocess.STDOUT)
-        seen = 0
-        while True:
-            ended, status, usage = os.wait4(child.pid, os.WNOHANG)
-            if ended:
-                break
-            seen = max(seen, _resident(child.pid))
-            time.sleep(POLL)
-        seconds = time.monotonic() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    # the kernel's mark misses nothing but is of one process; the looks count several together
-    peak = max(seen, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
-    verdict = ""
-    if child.returncode:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
-        verdict = f"failed (exit status {child.returncode}): {last[:200]}"
-    typer.echo(f"{peer}, {what}: {seconds:.1f} s, {peak / 2**30:.2f} GiB {verdict}".rstrip(), err=True)
-    return Run(peer, what, seconds, peak, verdict)
-
-
-def _resident(pid: int) -> int:
-    """Add up the memory of a process and its children."""
-    total = 0
-    try:
-        parent = psutil.Process(pid)
-        for process in (parent, *parent.children(recursive=True)):
-            total += process.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass  # it ended meanwhile
-    return total
+    with spinner(f"{peer}: {what}"):
+        seen = watch(command, out / "log.txt")
+    typer.echo(f"{peer}, {what}: {seen.seconds:.1f} s, {seen.peak / 2**30:.2f} GiB {seen.failure}".rstrip(), err=True)
+    return Run(peer, what, seen.seconds, seen.peak, seen.failure)
 
 
 def _table(benchmark: Benchmark, runs: list[Run], files: Path) -> str:
@@ -378,20 +342,6 @@ def _described(screen: str, files: Path) -> str:
         f"**{screen}** (simulated; rules {SCREENS[screen].profile}): {len(names) - 1} perturbations, {n_cells:,} cells "
         f"of which {n_control:,} controls, {n_genes:,} genes, density {n_values / n_cells / n_genes:.3f}, "
         f"{n_values / n_cells:,.0f} genes seen in a cell"
-    )
-
-
-def _machine() -> str:
-    memory = psutil.virtual_memory().total / 2**30
-    versions = []
-    for package in VERSIONS:
-        try:
-            versions.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            versions.append(f"{package} not installed")
-    return (
-        f"Machine: {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.platform(terse=True)}, Python "
-        f"{platform.python_version()}, {time.strftime('%B %Y')}; {', '.join(versions)}."
     )
 
 

@@ -1,0 +1,88 @@
+"""A command watched to its end: its time and the memory of all its processes; and the machine it ran on."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+POLL = 0.05
+"""Seconds between two looks at a command's memory."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a command ended."""
+
+    seconds: float
+    peak: int
+    """Bytes of memory, of the command and its children together."""
+    failure: str
+    """Empty if it succeeded."""
+
+
+def watch(command: Sequence[str | Path], log: Path, **options: object) -> Watched:
+    """Run a command to its end.
+
+    Parameters
+    ----------
+    command
+        Its arguments.
+    log
+        Receives what it prints.
+    options
+        As `subprocess.Popen` takes them, such as `cwd` and `env`.
+    """
+    with log.open("w") as file:
+        start = time.monotonic()
+        child = subprocess.Popen([str(part) for part in command], stdout=file, stderr=subprocess.STDOUT, **options)
+        seen = 0
+        while True:
+            ended, status, usage = os.wait4(child.pid, os.WNOHANG)
+            if ended:
+                break
+            seen = max(seen, _resident(child.pid))
+            time.sleep(POLL)
+        seconds = time.monotonic() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    # the kernel's mark misses nothing but is of one process; the looks count several together
+    peak = max(seen, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    failure = ""
+    if child.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+        failure = f"failed (exit status {child.returncode}): {last[:200]}"
+    return Watched(seconds, peak, failure)
+
+
+def _resident(pid: int) -> int:
+    """Add up the memory of a process and its children."""
+    total = 0
+    try:
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            total += process.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # it ended meanwhile
+    return total
+
+
+def machine(packages: Sequence[str]) -> str:
+    """Describe this machine and the versions of packages in one sentence."""
+    memory = psutil.virtual_memory().total / 2**30
+    versions = []
+    for package in packages:
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"{package} not installed")
+    return (
+        f"Machine: {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.platform(terse=True)}, Python "
+        f"{platform.python_version()}, {time.strftime('%B %Y')}; {', '.join(versions)}."
+    )
