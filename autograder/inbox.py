@@ -31,7 +31,7 @@ from starter.schema import InputError
 
 MOODLE = re.compile(r"(?P<name>[^/_]+)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_/|_|/)(?P<file>.+)")
 CANVAS = re.compile(r"(?P<name>[^/]+?)(?:_LATE)?_(?P<id>\d+)_\d+_(?P<file>[^/]+)")
-"""The shortest reading: Canvas leaves a name at most one `_<number>`, at its end, so nobody's notebook becomes another's."""
+"""Read from the left: a name holds at most one `_<number>`, at its end, and that makes nobody's notebook another's."""
 HANDED_IN_AGAIN = re.compile(r"-\d+(?=\.[^.]+$)")
 """What Canvas adds to a file's name when a student hands in another one of this name."""
 
