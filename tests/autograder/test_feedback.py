@@ -99,7 +99,7 @@ def test_the_page_says_what_the_grader_and_the_instructor_said(titled: Course):
     content = pages[0].read_text()
     page = parsed(content)
     assert texts(page, ".course, h1, .student") == ["The course", "Baselines", "Ada Lovelace"]
-    assert texts(page, ".score p") == ["5.5 points of 9 points"]
+    assert texts(page, ".score p") == ["5.5 of 9 points"]
     first, second = page.select("section")
     assert texts(first, "h2, .name, .state, .reason, dt, dd") == [
         *("2 How well does one answer fit all?", "train_mean", "◐ in part: 2.5 of 5 points", FAULT.reason),
@@ -117,7 +117,7 @@ def test_the_page_says_what_the_grader_and_the_instructor_said(titled: Course):
 
     bob = parsed(pages[1].read_text())
     assert texts(bob, ".student, .score p") == [
-        *("bob", "5 points of 9 points", "1 question waits for the instructor, so this may change."),
+        *("bob", "5 of 9 points", "1 question waits for the instructor, so this may change."),
     ]
     assert texts(bob, ".state") == ["✓ right: 5 of 5 points", "… waits for the instructor: – of 4 points"]
 
@@ -158,13 +158,13 @@ def test_a_late_day_is_named_with_what_it_costs(titled: Course, tmp_path: Path):
     assert gradebook.record(titled, STAGE, ["ada"]) == {}
     (page,), _ = write_feedback(titled, STAGE)
     score = texts(parsed(page.read_text()), ".score p")
-    assert score == ["3 points of 9 points", "2 days late: −2 points"]
+    assert score == ["3 of 9 points", "2 days late: −2 points"]
 
 
 def test_points_that_nobody_counted_in_days_are_named_as_late(titled: Course):
     hand_in(titled, "ada", FULL)
     page = parsed(feedback_page(titled, grade(asked(5.0), late=1.5), result(FULL)))
-    assert texts(page, ".score p") == ["3.5 points of 5 points", "Handed in late: −1.5 points"]
+    assert texts(page, ".score p") == ["3.5 of 5 points", "Handed in late: −1.5 points"]
 
 
 def test_an_answer_that_was_not_given_is_called_so(written: Course):
