@@ -105,9 +105,8 @@ def _say(line: str) -> None:
 def _lay_out(root: Path, dataset: DatasetName) -> Course:
     shutil.copytree(HERE / "solutions", root / "solutions")
     settings = _simulated() if dataset is DatasetName.simulated else _papalexi(root / "screen")
-    (root / FILE).write_text(
-        settings + f'\n[stages.{STAGE}]\ntitle = "Baselines: what a model must beat"\n', encoding="utf-8"
-    )
+    stage = f'\n[stages.{STAGE}]\ntitle = "Baselines: what a model must beat"\n\n[stages.{STAGE}.prediction]\n'
+    (root / FILE).write_text(settings + stage, encoding="utf-8")
     return read_course(root)
 
 
@@ -172,11 +171,12 @@ def _score(course: Course, uploads: list[Path]) -> list[Scorecard]:
 
 
 def _grade(course: Course) -> list[Result]:
-    """Hand in an untouched and a solved notebook, and grade both."""
+    """Hand in an untouched notebook, and a solved one with the neighbour mean as its prediction; grade both."""
     for student, source in (("untouched", "assignments"), ("solved", "solutions")):
         folder = course.grading / SUBMITTED / student / STAGE
         folder.mkdir(parents=True)
         shutil.copyfile(course.root / source / STAGE / f"{STAGE}.ipynb", folder / f"{STAGE}.ipynb")
+    shutil.copyfile(course.root / "predictions" / "neighbour_mean.h5ad", folder / course.stages[STAGE].prediction.file)
     try:
         check_sandbox()
         results, failed = _step(

@@ -25,19 +25,12 @@ from autograder.questions import PREDICTION
 from autograder.submissions import NORMALISED, SUBMITTED, hash_submission, printable, students_of
 from starter.files import whole
 from starter.metrics import get_profile
+from starter.page import PICTURES
 from starter.schema import InputError, counted
 from starter.scorecard import number
 
 FEEDBACK = "feedback"
 """Folder below grading/: FEEDBACK/<student>/<stage>/<stage>.html, where `nbgrader release_feedback` finds it."""
-PICTURES = {
-    "effects.png": "Predicted against measured effects of the perturbations with the largest measured effects. "
-    "Good predictions lie on the dashed line.",
-    "ranks.png": "PDS: each row ranks the measured effects by their distance from one prediction. "
-    "A good prediction is dark on the diagonal; dark columns mean that every prediction looks alike.",
-    "overlap.png": "DES: how many of the n measured DE genes are among the first n predicted ones.",
-}
-"""A scorecard's pictures, and what they show."""
 LONGEST = 10_000
 """Characters that are shown of any text."""
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)

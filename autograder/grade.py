@@ -276,12 +276,13 @@ def grade_submission(course: Course, stage: str, student: str) -> Result:
         [printable(note) for note in notes],
     )
     with whole(result_path(course, stage, student)) as part:
-        part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return result
 
 
 def _score(course: Course, stage: str, student: str, folder: Path, most: float) -> QuestionResult:
     start = time.monotonic()
+    shutil.rmtree(predictions.scorecard_folder(course, stage, student), ignore_errors=True)  # of an earlier one
     given = prediction_of(course, stage, student)
     if given is None:
         name = course.stages[stage].prediction.file
@@ -404,9 +405,10 @@ def _ask(
 def _seconds(frames: dict[str, bytes], name: str, most: float) -> float:
     """Read how long a question took, as the run says; it can be forged, and nothing depends on it."""
     try:
-        return min(max(float(frames.get(f"seconds of {name}", b"nan")), 0.0), most)
+        seconds = float(frames.get(f"seconds of {name}", b"0"))
     except ValueError:
         return most
+    return min(max(seconds, 0.0), most) if math.isfinite(seconds) else most
 
 
 def _write_job(job: Path, course: Course, stage: str, group: list[Question], cases: dict[str, list]) -> None:

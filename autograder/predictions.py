@@ -36,6 +36,7 @@ OVERALL = "overall"
 """What a rubric calls the mean of the scaled scores."""
 SCORECARDS = "scorecards"
 """Folder below grading/: SCORECARDS/<stage>/<student>/."""
+DAMAGED = "the prediction cannot be read: it came out of the sandbox damaged"
 SCORING = threading.Lock()
 """One prediction at a time: scoring uses all cores, and its threads cannot be entered twice."""
 
@@ -144,8 +145,7 @@ def _written_anew(course: Course, file: Path, settings: Prediction, n_genes: int
         content = each_frame(frames, values.MAX_BYTES)
         labels, genes, stored = (_value(content, name) for name in ("labels", "genes", "stored"))
         if not isinstance(genes, np.ndarray) or not isinstance(labels, dict) or set(labels) - {TARGET_GENE, CONTEXT}:
-            msg = "the prediction cannot be read: it came out of the sandbox damaged"
-            raise InputError(msg)
+            raise InputError(DAMAGED)
         obs = pd.DataFrame({key: np.asarray(column, str) for key, column in labels.items()})
         obs.index = obs.index.astype(str)
         var = pd.DataFrame(index=pd.Index(genes.astype(str)))
@@ -159,6 +159,8 @@ def _value(content: Iterator[tuple[str, bytes]], due: str) -> object:
     if name != due:
         msg = f"the prediction cannot be read: its {due} did not come out of the sandbox"
         raise InputError(msg)
+    if due == "stored" and not value.isdigit():
+        raise InputError(DAMAGED)
     return int(value) if due == "stored" else values.decode(value)
 
 

@@ -26,8 +26,10 @@ def main(job: str, name: str, n_genes: int) -> None:
             extract(PREDICTION, channel, n_genes)
         else:
             send_values(channel, name)
-    except InputError as error:
-        sys.stderr.write(str(error).replace(str(PREDICTION), name))
+    except Exception as error:  # noqa: BLE001  (whatever a crafted file makes the libraries raise)
+        what = "it takes more memory than there is" if isinstance(error, MemoryError) else type(error).__name__
+        reason = str(error) if isinstance(error, InputError) else f"{name} cannot be read: {what}"
+        sys.stderr.write(reason.replace(str(PREDICTION), name))
         sys.exit(REFUSED)
     channel.close()
 
@@ -37,6 +39,7 @@ def send_values(channel: object, name: str) -> None:
     import numpy as np
 
     from starter import values
+    from starter.blocks import check_sparse
     from starter.schema import CONTEXT, TARGET_GENE
     from starter.screen import open_screen
 
@@ -49,6 +52,7 @@ def send_values(channel: object, name: str) -> None:
         at_most = screen.n_bytes // 4  # values, by the smallest that one takes
         send(channel, "stored", str(at_most).encode())
         for block in screen.cells.read(np.ones(len(screen.obs), bool)):
+            check_sparse(block)
             send(channel, "cells", values.encode(block))
         send(channel, "end", b"")
 

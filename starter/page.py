@@ -1,4 +1,4 @@
-"""The scorecard as one HTML page with its pictures inside."""
+"""The scorecard's pictures, and one HTML page with them inside."""
 
 import base64
 import io
@@ -11,34 +11,42 @@ from matplotlib.figure import Figure
 from starter import plots
 from starter.scorecard import Scorecard, number
 
+PICTURES = {
+    "effects.png": "Predicted against measured effects of the perturbations with the largest measured effects. "
+    "Good predictions lie on the dashed line.",
+    "ranks.png": "PDS: each row ranks the measured effects by their distance from one prediction. "
+    "A good prediction is dark on the diagonal; dark columns mean that every prediction looks alike.",
+    "overlap.png": "DES: how many of the n measured DE genes are among the first n predicted ones.",
+}
+"""File name of each picture, and what it shows."""
+DRAW = {"effects.png": plots.effects_figure, "ranks.png": plots.rank_figure, "overlap.png": plots.overlap_figure}
 
-def scorecard_page(card: Scorecard) -> str:
-    """Draw a scorecard's pictures and set its page.
+
+def draw_pictures(card: Scorecard) -> dict[str, bytes]:
+    """Draw a scorecard's pictures.
+
+    Returns
+    -------
+    The names of `PICTURES`, each with its PNG.
+    """
+    title = f"{card.name} on {_title(card)}"
+    return {name: _png(draw(card.truth, card.prediction, title)) for name, draw in DRAW.items()}
+
+
+def scorecard_page(card: Scorecard, pictures: dict[str, bytes]) -> str:
+    """Set a scorecard's page.
+
+    Parameters
+    ----------
+    card
+        The scorecard.
+    pictures
+        What `draw_pictures` gave.
 
     Returns
     -------
     HTML that needs no other file. Names from the prediction are escaped.
     """
-    title = card.about["truth"]["title"]
-    if card.contexts:
-        title = f"{title}, context {next(iter(card.contexts))}"
-    figures = (
-        (
-            plots.effects_figure(card.truth, card.prediction, f"{card.name} on {title}"),
-            "Predicted against measured effects of the perturbations with the largest measured effects. "
-            "Good predictions lie on the dashed line.",
-        ),
-        (
-            plots.rank_figure(card.truth, card.prediction, f"{card.name} on {title}"),
-            "PDS: each row ranks the measured effects by their distance from one prediction. "
-            "A good prediction is dark on the diagonal; dark columns mean that every prediction looks alike.",
-        ),
-        (
-            plots.overlap_figure(card.truth, card.prediction, f"{card.name} on {title}"),
-            "DES: how many of the n measured DE genes are among the first n predicted ones.",
-        ),
-    )
-    pictures = [{"data": _png(figure), "text": text} for figure, text in figures]
     template = resources.files("starter").joinpath("scorecard.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     metrics = card.profile.metrics
@@ -46,14 +54,19 @@ def scorecard_page(card: Scorecard) -> str:
         card=card,
         scored=[metric for metric in metrics if metric.name in card.profile.scored],
         shown=[metric for metric in metrics if metric.name not in card.profile.scored],
-        truth_title=title,
-        pictures=pictures,
+        truth_title=_title(card),
+        pictures=[{"data": base64.b64encode(pictures[name]).decode(), "text": text} for name, text in PICTURES.items()],
         number=number,
     )
 
 
-def _png(figure: Figure) -> str:
+def _title(card: Scorecard) -> str:
+    title = card.about["truth"]["title"]
+    return f"{title}, context {next(iter(card.contexts))}" if card.contexts else title
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

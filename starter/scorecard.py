@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -153,8 +154,8 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
 
 
 def write_scorecard(card: Scorecard, folder: str | Path) -> None:
-    """Write `scorecard.json`, `per_perturbation.parquet` and the page `scorecard.html` into a folder."""
-    from starter.page import scorecard_page  # draws figures: only needed here
+    """Write `scorecard.json`, `per_perturbation.parquet`, the pictures and the page `scorecard.html` into a folder."""
+    from starter.page import draw_pictures, scorecard_page  # draws figures: only needed here
 
     folder = Path(folder)
     try:
@@ -162,8 +163,10 @@ def write_scorecard(card: Scorecard, folder: str | Path) -> None:
     except OSError as error:
         msg = f"cannot write the scorecard to {folder}: {error.strerror or error}; choose another folder with --out"
         raise InputError(msg) from error
-    page = scorecard_page(card)
+    pictures = draw_pictures(card)
+    page = scorecard_page(card, pictures)
     for name, write in (
+        *((name, partial(Path.write_bytes, data=content)) for name, content in pictures.items()),
         ("per_perturbation.parquet", lambda part: card.per_perturbation.to_parquet(part, index=False)),
         ("scorecard.html", lambda part: part.write_text(page, encoding="utf-8")),
         ("scorecard.json", lambda part: part.write_text(card.to_json(), encoding="utf-8")),

@@ -67,6 +67,8 @@ seconds = 60
 
 [stages.04_baselines]
 title = "Baselines"
+
+[stages.04_baselines.prediction]
 """
 
 

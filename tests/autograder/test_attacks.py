@@ -1,7 +1,14 @@
 """Notebooks that try to earn points without a right answer."""
 
+import re
+import shutil
+import time
+
 import pytest
-from handing_in import RIGHT, WRONG
+from handing_in import RIGHT, STAGE, WRONG, submit
+
+from autograder import grade
+from autograder.course import Course, read_course
 
 ATTACKS = {
     "every later cell becomes pass": "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])",
@@ -24,6 +31,12 @@ ATTACKS = {
     "errors are described by nothing": (
         "import sys\nsys.modules['__main__'].describe_error = lambda error: ''\n"
         "def train_mean(expression, target_gene): raise ValueError"
+    ),
+    "the kit's way to ask is patched": (
+        "from starter import answers\nanswers.Function.answer = lambda self, function, inputs: 'full marks'"
+    ),
+    "the questions are looked for in memory": (
+        "import gc\nfor thing in gc.get_objects():\n    if type(thing) is dict and 'due' in thing: DUE = thing['due']"
     ),
     "a file where the answer should be": "open('train_mean.npz', 'w').write('5')",
     "a file in the job": "try: open('/job/train_mean.npz', 'wb').write(b'')\nexcept OSError: pass",
@@ -119,3 +132,106 @@ def test_the_reference_implementation_is_not_there(graded):
     result = graded("from starter.anchors import train_mean")
     assert result.points == 0
     assert "No module named 'starter.anchors'" in result.questions[0].reason
+
+
+def test_nothing_of_the_grader_or_of_others_is_in_reach(sandbox_here: None, course: Course):
+    """Looks through all that can be read, the memory of other processes included, for files and for the secret."""
+    submit(course, "bob", RIGHT)
+    secret = course.secret().hex()
+    search = f"""
+import os, sys
+FOUND = []
+for folder, folders, files in os.walk("/"):
+    if folder in ("/usr", "/sys", "/proc", sys.prefix, sys.base_prefix):
+        folders.clear()
+        continue
+    for name in folders + files:
+        if name in ("hidden.h5ad", "secret", "gradebook.db", "solutions", "results", "bob", "truth.json", "autograder"):
+            FOUND.append(os.path.join(folder, name))
+for number in (name for name in os.listdir("/proc") if name.isdigit()):
+    for name in ("environ", "cmdline"):
+        text = open(f"/proc/{{number}}/{{name}}", "rb").read()
+        if {secret[:32]!r}.encode() in text or b"{course.root}" in text: FOUND.append(number)
+FOUND.append(len(os.listdir("/submission")))
+def train_mean(expression, target_gene): return FOUND
+"""
+    submit(course, "ada", search)
+    results, failed = grade.grade_stage(course, STAGE)
+    assert failed == {}
+    assert [result.questions[0].points for result in results] == [0, 5]
+    assert results[0].questions[0].came == "list of 1: [1]"
+
+
+@pytest.fixture
+def hurried(sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch) -> Course:
+    """A course with little time."""
+    path = course.root / "course.toml"
+    path.write_text(path.read_text().replace("seconds = 60", "seconds = 4"))
+    monkeypatch.setattr(grade, "START_SECONDS", 2)
+    return read_course(course.root)
+
+
+ENDLESS = {
+    "a loop that no signal interrupts": ("sum(iter(int, 1))", "the notebook was stopped after 16 s"),
+    "signals are blocked": (
+        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))\nsum(iter(int, 1))",
+        "the notebook was stopped after 16 s",
+    ),
+    "a fork bomb": (
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        "the notebook (took more than 4 GiB of memory|was stopped after 16 s)",
+    ),
+    "ten gigabytes come out": (
+        "import os\nfor fd in range(3, 40):\n    try:\n        while True: os.write(fd, bytes(1 << 20))\n"
+        "    except OSError: pass",
+        "the notebook wrote too much, and was stopped",
+    ),
+    "all memory, by many": (
+        "import os\nfor _ in range(8): os.fork()\nheld = b'x' * (900 << 20)\nwhile True: pass",
+        "the notebook took more than 4 GiB of memory, and was stopped",
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ENDLESS)
+def test_what_never_ends_is_stopped_and_the_next_is_graded(hurried: Course, attack: str):
+    code, said = ENDLESS[attack]
+    submit(hurried, "ada", RIGHT, extra=code)
+    submit(hurried, "bob", RIGHT)
+    before = shutil.disk_usage(hurried.root).used
+    start = time.monotonic()
+    results, failed = grade.grade_stage(hurried, STAGE)
+    assert failed == {}
+    assert [result.questions[0].points for result in results] == [0, 5]
+    assert re.match(said, results[0].questions[0].reason)
+    assert time.monotonic() - start < 60
+    assert shutil.disk_usage(hurried.root).used - before < 1 << 30
+
+
+UNHARMED = {
+    "endless print": "for _ in range(200_000): print('x' * 1000)",
+    "the disk is filled": (
+        "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "for folder in ('/tmp', '.', '/home/student', '/dev/shm'):\n    try:\n"
+        "        with open(folder + '/x', 'wb') as file:\n            while True: file.write(bytes(1 << 20))\n"
+        "    except OSError: pass\n    finally: os.remove(folder + '/x') if os.path.exists(folder + '/x') else None"
+    ),
+    "links and pipes beside the notebook": "os.symlink('/etc/passwd', 'answers.json'); os.mkfifo('out.npz')",
+    "modules of the student's own": (
+        "for name in ('starter', 'IPython', 'json'):\n    os.makedirs(name, exist_ok=True)\n"
+        "    open(name + '/__init__.py', 'w').write('raise SystemExit')"
+    ),
+    "standard streams are closed": "for fd in (0, 1, 2): os.close(fd)",
+}
+
+
+@pytest.mark.parametrize("oddity", UNHARMED)
+def test_oddities_beside_a_right_answer_cost_nothing(graded, oddity: str):
+    result = graded(RIGHT, extra=f"import os\n{UNHARMED[oddity]}")
+    assert (result.questions[0].points, result.questions[0].held) == (5, "")
+
+
+def test_inputs_differ_between_students_and_between_submissions(course: Course):
+    seeds = {course.derived_seed("question", *who, "train_mean") for who in (("ada", "1"), ("bob", "1"), ("ada", "2"))}
+    assert len(seeds) == 3
+    assert course.derived_seed("question", "ada", "1", "train_mean") in seeds

@@ -140,7 +140,10 @@ class Page(HTMLParser):
 def test_the_page_has_the_numbers_and_three_pictures(cards: dict[str, scorecard.Scorecard], tmp_path: Path):
     scorecard.write_scorecard(cards["half"], tmp_path / "half")
     assert sorted(path.name for path in (tmp_path / "half").iterdir()) == sorted(
-        ("scorecard.json", "per_perturbation.parquet", "scorecard.html")
+        (
+            *("scorecard.json", "per_perturbation.parquet", "scorecard.html"),
+            *("effects.png", "ranks.png", "overlap.png"),
+        )
     )
     content = (tmp_path / "half" / "scorecard.html").read_text()
     assert not re.search(r"(src|href)=\"http", content)
