@@ -67,8 +67,7 @@ seconds = 60
 
 [stages.04_baselines]
 title = "Baselines"
-
-[stages.04_baselines.prediction]
+prediction = {}
 """
 
 

@@ -14,7 +14,7 @@ from starter.schema import InputError
 
 def test_an_untouched_notebook_earns_nothing_and_is_told_why(graded):
     result = graded()
-    assert (result.points, result.max) == (0, 5)
+    assert (result.points, result.max) == (0, 10)
     assert result.questions[0].reason == "case 1 of 3: the blank is still empty (NotImplementedError)"
 
 

@@ -128,22 +128,22 @@ def test_a_question_that_is_mended_is_graded_anew_for_all_and_keeps_what_was_don
     sandbox_here: None, course: Course, tmp_path: Path
 ):
     collect_from(course, tmp_path / "given", DEADLINE, ada=RIGHT, bob=RIGHT)
-    assert [(grade.points, grade.max) for grade in graded(course).values()] == [(5.0, 5.0), (5.0, 5.0)]
+    assert [(grade.points, grade.max) for grade in graded(course).values()] == [(5.0, 10.0), (5.0, 10.0)]
     by_hand(course, "ada", 3.5, "see the second case")
     folders = course.grading / "submitted", course.grading / "attempts"
     before = [{path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} for folder in folders]
 
     notebook = course.root / "solutions" / STAGE / f"{STAGE}.ipynb"
     assert '"points": 5' in notebook.read_text()
-    notebook.write_text(notebook.read_text().replace('"points": 5', '"points": 8'))
+    notebook.write_text(notebook.read_text().replace('"points": 5', '"points": 8', 1))
     done = CliRunner().invoke(app, ["grade", STAGE, "--course", str(course.root)])
     with pytest.raises(
         InputError, match="the points of train_mean changed since the notebook of 04_baselines was rele"
     ):
         raise done.exception
-    assert [(grade.points, grade.max) for grade in read_grades(course, STAGE)] == [(3.5, 5.0), (5.0, 5.0)]
+    assert [(grade.points, grade.max) for grade in read_grades(course, STAGE)] == [(3.5, 10.0), (5.0, 10.0)]
     release_notebooks(course)
     ada, bob = graded(course).values()
-    assert [(grade.points, grade.max, grade.open) for grade in (ada, bob)] == [(3.5, 8.0, True), (8.0, 8.0, False)]
+    assert [(grade.points, grade.max, grade.open) for grade in (ada, bob)] == [(3.5, 13.0, True), (8.0, 13.0, False)]
     assert ada.comments == {"train_mean_code": "see the second case"}
     assert before == [{path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} for folder in folders]

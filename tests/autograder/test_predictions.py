@@ -27,7 +27,7 @@ from starter.dataset import contexts, open_course
 from starter.due import due_in_course
 from starter.preprocess import expression
 from starter.schema import CONTROL, TARGET_GENE, InputError
-from starter.scorecard import score_prediction
+from starter.scorecard import number, score_prediction
 from starter.truth import open_truth
 
 
@@ -77,7 +77,7 @@ def test_a_prediction_is_scored_as_starter_scores_it_and_flags_hold_it(
     overall = score_prediction(train_mean, truth, "course").overall
     assert ada.points == pytest.approx(5 * min(max(overall / 0.6, 0), 1), abs=0.005)
     assert 0 < ada.points < 1
-    assert ada.reason == f"scaled scores (0 for the train mean, 1 for a replicate): overall {overall:.3f}"
+    assert ada.reason == f"scaled scores (0 for the train mean, 1 for a replicate): overall {number(overall)}"
     assert ada.due == "overall from 0 (nothing) to 0.6 (all points)"
     assert (bob.points, bob.max) == (5, 5)
     assert bob.held.startswith("above_replicate: ")
@@ -122,10 +122,11 @@ def test_a_changed_rubric_changes_the_points(sandbox_here: None, course: Course,
     assert prediction_of(course, "ada").points < 1
     path = course.root / "course.toml"
     text = path.read_text()
-    path.write_text(f'{text}rubric = [{{ metric = "mae", zero = -2.0, full = -1.0 }}]\n')
+    goal = '{ rubric = [{ metric = "mae", zero = -2.0, full = -1.0 }] }'
+    path.write_text(text.replace("prediction = {}", f"prediction = {goal}"))
     changed = prediction_of(read_course(course.root), "ada")
     assert (changed.points, changed.due) == (5, "MAE from -2 (nothing) to -1 (all points)")
-    path.write_text(f'{text}rubric = [{{ metric = "mea" }}]\n')
+    path.write_text(text.replace("prediction = {}", 'prediction = { rubric = [{ metric = "mea" }] }'))
     with pytest.raises(InputError, match="the rubric of 04_baselines names 'mea'; the course scores overall, "):
         grade_stage(read_course(course.root), STAGE)
 
