@@ -5,8 +5,10 @@ import hmac
 import os
 import re
 import secrets
+import tempfile
 import tomllib
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -293,23 +295,23 @@ class Course:
         """Read the course's secret; the first call makes it."""
         path = self.grading / "secret"
         try:
-            self.grading.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            try:
-                secret = bytes.fromhex(path.read_text(encoding="utf-8").strip())
-            except (OSError, ValueError):
-                secret = b""
-            if len(secret) != SECRET_BYTES:
-                msg = f"{path} is damaged; restore it from a backup, since grades depend on it"
-                raise InputError(msg) from None
-            return secret
+            if not path.exists():
+                self.grading.mkdir(parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile("w", dir=self.grading, prefix=".secret-") as file:  # its owner's alone
+                    file.write(secrets.token_bytes(SECRET_BYTES).hex() + "\n")
+                    file.flush()
+                    with suppress(FileExistsError):  # of several who make it at once the first wins
+                        os.link(file.name, path)
         except OSError as error:
             msg = f"cannot write {path}: {error.strerror}"
             raise InputError(msg) from error
-        secret = secrets.token_bytes(SECRET_BYTES)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(secret.hex() + "\n")
+        try:
+            secret = bytes.fromhex(path.read_text(encoding="utf-8").strip())
+        except (OSError, ValueError):
+            secret = b""
+        if len(secret) != SECRET_BYTES:
+            msg = f"{path} is damaged; restore it from a backup, since grades depend on it"
+            raise InputError(msg)
         return secret
 
     def derived_seed(self, *names: str) -> int:

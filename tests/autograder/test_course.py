@@ -1,4 +1,5 @@
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,15 @@ def test_the_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path):
     assert len(secret) == 32
     assert made.secret() == secret
     assert stat.S_IMODE((tmp_path / "grading" / "secret").stat().st_mode) == 0o600
+
+
+def test_of_several_who_make_the_secret_at_once_one_wins(tmp_path: Path):
+    for number in range(20):
+        (tmp_path / str(number)).mkdir()
+        made = course(tmp_path / str(number))
+        with ThreadPoolExecutor(8) as pool:
+            assert len({future.result() for future in [pool.submit(made.secret) for _ in range(8)]}) == 1
+        assert [path.name for path in made.grading.iterdir()] == ["secret"]
 
 
 def test_a_damaged_secret_is_not_replaced(tmp_path: Path):
