@@ -182,6 +182,7 @@ def grade(
     for name in place(opened, stage, student):
         typer.echo(f"{name}: another attempt counts than before")
     known, odd = students_of(opened, stage)
+    gradebook.check_points(opened, stage)
     if opened.limits.gpu:
         devices = ", ".join(map(str, gpu_devices())) or "nothing: this machine has no GPU"
         typer.echo(f"limits.gpu opens to students' code: {devices}")

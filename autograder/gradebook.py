@@ -221,19 +221,12 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
     InputError
         If a question's points changed since the notebook was released.
     """
+    check_points(course, stage)
     api = _api(course)
-    try:
-        most = _points_in_book(course, stage)
-    except MissingEntry:
-        generate(course, stage)  # a gradebook that was lost is filled again
-        most = _points_in_book(course, stage)
-    points = released_points(course, stage)
-    if changed := [name for name in points if points[name] != most.get(name)]:
-        msg = (
-            f"the points of {', '.join(changed)} changed since the notebook of {stage} was released, so nothing was "
-            "recorded; run: autograder release --notebooks, and grade again"
-        )
-        raise InputError(msg)
+    with _book(course) as book:
+        for student in course.students.values():
+            first, _, last = student.name.rpartition(" ")
+            book.update_or_create_student(student.id, first_name=first, last_name=last, email=student.email)
     failed = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries, which an instructor cannot mend
@@ -246,6 +239,28 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
         with _book(course) as book:
             update_penalties(course, stage, book)
     return failed
+
+
+def check_points(course: Course, stage: str) -> None:
+    """Refuse to grade by points other than those of the notebook that was released.
+
+    Raises
+    ------
+    InputError
+        With the questions whose points changed since.
+    """
+    try:
+        most = _points_in_book(course, stage)
+    except MissingEntry:
+        generate(course, stage)  # a gradebook that was lost is filled again
+        most = _points_in_book(course, stage)
+    points = released_points(course, stage)
+    if changed := [name for name in points if points[name] != most.get(name)]:
+        msg = (
+            f"the points of {', '.join(changed)} changed since the notebook of {stage} was released; "
+            "run: autograder release --notebooks"
+        )
+        raise InputError(msg)
 
 
 def is_recorded(course: Course, stage: str, student: str) -> bool:
@@ -275,15 +290,20 @@ def _points_in_book(course: Course, stage: str) -> dict[str, float]:
 
 
 def _book(course: Course) -> Gradebook:
+    _find_alembic()
     return Gradebook(configuration(course).CourseDirectory.db_url)
+
+
+def _find_alembic() -> None:
+    """Put this environment's programs on PATH: making the gradebook calls one, and it may not be activated."""
+    binaries = str(Path(sys.executable).parent)
+    if binaries not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([binaries, os.environ.get("PATH", "")])
 
 
 def _api(course: Course, more: Config | None = None) -> NbGraderAPI:
     course.grading.mkdir(parents=True, exist_ok=True)
-    # making the gradebook calls alembic from PATH, which lacks an environment that was not activated
-    binaries = str(Path(sys.executable).parent)
-    if binaries not in os.environ.get("PATH", "").split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([binaries, os.environ.get("PATH", "")])
+    _find_alembic()
     settings = configuration(course)
     settings.merge(more or Config())
     return NbGraderAPI(config=settings)

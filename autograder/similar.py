@@ -30,7 +30,7 @@ LENGTH = 25
 MIN_SHARED = 80
 """Unusual fingerprints of a pair; fewer are a few short lines, which honest students write alike."""
 USUAL_SHARE = 0.1
-USUAL_LEAST = 2
+USUAL_LEAST = 5
 """A fingerprint of more than this share, and more than this many, of the teams is usual."""
 MAX_PAIRS = 30
 MAX_TEXT = 40_000

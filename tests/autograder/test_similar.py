@@ -171,10 +171,10 @@ def test_the_page_runs_nothing_and_shows_names_and_code_as_text(course: Course):
 
 
 def test_what_many_or_the_instructor_wrote_is_usual(course: Course):
-    graded(course, {f"s{i}": (SHORT["loop"], OWN) for i in range(3)})
+    graded(course, {f"s{i}": (SHORT["loop"], OWN) for i in range(6)})
     assert found(course) == []
-    graded(course, {f"t{i}": (SHORT["frame"],) for i in range(27)})
-    assert len(found(course)) == 3  # three of thirty
+    graded(course, {f"t{i}": (SHORT["frame"],) for i in range(54)})
+    assert len(found(course)) == 15  # pairs of six, who are a tenth of the class
     write(course.root / "solutions" / STAGE, SHORT["names"], OWN)
     assert found(course) == []
 
