@@ -1,5 +1,6 @@
-"""Progress of long work, on standard error: a bar with an estimate, which vanishes when the work is done."""
+"""Progress of long work, on standard error: a bar with an estimate, or now and then a line for a log."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -14,9 +15,13 @@ from rich.progress import (
 )
 
 
+LINE_SECONDS = 60
+"""Time between two lines where nobody watches."""
+
+
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar while the block runs; nothing is shown where standard error is not a terminal.
+    """Show a bar while the block runs; where standard error is not a terminal, a line a minute, which stays.
 
     Parameters
     ----------
@@ -38,9 +43,28 @@ def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not _watched(console)) as progress:
+    if not _watched(console):
+        yield _lines(what, total, console)
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
+
+
+def _lines(what: str, total: int, console: Console) -> Callable[[], None]:
+    start = said = time.monotonic()
+    done = 0
+
+    def advance() -> None:
+        nonlocal done, said
+        done += 1
+        now = time.monotonic()
+        if now >= said + LINE_SECONDS and done < total:
+            said = now
+            left = (now - start) / done * (total - done) / 60
+            console.print(f"{what}: {done:,} of {total:,}, about {left:.0f} min left", highlight=False, markup=False)
+
+    return advance
 
 
 @contextmanager

@@ -1,0 +1,25 @@
+import pytest
+
+from starter import progress
+
+
+def test_a_log_gets_a_line_a_minute_with_an_estimate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.bar("grade 04", 100) as advance:
+        for _ in range(100):
+            now[0] += 9.0
+            advance()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines[0] == "grade 04: 7 of 100, about 14 min left"
+    assert lines[-1] == "grade 04: 98 of 100, about 0 min left"
+    assert len(lines) == 14
+
+
+def test_short_work_leaves_no_line(capsys: pytest.CaptureFixture):
+    with progress.bar("read", 5) as advance:
+        for _ in range(5):
+            advance()
+    assert capsys.readouterr() == ("", "")
