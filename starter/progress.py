@@ -14,7 +14,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-
 LINE_SECONDS = 60
 """Time between two lines where nobody watches."""
 
