@@ -7,7 +7,7 @@ import functools
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,8 @@ def score_file(course: Course, stage: str, student: str, file: Path, work: Path)
             write_scorecard(card, scorecard_folder(course, stage, student))
     except InputError as error:
         return Scored(Verdict(0.0, _sentence(str(error)), file.name), "")
-    return by_rubric(card, settings.rubric)
+    scored = by_rubric(card, settings.rubric)
+    return replace(scored, verdict=replace(scored.verdict, called=file.name))
 
 
 def by_rubric(card: Scorecard, rubric: list[Goal]) -> Scored:
@@ -119,7 +120,7 @@ def by_rubric(card: Scorecard, rubric: list[Goal]) -> Scored:
     held = [f"{flag.name}: {flag.text}" for flag in card.flags if flag.level == "flag"]
     held += [f"{title} has no scaled score on this screen" for title in undefined]
     reason = f"scaled scores (0 for the train mean, 1 for a replicate): {', '.join(came)}"
-    return Scored(Verdict(share, reason, card.name, ", ".join(came), ", ".join(due)), "; ".join(held))
+    return Scored(Verdict(share, reason, came=", ".join(came), due=", ".join(due)), "; ".join(held))
 
 
 def _scaled(card: Scorecard, metric: str) -> tuple[str, float | None]:

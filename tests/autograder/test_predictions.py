@@ -78,6 +78,7 @@ def test_a_prediction_is_scored_as_starter_scores_it_and_flags_hold_it(
     assert ada.points == pytest.approx(5 * min(max(overall / 0.6, 0), 1), abs=0.005)
     assert 0 < ada.points < 1
     assert ada.reason == f"scaled scores (0 for the train mean, 1 for a replicate): overall {number(overall)}"
+    assert ada.called == "prediction.h5ad"
     assert ada.due == "overall from 0 (nothing) to 0.6 (all points)"
     assert (bob.points, bob.max) == (5, 5)
     assert bob.held.startswith("above_replicate: ")
@@ -308,7 +309,7 @@ def test_points_by_hand():
     assert scored.verdict == Verdict(
         3 / 4 * 0.3 / 0.6 + 1 / 4 * 0.25,
         "scaled scores (0 for the train mean, 1 for a replicate): overall 0.300, MAE -0.500",
-        "prediction",
+        "",
         "overall 0.300, MAE -0.500",
         "overall from 0 (nothing) to 0.6 (all points), MAE from -1 (nothing) to 1 (all points)",
     )
