@@ -3,10 +3,12 @@
 import io
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 HEADER = struct.Struct(">HQ")
 MAX_FRAMES = 10_000
+"""That are read of a stream; an honest one has a few dozen."""
 
 
 def read_frames(stream: bytes) -> tuple[dict[str, bytes], set[str]]:
@@ -24,9 +26,7 @@ def read_frames(stream: bytes) -> tuple[dict[str, bytes], set[str]]:
     """
     frames: dict[str, bytes] = {}
     repeated: set[str] = set()
-    for name, content in each_frame(io.BytesIO(stream), len(stream)):
-        if len(frames) >= MAX_FRAMES:
-            break
+    for name, content in islice(each_frame(io.BytesIO(stream), len(stream)), MAX_FRAMES):
         if name in frames:
             repeated.add(name)
         else:

@@ -26,7 +26,8 @@ CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SIMPLE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Of a tag or a pasted picture."""
 PICTURES = ("image/png", "image/jpeg", "image/gif")
-BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+BASE64 = re.compile(r"[A-Za-z0-9+/\s]++={0,2}\s*+")
+"""Takes no step back, which a text of many spaces would make endless."""
 CELL_TYPES = ("code", "markdown", "raw")
 
 

@@ -1,5 +1,6 @@
 """Local checks in a notebook, and the comparators that grading uses too, so that the two cannot disagree."""
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ FOLDER = "checks"
 """Beside a notebook: what its checks ask and what is due, one file a question."""
 SHOWN = 6
 """Numbers of an array that a message shows."""
+MAX_EXTRA = 10_000
+"""Labels of a table beyond those that are due; to tell millions apart may take for ever."""
+SHORT = reprlib.Repr()
+"""Writes what stands in a list without writing all of it."""
+SHORT.maxlevel = 2
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,12 @@ class Same:
                 return f"{prefix}the keys differ: {what}"
             return self._first_fault((came[key], due[key], f"{where}[{key!r}]") for key in due)
         if isinstance(due, list | tuple):
-            came = came.tolist() if isinstance(came, np.ndarray) else came
-            if not isinstance(came, list | tuple):
+            if not isinstance(came, list | tuple) and not (isinstance(came, np.ndarray) and came.ndim):
                 return f"{prefix}a list is due, and {describe(came)} came"
             if len(came) != len(due):
                 return f"{prefix}{len(due)} items are due, and {len(came)} came"
+            # one dimension at a time, since the others may be of any length
+            came = [item.item() if isinstance(item, np.generic) else item for item in came]
             if not self.ordered:
                 came, due = sorted(came, key=repr), sorted(due, key=repr)
             return self._first_fault(
@@ -117,6 +124,8 @@ class Same:
         if isinstance(due, pd.Series):
             came, due = came.to_frame("values"), due.to_frame("values")
         for labels, given, expected in (("columns", came.columns, due.columns), ("rows", came.index, due.index)):
+            if len(given) > len(expected) + MAX_EXTRA:
+                return f"{prefix}{len(expected)} {labels} are due, and {len(given)} came"
             if not given.is_unique:
                 return f"{prefix}the {labels} have labels that come more than once"
             if set(given) != set(expected):
@@ -278,7 +287,11 @@ def describe(value: object) -> str:
 
 
 def _first(items: Sequence[object]) -> str:
-    return ", ".join(f"{item:.4g}" if isinstance(item, float) else str(item)[:20] for item in items)
+    return ", ".join(f"{item:.4g}" if isinstance(item, float) else _word(item)[:20] for item in items)
+
+
+def _word(item: object) -> str:
+    return SHORT.repr(item) if isinstance(item, list | tuple | dict) else str(item)
 
 
 def _holds_numbers(items: Sequence[object]) -> bool:

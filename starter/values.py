@@ -6,6 +6,7 @@ arrays that it refers to.
 
 import io
 import json
+import struct
 import zipfile
 
 import numpy as np
@@ -20,6 +21,16 @@ MAX_ARRAYS = 10_000
 MAX_TREE_BYTES = 8 << 20
 MAX_DEPTH = 50
 """Lists and dicts within each other."""
+MAX_TEXTS = 4_000_000
+"""Texts in all arrays: a letter there may take twenty times its room in a table."""
+MAX_KEYS = 2_000
+"""Keys of a dict that are no text: only texts' hashes cannot be chosen so that all of them collide."""
+MAX_DIRECTORY = 2 << 20
+"""Bytes of the list of arrays in a file."""
+END = struct.Struct("<4s4H2LH")
+"""The last record of a zip file."""
+LOCATOR_BYTES = 20
+"""Of the record before it in a file beyond all limits here."""
 KINDS = "biufU"
 """Array types that cross: bool, whole numbers, floats, text."""
 
@@ -53,6 +64,7 @@ def decode(content: bytes) -> object:
         If it is not such a file, or larger than `MAX_BYTES`.
     """
     try:
+        _check_directory(content)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
             if sum(member.file_size for member in members) > MAX_BYTES or len(members) > MAX_ARRAYS:
@@ -62,6 +74,9 @@ def decode(content: bytes) -> object:
                 msg = "the value is compressed, which a handed-over value never is"
                 raise InputError(msg)
             arrays = {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
+        if sum(array.size for array in arrays.values() if array.dtype.kind == "U") > MAX_TEXTS:
+            msg = f"the value has more than {MAX_TEXTS:,} texts"
+            raise InputError(msg)
         tree = arrays["tree"]
         if tree.dtype != np.uint8 or tree.size > MAX_TREE_BYTES:
             msg = "the value's tree is damaged or too large"
@@ -72,6 +87,15 @@ def decode(content: bytes) -> object:
     except Exception as error:  # whatever a forged value makes the libraries raise
         msg = f"the value is damaged ({type(error).__name__})"
         raise InputError(msg) from error
+
+
+def _check_directory(content: bytes) -> None:
+    """Refuse a list of arrays so long that a zip reader would take minutes and gigabytes to read it."""
+    signature, *_, size, _, comment = END.unpack(content[-END.size :])
+    is_last = signature == b"PK\5\6" and not comment
+    if not is_last or content[: -END.size][-LOCATOR_BYTES:].startswith(b"PK\6\7") or size > MAX_DIRECTORY:
+        msg = "the value is damaged: its list of arrays is too long or not at its end"
+        raise InputError(msg)
 
 
 def _array(content: bytes) -> np.ndarray:
@@ -142,6 +166,9 @@ def _from_tree(tree: object, arrays: dict[str, np.ndarray], depth: int = 0) -> o
     if "array" in tree:
         return arrays.pop(tree["array"])  # each is there once, so that a small file cannot stand for a large value
     if "dict" in tree:
+        if sum(not isinstance(key, str) for key, _ in tree["dict"]) > MAX_KEYS:
+            msg = f"a dict has more than {MAX_KEYS:,} keys that are no text"
+            raise InputError(msg)
         return {_from_tree(key, arrays, depth + 1): _from_tree(item, arrays, depth + 1) for key, item in tree["dict"]}
     if "csr" in tree:
         parts = _from_tree(tree["csr"], arrays)
@@ -172,6 +199,13 @@ def _column(tree: object, arrays: dict[str, np.ndarray], n_rows: int) -> np.ndar
 
 def _index(tree: dict, arrays: dict[str, np.ndarray]) -> pd.Index:
     levels = [_from_tree(level, arrays) for level in tree["levels"]]
+    if any(not isinstance(level, np.ndarray) or level.shape != (len(levels[0]),) for level in levels):
+        msg = "the labels of a table are no arrays of one length"
+        raise InputError(msg)
     if len(levels) == 1:
         return pd.Index(levels[0], name=tree["names"][0])
-    return pd.MultiIndex.from_arrays(levels, names=tree["names"])
+    # pandas hashes numbers in a way that lets all of them collide; sorting takes no longer for any
+    parts = [np.unique(level, return_inverse=True) for level in levels]
+    return pd.MultiIndex(
+        [labels for labels, _ in parts], [codes for _, codes in parts], names=tree["names"], verify_integrity=False
+    )

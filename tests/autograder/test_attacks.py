@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+import tracemalloc
 
 import pytest
 from handing_in import RIGHT, STAGE, WRONG, submit
@@ -112,6 +113,16 @@ def test_a_forged_answer_earns_nothing_and_is_held(graded):
     assert result.points == 0
     assert result.questions[0].reason.startswith("the answer cannot be read")
     assert result.questions[0].held == "more than one answer came for this question; only the kit may send one"
+
+
+def test_a_forged_list_of_errors_costs_the_grader_no_memory():
+    """Its 6 MB would be 200 in memory, and the 256 MB that may come out 8,000."""
+    forged = b"[" + b"[]," * 2_000_000 + b"[]]"
+    tracemalloc.start()
+    assert grade._cell_errors({"cells": forged}) == []
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_a_seed_cannot_be_guessed_from_the_public_cases(graded):

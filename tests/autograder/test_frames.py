@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from autograder.frames import read_frames
+from autograder.frames import MAX_FRAMES, read_frames
 
 
 def frame(name: str, content: bytes) -> bytes:
@@ -23,3 +23,8 @@ def test_what_is_said_twice_counts_the_first_time():
 )
 def test_a_damaged_end_leaves_what_came_before(tail: bytes):
     assert read_frames(frame("a", b"1") + tail) == ({"a": b"1"}, set())
+
+
+def test_a_flood_of_frames_is_not_read():
+    frames, repeated = read_frames(frame("a", b"") * MAX_FRAMES + frame("b", b""))
+    assert (frames, repeated) == ({"a": b""}, {"a"})

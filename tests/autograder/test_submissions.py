@@ -1,5 +1,6 @@
 import json
 import os
+import time
 from pathlib import Path
 
 import nbformat
@@ -158,3 +159,17 @@ def test_a_picture_in_a_code_cell_is_dropped(course: Course, tmp_path: Path):
     made = json.loads((course.grading / "normalised" / "ada" / STAGE / f"{STAGE}.ipynb").read_text())
     nbformat.validate(made)
     assert not any("attachments" in cell for cell in made["cells"])
+
+
+def test_a_picture_of_many_spaces_is_read_as_fast_as_another(course: Course, tmp_path: Path):
+    """A pattern that steps back would take a quarter of an hour for these."""
+    path = submit(course, "ada") / f"{STAGE}.ipynb"
+    notebook = json.loads(path.read_text())
+    picture = {"a.png": {"image/png": "A" + " " * 500_000 + "!"}}
+    notebook["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "", "attachments": picture})
+    path.write_text(json.dumps(notebook))
+    start = time.monotonic()
+    normalise(course, STAGE, "ada", tmp_path / "files")
+    assert time.monotonic() - start < 5
+    made = json.loads((tmp_path / "files" / f"{STAGE}.ipynb").read_text())
+    assert "attachments" not in made["cells"][-1]

@@ -195,3 +195,39 @@ def test_a_long_text_among_short_ones_takes_no_memory():
 def test_lists_of_numbers_are_numbers(came: object):
     assert Close().fault(came, np.array([1, 2.5, 1])) is None
     assert Close().fault([came, came], np.array([[1, 2.5, 1]] * 2)) is None
+
+
+def test_a_table_of_endless_labels_is_refused_by_their_number():
+    many = pd.DataFrame({"mean": np.ones(20_000)})
+    assert Same().fault(many, TABLE[["mean"]]) == "2 rows are due, and 20000 came"
+
+
+def test_a_huge_array_where_a_short_list_is_due_takes_no_memory():
+    """As lists, its 20 MB would be 700."""
+    came = np.zeros((2, 10_000_000), np.uint8)
+    tracemalloc.start()
+    faults = [Same().fault(came, due) for due in (["x", "y", "z"], ["x", "y"], [1, 2])]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert faults[0] == "3 items are due, and 2 came"
+    assert faults[1].startswith("at [0]: 'x' is due, and [0, 0, 0, 0, 0, 0, ...] (shape (10000000,))")
+    assert faults[2] == "at [0]: shape () is due, and shape (10000000,) came"
+    assert peak < 1_000_000
+
+
+def test_lists_of_text_that_came_as_an_array_are_compared_row_by_row():
+    due = np.array([["x", "y"], ["z", "w"]])
+    assert Same().fault(due, due) is None
+    assert Same().fault([["x", "y"], ["z", "v"]], due) == "at [1][1]: 'w' is due, and 'v' came"
+
+
+def test_what_lies_deep_in_a_list_is_not_written_out():
+    written = []
+
+    class Slow:
+        def __repr__(self) -> str:
+            written.append(self)
+            return "slow"
+
+    assert describe([[[Slow()] * 1000] * 1000, [[[Slow()]]]]) == "list of 2: [[[slow, slow, slow, , [[[...]]]]"
+    assert len(written) == 36

@@ -1,6 +1,8 @@
 import io
 import json
 import pickle
+import struct
+import time
 import zipfile
 
 import numpy as np
@@ -106,6 +108,8 @@ INDEX = {"levels": [{"array": "a"}], "names": [None]}
     ("content", "said"),
     [
         (b"", "the value is damaged"),
+        (values.encode(1) + b"behind its end", "list of arrays is too long or not at its end"),
+        (npz(tree=tree({"series": {"array": "a"}, "index": {"levels": [[1]], "names": [None]}})), "labels of a table"),
         (b"no zip at all", "the value is damaged"),
         (pickle.dumps(1), "the value is damaged"),
         (npz(other=tree(1)), "the value is damaged .KeyError."),
@@ -163,3 +167,51 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked():
         archive.writestr("tree.npy", bytes(1 << 20))
     with pytest.raises(InputError, match="compressed, which a handed-over value never is"):
         values.decode(buffer.getvalue())
+
+
+def colliding(n: int) -> np.ndarray:
+    """Whole numbers of which pandas' hash is 0: (number >> 33) ^ number ^ (number << 11), cut to 32 bits."""
+    high = np.arange(1, n + 1)
+    low = np.zeros(n, np.int64)
+    for bit in range(32):
+        low |= ((high >> bit & 1) ^ (low >> (bit - 11) & 1 if bit >= 11 else 0)) << bit
+    return high << 33 | low
+
+
+def long_directory() -> bytes:
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", *[0] * 18)
+    n = values.MAX_DIRECTORY // len(entry) + 1
+    return entry * n + values.END.pack(b"PK\5\6", 0, 0, n, n, n * len(entry), 0, 0)
+
+
+SLOW = {
+    "keys that collide": (npz(tree=tree({"dict": [[k * (2**61 - 1), 0] for k in range(1, 50_000)]})), "2,000 keys"),
+    "a long directory": (long_directory(), "list of arrays is too long"),
+    "millions of texts": (
+        npz(tree=tree({"array": "a"}), a=npy(np.full(values.MAX_TEXTS + 1, "界"))),
+        "4,000,000 texts",
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", SLOW)
+def test_what_would_take_minutes_or_gigabytes_to_read_is_refused_at_once(bomb: str):
+    content, said = SLOW[bomb]
+    start = time.monotonic()
+    with pytest.raises(InputError, match=said):
+        values.decode(content)
+    assert time.monotonic() - start < 2
+
+
+def test_labels_that_collide_are_read_as_fast_as_others():
+    """50,000 of these take five seconds where they are hashed, and a million would take half an hour."""
+    index = {"levels": [{"array": "a"}, {"array": "b"}], "names": ["one", None]}
+    labels = colliding(50_000)
+    content = npz(
+        tree=tree({"series": {"array": "v"}, "index": index}), a=npy(labels), b=npy(labels), v=npy(np.ones(50_000))
+    )
+    start = time.monotonic()
+    series = values.decode(content)
+    assert time.monotonic() - start < 1
+    assert series.index.names == ["one", None]
+    assert series.index[-1] == (labels[-1], labels[-1])
