@@ -25,6 +25,7 @@ from typing import BinaryIO, Literal
 
 import psutil
 
+from autograder import syscalls
 from starter.schema import InputError
 
 KIT = "/kit"
@@ -86,13 +87,19 @@ def check_sandbox() -> None:
             "use WSL2 or a Linux virtual machine"
         )
         raise NoSandboxError(msg)
-    missing = [program for program in ("bwrap", "prlimit", "setpriv") if shutil.which(program) is None]
+    if not syscalls.is_known():
+        msg = f"grading runs students' code and needs an x86_64 or aarch64 machine, which {platform.machine()} is not"
+        raise NoSandboxError(msg)
+    missing = [program for program in ("bwrap", "prlimit", "setpriv", "choom") if shutil.which(program) is None]
     if missing:
         package = "bubblewrap" if "bwrap" in missing else "util-linux"
         msg = f"grading runs students' code and needs {missing[0]}, which is not here: apt install {package}"
         raise NoSandboxError(msg)
-    command = _inside(["/usr/bin/env", "true"], {}, "/tmp")
-    probe = subprocess.run(command, env=_outer_environment(), capture_output=True, text=True, check=False)
+    with syscalls.refused(unnamed_shared=True) as calls:
+        command = _inside(["/usr/bin/env", "true"], {}, "/tmp", calls)
+        probe = subprocess.run(
+            command, env=_outer_environment(), capture_output=True, text=True, check=False, pass_fds=[calls]
+        )
     if probe.returncode:
         reason = probe.stderr.strip().splitlines()[-1:] or ["no message"]
         msg = (
@@ -155,6 +162,8 @@ def run(
             raise NoSandboxError(msg)
     memory = int(memory_gib * 2**30)
     limits = [
+        # if the machine's memory ends all the same, nobody else pays
+        *("choom", "--adjust=1000", "--"),
         "prlimit",
         f"--data={memory}",
         f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
@@ -165,13 +174,19 @@ def run(
     ]
     # counted in the innermost user namespace, so the grader's other processes do not count
     program = ["prlimit", f"--nproc={processes}", "--", sys.executable, *command]
-    inside = _inside(program, read_only, workdir, devices)
-    with tempfile.TemporaryFile() as errors:
-        return _watch([*limits, *inside], errors, seconds, memory, into or io.BytesIO(), max_output)
+    with tempfile.TemporaryFile() as errors, syscalls.refused(unnamed_shared=not devices) as calls:
+        inside = _inside(program, read_only, workdir, calls, devices)
+        return _watch([*limits, *inside], calls, errors, seconds, memory, into or io.BytesIO(), max_output)
 
 
 def _watch(
-    arguments: Sequence[str], errors: BinaryIO, seconds: float, memory: int, into: BinaryIO, max_output: int
+    arguments: Sequence[str],
+    calls: int,
+    errors: BinaryIO,
+    seconds: float,
+    memory: int,
+    into: BinaryIO,
+    max_output: int,
 ) -> Outcome:
     start = time.monotonic()
     looked = start
@@ -184,6 +199,7 @@ def _watch(
         stdout=subprocess.PIPE,
         stderr=errors,
         start_new_session=True,
+        pass_fds=[calls],
     )
     try:
         with selectors.DefaultSelector() as selector:
@@ -259,7 +275,7 @@ def open_to_all(folder: Path) -> None:
 
 
 def _inside(
-    program: Sequence[str], read_only: Mapping[str, Path], workdir: str, devices: Sequence[Path] = ()
+    program: Sequence[str], read_only: Mapping[str, Path], workdir: str, calls: int, devices: Sequence[Path] = ()
 ) -> list[str]:
     """Write the command that runs a program inside.
 
@@ -284,6 +300,8 @@ def _inside(
         *prefix,
         "bwrap",
         *_isolation(),
+        "--seccomp",
+        str(calls),
         *_environment(),
         # scratch first: the installation may lie below /tmp or /home
         *_scratch("/tmp", "/home", workdir),
@@ -332,6 +350,7 @@ def _environment() -> list[str]:
 def _system() -> list[str]:
     """Bind the operating system's libraries."""
     options = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/usr", "/usr"]
+    options += ["--dev-bind", "/dev/null", "/dev/zero"]  # memory shared by way of it is counted nowhere
     for name in ("bin", "sbin", "lib", "lib64"):
         path = Path("/", name)
         if path.is_symlink():

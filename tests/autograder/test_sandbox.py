@@ -1,5 +1,6 @@
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -139,6 +140,50 @@ def test_memory_of_all_processes_together_has_a_limit(run_inside):
     assert run_inside(source.replace("400 << 20", "10 << 20").replace("sleep(20)", "sleep(1)")).output == b"held\n" * 6
 
 
+HIDDEN_MEMORY = {
+    "shared by a family": "import mmap; mmap.mmap(-1, 1 << 20)",
+    "shared by way of a device": "import mmap; zeros = open('/dev/zero', 'r+b'); mmap.mmap(zeros.fileno(), 1 << 20)",
+    "in a file without a name": "import os; os.memfd_create('x')",
+    "in a segment": "assert libc.shmget(0, 1 << 20, 0o1600) >= 0, ctypes.get_errno()",
+    "in messages": "assert libc.msgget(0, 0o1600) >= 0, ctypes.get_errno()",
+}
+
+
+@pytest.mark.parametrize("where", HIDDEN_MEMORY)
+def test_there_is_no_memory_that_the_limit_does_not_count(run_inside, where: str):
+    outcome = run_inside(f"import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n{HIDDEN_MEMORY[where]}")
+    assert outcome.returncode == 1
+    assert re.search("PermissionError|AssertionError: 1$|OSError: .Errno 19.", outcome.errors.strip())
+
+
+def test_what_python_shares_between_processes_works(run_inside):
+    source = (
+        "import multiprocessing, multiprocessing.shared_memory as shared\n"
+        "total = multiprocessing.Value('i', 0)\n"
+        "def add(number):\n    with total.get_lock(): total.value += number\n    return number\n"
+        "with multiprocessing.Pool(2) as pool: print(pool.map(add, [1, 2, 3]), total.value)\n"
+        "memory = shared.SharedMemory(create=True, size=8)\nmemory.buf[0] = 7\nprint(memory.buf[0])\nmemory.unlink()"
+    )
+    assert run_inside(source).output == b"[1, 2, 3] 6\n7\n"
+
+
+def test_the_graders_keys_are_out_of_reach(run_inside):
+    """The kernel's keyrings, where a login may keep its tickets, follow a process through all namespaces."""
+    search = "libc.syscall(250 if os.uname().machine == 'x86_64' else 219, 0, -3, 0)"  # get the session's keyring
+    outcome = run_inside(
+        f"import ctypes, os; libc = ctypes.CDLL(None, use_errno=True); print({search}, ctypes.get_errno())"
+    )
+    assert outcome.output == b"-1 1\n"
+
+
+def test_where_the_machines_memory_ends_what_is_inside_goes_first(run_inside):
+    outcome = run_inside(
+        "print(open('/proc/self/oom_score_adj').read())\n"
+        "try: open('/proc/self/oom_score_adj', 'w').write('0')\nexcept OSError: print('refused')"
+    )
+    assert outcome.output == b"1000\n\nrefused\n"
+
+
 def test_a_fork_bomb_reaches_its_limit(run_inside):
     source = (
         "import os, time\nmade = 0\n"
@@ -210,6 +255,7 @@ def test_other_processes_cannot_be_seen(run_inside):
     [
         ("bwrap", "needs bwrap, which is not here: apt install bubblewrap"),
         ("prlimit", "needs prlimit.*: apt install util-linux"),
+        ("choom", "needs choom.*: apt install util-linux"),
     ],
 )
 def test_without_the_programs_it_refuses_and_names_the_package(
@@ -217,6 +263,12 @@ def test_without_the_programs_it_refuses_and_names_the_package(
 ):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == missing else f"/usr/bin/{name}")
     with pytest.raises(sandbox.NoSandboxError, match=said):
+        sandbox.check_sandbox()
+
+
+def test_on_a_machine_whose_calls_are_not_known_it_refuses(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(sandbox.NoSandboxError, match="needs an x86_64 or aarch64 machine, which riscv64 is not"):
         sandbox.check_sandbox()
 
 
