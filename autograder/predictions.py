@@ -145,7 +145,11 @@ def _written_anew(course: Course, file: Path, settings: Prediction, n_genes: int
     with stream.open("rb") as frames:
         content = each_frame(frames, values.MAX_BYTES)
         labels, genes, stored = (_value(content, name) for name in ("labels", "genes", "stored"))
-        if not isinstance(genes, np.ndarray) or not isinstance(labels, dict) or set(labels) - {TARGET_GENE, CONTEXT}:
+        if not isinstance(labels, dict) or set(labels) - {TARGET_GENE, CONTEXT}:
+            raise InputError(DAMAGED)
+        if not all(isinstance(column, np.ndarray) and column.ndim == 1 for column in (genes, *labels.values())):
+            raise InputError(DAMAGED)
+        if len({len(column) for column in labels.values()}) != 1:
             raise InputError(DAMAGED)
         obs = pd.DataFrame({key: np.asarray(column, str) for key, column in labels.items()})
         obs.index = obs.index.astype(str)
@@ -160,7 +164,7 @@ def _value(content: Iterator[tuple[str, bytes]], due: str) -> object:
     if name != due:
         msg = f"the prediction cannot be read: its {due} did not come out of the sandbox"
         raise InputError(msg)
-    if due == "stored" and not value.isdigit():
+    if due == "stored" and not (value.isdigit() and len(value) < 20):
         raise InputError(DAMAGED)
     return int(value) if due == "stored" else values.decode(value)
 
@@ -171,7 +175,9 @@ def _blocks(content: Iterator[tuple[str, bytes]], n_cells: int, n_genes: int) ->
         if name == "end" and came == n_cells:
             return
         block = values.decode(value) if name == "cells" else None
-        if not scipy.sparse.issparse(block) or block.shape[1] != n_genes or came + block.shape[0] > n_cells:
+        if not scipy.sparse.issparse(block) or block.shape[1] != n_genes:
+            break
+        if not 0 < block.shape[0] <= n_cells - came:  # empty ones might come for ever
             break
         came += block.shape[0]
         yield block

@@ -20,6 +20,8 @@ NORMALISED = "normalised"
 MAX_FILES = 200
 MAX_DEPTH = 10
 """Folders within each other."""
+MAX_CELLS = 2_000
+"""Of a notebook; nbgrader takes minutes for a million, and each of them takes kilobytes there."""
 MAX_NAME = 500
 """Bytes of a file's name with its folders."""
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -189,6 +191,9 @@ def _rebuilt(path: Path, released: dict, notes: list[str]) -> tuple[dict, str | 
                 f"{path.name} is saved in format {content['nbformat']}; open it in JupyterLab, save it, hand it in anew"
             )
             return released, fault[:200]
+        if len(content["cells"]) > MAX_CELLS:
+            fault = f"{path.name} has {len(content['cells']):,} cells; hand it in anew with at most {MAX_CELLS:,}"
+            return released, fault
         given = [_plain_cell(cell) for cell in content["cells"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return released, f"{path.name} is damaged and cannot be opened; save it again and hand it in anew"

@@ -173,3 +173,13 @@ def test_a_picture_of_many_spaces_is_read_as_fast_as_another(course: Course, tmp
     assert time.monotonic() - start < 5
     made = json.loads((tmp_path / "files" / f"{STAGE}.ipynb").read_text())
     assert "attachments" not in made["cells"][-1]
+
+
+def test_a_notebook_of_endless_cells_is_not_taken(course: Course, tmp_path: Path):
+    path = submit(course, "ada") / f"{STAGE}.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["cells"] += [{"cell_type": "raw", "metadata": {}, "source": ""}] * (2_001 - len(notebook["cells"]))
+    path.write_text(json.dumps(notebook))
+    fault, _ = normalise(course, STAGE, "ada", tmp_path / "files")
+    assert fault == "04_baselines.ipynb has 2,001 cells; hand it in anew with at most 2,000"
+    assert len(json.loads((tmp_path / "files" / f"{STAGE}.ipynb").read_text())["cells"]) < 100
