@@ -22,8 +22,9 @@ from rich.text import Text
 
 from autograder import gradebook
 from autograder.course import FILE, Course, read_course
-from autograder.grade import Result, grade_stage
+from autograder.grade import grade_stage
 from autograder.release import release
+from autograder.results import Result
 from autograder.sandbox import NoSandboxError, check_sandbox
 from autograder.submissions import SUBMITTED
 from starter import cells, graphs, plots, pseudobulk, submission

@@ -16,12 +16,12 @@ from traitlets import Unicode, default
 
 from autograder.attempts import attempt_folder, read_attempts, received_at
 from autograder.course import Course, read_course
-from autograder.grade import QuestionResult, Result, read_result, result_path
 from autograder.gradebook import is_recorded
 from autograder.grades import Grade, QuestionGrade, read_grades
 from autograder.late import days_late
 from autograder.predictions import scorecard_folder
 from autograder.questions import PREDICTION
+from autograder.results import QuestionResult, Result, read_result, result_path
 from autograder.submissions import NORMALISED, SUBMITTED, hash_submission, printable, students_of
 from starter.files import whole
 from starter.metrics import get_profile

@@ -35,8 +35,8 @@ from traitlets.config import Config
 
 from autograder.attempts import collect
 from autograder.course import FILE, Course, read_course
-from autograder.grade import QuestionResult, current_result, read_result, released_points, result_path
 from autograder.late import PointsPerDay, update_penalties
+from autograder.results import QuestionResult, current_result, read_result, released_points, result_path
 from autograder.submissions import NORMALISED, printable
 from starter.schema import InputError
 

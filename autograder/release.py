@@ -11,8 +11,8 @@ import numpy as np
 
 from autograder import gradebook
 from autograder.course import FILE, SIMULATED, Course
-from autograder.grade import released_points
 from autograder.questions import questions_of
+from autograder.results import released_points
 from starter import simulate, truth, values
 from starter.check import FOLDER
 from starter.dataset import (

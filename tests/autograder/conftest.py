@@ -6,9 +6,9 @@ import pytest
 from handing_in import STAGE, TEXT, grade_one, submit
 
 from autograder.course import Course, read_course
-from autograder.grade import Result
 from autograder.questions import PREDICTION
 from autograder.release import release_notebooks
+from autograder.results import Result
 from autograder.sandbox import NoSandboxError, check_sandbox
 
 

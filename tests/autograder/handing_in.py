@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 
 from autograder.course import Course
-from autograder.grade import QuestionResult, Result, grade_stage, hash_rules, result_path
+from autograder.grade import grade_stage
+from autograder.results import QuestionResult, Result, hash_rules, result_path
 from autograder.submissions import hash_submission, normalise
 
 STAGE = "04_baselines"

@@ -12,7 +12,8 @@ from handing_in import RIGHT, STAGE, WRONG, submit
 
 from autograder import batch
 from autograder.course import Course
-from autograder.grade import WORK, Result, grade_stage, result_path
+from autograder.grade import WORK, grade_stage
+from autograder.results import Result, result_path
 from autograder.sandbox import NoSandboxError
 from starter.schema import InputError
 

@@ -21,8 +21,8 @@ from autograder.attempts import collect
 from autograder.cli import app
 from autograder.course import Course, read_course
 from autograder.feedback import LONGEST, PICTURES, feedback_page, write_feedback
-from autograder.grade import QuestionResult, Result, result_path
 from autograder.grades import Grade, QuestionGrade
+from autograder.results import QuestionResult, Result, result_path
 from starter.metrics import get_profile
 from starter.schema import InputError
 

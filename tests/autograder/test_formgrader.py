@@ -19,8 +19,8 @@ from nbgrader.api import Gradebook
 from autograder import gradebook
 from autograder.course import Course, read_course
 from autograder.feedback import write_feedback
-from autograder.grade import QuestionResult
 from autograder.grades import Grade, read_grades
+from autograder.results import QuestionResult
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

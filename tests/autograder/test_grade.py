@@ -7,7 +7,8 @@ from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
 
 from autograder import sandbox
 from autograder.course import Course, read_course
-from autograder.grade import grade_stage, hash_rules, read_result, released_points, result_path
+from autograder.grade import grade_stage
+from autograder.results import hash_rules, read_result, released_points, result_path
 from autograder.submissions import normalise
 from starter.schema import InputError
 

@@ -9,7 +9,8 @@ from nbgrader.api import Gradebook
 
 from autograder import gradebook
 from autograder.course import Course
-from autograder.grade import grade_stage, result_path
+from autograder.grade import grade_stage
+from autograder.results import result_path
 
 NOTEBOOKS = {
     "none": (None, "there is no notebook 04_baselines.ipynb in the submission"),

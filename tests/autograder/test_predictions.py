@@ -19,9 +19,10 @@ from handing_in import RIGHT, STAGE, grade_one, submit
 
 from autograder import predictions
 from autograder.course import Course, Goal, read_course
-from autograder.grade import QuestionResult, grade_stage
+from autograder.grade import grade_stage
 from autograder.judge import Verdict
 from autograder.predictions import Scored, by_rubric, score_file
+from autograder.results import QuestionResult
 from starter import cells, pseudobulk, submission, values
 from starter.dataset import contexts, open_course
 from starter.due import due_in_course

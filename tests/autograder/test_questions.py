@@ -4,8 +4,9 @@ import nbformat
 import pytest
 
 from autograder.course import Course, read_course
-from autograder.grade import Result, grade_stage
+from autograder.grade import grade_stage
 from autograder.release import release_notebooks
+from autograder.results import Result
 from benchmarks.stage import PARTS, STAGE, answer, write_stage
 from starter.schema import InputError
 
