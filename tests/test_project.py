@@ -122,3 +122,15 @@ def test_links_in_the_docs_lead_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_test_that_a_promise_names_is_there():
+    """As `file` or `file::test[case]`."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+)(?:\[([^]]+)\])?)?`", page)
+    assert len(named) == page.count("`test_") > 100
+    for file, test, case in named:
+        (path,) = (ROOT / "tests").rglob(file)
+        text = path.read_text()
+        assert not test or f"def {test}(" in text, f"{file} has no {test}"
+        assert f'"{case}":' in text or not case, f"{test} has no case {case!r}"

@@ -1,10 +1,15 @@
+import json
+import re
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 
-from autograder.course import Course, read_course
+from autograder.course import Course, Section, Settings, read_course
 from starter.schema import InputError
 
 MINIMAL = '[course]\nname = "my-course"\n'
@@ -107,3 +112,44 @@ def test_another_course_has_other_seeds(tmp_path: Path):
 def test_an_unknown_stage_names_those_there_are(tmp_path: Path):
     with pytest.raises(InputError, match="has no stage '05_cvae'; it has none"):
         course(tmp_path).check_stage("05_cvae")
+
+
+def section_of(annotation: object) -> type[Section] | None:
+    """Find the table that a key holds: itself, in a list or by a name."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := section_of(part))), None)
+
+
+def keys_of(section: type[Section], table: str = "") -> Iterator[tuple[str, str | None]]:
+    """Give a table's keys, with their defaults as TOML has them; None where there is no single value."""
+    for key, field in section.model_fields.items():
+        if table:
+            default = "required" if field.is_required() else field.default
+            text = default if isinstance(default, str) else json.dumps(default, default=str)
+            yield f"{table}{key}", text if isinstance(default, str | int | float) and text else None
+        if (inner := section_of(field.annotation)) is None:
+            continue
+        if get_origin(field.annotation) is list:
+            yield from keys_of(inner, f"{table}{key}: ")
+        else:
+            place = ".".join(filter(None, (table.strip("[] "), key, "NN_stage" if key == "stages" else "")))
+            yield from keys_of(inner, f"[{place}] ")
+
+
+def test_the_guide_explains_every_key_with_its_default():
+    page = (Path(__file__).parents[2] / "docs" / "instructor.md").read_text()
+    _, _, rows = page.partition("| key | meaning | default |\n|---|---|---|\n")
+    explained = []
+    for row in rows.strip().splitlines():
+        names, _, default = row.strip("| ").split(" | ")
+        first, *others = re.findall("`([^`]+)`", names)
+        place = first[: first.rindex(" ") + 1]
+        # one default for all keys of a row, or one for each
+        explained += zip(
+            [first, *(place + name for name in others)], cycle(re.findall("`([^`]+)`", default) or [default])
+        )
+    due = dict(keys_of(Settings))
+    assert sorted(name for name, _ in explained) == sorted(due)
+    assert len(due) > 30
+    assert {name: text for name, text in explained if due[name]} == {name: text for name, text in due.items() if text}
