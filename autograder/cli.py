@@ -156,14 +156,14 @@ def grade(
         int | None, typer.Option(min=1, help="Submissions at the same time. Default: as cores and memory allow.")
     ] = None,
     dask: Annotated[
-        str | None, typer.Option(help="Grade on the workers of this Dask scheduler, tcp://HOST:PORT.")
+        str | None, typer.Option(help="Grade on the workers of this Dask scheduler, tcp://HOST:PORT (docs/cluster.md).")
     ] = None,
     course: CourseOption = HERE,
 ) -> None:
     """Grade submissions in a sandbox, and put the points into nbgrader's gradebook.
 
     Submissions are at grading/submitted/STUDENT/STAGE/STAGE.ipynb. One that was graded before is not run again, so a
-    batch that was stopped goes on where it stopped.
+    batch that was stopped goes on where it stopped. What could not be graded is listed at the end, a line each.
 
     Example: autograder grade 04_baselines --jobs 2
     """
