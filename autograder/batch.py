@@ -88,8 +88,8 @@ def _executor(work: Callable, jobs: int, dask: str | None) -> Iterator[Executor]
 
     try:
         client = Client(dask, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        msg = f"no Dask scheduler answers at {dask} ({error}); start one with: dask scheduler"
+    except Exception as error:  # whatever the library makes of an address, or of certificates that are not there
+        msg = f"no Dask scheduler answers at {dask} ({type(error).__name__}: {error}); see docs/cluster.md"
         raise InputError(msg) from error
     with client:
         _check_workers(client, dask, work)

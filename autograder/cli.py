@@ -184,7 +184,8 @@ def grade(
     known, odd = students_of(opened, stage)
     gradebook.check_points(opened, stage)
     if opened.limits.gpu:
-        devices = ", ".join(map(str, gpu_devices())) or "nothing: this machine has no GPU"
+        here = ", ".join(map(str, gpu_devices())) or "nothing: this machine has no GPU"
+        devices = "the GPUs of each worker" if dask else here
         typer.echo(f"limits.gpu opens to students' code: {devices}")
     jobs = jobs or fitting_jobs(opened.limits.memory_gib)
     with progress.bar(f"grade {stage}", len(student or known)) as advance:

@@ -71,7 +71,7 @@ class Limits(Section):
     """`[limits]`: what a submission may use."""
 
     seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
-    """For all cells and questions of a notebook; likewise for reading a prediction."""
+    """For all cells of a notebook, whose questions have their own; likewise for opening a prediction."""
     memory_gib: Annotated[float, Field(ge=1, le=4096)] = 4.0
     """Of all its processes together."""
     processes: Annotated[int, Field(ge=8, le=100_000)] = 200

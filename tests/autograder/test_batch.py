@@ -141,8 +141,9 @@ def test_a_cluster_grades_as_one_machine_does_though_a_worker_is_killed(four: Co
 
 def test_a_scheduler_that_does_not_answer_is_named(four: Course, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(batch, "CONNECT_SECONDS", 1)
-    with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9 .*; start one with: dask sch"):
-        grade_stage(four, STAGE, dask="tcp://127.0.0.1:9")
+    for address in ("tcp://127.0.0.1:9", "tls://127.0.0.1:9", "nowhere"):
+        with pytest.raises(InputError, match=f"no Dask scheduler answers at {address} .*; see docs/cluster.md"):
+            grade_stage(four, STAGE, dask=address)
 
 
 @pytest.mark.parametrize(
