@@ -99,6 +99,8 @@ def grade_stage(
         for student in results:
             report(student)
         waiting = [student for student in due if student not in results]
+        for without in {(), *(question.without for question in questions_of(course, stage))}:
+            inside.kit(course, without)  # before several want the same
         if len(waiting) >= WORTH_CACHES:
             inside.caches(course)
         work = functools.partial(grade_submission, course, stage)

@@ -9,23 +9,24 @@ import importlib.metadata
 import json
 import shutil
 import sys
-import threading
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from py_compile import PycInvalidationMode
+
+import filelock
 
 import starter
 from autograder import sandbox
 from autograder.course import Course
 from autograder.frames import read_frames
-from starter.files import whole
+from starter.schema import InputError
 
 CACHE = "cache"
 """Folder below grading/."""
 DECIDING = ("numpy", "scipy", "numba", "matplotlib")
 """Packages on whose versions compiled and cached files depend."""
-MAKING = threading.Lock()
-"""One thread makes them; another that wants the same waits."""
 WARM_SECONDS = 300
 WARM_GIB = 4
 
@@ -40,57 +41,62 @@ def kit(course: Course, without: Sequence[str]) -> Path:
     without
         Modules that are left out, such as `starter.metrics`.
     """
-    unknown = [module for module in without if not _source(module).exists()]
-    if unknown:
-        msg = f"there is no module {', '.join(unknown)} to leave out"
-        raise AssertionError(msg)
-    folder = course.grading / CACHE / f"kit-{_key(*without)}"
-    with MAKING:
-        if not folder.is_dir():
-            with whole(folder) as part:
-                left_out = {_source(module) for module in without}
+    if unknown := [module for module in without if not _source(module).exists()]:
+        msg = f"there is no module {', '.join(unknown)} to leave out; mend the questions' `without`"
+        raise InputError(msg)
+    left_out = {_source(module) for module in without}
 
-                def skip(parent: str, names: list[str]) -> list[str]:
-                    return [name for name in names if name == "__pycache__" or Path(parent, name) in left_out]
+    def skip(parent: str, names: list[str]) -> list[str]:
+        return [name for name in names if name == "__pycache__" or Path(parent, name) in left_out]
 
-                # with the files' times, by which compiled kernels know their source
-                shutil.copytree(Path(starter.__file__).parent, part / "starter", ignore=skip)
-                compileall.compile_dir(
-                    part,
-                    quiet=2,
-                    stripdir=part,
-                    prependdir=sandbox.KIT,
-                    invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
-                )
-                sandbox.open_to_all(part)
-    return folder
+    def fill(new: Path) -> None:
+        # with the files' times, by which compiled kernels know their source
+        shutil.copytree(Path(starter.__file__).parent, new / "starter", ignore=skip)
+        unchecked = PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_dir(new, quiet=2, stripdir=new, prependdir=sandbox.KIT, invalidation_mode=unchecked)
+
+    return _made_once(course.grading / CACHE / f"kit-{_key(*without)}", fill)
 
 
 def caches(course: Course) -> Path:
     """Give a folder with what matplotlib and numba keep for the next time: fonts found, kernels compiled."""
-    folder = _caches_folder(course)
     complete = kit(course, ())
-    with MAKING:
+
+    def fill(new: Path) -> None:
+        outcome = sandbox.run(
+            ["/job/warm.py"],
+            read_only={sandbox.KIT: complete, "/job/warm.py": Path(__file__).with_name("warm.py")},
+            seconds=WARM_SECONDS,
+            memory_gib=WARM_GIB,
+            processes=100,
+            workdir="/home/student/warm",
+        )
+        files, _ = read_frames(outcome.output)
+        if files.pop("end", None) is None:
+            msg = f"the sandbox did not start ({last_line(outcome.errors)}); nothing was graded"
+            raise sandbox.NoSandboxError(msg)
+        for name, content in files.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).write_bytes(content)
+
+    return _made_once(_caches_folder(course), fill)
+
+
+def _made_once(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Make a folder if it is not there. One that is there never changes, since sandboxes may be using it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):  # who else wants it waits
         if not folder.is_dir():
-            script = Path(__file__).with_name("warm.py")
-            outcome = sandbox.run(
-                ["/job/warm.py"],
-                read_only={sandbox.KIT: complete, "/job/warm.py": script},
-                seconds=WARM_SECONDS,
-                memory_gib=WARM_GIB,
-                processes=100,
-                workdir="/home/student/warm",
-            )
-            files, _ = read_frames(outcome.output)
-            if files.pop("end", None) is None:
-                msg = f"the sandbox did not start ({last_line(outcome.errors)}); nothing was graded"
-                raise sandbox.NoSandboxError(msg)
-            with whole(folder) as part:
-                for name, content in files.items():
-                    path = part / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(content)
-                sandbox.open_to_all(part)
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as aside:
+                new = Path(aside, folder.name)
+                new.mkdir()
+                fill(new)
+                sandbox.open_to_all(new)
+                with suppress(OSError):  # not all shared disks know locks, and another machine may have been first
+                    new.rename(folder)
+        if not folder.is_dir():
+            msg = f"cannot write {folder}; make room there, or see who may write"
+            raise InputError(msg)
     return folder
 
 
@@ -98,6 +104,13 @@ def filled_caches(course: Course) -> Path | None:
     """Give the folder that `caches` made, if it did."""
     folder = _caches_folder(course)
     return folder if folder.is_dir() else None
+
+
+def _making(course: Course) -> filelock.FileLock:
+    """Let one make them, of all threads, processes and machines; an other's sandbox may show the folder already."""
+    cache = course.grading / CACHE
+    cache.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(cache / "lock")
 
 
 def last_line(errors: str) -> str:
