@@ -50,7 +50,11 @@ GPU_DEVICES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "k
 """Below /dev, of the makers whose GPUs torch uses."""
 STOP = threading.Event()
 """Set when the grader is interrupted: every run in this process ends at once."""
+CORES = threading.local()
+"""`CORES.given`: those on which a thread's runs stay; all, where it was given none."""
 Status = Literal["ended", "time", "output", "memory"]
+PROGRAMS = ("bwrap", "prlimit", "setpriv", "choom", "taskset")
+"""Of bubblewrap and of util-linux, with which a sandbox is made."""
 HIDDEN_PACKAGES = ("autograder", "data_scripts", "starter")
 """Packages of the kit that the installation may hold; inside, only `KIT` has one of them."""
 
@@ -90,7 +94,9 @@ def check_sandbox() -> None:
     if not syscalls.is_known():
         msg = f"grading runs students' code and needs an x86_64 or aarch64 machine, which {platform.machine()} is not"
         raise NoSandboxError(msg)
-    missing = [program for program in ("bwrap", "prlimit", "setpriv", "choom") if shutil.which(program) is None]
+    missing = [
+        program for program in ("bwrap", "prlimit", "setpriv", "choom", "taskset") if shutil.which(program) is None
+    ]
     if missing:
         package = "bubblewrap" if "bwrap" in missing else "util-linux"
         msg = f"grading runs students' code and needs {missing[0]}, which is not here: apt install {package}"
@@ -164,6 +170,7 @@ def run(
     limits = [
         # if the machine's memory ends all the same, nobody else pays
         *("choom", "--adjust=1000", "--"),
+        *("taskset", "--cpu-list", ",".join(map(str, getattr(CORES, "given", os.sched_getaffinity(0))))),
         "prlimit",
         f"--data={memory}",
         f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",

@@ -1,4 +1,4 @@
-"""What the kernel refuses to those inside the sandbox: memory that no limit counts, and the grader's keys.
+"""What the kernel refuses to those inside the sandbox: memory that no limit counts, others' cores, the grader's keys.
 
 Given to bubblewrap as a program of the kernel's packet filter (BPF), which decides on every call.
 """
@@ -13,11 +13,13 @@ from contextlib import contextmanager
 NUMBERS = {
     "x86_64": {
         "memfd_create": 319, "memfd_secret": 447, "shmget": 29, "msgget": 68, "add_key": 248, "request_key": 249,
-        "keyctl": 250, "bpf": 321, "io_uring_setup": 425, "perf_event_open": 298, "userfaultfd": 323, "mmap": 9,
+        "keyctl": 250, "bpf": 321, "io_uring_setup": 425, "perf_event_open": 298, "userfaultfd": 323,
+        "sched_setaffinity": 203, "mmap": 9,
     },
     "aarch64": {
         "memfd_create": 279, "memfd_secret": 447, "shmget": 194, "msgget": 186, "add_key": 217, "request_key": 218,
-        "keyctl": 219, "bpf": 280, "io_uring_setup": 425, "perf_event_open": 241, "userfaultfd": 282, "mmap": 222,
+        "keyctl": 219, "bpf": 280, "io_uring_setup": 425, "perf_event_open": 241, "userfaultfd": 282,
+        "sched_setaffinity": 122, "mmap": 222,
     },
 }  # fmt: skip
 """Calls that are refused, and mmap, which is refused in part."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from handing_in import RIGHT, STAGE, WRONG, submit
 
-from autograder import batch
+from autograder import batch, sandbox
 from autograder.course import Course
 from autograder.grade import WORK, grade_stage
 from autograder.results import Result, result_path
@@ -53,6 +53,33 @@ def test_jobs_run_at_the_same_time():
         return student.upper()
 
     assert dict(batch.each(work, "abc", jobs=3)) == {"a": "A", "b": "B", "c": "C"}
+
+
+def test_jobs_share_the_cores_and_take_none_from_each_other(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 1, 2, 0, 5})
+    assert batch.core_shares(1) == [[0, 1, 2, 3, 5]]
+    assert batch.core_shares(2) == [[0, 2, 5], [1, 3]]
+    assert batch.core_shares(7) == [[0], [1], [2], [3], [5], [0], [1]]
+    together = threading.Barrier(2, timeout=20)
+
+    def work(student: str) -> list[int]:
+        together.wait()
+        return sandbox.CORES.given
+
+    assert sorted(dict(batch.each(work, "ab", jobs=2)).values()) == [[0, 2, 5], [1, 3]]
+
+
+def test_a_hundred_busy_processes_cost_the_neighbour_no_time(sandbox_here: None, course: Course):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core has no neighbours")
+    busy = "import subprocess\nfor _ in range(100): subprocess.Popen(['setsid', 'sh', '-c', 'while :; do :; done'])\n"
+    submit(course, "ada", RIGHT, extra=busy + "import time; time.sleep(15)")
+    submit(course, "bob", RIGHT)
+    ended = []
+    start = time.monotonic()
+    grade_stage(course, STAGE, jobs=2, report=lambda student: ended.append((student, time.monotonic() - start)))
+    assert [student for student, _ in ended] == ["bob", "ada"]
+    assert ended[0][1] < 12
 
 
 def command(course: Course, *more: str) -> list[str]:

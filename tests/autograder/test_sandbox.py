@@ -4,13 +4,16 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from autograder import inside, sandbox
 from autograder.course import Course
+from starter.schema import InputError
 
 WORKDIR = f"{sandbox.COURSE_ROOT}/assignments/04_baselines"
 
@@ -76,7 +79,9 @@ def test_excluded_modules_are_not_there(run_inside):
 
 
 def test_a_module_that_does_not_exist_cannot_be_excluded(run_inside):
-    with pytest.raises(AssertionError, match="there is no module starter.anchor to leave out"):
+    with pytest.raises(
+        InputError, match="there is no module starter.anchor to leave out; mend the questions' `without`"
+    ):
         run_inside("1", without=("starter.anchor",))
 
 
@@ -184,6 +189,34 @@ def test_where_the_machines_memory_ends_what_is_inside_goes_first(run_inside):
     assert outcome.output == b"1000\n\nrefused\n"
 
 
+def test_a_run_stays_on_the_cores_it_was_given(run_inside, monkeypatch: pytest.MonkeyPatch):
+    last = max(os.sched_getaffinity(0))
+    monkeypatch.setattr(sandbox.CORES, "given", [last], raising=False)
+    outcome = run_inside(
+        "import os\nprint(os.sched_getaffinity(0))\n"
+        f"try: os.sched_setaffinity(0, {os.sched_getaffinity(0)})\nexcept PermissionError: print('refused')"
+    )
+    assert outcome.output == f"{{{last}}}\nrefused\n".encode()
+
+
+def test_who_comes_second_waits_for_what_the_first_makes(released: Course, tmp_path: Path):
+    """A folder that was put in another's place would vanish from the sandboxes that show it."""
+    course = Course(tmp_path, released.settings)
+    made = inside.kit(course, ()).rename(tmp_path / "aside")
+    folder = course.grading / inside.CACHE / inside.kit(course, ()).name
+    shutil.rmtree(folder)
+    with filelock.FileLock(folder.parent / "lock"):
+        second = threading.Thread(target=inside.kit, args=(course, ()))
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        assert not folder.exists()
+        made.rename(folder)
+        (folder / "of the first").touch()
+    second.join(20)
+    assert (folder / "of the first").exists()
+
+
 def test_a_fork_bomb_reaches_its_limit(run_inside):
     source = (
         "import os, time\nmade = 0\n"
@@ -255,6 +288,7 @@ def test_other_processes_cannot_be_seen(run_inside):
     [
         ("bwrap", "needs bwrap, which is not here: apt install bubblewrap"),
         ("prlimit", "needs prlimit.*: apt install util-linux"),
+        ("taskset", "needs taskset.*: apt install util-linux"),
         ("choom", "needs choom.*: apt install util-linux"),
     ],
 )
