@@ -106,13 +106,6 @@ def filled_caches(course: Course) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _making(course: Course) -> filelock.FileLock:
-    """Let one make them, of all threads, processes and machines; an other's sandbox may show the folder already."""
-    cache = course.grading / CACHE
-    cache.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(cache / "lock")
-
-
 def last_line(errors: str) -> str:
     """Give the line in which a failed program usually says why."""
     return (errors.strip().splitlines() or ["no message"])[-1]

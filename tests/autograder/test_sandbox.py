@@ -4,11 +4,9 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import filelock
 import pytest
 
 from autograder import inside, sandbox
@@ -197,24 +195,6 @@ def test_a_run_stays_on_the_cores_it_was_given(run_inside, monkeypatch: pytest.M
         f"try: os.sched_setaffinity(0, {os.sched_getaffinity(0)})\nexcept PermissionError: print('refused')"
     )
     assert outcome.output == f"{{{last}}}\nrefused\n".encode()
-
-
-def test_who_comes_second_waits_for_what_the_first_makes(released: Course, tmp_path: Path):
-    """A folder that was put in another's place would vanish from the sandboxes that show it."""
-    course = Course(tmp_path, released.settings)
-    made = inside.kit(course, ()).rename(tmp_path / "aside")
-    folder = course.grading / inside.CACHE / inside.kit(course, ()).name
-    shutil.rmtree(folder)
-    with filelock.FileLock(folder.parent / "lock"):
-        second = threading.Thread(target=inside.kit, args=(course, ()))
-        second.start()
-        second.join(0.5)
-        assert second.is_alive()
-        assert not folder.exists()
-        made.rename(folder)
-        (folder / "of the first").touch()
-    second.join(20)
-    assert (folder / "of the first").exists()
 
 
 def test_a_fork_bomb_reaches_its_limit(run_inside):
