@@ -67,8 +67,8 @@ def each(
 
 
 def fitting_jobs(memory_gib: float) -> int:
-    """Say how many submissions this machine can grade at a time: one a core, if the memory suffices for all."""
-    fit = int(psutil.virtual_memory().available / 2**30 / memory_gib)
+    """Say how many submissions this machine can grade at a time: one a core, if memory and scratch suffice for all."""
+    fit = int(psutil.virtual_memory().available / 2**30 / (memory_gib + sandbox.SCRATCH_GIB))
     return max(1, min(os.cpu_count() or 1, fit))
 
 

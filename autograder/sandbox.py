@@ -36,6 +36,8 @@ MAX_OUTPUT = 256 << 20
 """Bytes that may come out."""
 SCRATCH = 256 << 20
 """Bytes of each scratch folder (in memory) inside."""
+SCRATCH_GIB = 1
+"""Memory that all of them together may take, beside that of the processes."""
 USER = 65534
 """User and group that run what is inside."""
 STAGE = "/tmp"

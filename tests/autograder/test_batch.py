@@ -126,7 +126,7 @@ def test_what_befalls_all_ends_the_batch():
 def test_one_a_core_if_the_memory_suffices(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     monkeypatch.setattr(batch.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 20 * 2**30}))
-    assert [batch.fitting_jobs(gib) for gib in (1, 4, 30)] == [16, 5, 1]
+    assert [batch.fitting_jobs(gib) for gib in (1, 4, 30)] == [10, 4, 1]
 
 
 @pytest.fixture(scope="module")
