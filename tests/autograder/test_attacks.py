@@ -215,7 +215,7 @@ def test_what_never_ends_is_stopped_and_the_next_is_graded(hurried: Course, atta
     assert failed == {}
     assert [result.questions[0].points for result in results] == [0, 5]
     assert re.match(said, results[0].questions[0].reason)
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 120
     assert shutil.disk_usage(hurried.root).used - before < 1 << 30
 
 
