@@ -164,6 +164,8 @@ def released_points(course: Course, stage: str) -> dict[str, float]:
             )
             if some
         ]
+        if PREDICTION in only_cells:
+            faults.append(f"the table [stages.{stage}.prediction] in {FILE} asks for a prediction")
         msg = f"{notebook} and the questions of {stage} do not fit: {'; '.join(faults)}"
         raise InputError(msg)
     return points

@@ -248,6 +248,14 @@ def test_a_sandbox_that_does_not_start_is_nobodys_0(
     assert not result_path(course, STAGE, "ada").exists()
 
 
+def test_a_prediction_must_be_asked_for_in_both_places(course: Course):
+    path = course.root / "course.toml"
+    path.write_text(path.read_text().replace("prediction = {}\n", ""))
+    said = r"prediction is only in the notebook; the table \[stages.04_baselines.prediction\] in course.toml asks for a"
+    with pytest.raises(InputError, match=said):
+        released_points(read_course(course.root), STAGE)
+
+
 def test_cells_and_questions_must_fit(course: Course):
     path = course.root / "solutions" / STAGE / f"{STAGE}.ipynb"
     path.write_text(path.read_text().replace('"grade_id": "train_mean"', '"grade_id": "trainmean"'))

@@ -113,7 +113,7 @@ def test_it_runs_on_the_real_screen(stage: str, papalexi: Path, tmp_path: Path):
     shutil.copytree(papalexi, tmp_path / "screen")
     (tmp_path / "course.toml").write_text(
         f'[course]\nname = "real"\n[data]\nscreen = "screen/papalexi_thp1.h5ad"\npriors = "screen/priors"\n'
-        f'split = "screen/papalexi_thp1.split.json"\n[stages.{stage}]\n'
+        f'split = "screen/papalexi_thp1.split.json"\n[stages.{stage}.prediction]\n'
     )
     course = read_course(tmp_path)
     release(course)
