@@ -17,6 +17,8 @@ FOLDER = "checks"
 """Beside a notebook: what its checks ask and what is due, one file a question."""
 SHOWN = 6
 """Numbers of an array that a message shows."""
+SINGLE = 1e-6
+"""Share of the largest value due that is rounding in single precision."""
 MAX_EXTRA = 10_000
 """Labels of a table beyond those that are due; to tell millions apart may take for ever."""
 SHORT = reprlib.Repr()
@@ -26,7 +28,11 @@ SHORT.maxlevel = 2
 
 @dataclass(frozen=True)
 class Close:
-    """Compares numbers and arrays of numbers up to rounding, as `numpy.allclose` does."""
+    """Compares numbers and arrays of numbers up to rounding, as `numpy.allclose` does.
+
+    Where one side has single precision, a millionth of the largest value due is rounding too: sums of such numbers
+    differ by that with the order of summation.
+    """
 
     rtol: float = 1e-5
     """Relative to what is due."""
@@ -47,15 +53,19 @@ class Close:
             return f"numbers are due, and {describe(came)} came"
         if found.shape != expected.shape:
             return f"shape {expected.shape} is due, and shape {found.shape} came"
+        single = any(array.dtype.kind == "f" and array.dtype.itemsize < 8 for array in (found, expected))
         found, expected = found.astype(float), expected.astype(float)
+        finite = np.abs(expected[np.isfinite(expected)])
+        atol = max(self.atol, SINGLE * finite.max()) if single and finite.size else self.atol
         if missing := int((np.isnan(found) & ~np.isnan(expected)).sum()):
             return f"{missing} of {found.size} values are NaN"
-        wrong = ~np.isclose(found, expected, rtol=self.rtol, atol=self.atol, equal_nan=True)
+        wrong = ~np.isclose(found, expected, rtol=self.rtol, atol=atol, equal_nan=True)
         if not wrong.any():
             return None
         if not found.ndim:
             return f"{found:.6g} came, and {expected:.6g} is due"
-        where = np.unravel_index(np.argmax(np.where(wrong, np.abs(found - expected), -1)), found.shape)
+        with np.errstate(invalid="ignore"):  # infinity less infinity, where both are right
+            where = np.unravel_index(np.argmax(np.where(wrong, np.abs(found - expected), -1)), found.shape)
         place = ", ".join(str(int(i)) for i in where)
         return (
             f"{int(wrong.sum())} of {found.size} values differ; the largest difference is at [{place}]: "

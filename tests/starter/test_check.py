@@ -191,6 +191,18 @@ def test_a_long_text_among_short_ones_takes_no_memory():
     assert peak < 10_000_000
 
 
+def test_the_order_of_summation_in_single_precision_costs_nothing():
+    """Two honest modules of 200 lost points by these values of a product whose largest is about 3."""
+    due = np.array([3.1, 0.0034579, 0.000511229])
+    came = np.array([3.1, 0.00345802, 0.000511289])
+    assert Close().fault(came.astype(np.float32), due) is None
+    assert Close().fault(came, due.astype(np.float32)) is None
+    assert Close().fault(came, due) is not None, "in double precision this is no rounding"
+    assert Close().fault((came + 1e-5).astype(np.float32), due) is not None
+    assert Close().fault(np.float32(0.1), 0.1) is None
+    assert Close().fault(np.array([np.inf, 1e-3], np.float32), np.array([np.inf, 1.1e-3])) is not None
+
+
 @pytest.mark.parametrize("came", [[1, 2.5, True], (1, 2.5, 1), [np.float32(1), 2.5, np.int8(1)]])
 def test_lists_of_numbers_are_numbers(came: object):
     assert Close().fault(came, np.array([1, 2.5, 1])) is None
