@@ -9,11 +9,12 @@ import json
 import os
 import shutil
 import signal
-import struct
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from frames import write_frame  # beside this file, inside
 
 NOT_GRADED = "not-graded"
 """Tag of cells that are left out: plots, training, local checks."""
@@ -41,7 +42,7 @@ def main(job_folder: str) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    send(channel, "start", b"")
+    write_frame(channel, "start", b"")
     job = json.loads(Path(job_folder, "job.json").read_text(encoding="utf-8"))
     with contextlib.suppress(FileNotFoundError):
         shutil.copytree(CACHES, "/tmp", dirs_exist_ok=True)
@@ -50,9 +51,9 @@ def main(job_folder: str) -> None:
     for question in job["questions"]:
         start = time.monotonic()
         cases = Path(job_folder, f"{question['name']}.npz").read_bytes()
-        send(channel, question["name"], answer(names, question, cases))
-        send(channel, f"seconds of {question['name']}", str(time.monotonic() - start).encode())
-    send(channel, "end", b"")
+        write_frame(channel, question["name"], answer(names, question, cases))
+        write_frame(channel, f"seconds of {question['name']}", str(time.monotonic() - start).encode())
+    write_frame(channel, "end", b"")
     os._exit(0)  # the libraries' farewell takes half a second
 
 
@@ -88,10 +89,10 @@ def run_cells(notebook: Path, seconds: float, channel: object) -> dict[str, obje
             errors.append(f"cell {number}: {describe_error(error)}")
         if time.monotonic() >= end:
             stopped = f"cell {number} was stopped: all cells together took longer than {seconds:g} s"
-            send(channel, "stopped", stopped.encode())
+            write_frame(channel, "stopped", stopped.encode())
             errors.insert(0, stopped)
             break
-    send(channel, "cells", json.dumps(errors[:20]).encode())
+    write_frame(channel, "cells", json.dumps(errors[:20]).encode())
     return shell.user_ns
 
 
@@ -145,12 +146,6 @@ def describe_error(error: BaseException) -> str:
     except Exception:  # noqa: BLE001  (a student's exception may fail to print)
         message = "(no message)"
     return message[:MESSAGE] if type(error).__name__ == "InputError" else f"{type(error).__name__}: {message[:MESSAGE]}"
-
-
-def send(channel: object, name: str, content: bytes) -> None:
-    """Write one frame."""
-    channel.write(struct.pack(">HQ", len(name.encode()), len(content)) + name.encode() + content)
-    channel.flush()
 
 
 if __name__ == "__main__":

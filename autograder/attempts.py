@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from autograder.course import STUDENT_NAME, Course
 from autograder.inbox import File, Found, open_inbox, regular_files
-from autograder.submissions import SUBMITTED
+from autograder.submissions import SUBMITTED, hash_files
 from starter.files import whole
 from starter.schema import InputError
 
@@ -281,12 +281,11 @@ def _copy(files: Mapping[str, File], folder: Path) -> None:
 
 
 def _digest(files: Mapping[str, File]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        with files[name].open() as content:
-            encoded = name.encode(errors="surrogateescape")
-            digest.update(len(encoded).to_bytes(8, "big") + encoded + hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()
+    def content_hash(file: File) -> bytes:
+        with file.open() as content:
+            return hashlib.file_digest(content, "sha256").digest()
+
+    return hash_files((name, content_hash(files[name])) for name in sorted(files))
 
 
 def _check_space(course: Course, size: int) -> None:

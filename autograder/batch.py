@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ import psutil
 
 from autograder import sandbox
 from autograder.sandbox import NoSandboxError
+from starter.files import sha256
 from starter.schema import InputError
 
 if TYPE_CHECKING:
@@ -134,4 +134,4 @@ def _see(paths: list[str]) -> tuple[list[str | None], str | None]:
 
 
 def _hashes(paths: list[str]) -> list[str | None]:
-    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else None for path in paths]
+    return [sha256(path) if Path(path).is_file() else None for path in paths]

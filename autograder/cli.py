@@ -321,11 +321,9 @@ def summary_table(results: list) -> Table:
     table.add_column("points", justify="right")
     table.add_column("points lost in")
     for result in results:
-        lost = [f"{question.name} ({question.points - question.max:g})" for question in result.questions]
-        lost = [text for text, question in zip(lost, result.questions, strict=True) if question.points < question.max]
-        table.add_row(
-            *(Text(text) for text in (result.student, f"{result.points:g} of {result.max:g}", ", ".join(lost)))
-        )
+        lost = [question for question in result.questions if question.points < question.max]
+        where = ", ".join(f"{question.name} ({question.points - question.max:g})" for question in lost)
+        table.add_row(*(Text(text) for text in (result.student, f"{result.points:g} of {result.max:g}", where)))
     return table
 
 

@@ -16,21 +16,19 @@ from traitlets import Unicode, default
 
 from autograder.attempts import attempt_folder, read_attempts, received_at
 from autograder.course import Course, read_course
-from autograder.gradebook import is_recorded
+from autograder.gradebook import FEEDBACK, is_recorded
 from autograder.grades import Grade, QuestionGrade, read_grades
 from autograder.late import days_late
 from autograder.predictions import scorecard_folder
 from autograder.questions import PREDICTION
 from autograder.results import QuestionResult, Result, read_result, result_path
-from autograder.submissions import NORMALISED, SUBMITTED, hash_submission, printable, students_of
+from autograder.submissions import NORMALISED, SUBMITTED, choose_students, hash_submission, printable
 from starter.files import whole
 from starter.metrics import get_profile
 from starter.page import PICTURES
 from starter.schema import InputError, counted
 from starter.scorecard import number
 
-FEEDBACK = "feedback"
-"""Folder below grading/: FEEDBACK/<student>/<stage>/<stage>.html, where `nbgrader release_feedback` finds it."""
 LONGEST = 10_000
 """Characters that are shown of any text."""
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
@@ -121,13 +119,10 @@ def write_feedback(
         If the stage or a student is unknown, there is no submission, or a folder cannot be written.
     """
     course.check_stage(stage)
-    known, _ = students_of(course, stage)
-    if unknown := sorted(set(students or ()) - set(known)):
-        msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
-        raise InputError(msg)
+    chosen = choose_students(course, stage, students)
     grades = _grades(course, stage)
     pages, failed = [], {}
-    for student in students or known:
+    for student in chosen:
         try:
             content = _page_of(course, stage, student, grades)
         except InputError as error:

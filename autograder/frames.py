@@ -1,4 +1,4 @@
-"""The stream that comes out of the sandbox: frames of a name, a length and the content."""
+"""The stream that comes out of the sandbox: frames of a name, a length and the content. Runs on both sides."""
 
 import io
 import struct
@@ -9,6 +9,13 @@ from typing import BinaryIO
 HEADER = struct.Struct(">HQ")
 MAX_FRAMES = 10_000
 """That are read of a stream; an honest one has a few dozen."""
+
+
+def write_frame(file: BinaryIO, name: str, content: bytes) -> None:
+    """Write one frame at once."""
+    encoded = name.encode()
+    file.write(HEADER.pack(len(encoded), len(content)) + encoded + content)
+    file.flush()
 
 
 def read_frames(stream: bytes) -> tuple[dict[str, bytes], set[str]]:

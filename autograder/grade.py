@@ -23,7 +23,7 @@ from autograder.frames import read_frames
 from autograder.judge import REASON, Verdict, judge
 from autograder.questions import FOLDER, PREDICTION, Question, questions_of
 from autograder.results import QuestionResult, Result, current_result, hash_rules, released_points, result_path
-from autograder.submissions import hash_submission, normalise, prediction_of, printable, students_of
+from autograder.submissions import choose_students, hash_submission, normalise, prediction_of, printable
 from starter import values
 from starter.answers import KINDS
 from starter.check import as_plain
@@ -88,13 +88,10 @@ def grade_stage(
         raise InputError(msg)
     if course.stages[stage].prediction:
         predictions.check_rubric(course, stage)
-    known, _ = students_of(course, stage)
-    if unknown := sorted(set(students or ()) - set(known)):
-        msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
-        raise InputError(msg)
-    results, failed = {}, {}
+    chosen = choose_students(course, stage, students)
+    failed = {}
     with _alone(course, stage):
-        due = {student: current_result(course, stage, student) for student in students or known}
+        due = {student: current_result(course, stage, student) for student in chosen}
         results = {student: result for student, result in due.items() if result}
         for student in results:
             report(student)
@@ -237,7 +234,7 @@ def _ask(
         frames, repeated = read_frames(outcome.output)
         if "start" not in frames:
             msg = (
-                f"the sandbox did not start ({inside.last_line(outcome.errors)}); nobody gets 0 points for that, "
+                f"the sandbox did not start ({sandbox.last_line(outcome.errors)}); nobody gets 0 points for that, "
                 "so nothing was graded"
             )
             raise sandbox.NoSandboxError(msg)
@@ -263,7 +260,8 @@ def _seconds(frames: dict[str, bytes], name: str, most: float) -> float:
 
 
 def _write_job(job: Path, course: Course, stage: str, group: list[Question], cases: dict[str, list]) -> None:
-    shutil.copyfile(Path(autograder.__file__).parent / "ask.py", job / "ask.py")
+    for script in ("ask.py", "frames.py"):
+        shutil.copyfile(Path(autograder.__file__).with_name(script), job / script)
     asked = []
     for question in group:
         asked.append({"name": question.name, "asks": as_plain(question.asks, KINDS), "seconds": question.seconds})

@@ -52,6 +52,8 @@ c.merge(configuration(read_course(__file__.replace("nbgrader_config.py", "course
 '''
 GENERATED = "generated"
 """Folder below grading/ with the students' notebooks as they were made."""
+FEEDBACK = "feedback"
+"""Folder below grading/: FEEDBACK/<student>/<stage>/<stage>.html, where `nbgrader release_feedback` finds it."""
 AUTOGRADED = "autograded"
 """Folder below grading/ with the graded notebooks."""
 BLANK = "raise NotImplementedError('this part is yours: replace this line, then run the cell again')"
@@ -147,7 +149,7 @@ def configuration(course: Course) -> Config:
     c.CourseDirectory.release_directory = "assignments"
     c.CourseDirectory.submitted_directory = f"grading/{NORMALISED}"
     c.CourseDirectory.autograded_directory = f"grading/{AUTOGRADED}"
-    c.CourseDirectory.feedback_directory = "grading/feedback"
+    c.CourseDirectory.feedback_directory = f"grading/{FEEDBACK}"
     c.CourseDirectory.db_url = f"sqlite:///{course.grading / 'gradebook.db'}"
     c.ClearSolutions.code_stub = {"python": BLANK}
     for reader in (c.ByValue, c.Hold, c.FeedbackExporter, c.Collect):

@@ -65,7 +65,7 @@ def caches(course: Course) -> Path:
     def fill(new: Path) -> None:
         outcome = sandbox.run(
             ["/job/warm.py"],
-            read_only={sandbox.KIT: complete, "/job/warm.py": Path(__file__).with_name("warm.py")},
+            read_only={sandbox.KIT: complete, **sandbox.scripts("warm.py")},
             seconds=WARM_SECONDS,
             memory_gib=WARM_GIB,
             processes=100,
@@ -73,7 +73,7 @@ def caches(course: Course) -> Path:
         )
         files, _ = read_frames(outcome.output)
         if files.pop("end", None) is None:
-            msg = f"the sandbox did not start ({last_line(outcome.errors)}); nothing was graded"
+            msg = f"the sandbox did not start ({sandbox.last_line(outcome.errors)}); nothing was graded"
             raise sandbox.NoSandboxError(msg)
         for name, content in files.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
@@ -104,11 +104,6 @@ def filled_caches(course: Course) -> Path | None:
     """Give the folder that `caches` made, if it did."""
     folder = _caches_folder(course)
     return folder if folder.is_dir() else None
-
-
-def last_line(errors: str) -> str:
-    """Give the line in which a failed program usually says why."""
-    return (errors.strip().splitlines() or ["no message"])[-1]
 
 
 def _caches_folder(course: Course) -> Path:

@@ -186,14 +186,13 @@ def _blocks(content: Iterator[tuple[str, bytes]], n_cells: int, n_genes: int) ->
 
 
 def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: int) -> None:
-    script = Path(__file__).with_name("read_prediction.py")
     limits = course.limits
     with into.open("wb") as sink:
         outcome = sandbox.run(
             ["/job/read_prediction.py", job, file.name, str(n_genes)],
             read_only={
                 sandbox.KIT: inside.kit(course, ()),
-                "/job/read_prediction.py": script,
+                **sandbox.scripts("read_prediction.py"),
                 "/prediction/file": file,
             },
             seconds=limits.seconds,

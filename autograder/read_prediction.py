@@ -5,7 +5,6 @@ goes to standard error in one sentence.
 """
 
 import os
-import struct
 import sys
 from pathlib import Path
 
@@ -37,6 +36,7 @@ def main(job: str, name: str, n_genes: int) -> None:
 def send_values(channel: object, name: str) -> None:
     """Send labels, genes and, a block of cells at a time, the values."""
     import numpy as np
+    from frames import write_frame  # beside this file, inside
 
     from starter import values
     from starter.blocks import check_sparse
@@ -47,19 +47,14 @@ def send_values(channel: object, name: str) -> None:
         labels = {TARGET_GENE: screen.labels}
         if CONTEXT in screen.obs:
             labels[CONTEXT] = screen.contexts
-        send(channel, "labels", values.encode(labels))
-        send(channel, "genes", values.encode(screen.genes))
+        write_frame(channel, "labels", values.encode(labels))
+        write_frame(channel, "genes", values.encode(screen.genes))
         at_most = screen.n_bytes // 4  # values, by the smallest that one takes
-        send(channel, "stored", str(at_most).encode())
+        write_frame(channel, "stored", str(at_most).encode())
         for block in screen.cells.read(np.ones(len(screen.obs), bool)):
             check_sparse(block)
-            send(channel, "cells", values.encode(block))
-        send(channel, "end", b"")
-
-
-def send(channel: object, name: str, content: bytes) -> None:
-    """Write one frame, as `autograder.frames` reads it."""
-    channel.write(struct.pack(">HQ", len(name.encode()), len(content)) + name.encode() + content)
+            write_frame(channel, "cells", values.encode(block))
+        write_frame(channel, "end", b"")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from autograder.attempts import ATTEMPTS, attempt_folder, read_attempts
 from autograder.course import Course
+from autograder.gradebook import FEEDBACK
 from autograder.inbox import regular_files
 from autograder.submissions import printable
 
@@ -48,7 +49,7 @@ def read_requests(course: Course, stage: str) -> list[Request]:
 
 
 def _feedback_since(course: Course, stage: str, student: str, collected: datetime) -> datetime | None:
-    page = course.grading / "feedback" / student / stage / f"{stage}.html"
+    page = course.grading / FEEDBACK / student / stage / f"{stage}.html"
     if not page.is_file():
         return None
     written = datetime.fromtimestamp(page.stat().st_mtime, UTC)

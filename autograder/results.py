@@ -19,7 +19,7 @@ from starter.schema import InputError
 
 RESULTS = "results"
 """Folder below grading/: RESULTS/<stage>/<student>.json."""
-JUDGES = ("ask.py", "judge.py", "predictions.py", "sandbox.py", "submissions.py", "questions/__init__.py")
+JUDGES = ("ask.py", "frames.py", "judge.py", "predictions.py", "sandbox.py", "submissions.py", "questions/__init__.py")
 """Modules of the grader on which points depend, besides a stage's questions."""
 COMPARES = ("answers.py", "check.py", "values.py")
 """Modules of `starter` on which points depend."""

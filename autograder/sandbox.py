@@ -36,7 +36,7 @@ MAX_OUTPUT = 256 << 20
 """Bytes that may come out."""
 SCRATCH = 256 << 20
 """Bytes of each scratch folder (in memory) inside."""
-SCRATCH_GIB = 1
+SCRATCH_GIB = 4 * SCRATCH / 2**30
 """Memory that all of them together may take, beside that of the processes."""
 USER = 65534
 """User and group that run what is inside."""
@@ -96,9 +96,7 @@ def check_sandbox() -> None:
     if not syscalls.is_known():
         msg = f"grading runs students' code and needs an x86_64 or aarch64 machine, which {platform.machine()} is not"
         raise NoSandboxError(msg)
-    missing = [
-        program for program in ("bwrap", "prlimit", "setpriv", "choom", "taskset") if shutil.which(program) is None
-    ]
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         package = "bubblewrap" if "bwrap" in missing else "util-linux"
         msg = f"grading runs students' code and needs {missing[0]}, which is not here: apt install {package}"
@@ -109,12 +107,16 @@ def check_sandbox() -> None:
             command, env=_outer_environment(), capture_output=True, text=True, check=False, pass_fds=[calls]
         )
     if probe.returncode:
-        reason = probe.stderr.strip().splitlines()[-1:] or ["no message"]
         msg = (
-            f"bubblewrap is here but cannot make a sandbox ({reason[0]}); allow user namespaces "
+            f"bubblewrap is here but cannot make a sandbox ({last_line(probe.stderr)}); allow user namespaces "
             "(on Ubuntu 24.04 give bwrap an AppArmor profile), grade as an ordinary user, or on another machine"
         )
         raise NoSandboxError(msg)
+
+
+def last_line(errors: str) -> str:
+    """Give the line in which a failed program usually says why."""
+    return (errors.strip().splitlines() or ["no message"])[-1]
 
 
 def gpu_devices() -> list[Path]:
@@ -186,6 +188,11 @@ def run(
     with tempfile.TemporaryFile() as errors, syscalls.refused(unnamed_shared=not devices) as calls:
         inside = _inside(program, read_only, workdir, calls, devices)
         return _watch([*limits, *inside], calls, errors, seconds, memory, into or io.BytesIO(), max_output)
+
+
+def scripts(name: str) -> dict[str, Path]:
+    """Give what a run binds to have a script of the grader at /job, with the module that it imports from there."""
+    return {f"/job/{file}": Path(__file__).with_name(file) for file in (name, "frames.py")}
 
 
 def _watch(

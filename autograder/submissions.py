@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from autograder.course import STUDENT_NAME, Course
@@ -61,6 +61,21 @@ def students_of(course: Course, stage: str) -> tuple[list[str], list[str]]:
     return students, [name for name in names if name not in students]
 
 
+def choose_students(course: Course, stage: str, students: Sequence[str] | None) -> Sequence[str]:
+    """Take the students who are named, or all who submitted a stage.
+
+    Raises
+    ------
+    InputError
+        If there is no submission, or none of a student who is named.
+    """
+    known, _ = students_of(course, stage)
+    if unknown := sorted(set(students or ()) - set(known)):
+        msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
+        raise InputError(msg)
+    return students or known
+
+
 def printable(text: str) -> str:
     """Leave a student's text no way to steer a terminal, and nothing that cannot be written as UTF-8."""
     return "".join(character if character.isprintable() else " " for character in text)
@@ -73,10 +88,16 @@ def hash_submission(course: Course, stage: str, student: str) -> str:
     -------
     SHA-256 as 64 hexadecimal digits.
     """
+    files = _regular_files(course, stage, student, [])
+    return hash_files((str(name), bytes.fromhex(sha256(path))) for name, path in files)
+
+
+def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
+    """Hash names with the SHA-256 of what each holds, in the order given, to 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    for name, path in _regular_files(course, stage, student, []):
-        encoded = str(name).encode(errors="surrogateescape")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded + bytes.fromhex(sha256(path)))
+    for name, content in files:
+        encoded = name.encode(errors="surrogateescape")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded + content)
     return digest.hexdigest()
 
 

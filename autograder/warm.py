@@ -1,7 +1,6 @@
 """Runs INSIDE the sandbox before any submission: does what libraries do at first use, and sends what they keep."""
 
 import os
-import struct
 from pathlib import Path
 
 SCRATCH = Path("/tmp")
@@ -12,6 +11,7 @@ def main() -> None:
     import matplotlib.font_manager  # noqa: F401  (its import looks for fonts)
     import numpy as np
     import scipy.sparse
+    from frames import write_frame  # beside this file, inside
 
     from starter.de import CELL_EVAL_082, de_table
 
@@ -22,13 +22,8 @@ def main() -> None:
         de_table(scipy.sparse.csr_matrix(np.log1p(counts), dtype=dtype), groups, 3, CELL_EVAL_082)
     with os.fdopen(os.dup(1), "wb") as channel:
         for path in sorted(path for path in SCRATCH.rglob("*") if path.is_file()):
-            send(channel, str(path.relative_to(SCRATCH)), path.read_bytes())
-        send(channel, "end", b"")
-
-
-def send(channel: object, name: str, content: bytes) -> None:
-    """Write one frame, as `autograder.frames` reads it."""
-    channel.write(struct.pack(">HQ", len(name.encode()), len(content)) + name.encode() + content)
+            write_frame(channel, str(path.relative_to(SCRATCH)), path.read_bytes())
+        write_frame(channel, "end", b"")
 
 
 if __name__ == "__main__":
