@@ -22,14 +22,17 @@ app = typer.Typer(
 def papalexi(
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("screens/papalexi_thp1"),
 ) -> None:
-    """Build the real screen of the course (THP-1 knock-outs, 16,159 cells x 299 genes) and its gene graph.
+    """Build the real screen of the course (THP-1 knock-outs, 16,159 cells x 299 genes) and its prior knowledge.
 
     Example: python -m data_scripts papalexi
     """
     from data_scripts import papalexi as screen
+    from data_scripts.priors import coverage, read_genes
 
     path = screen.build(out)
-    typer.echo(f"wrote {path}, its split, its lineage and its gene graph in {out / 'priors'}")
+    genes = read_genes(path)
+    _say_coverage(coverage(genes, out / "priors"), len(genes))
+    typer.echo(f"wrote {path}, its split, its lineage and what is known of its genes, in {out / 'priors'}")
     typer.echo(
         f'for a course on it, course.toml has\n\n[data]\nscreen = "{path}"\n'
         f'split = "{path.with_suffix(".split.json")}"\npriors = "{out / "priors"}"\n\n'
@@ -37,11 +40,44 @@ def papalexi(
     )
 
 
+@app.command()
+def priors(
+    genes: Annotated[
+        Path, typer.Option(help="Gene symbols, one a line; or a course data set (.h5ad): its targets and genes.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write; it is for students.")] = Path("priors"),
+    downloads: Annotated[Path, typer.Option(help="Where downloads go, to be found the next time.")] = Path("downloads"),
+) -> None:
+    """Build prior knowledge of a screen's genes: GO annotations, Reactome pathways, DoRothEA regulons, a STRING graph.
+
+    Without VCC_DATA some 150 MB are downloaded once. On a machine without a network, put the files of
+    `python -m data_scripts list` into a folder and name it by VCC_DATA.
+
+    Example: python -m data_scripts priors --genes my_screen.h5ad --out priors
+    """
+    from data_scripts.priors import build, read_genes
+
+    wanted = read_genes(genes)
+    _say_coverage(build(wanted, out, downloads), len(wanted))
+    typer.echo(f'wrote {out}; for a course, course.toml has priors = "{out}" in [data], as seen from its folder')
+
+
 @app.command("list")
 def list_data_sets() -> None:
-    """List the data sets of the catalogue."""
-    for name, entry in catalogue().items():
+    """List the data sets of the catalogue, and where their files are looked for."""
+    entries = catalogue()
+    of_stand_in = {entry.stand_in: name for name, entry in entries.items()}
+    for name, entry in entries.items():
         typer.echo(f"{name}: {entry.title}\n  {entry.licence}; {entry.citation}")
+        if name in of_stand_in:
+            typer.echo(f"  taken for {of_stand_in[name]} where VCC_DATA has it")
+        for file in entry.files:
+            typer.echo(f"  VCC_DATA/{file.local}{''.join(f', {url}' for url in file.urls[:1])}")
+
+
+def _say_coverage(known: dict[str, int], n_genes: int) -> None:
+    for name, n_known in known.items():
+        typer.echo(f"{name}: {n_known:,} of {n_genes:,} genes")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ class DataSet:
     source: str
     citation: str
     files: tuple[RemoteFile, ...]
+    stand_in: str | None = None
+    """The data set that is taken instead where `VCC_DATA` has it and not this one."""
 
 
 def data_set(name: str) -> DataSet:

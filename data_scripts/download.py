@@ -16,8 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
-from data_scripts.catalogue import RemoteFile
+from data_scripts.catalogue import DataSet, RemoteFile, data_set
 from starter.schema import InputError
 
 LOCAL_VARIABLE = "VCC_DATA"
@@ -34,6 +35,33 @@ CHUNK = 1 << 16
 
 class DownloadError(InputError):
     """A file that could not be had, with the reason and what to do."""
+
+
+def obtain(name: str, folder: str | Path) -> tuple[DataSet, list[Path]]:
+    """Get the files of a data set, or of the one that stands in for it where that is at hand and this one is not.
+
+    Parameters
+    ----------
+    name
+        The data set's name in the catalogue.
+    folder
+        Where downloads go.
+
+    Returns
+    -------
+    The catalogue's entry that the files belong to, and their paths in its order.
+
+    Raises
+    ------
+    DownloadError
+        If a file cannot be had.
+    """
+    entry = data_set(name)
+    for choice in (entry, data_set(entry.stand_in)) if entry.stand_in else ():
+        paths = [at_hand(file, folder) for file in choice.files]
+        if all(paths):
+            return choice, paths
+    return entry, [fetch(file, folder) for file in entry.files]
 
 
 def fetch(file: RemoteFile, folder: str | Path) -> Path:
@@ -58,14 +86,8 @@ def fetch(file: RemoteFile, folder: str | Path) -> Path:
         If no source gives the right content.
     """
     folder = Path(folder)
-    path = folder / file.name
-    if path.exists() and not path.is_file():
-        msg = f"{path} is in the way and is no file; move it away"
-        raise DownloadError(msg)
-    if path.is_file() and not _fault(path, file):
-        return path
-    if local := _local(file):
-        return local
+    if found := at_hand(file, folder):
+        return found
     if not file.urls:
         msg = f"{file.name} has no address; set {LOCAL_VARIABLE} to a folder that has {file.local}"
         raise DownloadError(msg)
@@ -74,7 +96,7 @@ def fetch(file: RemoteFile, folder: str | Path) -> Path:
     except OSError as error:
         msg = f"cannot write to {folder}: {error.strerror}; choose another folder"
         raise DownloadError(msg) from error
-    faults = []
+    path, faults = folder / file.name, []
     for url in file.urls:
         fault = _download(url, file, path)
         if fault is None:
@@ -87,7 +109,31 @@ def fetch(file: RemoteFile, folder: str | Path) -> Path:
     raise DownloadError(msg)
 
 
-def _local(file: RemoteFile) -> Path | None:
+def at_hand(file: RemoteFile, folder: str | Path) -> Path | None:
+    """Find a file that needs no download, in the folder or in `VCC_DATA`.
+
+    Parameters
+    ----------
+    file
+        What to find.
+    folder
+        Where downloads go.
+
+    Returns
+    -------
+    The path of a file whose size and hash are as the catalogue says, or None.
+
+    Raises
+    ------
+    DownloadError
+        If something else is in the way, or the one in `VCC_DATA` is damaged.
+    """
+    path = Path(folder) / file.name
+    if path.exists() and not path.is_file():
+        msg = f"{path} is in the way and is no file; move it away"
+        raise DownloadError(msg)
+    if path.is_file() and not _fault(path, file):
+        return path
     root = os.environ.get(LOCAL_VARIABLE)
     if not root or not file.local:
         return None
@@ -122,12 +168,16 @@ def _download(url: str, file: RemoteFile, path: Path) -> str | None:
         part.unlink(missing_ok=True)  # without a hash nobody would notice two versions in one file
     for attempt in range(TRIES):
         if attempt:
-            time.sleep(PAUSE * 2 ** (attempt - 1))
+            pause = PAUSE * 2 ** (attempt - 1)
+            with Console(stderr=True).status(Text(f"{file.name}: {fault}; trying again in {pause:.0f} s")):
+                time.sleep(pause)
         try:
             fault = _continue(url, file, part)
         except OSError as error:  # requests' own errors are OSErrors too
             if not isinstance(error, requests.RequestException):
                 return f"cannot write {part}: {error.strerror or error}"
+            if _unknown_host(error):
+                return "no such host is known (is this machine online?)"
             fault = f"the connection broke ({type(error).__name__})"
             continue
         except (ValueError, urllib3.exceptions.HTTPError) as error:
@@ -144,6 +194,11 @@ def _download(url: str, file: RemoteFile, path: Path) -> str | None:
         part.unlink(missing_ok=True)  # wrong content cannot be resumed
         return fault
     return f"{fault}, {TRIES} times"
+
+
+def _unknown_host(error: requests.RequestException) -> bool:
+    """Tell whether the address could not be looked up: waiting for a server does not help then."""
+    return isinstance(getattr(next(iter(error.args), None), "reason", None), urllib3.exceptions.NameResolutionError)
 
 
 def _continue(url: str, file: RemoteFile, part: Path) -> str | None:

@@ -7,7 +7,57 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
+
 from data_scripts.catalogue import DataSet
+from starter.schema import InputError
+
+
+def write_table(
+    path: str | Path,
+    table: pd.DataFrame,
+    inputs: Iterable[Path],
+    entry: DataSet,
+    parameters: Mapping[str, object],
+    code: str,
+) -> Path:
+    """Write a table, tab-separated, and its lineage; what stood there stays until the new one is complete.
+
+    Parameters
+    ----------
+    path
+        The file to write; its folder is made.
+    table
+        What to write, without the index.
+    inputs
+        Files it was made of.
+    entry
+        The catalogue's entry they belong to.
+    parameters
+        Every choice that changes the content.
+    code
+        The builder's Python file.
+
+    Returns
+    -------
+    The path of the table.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(part, sep="\t", index=False, lineterminator="\n")
+        part.replace(path)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}; choose another folder"
+        raise InputError(msg) from error
+    write_lineage(path, inputs, [entry], parameters, code)
+    return path
 
 
 def write_lineage(

@@ -4,21 +4,20 @@ Two R files of the packages sceptredata and sceptre hold the counts of a random 
 covariates over the whole transcriptome.
 """
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import rdata
 import scipy.sparse
 
-from data_scripts import string_db
+from data_scripts import priors
 from data_scripts.catalogue import data_set
 from data_scripts.download import fetch
 from data_scripts.lineage import write_lineage
+from data_scripts.rda import read_rda
 from starter.dataset import make_split, read_screen, write_screen
-from starter.schema import BATCH, CONTROL, GUIDE, N_UMIS, TARGET_GENE, InputError
+from starter.schema import BATCH, CONTROL, GUIDE, N_UMIS, PERCENT_MITO, TARGET_GENE, InputError
 
 NAME = "papalexi_thp1"
 MIN_GUIDE_UMIS = 5
@@ -38,8 +37,8 @@ def build(folder: str | Path) -> Path:
     Parameters
     ----------
     folder
-        Receives `papalexi_thp1.h5ad`, its split and its lineage, and `priors/string_graph.tsv`; downloads go to
-        `downloads/` in it.
+        Receives `papalexi_thp1.h5ad`, its split and its lineage, and `priors/`, what `data_scripts.priors` writes of
+        its genes; downloads go to `downloads/` in it.
 
     Returns
     -------
@@ -48,13 +47,14 @@ def build(folder: str | Path) -> Path:
     Raises
     ------
     InputError
-        If a source file has not the expected content.
+        If a source file cannot be had or has not the expected content. If that is one of the priors, the rest is
+        complete.
     """
     folder = Path(folder)
     entry = data_set(NAME)
     sources = [fetch(file, folder / "downloads") for file in entry.files]
-    screen = _read(sources[0], "lowmoi_example_data")
-    covariates = _read(sources[1], "covariate_data_frame_lowmoi")
+    screen = read_rda(sources[0], "lowmoi_example_data")
+    covariates = read_rda(sources[1], "covariate_data_frame_lowmoi")
     counts, genes = _matrix(screen["response_matrix"])
     guide_counts, guides = _matrix(screen["grna_matrix"])
     target_of = screen["grna_target_data_frame"].set_index("grna_id")["grna_target"].astype(str)
@@ -69,6 +69,7 @@ def build(folder: str | Path) -> Path:
             GUIDE: pd.Categorical(guides[guide]),
             BATCH: pd.Categorical(covariates["bio_rep"].astype(str).to_numpy()),
             N_UMIS: covariates["response_n_umis"].to_numpy(np.int64),
+            PERCENT_MITO: 100 * covariates["p_mito"].to_numpy(float),  # theirs is a share
         },
         index=[f"cell{number:05d}" for number in range(len(guide))],
     )
@@ -97,7 +98,7 @@ def build(folder: str | Path) -> Path:
         "public": PUBLIC,
     }
     write_lineage(path, sources, [entry], parameters, __file__)
-    string_db.build({*obs[TARGET_GENE].cat.categories, *genes}, folder / "priors", folder / "downloads")
+    priors.build(priors.read_genes(path), folder / "priors", folder / "downloads")
     return path
 
 
@@ -117,18 +118,6 @@ def call_guides(counts: scipy.sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray
     guide = dense.argmax(axis=1)
     n_top, total = dense.max(axis=1), dense.sum(axis=1)
     return guide, n_top, np.divide(n_top, total, out=np.zeros(len(total)), where=total > 0)
-
-
-def _read(path: Path, name: str) -> dict:
-    try:
-        with warnings.catch_warnings():
-            # the reader knows no class for R's sparse matrices and gives their slots, which is what is wanted
-            warnings.filterwarnings("ignore", message="Missing constructor")
-            content = rdata.read_rda(path)
-        return content[name]
-    except (KeyError, ValueError, NotImplementedError, EOFError) as error:
-        msg = f"{path} is not the R file that was expected ({type(error).__name__}: {error}); download it again"
-        raise InputError(msg) from error
 
 
 def _matrix(slots: object) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:

@@ -1,16 +1,19 @@
 """A gene graph from STRING v12 without its text-mining channel, which would know the answers from papers."""
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
-from data_scripts.catalogue import data_set
-from data_scripts.download import DownloadError, fetch
-from data_scripts.lineage import write_lineage
+from data_scripts.download import obtain
+from data_scripts.lineage import write_table
 from starter.schema import InputError
 
+NAME = "string_v12"
+TABLE = "string_graph.tsv"
 PRIOR = 0.041
 """STRING's probability that two proteins interact by chance, taken out of each channel before they are combined."""
 CHANNELS = ("neighborhood", "fusion", "cooccurence", "coexpression", "experimental", "database")
@@ -20,7 +23,7 @@ STRONG, WEAK, BEST = 700, 400, 3
 EDGE = ["gene_a", "gene_b"]
 
 
-def build(genes: Iterable[str], folder: str | Path, downloads: str | Path) -> Path:
+def build(genes: Collection[str], folder: str | Path, downloads: str | Path) -> Path:
     """Write the part of the network that connects some genes.
 
     Parameters
@@ -28,7 +31,7 @@ def build(genes: Iterable[str], folder: str | Path, downloads: str | Path) -> Pa
     genes
         Gene symbols; edges between two of them are kept.
     folder
-        Receives `string_graph.tsv` (columns gene_a, gene_b) and its lineage.
+        Receives `string_graph.tsv` (columns gene_a, gene_b and score, 400 to 1000) and its lineage.
     downloads
         Where downloads go.
 
@@ -36,23 +39,39 @@ def build(genes: Iterable[str], folder: str | Path, downloads: str | Path) -> Pa
     -------
     The path of the graph.
     """
-    try:
-        entry = data_set("string_v12_symbols")
-        sources = [fetch(entry.files[0], downloads)]
-        edges = pd.read_csv(sources[0], sep="\t", usecols=EDGE, dtype=str, na_filter=False)
-    except DownloadError:
-        entry = data_set("string_v12")
-        sources = [fetch(file, downloads) for file in entry.files]
-        edges = strong_edges(read_links(*sources))
+    entry, sources = obtain(NAME, downloads)
+    edges = strong_edges(read_links(*sources)) if entry.name == NAME else read_edges(*sources)
     genes = set(genes)
     kept = edges[edges["gene_a"].isin(genes) & edges["gene_b"].isin(genes)]
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "string_graph.tsv"
-    kept[EDGE].to_csv(path, sep="\t", index=False)
     parameters = {"channels": CHANNELS, "strong": STRONG, "weak": WEAK, "best": BEST, "genes": len(genes)}
-    write_lineage(path, sources, [entry], parameters, __file__)
-    return path
+    return write_table(Path(folder) / TABLE, kept, sources, entry, parameters, __file__)
+
+
+def read_edges(path: Path) -> pd.DataFrame:
+    """Read the file that stands in for the publisher's: strong edges by gene symbol.
+
+    Parameters
+    ----------
+    path
+        `string_v12_human_ntm_symbols.tsv.gz`: columns gene_a, gene_b, combined_score (400 to 999), and others.
+
+    Returns
+    -------
+    Columns gene_a, gene_b and score; each edge once, its genes and the edges sorted.
+
+    Raises
+    ------
+    InputError
+        If it has another layout.
+    """
+    columns = dict.fromkeys(EDGE, str) | {"combined_score": np.int64}
+    try:
+        # symbols stay as they are: one that reads NA is no missing value
+        edges = pd.read_csv(path, sep="\t", usecols=list(columns), dtype=columns, na_filter=False)
+    except (ValueError, OSError, EOFError) as error:
+        msg = f"{path} has not the layout of a gene graph ({error}); get it again"
+        raise InputError(msg) from error
+    return _once(edges.rename(columns={"combined_score": "score"}))
 
 
 def read_links(links: Path, info: Path) -> pd.DataFrame:
@@ -78,8 +97,9 @@ def read_links(links: Path, info: Path) -> pd.DataFrame:
             info, sep="\t", usecols=["#string_protein_id", "preferred_name"], dtype=str, na_filter=False
         )
         columns = {"protein1": str, "protein2": str} | dict.fromkeys(CHANNELS, np.int16)
-        table = pd.read_csv(links, sep=" ", usecols=list(columns), dtype=columns)
-    except (ValueError, OSError, EOFError) as error:
+        with Console(stderr=True).status("reading STRING's 14 million links, about a minute"):
+            table = pd.read_csv(links, sep=" ", usecols=list(columns), dtype=columns)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         msg = f"{links} or {info} has not STRING's layout ({error}); download it again"
         raise InputError(msg) from error
     table = table[table["protein1"] < table["protein2"]]
@@ -98,10 +118,25 @@ def read_links(links: Path, info: Path) -> pd.DataFrame:
 
 
 def strong_edges(edges: pd.DataFrame) -> pd.DataFrame:
-    """Keep strong edges, and each gene's best ones among the weaker."""
+    """Keep strong edges, and each gene's best ones among the weaker.
+
+    Parameters
+    ----------
+    edges
+        Columns gene_a, gene_b and score (0 to 1000).
+
+    Returns
+    -------
+    The same columns, score as a whole number; each edge once, its genes and the edges sorted.
+    """
     weak = edges[(edges["score"] >= WEAK) & (edges["score"] < STRONG)]
     both = pd.concat([weak, weak.rename(columns={"gene_a": "gene_b", "gene_b": "gene_a"})])
     best = both.sort_values("score", ascending=False, kind="stable").groupby("gene_a").head(BEST)
-    kept = pd.concat([edges[edges["score"] >= STRONG], best])[EDGE]
-    ordered = pd.DataFrame(np.sort(kept.to_numpy(dtype=str), axis=1), columns=EDGE)
-    return ordered.drop_duplicates(ignore_index=True)
+    return _once(pd.concat([edges[edges["score"] >= STRONG], best]))
+
+
+def _once(edges: pd.DataFrame) -> pd.DataFrame:
+    """Sort an edge's genes and the edges; of several edges between two genes keep the best."""
+    ordered = pd.DataFrame(np.sort(edges[EDGE].to_numpy(dtype=str), axis=1), columns=EDGE)
+    ordered["score"] = np.rint(edges["score"].to_numpy()).astype(np.int64)
+    return ordered.sort_values([*EDGE, "score"]).drop_duplicates(EDGE, keep="last", ignore_index=True)

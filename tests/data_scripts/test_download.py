@@ -242,6 +242,17 @@ def test_a_body_that_always_breaks_off_keeps_what_there_is(server: Server, tmp_p
     assert server.ranges[-1] == f"bytes={kept}-"
 
 
+def test_a_machine_without_a_network_is_told_at_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pauses = []
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    nowhere = replace(FILE, urls=("https://no-such-host.invalid/body.bin",))
+    with pytest.raises(
+        DownloadError, match="no such host is known .is this machine online.*folder that has local/body.bin"
+    ):
+        fetch(nowhere, tmp_path)
+    assert pauses == []
+
+
 def test_a_mirror_stands_in(server: Server, tmp_path: Path):
     server.behaviours = [status(404)]
     url = server.file().urls[0]
@@ -279,13 +290,18 @@ def test_a_place_that_cannot_be_written_is_named(server: Server, tmp_path: Path)
 
 def test_the_catalogue_is_complete():
     entries = catalogue()
-    assert list(entries) == ["papalexi_thp1", "string_v12", "string_v12_symbols"]
+    stand_ins = {"go": "go_terms", "reactome": "reactome_gmt", "dorothea": "dorothea_abc"}
+    stand_ins["string_v12"] = "string_v12_symbols"
+    assert list(entries) == ["papalexi_thp1", *(name for pair in stand_ins.items() for name in pair)]
+    assert {name: entry.stand_in for name, entry in entries.items() if entry.stand_in} == stand_ins
     for entry in entries.values():
         assert entry.licence
-        assert entry.citation
+        assert "doi:10." in entry.citation
         for file in entry.files:
-            assert all(url.startswith("https://") for url in file.urls)
-            assert (file.sha256 and len(file.sha256) == 64 and file.bytes) or file.magic
+            assert file.urls or entry.name in stand_ins.values()
+            assert all(url.startswith("https://") and url.endswith("/" + file.name) for url in file.urls)
+            assert (file.sha256 and re.fullmatch("[0-9a-f]{64}", file.sha256)) or file.magic
+            assert file.local
     assert (
         data_set("papalexi_thp1")
         .files[0]

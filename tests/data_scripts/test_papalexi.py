@@ -25,6 +25,7 @@ def test_it_equals_the_published_cells_one_by_one(papalexi: Path, vcc_data: Path
     assert list(ours.var_names) == list(theirs.var_names)
     assert (ours.X != theirs.X).nnz == 0
     pairs = {"target_gene": "target_gene", "n_umis": "n_umis_total", "guide_id": "guide", "batch": "bio_rep"}
+    np.testing.assert_allclose(ours.obs["percent_mito"], 100 * theirs.obs["p_mito"], rtol=1e-12)
     for name, their_name in pairs.items():
         assert ours.obs[name].astype(str).tolist() == theirs.obs[their_name].astype(str).tolist(), name
 
@@ -45,6 +46,20 @@ def test_the_split_is_the_recommended_one(papalexi: Path):
     assert named["public"] == {"IFNGR1", "CUL3", "CAV1"}
     assert "STAT1" in named["train"]
     assert len(named["train"]) == 14
+
+
+def test_cells_with_ten_percent_mitochondrial_umis_were_left_out_by_the_authors(papalexi: Path):
+    percent = anndata.read_h5ad(papalexi / "papalexi_thp1.h5ad").obs["percent_mito"]
+    assert 9.9 < percent.max() < 10
+    assert percent.median() == pytest.approx(3.4, abs=0.1)
+
+
+def test_what_is_known_of_its_genes_is_there(papalexi: Path):
+    tables = {path.name for path in (papalexi / "priors").glob("*.tsv")}
+    assert tables == {"go_annotations.tsv", "reactome_pathways.tsv", "dorothea_regulons.tsv", "string_graph.tsv"}
+    course = dataset.Course(papalexi)
+    for pattern in ("*annotations.tsv", "*pathways.tsv", "*regulons.tsv", "*graph.tsv"):
+        assert course.priors(pattern).is_file()
 
 
 def test_building_again_gives_the_same_file(papalexi: Path, tmp_path: Path):

@@ -1,5 +1,6 @@
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,15 @@ def test_channels_are_combined_without_text_mining(tmp_path: Path):
 def test_strong_edges_and_each_genes_best_three_are_kept():
     weak = [("A", f"B{i}", 400 + 10 * i) for i in range(6)]
     table = pd.DataFrame([("A", "S", 700), ("A", "X", 399), *weak], columns=["gene_a", "gene_b", "score"])
-    kept = {tuple(edge) for edge in string_db.strong_edges(table).to_numpy()}
+    edges = string_db.strong_edges(table)
+    kept = {tuple(edge) for edge in edges[["gene_a", "gene_b"]].to_numpy()}
     # A's best three of the weak are B5, B4, B3; the others are kept as the only edge of B0, B1, B2
     assert kept == {("A", "S"), *(("A", f"B{i}") for i in range(6))}
+    assert edges["score"].tolist() == [400, 410, 420, 430, 440, 450, 700]
     crowd = pd.DataFrame(
         [(f"C{i}", f"D{j}", 400 + 10 * i + j) for i in range(5) for j in range(5)], columns=table.columns
     )
-    degrees = pd.Series(string_db.strong_edges(crowd).to_numpy().ravel()).value_counts()
+    degrees = pd.Series(string_db.strong_edges(crowd)[["gene_a", "gene_b"]].to_numpy().ravel()).value_counts()
     assert degrees["C0"] == 3
     assert degrees["C4"] == 5
 
@@ -63,6 +66,10 @@ def test_another_layout_is_refused(tmp_path: Path):
     links, info = publishers_files(tmp_path)
     links.write_bytes(gzip.compress(b"a b c\n1 2 3\n"))
     with pytest.raises(InputError, match="has not STRING's layout"):
+        string_db.read_links(links, info)
+    whole, _ = publishers_files(tmp_path)
+    whole.write_bytes(whole.read_bytes()[:40] + bytes(40))
+    with pytest.raises(InputError, match="has not STRING's layout .*; download it again"):
         string_db.read_links(links, info)
 
 
@@ -78,18 +85,33 @@ def test_the_graph_of_the_real_screen(vcc_data: Path, tmp_path: Path):
     assert lineage["parameters"]["channels"] == list(string_db.CHANNELS)
 
 
-def test_the_publishers_files_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("VCC_DATA", raising=False)
-    files = dict(
-        zip(
-            ("9606.protein.links.detailed.v12.0.txt.gz", "9606.protein.info.v12.0.txt.gz"),
-            publishers_files(tmp_path),
-            strict=True,
-        )
-    )
-    real = string_db.fetch
-    monkeypatch.setattr(
-        string_db, "fetch", lambda file, folder: files[file.name] if file.name in files else real(file, folder)
-    )
+def test_two_proteins_of_one_symbol_make_one_edge():
+    table = pd.DataFrame([("B", "A", 800.4), ("A", "B", 900.6), ("C", "A", 750)], columns=["gene_a", "gene_b", "score"])
+    assert string_db.strong_edges(table).to_numpy().tolist() == [["A", "B", 901], ["A", "C", 750]]
+
+
+def test_the_publishers_files(publish: Callable, tmp_path: Path):
+    publish("string_v12", gzip.compress(LINKS.encode()), gzip.compress(INFO.encode()))
     path = string_db.build(["STAT1", "JAK2", "IRF1"], tmp_path / "priors", tmp_path / "downloads")
-    assert read_graph(path).to_numpy().tolist() == [["JAK2", "STAT1"], ["IRF1", "STAT1"]]
+    # scores as computed by hand above
+    assert path.read_text().splitlines() == ["gene_a\tgene_b\tscore", "IRF1\tSTAT1\t739", "JAK2\tSTAT1\t900"]
+    assert read_graph(path).to_numpy().tolist() == [["IRF1", "STAT1"], ["JAK2", "STAT1"]]
+    lineage = json.loads((tmp_path / "priors" / "string_graph.tsv.lineage.json").read_text())
+    assert [file["name"] for file in lineage["inputs"]] == [
+        "9606.protein.links.detailed.v12.0.txt.gz", "9606.protein.info.v12.0.txt.gz",
+    ]  # fmt: skip
+
+
+def test_the_file_that_stands_in(publish: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = "gene_a\tgene_b\tcoexpression\texperiments\tdatabase\tcombined_score\n"
+    content = gzip.compress((text + "STAT1\tJAK2\t0\t0\t900\t900\nNA\tIRF1\t42\t0\t0\t401\n").encode())
+    publish("string_v12", None, None)
+    publish("string_v12_symbols", content)
+    (tmp_path / "priors").mkdir()
+    (tmp_path / "priors" / "string_v12_human_ntm_symbols.tsv.gz").write_bytes(content)
+    monkeypatch.setenv("VCC_DATA", str(tmp_path))
+    path = string_db.build(["STAT1", "JAK2", "IRF1", "NA"], tmp_path / "out", tmp_path / "downloads")
+    assert path.read_text().splitlines() == ["gene_a\tgene_b\tscore", "IRF1\tNA\t401", "JAK2\tSTAT1\t900"]
+    (tmp_path / "x.tsv").write_text("a b\n1 2\n")
+    with pytest.raises(InputError, match="x.tsv has not the layout of a gene graph .*; get it again"):
+        string_db.read_edges(tmp_path / "x.tsv")

@@ -1,0 +1,52 @@
+"""Small files in the publishers' formats, at addresses on this machine."""
+
+import functools
+import hashlib
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from data_scripts import download
+from data_scripts.catalogue import DataSet, data_set
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., DataSet]]:
+    """Put the files of a data set at addresses on this machine; the catalogue gives these, with their hashes.
+
+    A file that is None is announced and not there.
+    """
+    folder = tmp_path / "published"
+    folder.mkdir()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    entries = {}
+
+    def put(name: str, *contents: bytes | None) -> DataSet:
+        entry = data_set(name)
+        files = []
+        for file, content in zip(entry.files, contents, strict=True):
+            url = f"http://127.0.0.1:{server.server_port}/{file.name}"
+            (folder / file.name).unlink(missing_ok=True)
+            if content is not None:
+                (folder / file.name).write_bytes(content)
+            due = hashlib.sha256(content or b"").hexdigest()
+            files.append(replace(file, urls=(url,), bytes=None, sha256=due, magic=None))
+        entries[name] = replace(entry, files=tuple(files))
+        return entries[name]
+
+    monkeypatch.setattr(download, "data_set", lambda name: entries.get(name) or data_set(name))
+    monkeypatch.setattr(download, "PAUSE", 0)
+    monkeypatch.delenv("VCC_DATA", raising=False)
+    yield put
+    server.shutdown()
+    server.server_close()
