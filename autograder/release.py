@@ -29,15 +29,19 @@ from starter.dataset import (
     write_screen,
 )
 from starter.files import sha256, whole
-from starter.preprocess import target_sum
+from starter.preprocess import library_sizes, target_sum
 from starter.schema import (
+    BATCH,
     COURSE,
     COURSE_KEYS,
     ENSEMBL_ID,
+    GUIDE,
     N_UMIS,
+    PERCENT_MITO,
     PERTURBATION,
     PERTURBATION_KIND,
     InputError,
+    counted,
     difference,
 )
 
@@ -118,10 +122,7 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     if len(found := contexts(adata)) > 1:
         msg = f"{screen} has the contexts {', '.join(found)}; a course is graded in one, so give a screen with one"
         raise InputError(msg)
-    if N_UMIS not in adata.obs:
-        report(
-            f"the screen has no obs[{N_UMIS!r}]: the sum over its {adata.n_vars:,} genes stands in for a cell's total"
-        )
+    _complete(adata, report)
     if COURSE not in adata.uns:
         report(f"the screen has no uns[{COURSE!r}]: its description is taken from {FILE}")
         adata.uns[COURSE] = _description(course, adata)
@@ -228,6 +229,29 @@ def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path |
     path = simulate.write(simulate.draw(course.data.preset, _seed(course, "screen")), folder)
     report(f"simulated a screen ({course.data.preset} preset)")
     return path, folder / "priors"
+
+
+def _complete(adata: anndata.AnnData, report: Callable[[str], None]) -> None:
+    """Fill in what notebooks use of a cell and follows from its counts; tell what else they would use."""
+    if N_UMIS not in adata.obs:
+        adata.obs[N_UMIS] = np.maximum(library_sizes(adata), 1)  # of an empty cell, too, a total is positive
+        report(
+            f"the screen has no obs[{N_UMIS!r}]: the sum over its {adata.n_vars:,} genes stands in for a cell's total"
+        )
+    if PERCENT_MITO not in adata.obs:
+        of_mitochondria = adata.var_names.str.upper().str.startswith("MT-")
+        umis = np.asarray(adata.X[:, of_mitochondria].sum(axis=1)).ravel()
+        adata.obs[PERCENT_MITO] = 100 * umis / adata.obs[N_UMIS].to_numpy()
+        report(
+            f"the screen has no obs[{PERCENT_MITO!r}]: it is taken from "
+            f"{counted(int(of_mitochondria.sum()), 'gene')} named MT-..."
+        )
+    for column in (GUIDE, BATCH):
+        if column not in adata.obs:
+            report(
+                f"the screen has no obs[{column!r}], which notebooks 01 and 02 use: add the column, or leave these "
+                f"stages out of {FILE}"
+            )
 
 
 def _split(course: Course, adata: anndata.AnnData) -> Split:

@@ -260,7 +260,7 @@ def write_stage(root: Path, *, in_process: bool = False) -> None:
         cell.id = f"cell-{number}"
     nbformat.write(notebook, folder / f"{STAGE}.ipynb")
     if not in_process:
-        (root / "questions").mkdir()
+        (root / "questions").mkdir(exist_ok=True)
         (root / "questions" / f"{STAGE}.py").write_text(QUESTIONS, encoding="utf-8")
 
 

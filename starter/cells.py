@@ -1,7 +1,7 @@
 """From a predicted profile (a mean) to single cells (a distribution), in several ways.
 
 Scoring by rank tests needs cells with the zeros and the spread of real ones. A perfect mean in cells that are all
-equal makes hundreds of genes "differentially expressed".
+equal makes hundreds of genes "differentially expressed". `python -m benchmarks.cells` measures what each way costs.
 """
 
 import zlib
@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import anndata
-import numba
 import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.preprocess import LOG_LIMIT, library_sizes, target_sum
-from starter.pseudobulk import check_profile_table
-from starter.schema import CONTEXT, CONTROL, PERTURBATION, TARGET_GENE, InputError
+from starter.preprocess import LOG_LIMIT, expression, library_sizes, target_sum
+from starter.pseudobulk import check_profile_table, group_means, pairs
+from starter.schema import CONTEXT, CONTROL, PERTURBATION, TARGET_GENE, InputError, difference
+from starter.thinning import match_means
 
 MAX_DISPERSION = 10.0
 """Upper limit of a gene's estimated negative binomial dispersion."""
+NO_DISPERSION = 1e-6
+"""Below this a negative binomial is Poisson."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,34 @@ class Controls:
         return _logs(self.counts, self.scale)
 
     @cached_property
+    def profile(self) -> np.ndarray:
+        """Mean log1p expression of each gene."""
+        return np.asarray(self.logs().mean(axis=0)).ravel()
+
+    @cached_property
+    def deviation(self) -> np.ndarray:
+        """Standard deviation among cells of each gene's log1p expression."""
+        logs = self.logs().astype(np.float64)
+        mean, mean_square = (np.asarray(x.mean(axis=0)).ravel() for x in (logs, logs.multiply(logs)))
+        return np.sqrt(np.maximum(mean_square - mean**2, 0))  # rounding can fall below 0
+
+    @cached_property
+    def rate(self) -> np.ndarray:
+        """Mean expression of each gene on the natural scale; divided by a cell's scale, the UMIs to expect in it."""
+        return np.asarray(self.counts.sum(axis=0, dtype=np.float64)).ravel() / (1 / self.scale).sum()
+
+    @cached_property
     def dispersion(self) -> np.ndarray:
         """Negative binomial dispersion of each gene (var = mu + phi mu^2), by the method of moments.
 
         One value a gene, in [0, MAX_DISPERSION]; 1 for genes without counts.
         """
         counts, exposure = self.counts.astype(np.float64), 1 / self.scale
-        rate = np.asarray(counts.sum(axis=0)).ravel() / exposure.sum()
         squares = np.asarray(counts.multiply(counts).sum(axis=0)).ravel()
         cross = exposure @ counts
-        expected = rate**2 * (exposure**2).sum()
-        excess = squares - 2 * rate * cross + expected - rate * exposure.sum()
-        phi = np.divide(excess, expected, out=np.ones(len(rate)), where=expected > 0)
+        expected = self.rate**2 * (exposure**2).sum()
+        excess = squares - 2 * self.rate * cross + expected - self.rate * exposure.sum()
+        phi = np.divide(excess, expected, out=np.ones(len(squares)), where=expected > 0)
         return np.clip(phi, 0, MAX_DISPERSION)
 
 
@@ -128,7 +146,7 @@ def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.G
     drawn = _draw(controls.counts.shape[0], n_cells, rng)
     counts = scipy.sparse.csc_matrix(controls.counts[drawn], dtype=np.float32)
     scale = controls.scale[drawn]
-    rows, values, n_kept = _match_means(
+    rows, values, n_kept = match_means(
         counts.data.astype(np.int64),
         counts.indices,
         counts.indptr.astype(np.int64),
@@ -145,26 +163,114 @@ def constant(
     profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator
 ) -> scipy.sparse.csr_matrix:
     """Every cell is the profile itself. For what this costs, see `thin`, whose parameters it has."""
-    del controls, rng
+    del rng
+    _check_profile(profile, controls)
     return scipy.sparse.csr_matrix(np.broadcast_to(profile.astype(np.float32), (n_cells, len(profile))))
 
 
 def shift(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
     """Control cells plus the predicted effect, clipped at 0. Parameters are those of `thin`."""
-    logs = controls.logs()
-    effect = profile - np.asarray(logs.mean(axis=0)).ravel()
-    cells = logs[_draw(logs.shape[0], n_cells, rng)].toarray() + effect
+    _check_profile(profile, controls)
+    cells = _drawn_logs(controls, n_cells, rng).toarray() + (profile - controls.profile)
     return scipy.sparse.csr_matrix(np.maximum(cells, 0), dtype=np.float32)
+
+
+def scale(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
+    """Control cells times predicted over control mean, in log1p expression. Parameters are those of `thin`.
+
+    Zeros stay zeros: a gene that no control cell expresses is 0, whatever was predicted.
+    """
+    _check_profile(profile, controls)
+    ratio = np.divide(profile, controls.profile, out=np.zeros(len(profile)), where=controls.profile > 0)
+    cells = scipy.sparse.csr_matrix(_drawn_logs(controls, n_cells, rng).multiply(ratio), dtype=np.float32)
+    cells.eliminate_zeros()
+    return cells
+
+
+def gaussian(
+    profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator
+) -> scipy.sparse.csr_matrix:
+    """Add to the profile normal noise with each gene's deviation among the controls, clip at 0. See `thin`."""
+    _check_profile(profile, controls)
+    cells = rng.normal(profile, controls.deviation, (n_cells, len(profile)))
+    return scipy.sparse.csr_matrix(np.maximum(cells, 0), dtype=np.float32)
+
+
+def poisson(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
+    """Poisson counts with the library sizes of control cells. Parameters are those of `thin`.
+
+    A gene's rate is its rate in the controls times the ratio of predicted to control expression, which is exact only if
+    its spread does not change: the mean of logs is not the log of the mean.
+    """
+    return _from_rates(profile, controls, n_cells, rng, np.zeros(len(profile)))
+
+
+def negative_binomial(
+    profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator
+) -> scipy.sparse.csr_matrix:
+    """`poisson` with each gene's overdispersion in the controls, so that cells vary as real ones do."""
+    return _from_rates(profile, controls, n_cells, rng, controls.dispersion)
 
 
 Way = Callable[[np.ndarray, Controls, int, np.random.Generator], scipy.sparse.csr_matrix]
 
-WAYS: dict[str, Way] = {"thin": thin, "constant": constant, "shift": shift}
-"""How cells can be made."""
+WAYS: dict[str, Way] = {
+    "thin": thin,
+    "constant": constant,
+    "shift": shift,
+    "scale": scale,
+    "gaussian": gaussian,
+    "poisson": poisson,
+    "negative_binomial": negative_binomial,
+}
+"""How cells can be made from a profile and control cells."""
+
+
+def resample_from(screen: anndata.AnnData) -> Way:
+    """Make a way that gives real cells: those of the measured perturbation whose profile is nearest to the predicted.
+
+    Nearest by mean absolute difference. The cells are drawn as control cells are in `thin`.
+
+    Parameters
+    ----------
+    screen
+        A course data set (raw counts) with the perturbations that may be taken, such as those of the training part.
+
+    Returns
+    -------
+    A way for `make_cells`. It raises InputError if its genes are not those of the control cells.
+
+    Raises
+    ------
+    InputError
+        If no cell of the screen is perturbed.
+    """
+    perturbed = (screen.obs[TARGET_GENE] != CONTROL).to_numpy()
+    if not perturbed.any():
+        msg = "there is no perturbed cell to resample; give the cells of the training perturbations"
+        raise InputError(msg)
+    # of all cells: without a stated target sum the control cells give it
+    logs, genes = expression(screen)[perturbed], list(screen.var_names)
+    codes, measured = pairs(screen.obs[perturbed]).factorize()
+    profiles = group_means(logs, codes, len(measured))
+
+    def resample(
+        profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator
+    ) -> scipy.sparse.csr_matrix:
+        _check_profile(profile, controls)
+        if controls.genes is not None and list(controls.genes) != genes:
+            what = difference(controls.genes, genes) or "their order differs"
+            msg = f"the genes of the cells to resample are not those of the control cells: {what}"
+            raise InputError(msg)
+        nearest = np.abs(profiles - profile).sum(axis=1).argmin()
+        cells = np.flatnonzero(codes == nearest)
+        return logs[cells[_draw(len(cells), n_cells, rng)]]
+
+    return resample
 
 
 def make_cells(
-    table: pd.DataFrame, controls: Controls, n_cells: Mapping[str, int], way: str = "thin", seed: int = 0
+    table: pd.DataFrame, controls: Controls, n_cells: Mapping[str, int], way: str | Way = "thin", seed: int = 0
 ) -> Iterator[tuple[str, scipy.sparse.csr_matrix]]:
     """Make the cells of a prediction, one perturbation after the other, the control cells first.
 
@@ -177,7 +283,7 @@ def make_cells(
     n_cells
         Cells to make of each perturbation.
     way
-        A key of `WAYS`.
+        A key of `WAYS`, or a function like them (`resample_from` gives one).
     seed
         With the perturbation's name it fixes the cells, whatever else is predicted beside it.
 
@@ -191,7 +297,7 @@ def make_cells(
         If the way is unknown, the table is no profile table of one context and these genes, or a perturbation's
         number of cells is not given.
     """
-    if way not in WAYS:
+    if isinstance(way, str) and way not in WAYS:
         msg = f"there is no way {way!r} to make cells; the ways are {', '.join(WAYS)}"
         raise InputError(msg)
     check_profile_table(table, controls.genes)
@@ -202,11 +308,11 @@ def make_cells(
     if missing := [label for label in labels if label not in n_cells]:
         msg = f"how many cells are due is not known for {', '.join(missing)}"
         raise InputError(msg)
+    make = WAYS[way] if isinstance(way, str) else way
     yield CONTROL, controls.logs()
     for label, profile in zip(labels, table.to_numpy(float), strict=True):
-        _check_profile(profile, controls)
         rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
-        yield label, WAYS[way](profile, controls, n_cells[label], rng)
+        yield label, make(profile, controls, n_cells[label], rng)
 
 
 def _check_profile(profile: np.ndarray, controls: Controls) -> None:
@@ -219,6 +325,26 @@ def _check_profile(profile: np.ndarray, controls: Controls) -> None:
         raise InputError(msg)
 
 
+def _drawn_logs(controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
+    drawn = _draw(controls.counts.shape[0], n_cells, rng)
+    return _logs(controls.counts[drawn], controls.scale[drawn])
+
+
+def _from_rates(
+    profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator, phi: np.ndarray
+) -> scipy.sparse.csr_matrix:
+    """Draw counts of cells with the library sizes of control cells; phi is each gene's dispersion, 0 for Poisson."""
+    _check_profile(profile, controls)
+    unit = controls.scale[_draw(len(controls.scale), n_cells, rng)]
+    # how much the controls' mean lies above expm1 of their mean log; a gene without counts there tells nothing
+    natural = np.expm1(controls.profile)
+    above = np.divide(controls.rate, natural, out=np.ones(len(profile)), where=natural > 0)
+    expected = np.expm1(profile) * above / unit[:, None]
+    varying = phi > NO_DISPERSION
+    expected[:, varying] *= rng.gamma(1 / phi[varying], phi[varying], (n_cells, int(varying.sum())))
+    return _logs(scipy.sparse.csr_matrix(rng.poisson(expected)), unit)
+
+
 def _draw(n_available: int, n: int, rng: np.random.Generator) -> np.ndarray:
     whole, rest = divmod(n, n_available)
     return np.concatenate([np.tile(np.arange(n_available), whole), rng.choice(n_available, rest, replace=False)])
@@ -228,82 +354,3 @@ def _logs(counts: scipy.sparse.csr_matrix, scale: np.ndarray) -> scipy.sparse.cs
     logs = scipy.sparse.csr_matrix(counts, dtype=np.float64, copy=True)
     logs.data = np.log1p(logs.data * np.repeat(scale, np.diff(logs.indptr)))
     return logs.astype(np.float32)
-
-
-@numba.njit(parallel=True, cache=True)
-def _match_means(
-    data: np.ndarray,
-    rows: np.ndarray,
-    indptr: np.ndarray,
-    scale: np.ndarray,
-    goal: np.ndarray,
-    phi: np.ndarray,
-    seeds: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
-    n_cells, n_genes = len(scale), len(goal)
-    made = np.zeros((n_genes, n_cells), np.float32)
-    n_kept = np.zeros(n_genes, np.int64)
-    for gene in numba.prange(n_genes):
-        np.random.seed(seeds[gene])  # noqa: NPY002  (a generator cannot be shared by parallel loops)
-        counts = np.zeros(n_cells, np.int64)
-        total = 0.0
-        for k in range(indptr[gene], indptr[gene + 1]):
-            counts[rows[k]] = data[k]
-            total += np.log1p(scale[rows[k]] * data[k])
-        if total > goal[gene]:
-            _remove(counts, total, goal[gene], scale)
-        elif total < goal[gene]:
-            _add(counts, total, goal[gene], scale, phi[gene])
-        for cell in range(n_cells):
-            made[gene, cell] = counts[cell]
-            n_kept[gene] += counts[cell] > 0
-    kept = int(n_kept.sum())
-    out_rows, out_values = np.empty(kept, np.int32), np.empty(kept, np.float32)
-    at = 0
-    for gene in range(n_genes):
-        for cell in range(n_cells):
-            if made[gene, cell] > 0:
-                out_rows[at], out_values[at] = cell, made[gene, cell]
-                at += 1
-    return out_rows, out_values, n_kept
-
-
-@numba.njit(cache=True)
-def _remove(counts: np.ndarray, total: float, goal: float, scale: np.ndarray) -> None:  # pragma: no cover (compiled)
-    """Take UMIs away, each as likely as any other, until the sum of log1p expression is nearest to the goal."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    for left in range(len(owner), 0, -1):
-        pick = np.random.randint(left)  # noqa: NPY002
-        cell = owner[pick]
-        owner[pick] = owner[left - 1]
-        change = np.log1p(scale[cell] * counts[cell]) - np.log1p(scale[cell] * (counts[cell] - 1))
-        if total - change < goal and goal - (total - change) > total - goal:
-            return
-        counts[cell] -= 1
-        total -= change
-        if total <= goal:
-            return
-
-
-@numba.njit(cache=True)
-def _add(
-    counts: np.ndarray, total: float, goal: float, scale: np.ndarray, phi: float
-) -> None:  # pragma: no cover (compiled)
-    """Add UMIs until the sum of log1p expression is nearest to the goal.
-
-    Given each cell's gamma factor, the counts of a negative binomial are Poisson, and Poisson counts arrive one by
-    one in cells chosen by their rate.
-    """
-    rate = np.empty(len(counts))
-    running = 0.0
-    for cell in range(len(counts)):
-        factor = np.random.gamma(1 / phi, phi) if phi > 1e-6 else 1.0  # noqa: NPY002
-        running += factor / scale[cell]
-        rate[cell] = running
-    while total < goal:
-        cell = min(np.searchsorted(rate, np.random.random() * running, side="right"), len(counts) - 1)  # noqa: NPY002
-        change = np.log1p(scale[cell] * (counts[cell] + 1)) - np.log1p(scale[cell] * counts[cell])
-        if total + change > goal and total + change - goal > goal - total:
-            return
-        counts[cell] += 1
-        total += change

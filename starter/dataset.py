@@ -252,6 +252,10 @@ class Course:
         """Read which pair is in which part."""
         return read_split(self.folder / SPLIT_FILE)
 
+    def has_prior(self, pattern: str) -> bool:
+        """Tell whether there is a prior-knowledge file whose name matches a pattern such as `*graph.tsv`."""
+        return any((self.folder / PRIORS_FOLDER).glob(pattern))
+
     def priors(self, pattern: str) -> Path:
         """Find the prior-knowledge file whose name matches a pattern such as `*graph.tsv`.
 

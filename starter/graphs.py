@@ -1,14 +1,16 @@
 """Gene graphs: who is connected to whom, and what the neighbours' measured effects say of a gene."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 
 from starter.schema import CONTROL, PERTURBATION, InputError
 
 EDGE = ["gene_a", "gene_b"]
-"""Columns of a graph file (tab-separated, one undirected edge a row)."""
+"""Columns of a graph file (tab-separated, one undirected edge a row; other columns, such as a score, are not read)."""
 
 
 def read_graph(path: str | Path) -> pd.DataFrame:
@@ -38,7 +40,37 @@ def neighbours(edges: pd.DataFrame) -> dict[str, set[str]]:
     return both.groupby("gene_a")["gene_b"].agg(set).to_dict()
 
 
-def neighbour_mean(profiles: pd.DataFrame, edges: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
+def adjacency(edges: pd.DataFrame) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+    """Write a graph as a matrix.
+
+    Parameters
+    ----------
+    edges
+        What `read_graph` gave.
+
+    Returns
+    -------
+    Genes x genes, symmetric, 1 where there is an edge, and the sorted genes.
+    """
+    genes, place = np.unique(edges[EDGE].to_numpy(dtype=str), return_inverse=True)
+    a, b = place.reshape(-1, 2).T
+    ones = np.ones(2 * len(edges))
+    return scipy.sparse.csr_matrix((ones, (np.append(a, b), np.append(b, a))), shape=(len(genes),) * 2), genes
+
+
+def without_neighbour(profiles: pd.DataFrame, edges: pd.DataFrame, targets: Sequence[str]) -> list[str]:
+    """List the targets that have no measured neighbour; `neighbour_mean` gives them the train mean.
+
+    Parameters
+    ----------
+    profiles, edges, targets
+        Those of `neighbour_mean`.
+    """
+    measured, known = set(profiles.index) - {CONTROL}, neighbours(edges)
+    return [target for target in targets if not measured & known.get(target, set())]
+
+
+def neighbour_mean(profiles: pd.DataFrame, edges: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
     """Predict a perturbation's profile by the mean profile of its target's measured neighbours.
 
     Parameters

@@ -13,7 +13,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,12 @@ import pandas as pd
 import scipy.sparse
 import scipy.special
 
-from starter import dataset, progress
+from starter import dataset, progress, simulated_priors
 from starter.blocks import check_room
 from starter.graphs import EDGE
-from starter.schema import BATCH, CONTEXT, CONTROL, N_UMIS, TARGET_GENE, InputError
+from starter.preprocess import log_expression
+from starter.pseudobulk import group_means
+from starter.schema import BATCH, CONTEXT, CONTROL, GUIDE, N_UMIS, PERCENT_MITO, PERTURBATION, TARGET_GENE, InputError
 
 CELLS_PER_BLOCK, VALUES_PER_BLOCK = 2048, 1 << 22
 """Limits of a block of cells, the second on cells x genes. Each block has its own random stream."""
@@ -37,6 +39,16 @@ GENES_PER_LEVEL = 50
 """Genes of similar expression among which those that change are drawn."""
 EFFECT_LIMIT = 2.5
 """Largest log fold change (natural logarithm) of a gene that is not the target."""
+GUIDES, CONTROL_GUIDES = 3, 9
+"""Guides of a target, and non-targeting guides."""
+MOST_ESCAPED = 0.9
+"""A guide lets at most this share of its cells escape."""
+OFF_TARGET, SHARED_PROMOTER = 0.1, 0.15
+"""Shares of the targets: one guide silences another gene too, or all guides silence the gene's neighbour."""
+VISIBLE = 0.5
+"""Expression, in CP10k, from which such a gene is chosen."""
+OTHER_TARGETS, OTHER_CELLS, OTHER_CONTROLS = 0.5, 20, 500
+"""Share of the targets that were also measured in another context, with how many cells each and how many controls."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +91,13 @@ class Size:
     """Cells of a perturbation beyond the fewest, as a share of these on average; with 0 all have equally many."""
     base_sd: float = 1.85
     """Standard deviation of the genes' log base expression. A smaller one leaves fewer zeros at the same depth."""
+    damaged: float = 0.02
+    """Share of cells that lost most of their UMIs, though not those of the mitochondria."""
 
 
 SIZES = {
     "course": Size(),
-    "vcc2025": Size(targets=50, genes=18_080, controls=38_176, min_cells=1_080, depth=61_500, base_sd=1.74),
+    "vcc2025": Size(targets=50, genes=18_080, controls=38_176, min_cells=1_080, depth=61_500, base_sd=1.74, damaged=0),
     "vcc2026": Size(
         targets=300,
         genes=18_533,
@@ -93,6 +107,7 @@ SIZES = {
         depth=22_000,
         extra_cells=0,
         base_sd=1.53,
+        damaged=0,
     ),
 }
 """Sizes by name. Those of the challenges have as many cells, genes, UMIs and zeros: 2025 as in validation (60,750 cells
@@ -108,10 +123,18 @@ class Simulation:
     size: Size
     genes: np.ndarray
     targets: np.ndarray
+    position: np.ndarray
+    """Column of each target among the genes, T."""
+    membership: np.ndarray
+    """How much each target belongs to each programme, T x K."""
     effects: np.ndarray
     """Natural log fold changes in a cell that is perturbed, C x T x G."""
     escape: np.ndarray
-    """Probability that a cell of a target is unperturbed, T."""
+    """Probability that a cell is unperturbed, by target and guide, T x `GUIDES`."""
+    off_target: np.ndarray
+    """Column of the gene that a guide silences beside its target, or -1, T x `GUIDES`."""
+    off_target_effect: np.ndarray
+    """Its natural log fold change, T."""
     base: np.ndarray
     """Expression of each gene in an average control cell, CP10k of the whole transcriptome, C x G."""
     dispersion: np.ndarray
@@ -177,14 +200,24 @@ def draw(preset: str = "default", seed: int = 0, size: Size | None = None) -> Si
     log_base = np.log(base[0])
     dispersion = np.exp(-0.95 - 0.26 * log_base + 1.1 * rng.standard_normal(n_genes))
     targets = genes[position]
+    escape = rng.uniform(0, 0.4, n_targets)
+    of_guides = np.random.default_rng([seed, 3])
+    neighbours = _silence_neighbours(position, base[0], of_guides)
+    for of_context in effects:
+        of_context[:] = np.minimum(of_context, neighbours)
+    off_target, off_target_effect = _off_targets(position, base[0], of_guides)
     return Simulation(
         seed=seed,
         preset=preset,
         size=size,
         genes=genes,
         targets=targets,
+        position=position,
+        membership=membership,
         effects=np.stack(effects),
-        escape=rng.uniform(0, 0.4, n_targets),
+        escape=_by_guide(escape, of_guides),
+        off_target=off_target,
+        off_target_effect=off_target_effect,
         base=np.stack(base),
         dispersion=dispersion,
         loadings=np.stack(loadings),
@@ -205,8 +238,9 @@ def write(
     simulation
         What `draw` gave.
     folder
-        Receives `simulated_<preset>.h5ad` (a course data set), `priors/simulated_graph.tsv` and
-        `priors/simulated_features.parquet`. Cells are made in blocks, so that memory does not grow with their number.
+        Receives `simulated_<preset>.h5ad` (a course data set) and `priors/`: graph, features, the tables of
+        `starter.simulated_priors`, and of a screen of one context profiles of some targets in another context. Cells
+        are made in blocks, so that memory does not grow with their number.
     compression
         A key of `BYTES_PER_VALUE`. A file of full challenge size is written and read much faster without.
     threads
@@ -243,7 +277,48 @@ def write(
     priors.mkdir(exist_ok=True)
     simulation.graph.to_csv(priors / "simulated_graph.tsv", sep="\t", index=False)
     simulation.features.to_parquet(priors / "simulated_features.parquet")
+    for name, table in simulated_priors.tables(simulation).items():
+        table.to_csv(priors / f"simulated_{name}.tsv", sep="\t", index=False)
+    if simulation.size.contexts == 1:
+        other_context(simulation).to_parquet(priors / "simulated_other_context.parquet")
     return path
+
+
+def other_context(simulation: Simulation) -> pd.DataFrame:
+    """Measure some of the targets in another context, as if by an earlier, smaller screen in another cell line.
+
+    Parameters
+    ----------
+    simulation
+        A screen of one context. In the other one, effects correlate with its effects by .6.
+
+    Returns
+    -------
+    Profiles, mean log1p expression: index perturbation with the control, columns genes.
+    """
+    size = replace(simulation.size, contexts=2, controls=OTHER_CONTROLS, min_cells=OTHER_CELLS, extra_cells=0)
+    # the first context is drawn as that of `simulation` was; only cells of the second are needed
+    both = draw(simulation.preset, simulation.seed, size)
+    rng = np.random.default_rng([simulation.seed, 5])
+    second = replace(
+        both,
+        seed=int(rng.integers(2**31)),  # cells of its own
+        size=replace(size, contexts=1),
+        effects=both.effects[1:],
+        base=both.base[1:],
+        loadings=both.loadings[1:],
+    )
+    n_targets = len(simulation.targets)
+    measured = np.sort(rng.choice(n_targets, round(OTHER_TARGETS * n_targets), replace=False))
+    obs, code = draw_cells(second)
+    blocks = draw_counts(second, obs, code)
+    n_umis = obs[N_UMIS].to_numpy()
+    logs = log_expression(scipy.sparse.vstack(list(blocks)), n_umis, float(np.median(n_umis[code < 0])))
+    row = np.full(n_targets + 1, -1)
+    row[measured] = np.arange(1, len(measured) + 1)
+    row[-1] = 0  # of the control, whose code is -1
+    labels = pd.Index([CONTROL, *simulation.targets[measured]], name=PERTURBATION)
+    return pd.DataFrame(group_means(logs, row[code], len(labels)), index=labels, columns=simulation.genes)
 
 
 def draw_cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
@@ -264,13 +339,20 @@ def draw_cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
     order = rng.permutation(len(code))
     code, context = code[order], context[order]
     labels = np.array([CONTROL, *simulation.targets])[code + 1]
+    batches = rng.integers(size.batches, size=len(code))
+    n_umis = np.rint(size.depth * np.exp(0.5 * rng.standard_normal(len(code)))).clip(500)
+    guide = rng.integers(np.where(code < 0, CONTROL_GUIDES, GUIDES))
+    damaged = rng.random(len(code)) < size.damaged
+    n_umis[damaged] = np.rint(n_umis[damaged] * rng.uniform(0.05, 0.2, damaged.sum())).clip(100)
+    mito = rng.gamma(9, 0.5, len(code))
+    mito[damaged] = rng.uniform(20, 70, damaged.sum())
     obs = pd.DataFrame(
         {
             TARGET_GENE: pd.Categorical(labels),
-            BATCH: pd.Categorical.from_codes(
-                rng.integers(size.batches, size=len(code)), [f"batch_{i + 1}" for i in range(size.batches)]
-            ),
-            N_UMIS: np.rint(size.depth * np.exp(0.5 * rng.standard_normal(len(code)))).clip(500),
+            GUIDE: pd.Categorical([f"{label}_{number + 1}" for label, number in zip(labels, guide, strict=True)]),
+            BATCH: pd.Categorical.from_codes(batches, [f"batch_{i + 1}" for i in range(size.batches)]),
+            N_UMIS: n_umis,
+            PERCENT_MITO: mito.round(2),
         },
         index=[f"cell_{number:07d}" for number in range(len(code))],
     )
@@ -301,9 +383,9 @@ def draw_counts(
     context = obs[CONTEXT].cat.codes.to_numpy() if CONTEXT in obs else np.zeros(len(obs), dtype=int)
     batch = obs[BATCH].cat.codes.to_numpy()
     n_umis = obs[N_UMIS].to_numpy()
+    guide = obs[GUIDE].astype(str).str.rpartition("_")[2].to_numpy(int) - 1
     loadings = 0.5 * simulation.loadings
     log_base = np.log(simulation.base / 1e4) - 0.5 * (loadings**2).sum(axis=1)
-    escape = np.append(simulation.escape, 0)
     cells_per_block = min(CELLS_PER_BLOCK, max(1, VALUES_PER_BLOCK // len(simulation.genes)))
 
     def block(number: int) -> scipy.sparse.csr_matrix:
@@ -316,8 +398,14 @@ def draw_counts(
         for number_of_context, of_context in enumerate(loadings):
             here = context[cells] == number_of_context
             log_rate[here] += activity[here] @ of_context
-        perturbed = (target >= 0) & (rng.random(len(target)) >= escape[target])
-        log_rate[perturbed] += simulation.effects[context[cells][perturbed], target[perturbed]]
+        chance = rng.random(len(target))
+        perturbed = np.flatnonzero(target >= 0)
+        of_guide = target[perturbed], guide[cells][perturbed]
+        kept = chance[perturbed] >= simulation.escape[of_guide]
+        log_rate[perturbed[kept]] += simulation.effects[context[cells][perturbed[kept]], target[perturbed[kept]]]
+        gene = simulation.off_target[of_guide]
+        hit = kept & (gene >= 0)
+        log_rate[perturbed[hit], gene[hit]] += simulation.off_target_effect[target[perturbed[hit]]]
         mean = n_umis[cells, None] * np.exp(log_rate)
         counts = rng.poisson(mean * rng.gamma(1 / simulation.dispersion, simulation.dispersion, size=mean.shape))
         # the genes of the screen are part of the transcriptome: their counts stay within the cell's total
@@ -423,6 +511,39 @@ def _effects(
     effects = np.clip(0.55 * strength[:, None] * effects, -EFFECT_LIMIT, EFFECT_LIMIT)
     effects[np.arange(n_targets), position] = np.log(rng.uniform(0.05, 0.3, n_targets))
     return effects
+
+
+def _by_guide(escape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw how many cells escape each guide of a target, on average as many as escape the target, T x guides."""
+    weight = GUIDES * rng.dirichlet(np.full(GUIDES, 2.0), len(escape))
+    return np.minimum(escape[:, None] * weight, MOST_ESCAPED)
+
+
+def _silence_neighbours(position: np.ndarray, base: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Let some targets silence the gene beside them, with which they share a promoter.
+
+    Returns
+    -------
+    Largest log fold change that a gene can have, T x G: infinite but for these neighbours.
+    """
+    limit = np.full((len(position), len(base)), np.inf)
+    beside = position + 1
+    possible = np.flatnonzero((beside < len(base)) & (base[np.minimum(beside, len(base) - 1)] >= VISIBLE))
+    n_silenced = min(len(possible), round(SHARED_PROMOTER * len(position)))
+    silenced = rng.choice(possible, n_silenced, replace=False)
+    limit[silenced, beside[silenced]] = np.log(rng.uniform(0.1, 0.4, n_silenced))
+    return limit
+
+
+def _off_targets(position: np.ndarray, base: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Let one guide of some targets silence another expressed gene: its column, or -1, and by how much."""
+    n_targets = len(position)
+    gene = np.full((n_targets, GUIDES), -1)
+    expressed = np.setdiff1d(np.flatnonzero(base >= VISIBLE), position)
+    missed = rng.choice(n_targets, round(OFF_TARGET * n_targets), replace=False)
+    if len(expressed):
+        gene[missed, rng.integers(GUIDES, size=len(missed))] = rng.choice(expressed, len(missed))
+    return gene, np.log(rng.uniform(0.1, 0.4, n_targets))
 
 
 def _changes(n: int, share: float, base: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,8 @@ import pytest
 from autograder.course import Course, read_course
 from starter import dataset, simulate
 
-ROOT = Path(__file__).parents[1]
+STAGE = Path(__file__).parent / "stage"
+"""A small stage, with a question and a prediction, so that what grading does is tested quickly."""
 SMALL = simulate.Size(targets=24, genes=200, controls=300, min_cells=60)
 
 
@@ -73,12 +74,13 @@ prediction = {}
 
 @pytest.fixture(scope="session")
 def released(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """A course on the small screen, released. Read only; `course` gives a copy to write to."""
+    """A course of the small stage on the small screen, released. Read only; `course` gives a copy to write to."""
     from autograder.release import release
 
     root = tmp_path_factory.mktemp("released")
     shutil.copytree(small_path.parent, root / "screen")
-    shutil.copytree(ROOT / "solutions", root / "solutions")
+    for folder in ("solutions", "questions"):
+        shutil.copytree(STAGE / folder, root / folder)
     (root / "course.toml").write_text(COURSE)
     course = read_course(root)
     release(course)

@@ -177,20 +177,20 @@ def train_mean(expression, target_gene): return FOUND
 def hurried(sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch) -> Course:
     """A course with little time."""
     path = course.root / "course.toml"
-    path.write_text(path.read_text().replace("seconds = 60", "seconds = 4"))
+    path.write_text(path.read_text().replace("seconds = 60", "seconds = 8"))
     monkeypatch.setattr(grade, "START_SECONDS", 2)
     return read_course(course.root)
 
 
 ENDLESS = {
-    "a loop that no signal interrupts": ("sum(iter(int, 1))", "the notebook was stopped after 16 s"),
+    "a loop that no signal interrupts": ("sum(iter(int, 1))", "the notebook was stopped after 20 s"),
     "signals are blocked": (
         "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))\nsum(iter(int, 1))",
-        "the notebook was stopped after 16 s",
+        "the notebook was stopped after 20 s",
     ),
     "a fork bomb": (
         "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
-        "the notebook (took more than 4 GiB of memory|was stopped after 16 s)",
+        "the notebook (took more than 4 GiB of memory|was stopped after 20 s)",
     ),
     "ten gigabytes come out": (
         "import os\nfor fd in range(3, 40):\n    try:\n        while True: os.write(fd, bytes(1 << 20))\n"

@@ -50,10 +50,9 @@ def test_nothing_secret_is_in_the_students_folders(released: Course):
         path for folder in ("data", "assignments") for path in (released.root / folder).rglob("*") if path.is_file()
     ]
     names = {path.name for path in files}
-    assert names == {
-        "train.h5ad", "split.json", "simulated_graph.tsv", "simulated_features.parquet", "04_baselines.ipynb",
-        "train_mean.npz",
-    }  # fmt: skip
+    priors = ("graph.tsv", "features.parquet", "annotations.tsv", "pathways.tsv", "regulons.tsv", "genome.tsv")
+    priors = {f"simulated_{name}" for name in (*priors, "other_context.parquet")}
+    assert names == {"train.h5ad", "split.json", *priors, "04_baselines.ipynb", "train_mean.npz"}
     secret = released.secret().hex().encode()
     assert not any(secret in path.read_bytes() for path in files)
 
@@ -107,7 +106,8 @@ def test_a_stopped_release_is_begun_anew(course: Course):
 def fresh(course: Course, tmp_path: Path, **changes: str) -> Course:
     root = tmp_path / "fresh"
     shutil.copytree(course.root / "screen", root / "screen")
-    shutil.copytree(course.root / "solutions", root / "solutions")
+    for folder in ("solutions", "questions"):
+        shutil.copytree(course.root / folder, root / folder)
     text = (course.root / "course.toml").read_text()
     for old, new in changes.values():
         assert old in text
@@ -155,7 +155,8 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_written(
 
 def test_a_simulated_course_without_a_seed_follows_from_its_secret(tmp_path: Path, released: Course):
     root = tmp_path / "secret"
-    shutil.copytree(released.root / "solutions", root / "solutions")
+    for folder in ("solutions", "questions"):
+        shutil.copytree(released.root / folder, root / folder)
     text = '[course]\nname = "s"\n[data]\nhidden = 48\npublic = 24\n'
     (root / "course.toml").write_text(text)
     course = read_course(root)
@@ -173,7 +174,8 @@ def test_a_screen_that_does_not_describe_itself_is_described_by_the_course(relea
     path = course.root / "screen" / "simulated_default.h5ad"
     screen = anndata.read_h5ad(path)
     del screen.uns["course"]
-    del screen.obs["n_umis"]
+    screen.obs = screen.obs[["target_gene"]]
+    screen.var_names = ["MT-ND1", "MT-CO1", *screen.var_names[2:]]
     screen.write_h5ad(path)
     said = []
     release(course, said.append)
@@ -182,7 +184,13 @@ def test_a_screen_that_does_not_describe_itself_is_described_by_the_course(relea
     control = screen[screen.obs["target_gene"] == CONTROL]
     assert train.uns["course"]["target_sum"] == np.median(np.asarray(control.X.sum(axis=1)))
     assert said[0].startswith("the screen has no obs['n_umis']: the sum over its 200 genes stands in")
-    assert said[1] == "the screen has no uns['course']: its description is taken from course.toml"
+    assert said[1] == "the screen has no obs['percent_mito']: it is taken from 2 genes named MT-..."
+    for column, line in zip(("guide_id", "batch"), said[2:4], strict=True):
+        assert line.startswith(f"the screen has no obs['{column}'], which notebooks 01 and 02 use: add the column, or")
+    assert said[4] == "the screen has no uns['course']: its description is taken from course.toml"
+    row_sum, of_mitochondria = (np.asarray(x.sum(axis=1)).ravel() for x in (train.X, train.X[:, :2]))
+    np.testing.assert_array_equal(train.obs["n_umis"], np.maximum(row_sum, 1))
+    np.testing.assert_allclose(train.obs["percent_mito"], 100 * of_mitochondria / np.maximum(row_sum, 1))
 
 
 def test_a_split_file_may_say_what_is_hidden(released: Course, tmp_path: Path):

@@ -1,24 +1,46 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from autograder.course import read_course
-from autograder.questions import questions_of
+from autograder.course import Course, read_course
+from autograder.grade import grade_stage
+from autograder.questions import PUBLIC_SEED, questions_of
+from autograder.sandbox import NoSandboxError, check_sandbox
+from autograder.submissions import SUBMITTED
 from starter import values
+from starter.check import Same
 
 ROOT = Path(__file__).parents[2]
 STAGES = sorted(path.name for path in (ROOT / "solutions").iterdir())
+FIRST_BLANK = "this part is yours: replace this line, then run the cell again"
 
 
 def cells_of(path: Path) -> list[dict]:
     return json.loads(path.read_text())["cells"]
+
+
+def solution_of(stage: str) -> list[dict]:
+    return cells_of(ROOT / "solutions" / stage / f"{stage}.ipynb")
+
+
+def source_of(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def prose(cell: dict) -> str:
+    """Text of a cell without its headings."""
+    return re.sub(r"(?m)^#.*", "", source_of(cell))
+
+
+def is_check(cell: dict) -> bool:
+    return cell["cell_type"] == "code" and cell["metadata"].get("nbgrader", {}).get("grade", False)
 
 
 def test_every_stage_of_the_course_has_a_notebook():
@@ -36,41 +58,51 @@ def test_outputs_are_stripped_and_ids_are_there(stage: str, folder: str):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_committed_assignments_are_what_release_makes(stage: str, tmp_path: Path):
+def test_the_committed_assignments_are_what_release_makes(stage: str, kit: Course):
     """Nobody edits assignments/ by hand."""
-    import shutil
-
-    from autograder.release import release_notebook
-
-    shutil.copytree(ROOT / "solutions", tmp_path / "solutions")
-    shutil.copyfile(ROOT / "course.toml", tmp_path / "course.toml")
-    made = release_notebook(read_course(tmp_path), stage)
-    committed = ROOT / "assignments" / stage
-    names = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}
-    assert names == {str(path.relative_to(committed)) for path in committed.rglob("*") if path.is_file()}
+    made, committed = kit.root / "assignments" / stage, ROOT / "assignments" / stage
+    names = {str(path.relative_to(committed)) for path in committed.rglob("*") if path.is_file()}
+    questions = questions_of(kit, stage)
+    assert names == {f"{stage}.ipynb", *(f"checks/{question.name}.npz" for question in questions)}
     assert (made / f"{stage}.ipynb").read_text() == (committed / f"{stage}.ipynb").read_text()
-    for question in questions_of(read_course(ROOT), stage):
+    for question in questions:
         new, old = (
             values.decode((folder / "checks" / f"{question.name}.npz").read_bytes()) for folder in (made, committed)
         )
-        assert new["comparator"] == old["comparator"]
-        for one, other in zip(new["cases"], old["cases"], strict=True):
-            assert values.encode(one["inputs"]) == values.encode(other["inputs"])
-            np.testing.assert_allclose(one["due"], other["due"], rtol=1e-12)
-            for meaning, value in one["mistakes"].items():
-                np.testing.assert_allclose(value, other["mistakes"][meaning], rtol=1e-12)
+        assert (new["asks"], new["comparator"]) == (old["asks"], old["comparator"])
+        assert Same(rtol=1e-9).fault(old["cases"], new["cases"]) is None, question.name
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_text_is_short_and_blanks_say_their_length(stage: str):
-    for cell in cells_of(ROOT / "solutions" / stage / f"{stage}.ipynb"):
-        source = "".join(cell["source"])
+    lengths = []
+    for cell in solution_of(stage):
+        source = source_of(cell)
         if cell["cell_type"] == "markdown":
-            assert len(re.sub(r"^#.*", "", source).split()) <= 60, source
+            lengths.append(len(prose(cell).split()))
+            assert lengths[-1] <= 60, source
         if "BEGIN SOLUTION" in source:
             before = source.split("### BEGIN SOLUTION")[0].rstrip().splitlines()[-1]
-            lines = source.split("### BEGIN SOLUTION")[1].split("### END SOLUTION")[0].strip().splitlines()
-            assert before.strip() == f"# about {len(lines)} lines"
+            n_lines = len(source.split("### BEGIN SOLUTION")[1].split("### END SOLUTION")[0].strip().splitlines())
+            assert before.strip() == (f"# about {n_lines} lines" if n_lines > 1 else "# about 1 line")
+    assert sorted(lengths)[len(lengths) // 2] <= 50
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_section_asks_and_shows_the_own_attempt_before_the_verdict(stage: str):
+    cells = solution_of(stage)
+    headings = [line for cell in cells for line in source_of(cell).splitlines() if re.match(r"## \d", line)]
+    assert 4 <= len(headings) <= 8
+    assert [heading for heading in headings if not heading.endswith("?")] == []
+    checked = [number for number, cell in enumerate(cells) if is_check(cell)]
+    assert len(checked) >= 4
+    for number in checked:
+        blanks = [i for i in range(number) if "BEGIN SOLUTION" in source_of(cells[i])]
+        between = cells[blanks[-1] + 1 : number]
+        attempts = [cell for cell in between if "not-graded" in cell["metadata"].get("tags", [])]
+        assert attempts, source_of(cells[number])
+    points = sum(cell["metadata"].get("nbgrader", {}).get("points", 0) for cell in cells)
+    assert 10 <= points <= 30
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
@@ -78,43 +110,82 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookN
     return client.execute(env={**os.environ, "VCC_COURSE": ""})
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_with_the_solutions_it_runs_to_its_end(stage: str, course):
-    path = course.root / "solutions" / stage / f"{stage}.ipynb"
+@pytest.fixture
+def copy(kit: Course, tmp_path: Path) -> Course:
+    shutil.copytree(kit.root, tmp_path / "course", ignore=shutil.ignore_patterns("screen"))
+    return read_course(tmp_path / "course")
+
+
+def run_solved(course: Course, stage: str) -> None:
+    """Run the solved notebook where students work, and see that every check is content and every figure drawn."""
     folder = course.root / "assignments" / stage
-    done = execute(nbformat.read(path, as_version=4), folder)
+    done = execute(nbformat.read(course.root / "solutions" / stage / f"{stage}.ipynb", as_version=4), folder)
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     text = "".join(output.get("text", "") for output in outputs)
-    assert "train_mean: right in all 3 cases" in text
-    assert "0 errors" in text
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+    for question in questions_of(course, stage):
+        n_cases = len(question.cases(PUBLIC_SEED, course.public_folder))
+        assert re.search(rf"^{question.name}: (right in all {n_cases} cases|.*, as is due)", text, re.MULTILINE)
+    n_pictures = sum("image/png" in output.get("data", {}) for output in outputs)
+    assert n_pictures >= sum(1 for cell in done.cells if re.search(r"(?m)^## \d", cell.source))
     assert not [output for output in outputs if output["output_type"] == "stream" and output["name"] == "stderr"]
-    assert (folder / "predictions" / "neighbour_mean_hidden.h5ad").is_file()
+    if course.stages[stage].prediction:
+        assert "prediction.h5ad: 0 errors" in text
+        assert (folder / "prediction.h5ad").is_file()
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_untouched_it_stops_at_the_first_blank_and_says_what_to_do(stage: str, course):
-    folder = course.root / "assignments" / stage
+def test_solved_it_runs_to_its_end_and_earns_everything(stage: str, copy: Course):
+    run_solved(copy, stage)
+    try:
+        check_sandbox()
+    except NoSandboxError as error:
+        pytest.skip(str(error))
+    for student, source in (("untouched", "assignments"), ("solved", "solutions")):
+        folder = copy.grading / SUBMITTED / student / stage
+        folder.mkdir(parents=True)
+        shutil.copyfile(copy.root / source / stage / f"{stage}.ipynb", folder / f"{stage}.ipynb")
+    if prediction := copy.stages[stage].prediction:
+        shutil.copyfile(copy.root / "assignments" / stage / prediction.file, folder / prediction.file)
+    results, failed = grade_stage(copy, stage, jobs=2)
+    assert failed == {}
+    by_student = {result.student: result for result in results}
+    assert by_student["untouched"].points == 0
+    for question in by_student["solved"].questions:
+        if question.name == "prediction":
+            assert question.points > 0.4 * question.max
+        else:
+            assert (question.points, question.reason[:12]) == (question.max, "right in all")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_untouched_it_stops_at_the_first_blank_and_says_what_to_do(stage: str, copy: Course):
+    folder = copy.root / "assignments" / stage
     notebook = nbformat.read(folder / f"{stage}.ipynb", as_version=4)
     with pytest.raises(CellExecutionError) as caught:
         execute(notebook, folder)
-    assert caught.value.ename == "NotImplementedError"
-    assert caught.value.evalue == "this part is yours: replace this line, then run the cell again"
+    assert (caught.value.ename, caught.value.evalue) == ("NotImplementedError", FIRST_BLANK)
+    stopped = next(
+        i for i, cell in enumerate(notebook.cells) if any(o["output_type"] == "error" for o in cell.get("outputs", []))
+    )
+    blanks = [i for i, cell in enumerate(notebook.cells) if "raise NotImplementedError" in cell.source]
+    # a function's blank is reached where it is first called
+    assert blanks[0] < stopped < blanks[1]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("seed", [PUBLIC_SEED, 12345])
+def test_a_usual_mistake_is_never_right_in_all_cases(stage: str, seed: int, kit: Course):
+    for question in questions_of(kit, stage):
+        cases = question.cases(seed, kit.public_folder)
+        for case in cases:
+            assert question.comparator.fault(case.due, case.due) is None
+        for mistake in question.mistakes:
+            faults = [question.comparator.fault(case.mistakes[mistake.meaning], case.due) for case in cases]
+            assert any(faults), f"{question.name}: {mistake.meaning}"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
-def test_it_runs_on_the_real_screen(stage: str, papalexi: Path, tmp_path: Path):
-    import shutil
-
-    from autograder.release import release
-
-    shutil.copytree(ROOT / "solutions", tmp_path / "solutions")
-    shutil.copytree(papalexi, tmp_path / "screen")
-    (tmp_path / "course.toml").write_text(
-        f'[course]\nname = "real"\n[data]\nscreen = "screen/papalexi_thp1.h5ad"\npriors = "screen/priors"\n'
-        f'split = "screen/papalexi_thp1.split.json"\n[stages.{stage}.prediction]\n'
-    )
-    course = read_course(tmp_path)
-    release(course)
-    test_with_the_solutions_it_runs_to_its_end(stage, course)
+def test_it_runs_on_the_real_screen(stage: str, real: Course, tmp_path: Path):
+    shutil.copytree(real.root, tmp_path / "course", ignore=shutil.ignore_patterns("screen"))
+    run_solved(read_course(tmp_path / "course"), stage)

@@ -25,12 +25,29 @@ def test_what_is_no_graph_is_refused(tmp_path: Path, content: str):
         graphs.read_graph(tmp_path / "g.tsv")
 
 
+def test_a_graph_that_is_not_there_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match=r"none\.tsv is not a gene graph .*No such file"):
+        graphs.read_graph(tmp_path / "none.tsv")
+
+
+def test_the_adjacency_matrix_by_hand():
+    matrix, genes = graphs.adjacency(EDGES)
+    assert genes.tolist() == ["A", "B", "C", "D"]
+    assert matrix.toarray().tolist() == [[0, 1, 1, 0], [1, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]]
+
+
 def test_the_neighbour_mean_by_hand():
     predicted = graphs.neighbour_mean(PROFILES, EDGES, ["A", "D", "X"])
     assert predicted.loc["A"].tolist() == [2.0, 4.0]  # B and C
     assert predicted.loc["D"].tolist() == [1.0, 2.0]  # B
     assert predicted.loc["X"].tolist() == [4.0, 3.0]  # no neighbour: the mean of B, C, E, without the control
     assert list(predicted.columns) == ["G", "H"]
+
+
+def test_who_has_no_measured_neighbour_is_listed():
+    assert graphs.without_neighbour(PROFILES, EDGES, ["A", "D", "X", "B"]) == ["X", "B"]
+    control = pd.DataFrame({"gene_a": ["A"], "gene_b": [CONTROL]})
+    assert graphs.without_neighbour(PROFILES, control, ["A"]) == ["A"]
 
 
 def test_a_target_is_no_neighbour_of_itself():

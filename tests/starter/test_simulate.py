@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import shutil
 import subprocess
 import sys
@@ -128,13 +129,89 @@ def test_targets_are_knocked_down_in_the_cells_that_did_not_escape(tmp_path: Pat
     residual = np.exp(simulation.effects[0, np.arange(20), position])
     assert (residual > 0.05).all()
     assert (residual < 0.3).all()
-    expected = simulation.escape + (1 - simulation.escape) * residual
+    escape = simulation.escape.mean(axis=1)
+    expected = escape + (1 - escape) * residual
     labels = screen.obs["target_gene"].astype(str).to_numpy()
     measured = [
         rate[labels == target, gene].mean() / rate[labels == CONTROL, gene].mean()
         for target, gene in zip(simulation.targets, position, strict=True)
     ]
     assert np.median(np.array(measured) / expected) == pytest.approx(1, abs=0.15)
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> tuple[simulate.Simulation, anndata.AnnData]:
+    """Many cells of few targets."""
+    size = simulate.Size(targets=40, genes=400, controls=2_000, min_cells=300)
+    simulation = simulate.draw(seed=12, size=size)
+    return simulation, whole_screen(simulation, tmp_path_factory.mktemp("deep"))
+
+
+def mean_rate(screen: anndata.AnnData, cells: np.ndarray, gene: int) -> float:
+    """UMIs of a gene in a cell of average depth."""
+    return float(screen.X[cells][:, gene].sum() / screen.obs["n_umis"].to_numpy()[cells].sum())
+
+
+def test_guides_of_a_target_differ_in_how_many_cells_escape(deep):
+    simulation, screen = deep
+    guides = screen.obs["guide_id"].astype(str).to_numpy()
+    assert len(set(guides)) == 40 * 3 + 9
+    assert (screen.obs["target_gene"].astype(str) == [guide.rpartition("_")[0] for guide in guides]).all()
+    control = np.flatnonzero(screen.obs["target_gene"] == CONTROL)
+    left, expected = [], []
+    for row, (target, gene) in enumerate(zip(simulation.targets, simulation.position, strict=True)):
+        residual = np.exp(simulation.effects[0, row, gene])
+        for number, escape in enumerate(simulation.escape[row]):
+            cells = np.flatnonzero(guides == f"{target}_{number + 1}")
+            left.append(mean_rate(screen, cells, gene) / mean_rate(screen, control, gene))
+            expected.append(escape + (1 - escape) * residual)
+    assert np.std(expected) > 0.1
+    assert np.corrcoef(left, expected)[0, 1] > 0.85
+    assert simulation.escape.max() <= 0.9
+    assert np.mean(simulation.escape) == pytest.approx(0.2, abs=0.03)
+
+
+def test_one_guide_silences_another_gene_and_some_targets_their_neighbour(deep):
+    simulation, screen = deep
+    guides = screen.obs["guide_id"].astype(str).to_numpy()
+    control = np.flatnonzero(screen.obs["target_gene"] == CONTROL)
+    hits = np.argwhere(simulation.off_target >= 0)
+    assert len(hits) == 4
+    of_hit, of_sisters = [], []
+    for row, number in hits:
+        gene = simulation.off_target[row, number]
+        for other in range(3):
+            cells = np.flatnonzero(guides == f"{simulation.targets[row]}_{other + 1}")
+            ratio = mean_rate(screen, cells, gene) / mean_rate(screen, control, gene)
+            (of_hit if other == number else of_sisters).append(ratio)
+    assert np.median(of_hit) < 0.6 < np.median(of_sisters)
+    beside = simulation.effects[0][np.arange(39), simulation.position[:39] + 1]
+    assert (beside <= np.log(0.4)).sum() >= 6
+
+
+def test_damaged_cells_have_few_umis_and_many_of_mitochondria(deep):
+    _, screen = deep
+    damaged = screen.obs["percent_mito"] > 15
+    assert damaged.mean() == pytest.approx(0.02, abs=0.005)
+    assert screen.obs.loc[damaged, "n_umis"].median() < 0.25 * screen.obs.loc[~damaged, "n_umis"].median()
+    assert screen.obs.loc[~damaged, "percent_mito"].mean() == pytest.approx(4.5, abs=0.1)
+
+
+def test_half_of_the_targets_were_measured_in_another_context(tmp_path: Path):
+    simulation = simulate.draw(seed=3)
+    path = simulate.write(simulation, tmp_path)
+    other = pd.read_parquet(tmp_path / "priors" / "simulated_other_context.parquet")
+    assert other.shape == (121, 1_000)
+    assert other.index.name == "perturbation"
+    here = pseudobulk.profiles(dataset.read_screen(path)).droplevel("context")
+    targets = list(other.index.drop(CONTROL))
+    there, effect = other.loc[targets] - other.loc[CONTROL], here.loc[targets] - here.loc[CONTROL]
+    own = [np.corrcoef(effect.loc[name], there.loc[name])[0, 1] for name in targets]
+    mixed = [np.corrcoef(effect.loc[a], there.loc[b])[0, 1] for a, b in itertools.pairwise(targets)]
+    # twenty cells a target are noisy
+    assert 0.2 < np.median(own) < 0.6
+    assert np.median(mixed) < np.median(own) - 0.1
+    assert np.corrcoef(here.loc[CONTROL], other.loc[CONTROL])[0, 1] < 0.5
 
 
 def test_control_cells_vary_along_the_same_programmes(tmp_path: Path):

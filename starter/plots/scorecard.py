@@ -1,4 +1,4 @@
-"""Every figure of the course, one function each. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
+"""Figures of a course's cells and of a prediction's scores."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 
 from starter.metrics.discrimination import rank_matrix
 from starter.metrics.overlap import de_genes
+from starter.plots.style import BLUE, EFFECT, GREEN, GREY, ORANGE, wrapped
 from starter.summary import Summary
 
 if TYPE_CHECKING:
     from starter.scorecard import Scorecard
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
-EFFECT = "effect, change of mean log1p expression"
 PANELS = 6
 BARS = 24
 SQUARES = 60
@@ -41,7 +40,7 @@ def effect_scatter(measured: pd.Series, predicted: pd.Series, title: str, ax: Ax
     limit = 1.05 * max(np.abs(measured).max(), np.abs(predicted).max(), 1e-3)
     ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
     ax.scatter(measured, predicted, s=6, color=BLUE, alpha=0.5, lw=0)
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=_wrapped(title))
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=wrapped(title))
     ax.set_xlabel(f"measured {EFFECT}", fontsize="small")
     ax.set_ylabel(f"predicted {EFFECT}", fontsize="small")
     return ax
@@ -73,7 +72,7 @@ def effects_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="", ylabel="")
     for ax in axes.flat[len(largest) :]:
         ax.set_axis_off()
-    figure.suptitle(f"{_wrapped(title)}\n(a point is a gene; the diamond is the target itself)", fontsize="medium")
+    figure.suptitle(f"{wrapped(title)}\n(a point is a gene; the diamond is the target itself)", fontsize="medium")
     figure.supxlabel(f"measured {EFFECT}", fontsize="medium")
     figure.supylabel(f"predicted {EFFECT}", fontsize="medium")
     return figure
@@ -102,7 +101,7 @@ def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     ax.set_xticks(range(n), names, rotation=90, fontsize=size)
     ax.set_yticks(range(n), names, fontsize=size)
     ax.set(xlabel="measured effect of", ylabel="predicted effect of")
-    ax.set_title(_wrapped(title), fontsize="medium")
+    ax.set_title(wrapped(title), fontsize="medium")
     figure.colorbar(image, ax=ax, shrink=0.7, label="rank by L1 distance (0 = nearest)")
     return figure
 
@@ -130,7 +129,7 @@ def overlap_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     ax.set_yticks(y, [str(truth.perturbations[row]) for row in order], fontsize="x-small")
     ax.set_xlabel("differentially expressed genes (false discovery rate below 5 %)")
     shown = f" ({len(order)} of {len(measured)} perturbations)" if len(order) < len(measured) else ""
-    ax.set_title(f"{_wrapped(title)}{shown}", fontsize="medium")
+    ax.set_title(f"{wrapped(title)}{shown}", fontsize="medium")
     figure.legend(fontsize="x-small", loc="outside lower center", ncols=3)
     return figure
 
@@ -160,7 +159,7 @@ def cells_per_perturbation(table: pd.DataFrame, title: str, ax: Axes | None = No
             label=f"{part} ({len(heights)})",
         )
         start += len(heights)
-    ax.set(title=_wrapped(title), xlabel="perturbation, sorted by its number of cells", ylabel="cells", xticks=[])
+    ax.set(title=wrapped(title), xlabel="perturbation, sorted by its number of cells", ylabel="cells", xticks=[])
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
@@ -184,7 +183,7 @@ def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes
     ax.set_xticks(range(len(names)), names, rotation=0, fontsize="small")
     ax.axhline(0, color="black", lw=1)
     ax.axhline(1, color="black", lw=1, ls=":")
-    ax.set(title=_wrapped(title), ylabel="scaled score\n(0 baseline, 1 replicate)", xlabel="metric")
+    ax.set(title=wrapped(title), ylabel="scaled score\n(0 baseline, 1 replicate)", xlabel="metric")
     ax.legend(fontsize="small")
     return ax
 
@@ -224,7 +223,3 @@ def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
     axes[2].set(xticks=[], yticks=[])
     figure.colorbar(image, ax=axes[2], label="rank by L1 distance (0 = nearest)")
     return figure
-
-
-def _wrapped(title: str) -> str:
-    return "\n".join(textwrap.fill(line, 60) for line in title.splitlines())

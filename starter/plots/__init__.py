@@ -1,0 +1,72 @@
+"""Every figure of the course, one function each."""
+
+from starter.plots.biology import (
+    all_correlations,
+    along_genome,
+    batch_maps,
+    cell_quality,
+    count_table,
+    depth_figure,
+    escape_figure,
+    guide_against_others,
+    network_figure,
+    pair_figure,
+    residuals,
+    volcano,
+    zeros_by_depth,
+    zeros_by_mean,
+)
+from starter.plots.judging import (
+    called_genes,
+    cosine_histograms,
+    coverage_curve,
+    gene_by_way,
+    interval_bars,
+    limits_bars,
+    nearest_effects,
+    reference_strips,
+    room_to_improve,
+    scaling_curves,
+    score_strips,
+    trick_bars,
+    ways_bars,
+)
+from starter.plots.loading import (
+    agreement,
+    csr_figure,
+    de_curve,
+    error_figure,
+    fold_figure,
+    guide_figure,
+    leak_figure,
+    matched_pairs,
+    order_figure,
+    product_figure,
+    qq_figure,
+    row_figure,
+    set_figure,
+    speed_bars,
+    tie_figure,
+    two_tests,
+)
+from starter.plots.models import (
+    correlation_histogram,
+    effect_panels,
+    fold_map,
+    gain_dots,
+    gain_figure,
+    knowledge_bars,
+    setting_curves,
+    study_figure,
+    value_bars,
+)
+from starter.plots.schematics import central_dogma, crispr_ways, pooled_screen
+from starter.plots.scorecard import (
+    cells_per_perturbation,
+    effect_scatter,
+    effects_figure,
+    overlap_figure,
+    overview_figure,
+    rank_figure,
+    score_bars,
+)

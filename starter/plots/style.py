@@ -1,0 +1,12 @@
+"""What all figures share. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
+
+import textwrap
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
+RED, PINK, SKY = "#D55E00", "#CC79A7", "#56B4E9"
+EFFECT = "effect, change of mean log1p expression"
+
+
+def wrapped(title: str) -> str:
+    """Break the lines of a title that are too long for a figure."""
+    return "\n".join(textwrap.fill(line, 60) for line in title.splitlines())
