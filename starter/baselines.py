@@ -23,6 +23,7 @@ from starter.graphs import neighbour_mean
 from starter.schema import CONTROL, PERTURBATION, InputError, some
 
 Model = Callable[[pd.DataFrame, object, Sequence[str]], pd.DataFrame]
+"""(training profiles, what is known, targets) -> predicted profiles; settings may follow as keywords."""
 
 EFFECT_COMPONENTS = 20
 """Principal components of the training effects that forest and elastic net learn, in place of every gene."""

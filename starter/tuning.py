@@ -20,6 +20,7 @@ from starter.summary import Reference
 METRICS = ("pearson_delta", "discrimination_score_l1", "pearson_delta_train_mean", "mae")
 """Metrics of the course's profile that are computed from profiles alone."""
 FOLDS = 5
+"""How many folds there are, if nothing else is said."""
 
 
 def folds(perturbations: Sequence[str], n_folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
