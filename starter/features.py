@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 from sklearn.decomposition import PCA, TruncatedSVD
-from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.preprocessing import StandardScaler
 
 from starter.graphs import adjacency
 from starter.schema import CONTROL, PERTURBATION, InputError, some
@@ -25,14 +25,10 @@ REGULON = ["regulator", "target", "sign"]
 """Columns of prior-knowledge files (tab-separated); sign is 1 where the regulator activates the target, else -1."""
 ANNOTATION_FEATURES, GRAPH_FEATURES, COEXPRESSION_FEATURES, EFFECT_FEATURES = 256, 32, 32, 20
 """Columns to which each kind of knowledge is reduced, where it has as many; 256 as in Csendes et al. (2025)."""
-SMALLEST_SET = 3
-"""A pathway of fewer known genes tells nothing."""
 ROUNDING = 1e-8
 """Length of a gene's row, as a share of the longest, that is rounding."""
 ENOUGH = 1 / 3
 """Share of the genes of pathways that features must know to be judged by them."""
-SHUFFLES = 20
-"""How often genes swap their rows to see what chance gives."""
 
 
 def read_annotations(path: str | Path) -> pd.DataFrame:
@@ -251,58 +247,6 @@ def in_common(tables: Mapping[str, pd.DataFrame], sets: Mapping[str, Sequence[st
     genes = {gene for members in sets.values() for gene in members}
     able = [name for name, table in tables.items() if len(genes & set(table.index)) >= ENOUGH * len(genes)]
     return able, sorted(set.intersection(*(set(tables[name].index) for name in able))) if able else []
-
-
-def within_sets(
-    features: pd.DataFrame,
-    sets: Mapping[str, Sequence[str]],
-    rng: np.random.Generator,
-    smallest: int = SMALLEST_SET,
-) -> pd.DataFrame:
-    """Compare the features of genes that belong together with those of genes that swapped their rows.
-
-    Parameters
-    ----------
-    features
-        A feature table.
-    sets
-        Name to genes, as `gene_sets` gives them.
-    rng
-        Swaps the genes' rows.
-    smallest
-        Sets with fewer genes in the table are left out.
-
-    Returns
-    -------
-    One row a set that is left: n_genes, within (mean Pearson correlation between the rows of two of its genes), chance
-    (the same after swapping, mean of `SHUFFLES`) and gain (their difference).
-
-    References
-    ----------
-    Csendes et al. (2025), BMC Genomics 26:393, "Gene embedding similarities".
-    """
-    place = {gene: row for row, gene in enumerate(features.index)}
-    members = {name: np.array([place[gene] for gene in genes if gene in place]) for name, genes in sets.items()}
-    members = {name: rows for name, rows in members.items() if len(rows) >= smallest}
-    centred = features.to_numpy(float) - features.to_numpy(float).mean(axis=1, keepdims=True)
-    unit = normalize(centred)
-
-    def mean_pair(rows: np.ndarray) -> float:
-        # the squared length of the sum of unit rows holds every pair's correlation twice, and each row's own 1
-        k = len(rows)
-        return float(((unit[rows].sum(axis=0) ** 2).sum() - k) / (k * (k - 1)))
-
-    found = {
-        # sets overlap: were they shuffled alike, chance would not average out over them
-        name: (
-            len(rows),
-            mean_pair(rows),
-            np.mean([mean_pair(rng.permutation(len(unit))[rows]) for _ in range(SHUFFLES)]),
-        )
-        for name, rows in members.items()
-    }
-    table = pd.DataFrame.from_dict(found, orient="index", columns=["n_genes", "within", "chance"])
-    return table.assign(gain=table["within"].astype(float) - table["chance"].astype(float))
 
 
 def _read_pairs(path: str | Path, columns: list[str], what: str) -> pd.DataFrame:

@@ -29,7 +29,6 @@ class PublishedScreen(NamedTuple):
         return self.best - self.train_mean
 
 
-CITATION = "Csendes et al. (2025), BMC Genomics 26:393"
 PUBLISHED = (
     PublishedScreen("Adamson", 0.662, 0.326, 0.711, 0.739, "random forest, GO"),
     PublishedScreen("Norman", None, 0.412, 0.557, 0.663, "random forest, scELMO"),
@@ -72,15 +71,6 @@ def effect_correlations(effects: pd.DataFrame) -> np.ndarray:
         msg = f"effects that are the same for every gene have no correlation; leave out {some(constant)}"
         raise InputError(msg)
     return np.corrcoef(effects.to_numpy(float))[np.triu_indices(len(effects), k=1)]
-
-
-def median_effect_correlation(effects: pd.DataFrame) -> float:
-    """Median over all pairs: near 1, one answer fits all; near 0, every perturbation does something else.
-
-    Csendes et al. (2025), "Limited perturbation diversity biases benchmarking outcomes". Parameters and errors are
-    those of `effect_correlations`.
-    """
-    return float(np.median(effect_correlations(effects)))
 
 
 def effect_cosines(distances: pd.DataFrame, control: str = "control") -> tuple[np.ndarray, list[str]]:

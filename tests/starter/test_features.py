@@ -175,45 +175,6 @@ def test_gene_sets_by_hand():
     assert features.gene_sets(regulons) == {"A": ["A", "B"]}
 
 
-def embedding() -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Two planted pathways, one that is none, and one of which too little is known."""
-    rng = np.random.default_rng(5)
-    values = rng.normal(size=(40, 12)) + 0.7 * rng.normal(size=12)
-    values[:6] += 2 * rng.normal(size=12)
-    values[6:11] += 2 * rng.normal(size=12)
-    genes = [f"G{i:02d}" for i in range(40)]
-    sets = {"P": genes[:6], "Q": [*genes[6:11], "elsewhere"], "none": genes[20:26], "small": [genes[0], genes[1], "X"]}
-    return pd.DataFrame(values, index=genes), sets
-
-
-def test_correlations_within_sets_are_those_of_scipy():
-    table, sets = embedding()
-    found = features.within_sets(table, sets, np.random.default_rng(0))
-    assert list(found.index) == ["P", "Q", "none"]
-    assert found["n_genes"].tolist() == [6, 5, 6]
-
-    def mean_pair(rows: np.ndarray) -> float:
-        pairs = [scipy.stats.pearsonr(rows[i], rows[j])[0] for i in range(len(rows)) for j in range(i)]
-        return np.mean(pairs)
-
-    for name in found.index:
-        due = mean_pair(table.loc[[gene for gene in sets[name] if gene in table.index]].to_numpy())
-        assert found.loc[name, "within"] == pytest.approx(due, rel=1e-9)
-    rng = np.random.default_rng(0)
-    shuffled = [rng.permutation(40) for _ in range(features.SHUFFLES)]
-    due = np.mean([mean_pair(table.to_numpy()[order[:6]]) for order in shuffled])
-    assert found.loc["P", "chance"] == pytest.approx(due, rel=1e-9)
-    assert found["gain"].tolist() == pytest.approx((found["within"] - found["chance"]).tolist())
-    assert found.loc["P", "gain"] > 0.3 > abs(found.loc["none", "gain"])
-
-
-def test_no_set_that_is_known_gives_an_empty_table():
-    table, _ = embedding()
-    found = features.within_sets(table, {"small": ["G00", "G01"]}, np.random.default_rng(0))
-    assert found.empty
-    assert list(found.columns) == ["n_genes", "within", "chance", "gain"]
-
-
 def test_only_features_that_know_enough_are_compared_on_what_all_know():
     sets = {"P": list("ABCD"), "Q": list("DEF")}
     tables = {name: pd.DataFrame(index=list(genes)) for name, genes in {"x": "ABCXY", "y": "FBAZ", "z": "AQ"}.items()}
