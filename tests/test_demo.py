@@ -59,6 +59,7 @@ def test_on_a_simulated_screen(tmp_path: Path):
         assert re.search(r"train_mean, untouched +0 of 5 .*the blank", done.stdout)
 
 
+@pytest.mark.slow
 def test_on_the_real_screen(vcc_data: Path, tmp_path: Path):
     done = demo(tmp_path, "--dataset", "papalexi")
     assert done.returncode == 0, done.stderr

@@ -32,7 +32,7 @@ def test_cells_need_labels_and_controls(small_screen: anndata.AnnData, tmp_path:
         dataset.read_screen(tmp_path / "a.h5ad")
     perturbed.obs = perturbed.obs.rename(columns={"target_gene": "gene"})
     perturbed.write_h5ad(tmp_path / "a.h5ad")
-    with pytest.raises(InputError, match="has no column 'target_gene'; its columns are gene, batch, n_umis"):
+    with pytest.raises(InputError, match="has no column 'target_gene'; its columns are gene, guide_id, batch, n_umis"):
         dataset.read_screen(tmp_path / "a.h5ad")
 
 
@@ -133,7 +133,7 @@ def test_the_course_is_found_from_a_notebooks_folder(released, monkeypatch: pyte
     assert course.train().n_vars == 200
     assert course.priors("*graph.tsv").name == "simulated_graph.tsv"
     with pytest.raises(
-        InputError, match="should have one file string.*; it has simulated_features.parquet, simulated_graph.tsv"
+        InputError, match="should have one file string.*; it has simulated_annotations.tsv, simulated_features"
     ):
         course.priors("string*")
 
