@@ -110,46 +110,39 @@ def _cosines(effects: pd.DataFrame) -> float:
 # folds
 
 
-def _cells(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Labels of cells, perturbations with unequal numbers of cells; their names shuffled, none of them missing."""
+def _dealt(rng: np.random.Generator) -> list[dict[str, object]]:
+    """Effects with folds of unequal sizes, in mixed order; a fold's number is not its place."""
     cases = []
-    for n_folds, names in ((3, "ABCDEFG"), (4, "PQRSTUVWXYZ"), (2, "JKLMN")):
-        labels = [CONTROL] * int(rng.integers(5, 9))
-        for name in names:
-            labels += [f"GENE{name}"] * int(rng.integers(2, 7))
-        shuffled = [f"GENE{name}" for name in names]
-        while shuffled == sorted(shuffled):
-            shuffled = [str(name) for name in rng.permutation(shuffled)]
-        cases.append({"target_gene": rng.permutation(np.array(labels)), "shuffled": shuffled, "n_folds": n_folds})
+    for sizes, n_genes in (((3, 1, 2), 5), ((2, 4), 7), ((1, 3, 2, 5), 4)):
+        fold = rng.permutation(np.repeat(np.arange(len(sizes))[::-1], sizes))
+        cases.append({"effects": rng.normal(0.2, 1.0, (len(fold), n_genes)), "fold": fold})
     return cases
 
 
-def _folds(target_gene: np.ndarray, shuffled: list[str], n_folds: int) -> np.ndarray:
-    table = {CONTROL: -1}
-    for fold in range(n_folds):
-        table |= dict.fromkeys(shuffled[fold::n_folds], fold)
-    return np.array([table[label] for label in target_gene])
+def _mean_where(effects: np.ndarray, learned: np.ndarray) -> np.ndarray:
+    """Average for each perturbation the effects that are learned from, perturbations x perturbations."""
+    return learned @ effects / learned.sum(axis=1, keepdims=True)
 
 
-def _cells_dealt(target_gene: np.ndarray, shuffled: list[str], n_folds: int) -> np.ndarray:
-    return np.where(np.asarray(target_gene) == CONTROL, -1, np.arange(len(target_gene)) % n_folds)
+def _out_of_fold(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    return _mean_where(effects, np.not_equal.outer(fold, fold).astype(float))
 
 
-def _all_cells_dealt(target_gene: np.ndarray, shuffled: list[str], n_folds: int) -> np.ndarray:
-    return np.arange(len(target_gene)) % n_folds
+def _in_sample(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    return _mean_where(effects, np.ones((len(fold), len(fold))))
 
 
-def _control_in_first(target_gene: np.ndarray, shuffled: list[str], n_folds: int) -> np.ndarray:
-    return np.maximum(_folds(target_gene, shuffled, n_folds), 0)
+def _own_fold(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    return _mean_where(effects, np.equal.outer(fold, fold).astype(float))
 
 
-def _by_name(target_gene: np.ndarray, shuffled: list[str], n_folds: int) -> np.ndarray:
-    return _folds(target_gene, sorted(shuffled), n_folds)
+def _all_but_itself(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    return _mean_where(effects, 1 - np.eye(len(fold)))
 
 
-def _from_one(target_gene: np.ndarray, shuffled: list[str], n_folds: int) -> np.ndarray:
-    fold = _folds(target_gene, shuffled, n_folds)
-    return np.where(fold < 0, fold, fold + 1)
+def _mean_of_folds(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    means = pd.DataFrame(effects).groupby(np.asarray(fold)).mean()
+    return np.array([means.drop(index=own).mean() for own in fold])
 
 
 # features to effects
@@ -423,20 +416,15 @@ QUESTIONS = (
         without=HIDDEN,
     ),
     Question(
-        name="assign_folds",
-        asks=Function("assign_folds"),
-        inputs=_cells,
-        due=_folds,
+        name="out_of_fold",
+        asks=Function("out_of_fold"),
+        inputs=_dealt,
+        due=_out_of_fold,
         mistakes=(
-            Mistake("cells were dealt out: a perturbation's cells must all be in one fold", _cells_dealt),
-            Mistake(
-                "cells were dealt out: give every cell the fold of its perturbation, and controls -1", _all_cells_dealt
-            ),
-            Mistake(
-                "the control cells are in a fold; they get -1, since every model may learn from them", _control_in_first
-            ),
-            Mistake("the perturbations were dealt out by name; deal them out in the order of `shuffled`", _by_name),
-            Mistake("folds are counted from 0", _from_one),
+            Mistake("the hidden fold is in the mean; learn from the other folds alone", _in_sample),
+            Mistake("this is the mean of the fold itself; learn from the other folds", _own_fold),
+            Mistake("only the perturbation itself is left out; leave its whole fold out", _all_but_itself),
+            Mistake("this averages the folds' means; let each perturbation count once", _mean_of_folds),
         ),
         without=HIDDEN,
     ),

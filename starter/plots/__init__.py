@@ -52,8 +52,6 @@ from starter.plots.loading import (
 from starter.plots.models import (
     correlation_histogram,
     effect_panels,
-    fold_map,
-    gain_dots,
     gain_figure,
     knowledge_bars,
     setting_curves,

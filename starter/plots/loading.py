@@ -100,12 +100,12 @@ def product_figure(membership: np.ndarray, expression: np.ndarray, groups: Seque
 
 
 def agreement(x: pd.Series, y: pd.Series, title: str, ax: Axes | None = None) -> Axes:
-    """Draw two numbers of each gene against each other; on the dashed line they are equal.
+    """Draw two numbers of each gene, or perturbation, against each other; on the dashed line they are equal.
 
     Parameters
     ----------
     x, y
-        One number a gene; their names say what they are.
+        One number a gene or perturbation; their names say what they are.
     title
         What is shown, and whether the data are simulated.
     ax

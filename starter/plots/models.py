@@ -1,4 +1,4 @@
-"""Figures of models and of what they learn from: how alike effects are, folds, settings, features, who wins."""
+"""Figures of models and of what they learn from: how alike effects are, settings, features, who wins."""
 
 import textwrap
 from collections.abc import Sequence
@@ -84,32 +84,6 @@ def value_bars(table: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def fold_map(target_gene: Sequence[str], fold_of_cell: Sequence[int], title: str, ax: Axes | None = None) -> Axes:
-    """Draw how many cells of each perturbation are in each fold.
-
-    Parameters
-    ----------
-    target_gene
-        Label of each cell, the control's too.
-    fold_of_cell
-        Fold of each cell; -1 for none.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
-    """
-    counts = pd.crosstab(np.asarray(target_gene), np.asarray(fold_of_cell))
-    largest = counts.sum(axis=1).nlargest(2).iloc[-1]  # the control, which has far more cells, may be darker
-    ax = ax or plt.subplots(figsize=(5, 4), layout="constrained")[1]
-    image = ax.imshow(counts, aspect="auto", cmap="Blues", interpolation="nearest", vmin=0, vmax=largest)
-    ax.set_xticks(range(counts.shape[1]), ["no fold" if fold < 0 else f"fold {fold}" for fold in counts.columns])
-    if len(counts) <= 30:
-        ax.set_yticks(range(len(counts)), counts.index, fontsize="x-small")
-    ax.set(title=wrapped(title), ylabel=f"label ({len(counts)}, sorted)")
-    ax.figure.colorbar(image, ax=ax, label="cells", extend="max")
-    return ax
-
-
 def setting_curves(curves: dict[str, pd.DataFrame], baseline: pd.Series, ylabel: str, title: str) -> Figure:
     """Draw scores against a setting of a model, a panel a setting.
 
@@ -162,30 +136,6 @@ def knowledge_bars(table: pd.DataFrame, title: str, ax: Axes | None = None) -> A
     ax.set_xticks(range(len(names)), names)
     ax.set(title=wrapped(title), xlabel="features", ylabel="correlation within sets\nless that of shuffled genes")
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    return ax
-
-
-def gain_dots(table: pd.DataFrame, xlabel: str, title: str, ax: Axes | None = None) -> Axes:
-    """Draw differences from a baseline with their intervals.
-
-    Parameters
-    ----------
-    table
-        Index what is compared; difference, low and high (NaN for no interval).
-    xlabel
-        Of what the difference is.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
-    """
-    ax = ax or plt.subplots(figsize=(6, 1 + 0.35 * len(table)), layout="constrained")[1]
-    y = np.arange(len(table))[::-1]
-    ax.axvline(0, color="black", lw=1)
-    ax.hlines(y, table["low"], table["high"], color=BLUE, lw=2)
-    ax.scatter(table["difference"], y, color=BLUE, zorder=3)
-    ax.set_yticks(y, table.index)
-    ax.set(xlabel=xlabel, title=wrapped(title), ylim=(-0.6, len(table) - 0.4))
     return ax
 
 
