@@ -147,18 +147,18 @@ def print_folds(scores: dict[str, list[pd.DataFrame]], strong: list[str], seeds:
     )
     headings = ["model", "MAE", "PDS", "Pearson delta", "vs train mean", "the same, strong", "sd of PDS over seeds"]
     headings += ["pilot: MAE", "PDS", "Pearson delta", "vs train mean, strong"] if pilot else []
-    _print_head(headings)
+    print_head(headings)
     for name, table in means.items():
         compared = tuning.compare(table, baseline)
         row = [name, f"{table['mae'].mean():.4f}"]
-        row += [_with_interval(compared.loc[metric]) for metric in tuning.METRICS[1::-1]]
-        row.append(_with_interval(compared.loc["pearson_delta_train_mean"]))
+        row += [with_interval(compared.loc[metric]) for metric in tuning.METRICS[1::-1]]
+        row.append(with_interval(compared.loc["pearson_delta_train_mean"]))
         row.append(f"{table.loc[strong, 'pearson_delta_train_mean'].mean():.2f}")
         row.append(f"{np.std([of_seed['discrimination_score_l1'].mean() for of_seed in scores[name]]):.3f}")
         if pilot and name in PILOT:
             theirs = PILOT[name]
             row += [f"{theirs.mae:.4f}", f"{theirs.pds:.3f}", f"{theirs.pearson_delta:.3f}", f"{theirs.strong:.2f}"]
-        _print_row(row + [""] * (len(headings) - len(row)))
+        print_row(row + [""] * (len(headings) - len(row)))
     print()
 
 
@@ -176,7 +176,7 @@ def print_hidden(
     titles = {metric.name: metric.title for metric in get_profile("course").metrics}
     headings = ["model", *(titles[name] for name in HIDDEN_METRICS), "overall, scaled"]
     headings += ["pilot: DES", "PDS", "MAE"] if pilot else []
-    _print_head(headings)
+    print_head(headings)
     with tempfile.TemporaryDirectory() as folder, bar("hidden part", len(found)) as advance:
         path = Path(folder) / "prediction.h5ad"
         for trial in found:
@@ -188,11 +188,11 @@ def print_hidden(
             for name in HIDDEN_METRICS:
                 metric = card.metrics[name]
                 ends = pd.Series({end: metric[f"difference_{end}"] for end in ("low", "high")}, dtype=float)
-                row.append(_with_interval(pd.Series({"value": metric["value"], **ends}), 4 if name == "mae" else 3))
+                row.append(with_interval(pd.Series({"value": metric["value"], **ends}), 4 if name == "mae" else 3))
             row.append(f"{card.overall:.3f}")
             if pilot and trial.name in PILOT_HIDDEN:
                 row += [f"{value:.4g}" for value in PILOT_HIDDEN[trial.name]]
-            _print_row(row + [""] * (len(headings) - len(row)))
+            print_row(row + [""] * (len(headings) - len(row)))
             advance()
     print()
 
@@ -201,16 +201,19 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def _with_interval(row: pd.Series, digits: int = 3) -> str:
+def with_interval(row: pd.Series, digits: int = 3) -> str:
+    """Write a value and the ends of an interval, where there is one."""
     value = f"{row['value']:.{digits}f}"
     return value if np.isnan(row["low"]) else f"{value} [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
 
 
-def _print_head(headings: list[str]) -> None:
+def print_head(headings: list[str]) -> None:
+    """Print the head of a table (markdown)."""
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
 
 
-def _print_row(row: list[str]) -> None:
+def print_row(row: list[str]) -> None:
+    """Print a row of a table (markdown)."""
     print(f"| {' | '.join(row)} |", flush=True)
 
 
