@@ -10,7 +10,6 @@ from handing_in import RIGHT, STAGE, WRONG, submit
 
 from autograder import grade
 from autograder.course import Course, read_course
-from autograder.results import Result
 
 ATTACKS = {
     "every later cell becomes pass": "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])",
@@ -43,6 +42,19 @@ ATTACKS = {
     "a file where the answer should be": "open('train_mean.npz', 'w').write('5')",
     "a file in the job": "try: open('/job/train_mean.npz', 'wb').write(b'')\nexcept OSError: pass",
 }
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_tricks_around_a_wrong_answer_earn_nothing(graded, attack: str):
+    result = graded(WRONG, extra=ATTACKS[attack])
+    assert result.points == 0
+    assert result.questions[0].reason
+
+
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if "patched" not in attack and "error" not in attack])
+def test_tricks_around_a_right_answer_cost_nothing(graded, attack: str):
+    """So each trick leaves the answer to be judged: it is the wrong value that earns nothing above."""
+    assert graded(RIGHT, extra=ATTACKS[attack]).points == 5
 
 
 ANSWERS = {
@@ -81,61 +93,10 @@ ANSWERS = {
     ),
 }
 
-UNHARMED = {
-    "endless print": "for _ in range(200_000): print('x' * 1000)",
-    "the disk is filled": (
-        "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "for folder in ('/tmp', '.', '/home/student', '/dev/shm'):\n    try:\n"
-        "        with open(folder + '/x', 'wb') as file:\n            while True: file.write(bytes(1 << 20))\n"
-        "    except OSError: pass\n    finally: os.remove(folder + '/x') if os.path.exists(folder + '/x') else None"
-    ),
-    "links and pipes beside the notebook": "os.symlink('/etc/passwd', 'answers.json'); os.mkfifo('out.npz')",
-    "modules of the student's own": (
-        "for name in ('starter', 'IPython', 'json'):\n    os.makedirs(name, exist_ok=True)\n"
-        "    open(name + '/__init__.py', 'w').write('raise SystemExit')"
-    ),
-    "standard streams are closed": "for fd in (0, 1, 2): os.close(fd)",
-}
-
-HARMLESS = [attack for attack in ATTACKS if "patched" not in attack and "error" not in attack]
-
-
-@pytest.fixture(scope="module")
-def batch(
-    sandbox_here: None, released: Course, tmp_path_factory: pytest.TempPathFactory
-) -> dict[tuple[str, str], Result]:
-    """Everything above, handed in by a student each and graded one after the other, as a class's work is."""
-    root = tmp_path_factory.mktemp("attacks") / "course"
-    shutil.copytree(released.root, root)
-    course = read_course(root)
-    codes = {("wrong", attack): (WRONG, code) for attack, code in ATTACKS.items()}
-    codes |= {("right", attack): (RIGHT, ATTACKS[attack]) for attack in HARMLESS}
-    codes |= {("answer", answer): (code, "") for answer, code in ANSWERS.items()}
-    codes |= {("oddity", oddity): (RIGHT, f"import os\n{code}") for oddity, code in UNHARMED.items()}
-    students = {f"student{number:02}": key for number, key in enumerate(codes)}
-    for student, key in students.items():
-        submit(course, student, *codes[key])
-    results, failed = grade.grade_stage(course, STAGE)
-    assert failed == {}
-    return {students[result.student]: result for result in results}
-
-
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_tricks_around_a_wrong_answer_earn_nothing(batch: dict[tuple[str, str], Result], attack: str):
-    result = batch["wrong", attack]
-    assert result.points == 0
-    assert result.questions[0].reason
-
-
-@pytest.mark.parametrize("attack", HARMLESS)
-def test_tricks_around_a_right_answer_cost_nothing(batch: dict[tuple[str, str], Result], attack: str):
-    """So each trick leaves the answer to be judged: it is the wrong value that earns nothing above."""
-    assert batch["right", attack].points == 5
-
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_answers_that_are_none_earn_nothing(batch: dict[tuple[str, str], Result], answer: str):
-    result = batch["answer", answer]
+def test_answers_that_are_none_earn_nothing(graded, answer: str):
+    result = graded(ANSWERS[answer])
     assert result.points == 0
     assert result.questions[0].reason
 
@@ -258,9 +219,26 @@ def test_what_never_ends_is_stopped_and_the_next_is_graded(hurried: Course, atta
     assert shutil.disk_usage(hurried.root).used - before < 1 << 30
 
 
+UNHARMED = {
+    "endless print": "for _ in range(200_000): print('x' * 1000)",
+    "the disk is filled": (
+        "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "for folder in ('/tmp', '.', '/home/student', '/dev/shm'):\n    try:\n"
+        "        with open(folder + '/x', 'wb') as file:\n            while True: file.write(bytes(1 << 20))\n"
+        "    except OSError: pass\n    finally: os.remove(folder + '/x') if os.path.exists(folder + '/x') else None"
+    ),
+    "links and pipes beside the notebook": "os.symlink('/etc/passwd', 'answers.json'); os.mkfifo('out.npz')",
+    "modules of the student's own": (
+        "for name in ('starter', 'IPython', 'json'):\n    os.makedirs(name, exist_ok=True)\n"
+        "    open(name + '/__init__.py', 'w').write('raise SystemExit')"
+    ),
+    "standard streams are closed": "for fd in (0, 1, 2): os.close(fd)",
+}
+
+
 @pytest.mark.parametrize("oddity", UNHARMED)
-def test_oddities_beside_a_right_answer_cost_nothing(batch: dict[tuple[str, str], Result], oddity: str):
-    result = batch["oddity", oddity]
+def test_oddities_beside_a_right_answer_cost_nothing(graded, oddity: str):
+    result = graded(RIGHT, extra=f"import os\n{UNHARMED[oddity]}")
     assert (result.questions[0].points, result.questions[0].held) == (5, "")
 
 

@@ -59,14 +59,13 @@ def test_part_of_the_cases_earns_part_of_the_points(graded):
 
 def test_an_endless_notebook_is_stopped_and_told(sandbox_here: None, course: Course):
     (course.root / "course.toml").write_text(
-        (course.root / "course.toml").read_text().replace("seconds = 60", "seconds = 20")
+        (course.root / "course.toml").read_text().replace("seconds = 60", "seconds = 10")
     )
     short = read_course(course.root)
-    endless = "while True:\n    try:\n        while True: time.sleep(0.1)\n    except: pass\n"
-    submit(short, "ada", "import time\n" + endless + RIGHT)
+    submit(short, "ada", "while True:\n    try:\n        while True: pass\n    except: pass\n" + RIGHT)
     result = grade_one(short)
     assert result.points == 0
-    said = "cell 6 was stopped: all cells together took longer than 20 s"
+    said = "cell 6 was stopped: all cells together took longer than 10 s"
     assert result.questions[0].reason == (
         f"case 1 of 3: the notebook defines no train_mean; first error when the notebook ran: {said}"
     )
