@@ -75,6 +75,8 @@ prediction = {}
 @pytest.fixture(scope="session")
 def released(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
     """A course of the small stage on the small screen, released. Read only; `course` gives a copy to write to."""
+    from autograder import inside
+    from autograder.questions import questions_of
     from autograder.release import release
 
     root = tmp_path_factory.mktemp("released")
@@ -84,6 +86,9 @@ def released(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Cour
     (root / "course.toml").write_text(COURSE)
     course = read_course(root)
     release(course)
+    for stage in course.stages:  # copies of the course take the compiled kit along
+        for without in {(), *(question.without for question in questions_of(course, stage))}:
+            inside.kit(course, without)
     return course
 
 

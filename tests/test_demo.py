@@ -79,6 +79,7 @@ def test_on_the_real_screen(vcc_data: Path, tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 def test_without_a_sandbox_grading_is_left_out_and_said(tmp_path: Path):
     programs = tmp_path / "bin"
     programs.mkdir()

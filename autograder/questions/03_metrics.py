@@ -112,6 +112,11 @@ def _pds_own_gene(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray
     return _scores(scipy.spatial.distance.cdist(predicted, measured, "cityblock"))
 
 
+def _pds_no_targets(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    genes = measured.columns.difference(measured.index)
+    return _scores(scipy.spatial.distance.cdist(predicted[genes], measured[genes], "cityblock"))
+
+
 def _pds_without_ties(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
     ranks = scipy.stats.rankdata(_distances(measured, predicted), method="min", axis=1).diagonal()
     return 1 - (ranks - 1) / (len(measured) - 1)
@@ -191,6 +196,12 @@ def _des_all_genes(**tables: np.ndarray) -> np.ndarray:
     return _overlap(tables.values(), below=np.inf)
 
 
+def _des_shorter(**tables: np.ndarray) -> np.ndarray:
+    n_called = [(tables[f"{side}_fdr"] < 0.05).sum(axis=1) for side in ("measured", "predicted")]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _des(**tables) * n_called[0] / np.minimum(*n_called)
+
+
 def _des_swapped(**tables: np.ndarray) -> np.ndarray:
     measured_fdr, measured_fold, predicted_fdr, predicted_fold = tables.values()
     return _overlap((predicted_fdr, predicted_fold, measured_fdr, measured_fold))
@@ -251,6 +262,10 @@ def _ninety(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.quantile(_means(values, draws), (0.05, 0.95))
 
 
+def _of_a_hundred(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    return np.percentile(_means(values, draws), (0.025, 0.975))
+
+
 def _of_values(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.quantile(values[draws], (0.025, 0.975))
 
@@ -290,6 +305,18 @@ def _mean_range(**scores: object) -> float:
 
 def _mean_not_clipped(**scores: object) -> float:
     return float(_shares(**scores).mean())
+
+
+def _clipped_last(**scores: object) -> float:
+    return float(np.clip(np.median(_shares(**scores)), -1, 1))
+
+
+def _median_not_clipped(**scores: object) -> float:
+    return float(np.median(_shares(**scores)))
+
+
+def _room_turned(**scores: object) -> float:
+    return float(np.median(-_shares(**scores).clip(-1, 1)))
 
 
 def _always_higher(**scores: object) -> float:
@@ -365,6 +392,10 @@ QUESTIONS = (
                 lambda measured, predicted: ((predicted - measured) ** 2).mean(axis=1),
             ),
             Mistake(
+                "this is the root of the mean squared error; take the mean of absolute differences",
+                lambda measured, predicted: np.sqrt(((predicted - measured) ** 2).mean(axis=1)),
+            ),
+            Mistake(
                 "this is the sum over the genes; take the mean",
                 lambda measured, predicted: np.abs(predicted - measured).sum(axis=1),
             ),
@@ -377,7 +408,10 @@ QUESTIONS = (
         inputs=_beyond,
         due=_pearson_delta,
         mistakes=(
-            Mistake("this correlates profiles; subtract the reference from both sides first", _of_profiles),
+            Mistake(
+                "this correlates profiles; subtract the reference from both sides (one of one row: a number a gene)",
+                _of_profiles,
+            ),
             Mistake("this is a cosine; subtract each row's mean over the genes before you multiply", _cosines),
             Mistake("a difference that is the same for every gene gives nan here; it is to give 0", _undefined),
             Mistake(
@@ -395,6 +429,7 @@ QUESTIONS = (
         due=_pds,
         mistakes=(
             Mistake("the target's own gene is in the distances; leave out its column", _pds_own_gene),
+            Mistake("all targets' genes are left out; leave out only the own one of each prediction", _pds_no_targets),
             Mistake("effects exactly as far as the right one count half; here they do not count", _pds_without_ties),
             Mistake("the count is divided by all perturbations; divide by the number of the others", _pds_over_all),
             Mistake("this is the Euclidean distance; sum the absolute differences", _pds_squared),
@@ -419,6 +454,7 @@ QUESTIONS = (
             Mistake(
                 "predicted genes that are not called are in the list; keep those with FDR below .05", _des_all_genes
             ),
+            Mistake("this divides by the shorter list; divide by the number of measured genes", _des_shorter),
             Mistake("measured and predicted are swapped; n is the number of measured genes", _des_swapped),
         ),
         without=WITHOUT,
@@ -445,6 +481,7 @@ QUESTIONS = (
         due=_interval,
         mistakes=(
             Mistake("this is a 90 % interval; 2.5 % of the means lie below it and 2.5 % above", _ninety),
+            Mistake("percentiles are out of 100: 2.5 and 97.5 (np.quantile takes .025 and .975)", _of_a_hundred),
             Mistake("this is the spread of the scores; take the mean of each draw first", _of_values),
             Mistake("this is mean and standard deviation; take percentiles of the draws' means", _normal),
             Mistake("the mean is over the draws; take it over the perturbations of each draw (axis=1)", _of_columns),
@@ -461,6 +498,9 @@ QUESTIONS = (
             Mistake(
                 "this is the mean of shares that are not clipped; clip to [-1, 1], take the median", _mean_not_clipped
             ),
+            Mistake("the median is clipped; clip each perturbation's share, then take the median", _clipped_last),
+            Mistake("the shares are not clipped; clip each to [-1, 1] before the median", _median_not_clipped),
+            Mistake("gain and room have different signs; perfection is better than the baseline", _room_turned),
             Mistake("where lower is better, the gain is baseline minus replicate", _always_higher),
             Mistake("take the share of each perturbation first, then the median; not that of the means", _of_means),
         ),

@@ -203,6 +203,11 @@ def _unpenalised(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, 
     return _ridge(features, effects, wanted, 0.0)
 
 
+def _penalty_everywhere(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, penalty: float) -> np.ndarray:
+    x, mean = features - features.mean(axis=0), effects.mean(axis=0)
+    return mean + (wanted - features.mean(axis=0)) @ np.linalg.solve(x.T @ x + penalty, x.T @ (effects - mean))
+
+
 def _without_mean(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, penalty: float) -> np.ndarray:
     return _ridge(features, effects, wanted, penalty) - effects.mean(axis=0)
 
@@ -350,6 +355,10 @@ def _unpaired(model: np.ndarray, baseline: np.ndarray, draws: np.ndarray) -> np.
     return np.array([model.mean() - baseline.mean(), *np.percentile(means, [2.5, 97.5])])
 
 
+def _mean_of_draws(model: np.ndarray, baseline: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    return np.array([(model - baseline)[draws].mean(), *_difference(model, baseline, draws)[1:]])
+
+
 def _ends_apart(model: np.ndarray, baseline: np.ndarray, draws: np.ndarray) -> np.ndarray:
     ends = [np.percentile(scores[draws].mean(axis=1), [2.5, 97.5]) for scores in (model, baseline)]
     return np.array([model.mean() - baseline.mean(), *(ends[0] - ends[1])])
@@ -450,6 +459,9 @@ QUESTIONS = (
         mistakes=(
             Mistake("take the means of features and effects off before you solve", _not_centred),
             Mistake("the penalty is missing: add it to the diagonal of X'X", _unpenalised),
+            Mistake(
+                "the penalty is added to every entry of X'X; only its diagonal gets it (np.eye)", _penalty_everywhere
+            ),
             Mistake("the mean effect is missing; add it back at the end", _without_mean),
             Mistake("take the mean of the training features off `wanted` too", _wanted_not_centred),
             Mistake("`wanted` was centred by its own mean; use that of the training features", _wanted_by_itself),
@@ -496,6 +508,9 @@ QUESTIONS = (
             Mistake("this subtracts the ends of two intervals; bootstrap the differences themselves", _ends_apart),
             Mistake("this is the spread of single perturbations; take the mean of each draw first", _spread),
             Mistake("this is a 90 % interval; cut 2.5 % off at each end", _ninety),
+            Mistake(
+                "the first number is the mean of the draws; give that of the differences themselves", _mean_of_draws
+            ),
             Mistake("the sign is turned round: model less baseline", _wrong_way),
         ),
         without=HIDDEN,

@@ -273,6 +273,7 @@ def few_cells(name: str) -> simulate.Size:
     return dataclasses.replace(simulate.SIZES[name], controls=400, min_cells=1, extra_cells=0, contexts=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n_targets", "n_genes", "seen", "umis"),
     [("vcc2025", 50, 18_080, 0.43 * 18_080, 54_000), ("vcc2026", 300, 18_533, 5_970, 20_000)],
