@@ -217,6 +217,27 @@ def neighbour_mean(profiles: pd.DataFrame, edges: pd.DataFrame, targets: Sequenc
     return pd.DataFrame.from_dict(rows, orient="index", columns=profiles.columns).rename_axis(PERTURBATION)
 
 
+def neighbour_likeness(effects: pd.DataFrame, edges: pd.DataFrame) -> pd.Series:
+    """Say how alike a perturbation's effect and its neighbours' are.
+
+    Parameters
+    ----------
+    effects
+        Perturbations x genes; the part that all have in common is taken off.
+    edges
+        A gene graph.
+
+    Returns
+    -------
+    Mean Pearson correlation with the effects of measured neighbours, of each perturbation that has one.
+    """
+    alike = np.corrcoef(effects - effects.mean())
+    place = {name: row for row, name in enumerate(effects.index)}
+    near = {name: [place[gene] for gene in genes if gene in place] for name, genes in neighbours(edges).items()}
+    values = {name: alike[place[name], near[name]].mean() for name in place if near.get(name)}
+    return pd.Series(values, dtype=float)
+
+
 def shuffle_graph(edges: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Give every gene another gene's place in the graph: the control experiment for a graph's worth."""
     genes = np.unique(edges[EDGE].to_numpy())
