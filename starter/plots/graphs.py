@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from scipy.sparse import csgraph, spmatrix
 
 from starter.plots.style import BLUE, GREY, ORANGE, RED, SKY, wrapped
+from starter.schema import counted
 
 FEWEST_PAIRS = 10
 """Pairs of genes of which a mean is drawn."""
@@ -128,13 +129,13 @@ def message_figure(matrix: spmatrix, amounts: Mapping[str, np.ndarray], source: 
     links = links[np.isin(links[:, 0], shown)]
     figure, axes = plt.subplots(1, len(amounts), figsize=(3 * len(amounts) + 1, 3.6), layout="constrained")
     for ax, (name, amount) in zip(np.atleast_1d(axes), amounts.items(), strict=True):
-        ax.add_collection(LineCollection(places[links], colors=GREY, linewidths=0.2, alpha=0.4))
+        ax.add_collection(LineCollection(places[links], colors=GREY, linewidths=0.2, alpha=0.25))
         heard = shown[amount[shown] > QUIETEST]
         ax.scatter(*places[np.setdiff1d(shown, heard)].T, s=10, facecolor="white", edgecolor=GREY, lw=0.5, zorder=2)
         dots = ax.scatter(
             *places[heard].T, s=28, c=amount[heard], cmap="viridis_r", norm=LogNorm(QUIETEST, 1), zorder=3
         )
-        ax.set_title(f"{name}: {len(heard)} genes hold it", fontsize="medium")
+        ax.set_title(f"{name}: {counted(len(heard), 'gene')}", fontsize="medium")
         ax.set(xticks=[], yticks=[], aspect="equal", xlabel=f"rings: steps from the gene ({len(shown)} genes)")
     figure.colorbar(dots, ax=axes, label="amount of the message")
     figure.suptitle(wrapped(title), fontsize="medium")
