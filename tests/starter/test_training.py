@@ -35,7 +35,7 @@ def squared(model: nn.Module, batch: tuple[Tensor, Tensor], over: float) -> dict
 
 
 def weights(model: nn.Module) -> list[float]:
-    return [float(value) for parameter in model.parameters() for value in parameter.ravel()]
+    return [float(value) for parameter in model.parameters() for value in parameter.detach().ravel()]
 
 
 def test_it_finds_the_line_that_made_the_data():
