@@ -36,18 +36,10 @@ DIRECTION = 0.1
 
 
 def normalise(matrix: scipy.sparse.spmatrix) -> scipy.sparse.csr_matrix:
-    """Let every gene listen to itself and its neighbours, to hubs less: D^-1/2 (A + I) D^-1/2.
+    """Let every gene listen to itself and its neighbours, to hubs less: D^-1/2 (A + I) D^-1/2, D the row sums of A + I.
 
-    Kipf and Welling (2017), "Semi-supervised classification with graph convolutional networks", equation 2.
-
-    Parameters
-    ----------
-    matrix
-        A, genes x genes, symmetric, with an empty diagonal.
-
-    Returns
-    -------
-    Genes x genes, symmetric; D holds the row sums of A + I.
+    Kipf and Welling (2017), "Semi-supervised classification with graph convolutional networks", equation 2. A is
+    genes x genes, symmetric, with an empty diagonal.
     """
     with_self = matrix + scipy.sparse.identity(matrix.shape[0], format="csr")
     scale = scipy.sparse.diags(1 / np.sqrt(np.asarray(with_self.sum(axis=1)).ravel()))
@@ -133,17 +125,8 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Give the terms of the loss: error (mean squared) and direction, which is weighted.
 
-    Parameters
-    ----------
-    network
-        (messages, control) -> expression.
-    batch
-        Messages and measured expression, a row a perturbation. One unit of expression is the spread of the training
-        effects (see `train`), which is also the width of the direction term.
-    control
-        Expression of the control, genes, in the same units.
-    direction
-        Weight of the direction term.
+    The batch holds messages and measured expression, a row a perturbation. One unit of expression is the spread of the
+    training effects (see `train`), which is also the width of the direction term.
     """
     heard, measured = batch
     predicted = network(heard, control)
@@ -267,18 +250,9 @@ def gnn(
 
 
 def effect_numbers(values: np.ndarray, n: int = COMPONENTS) -> np.ndarray:
-    """Reduce effects to the numbers that stand for them: principal components.
+    """Reduce profiles or effects, perturbations x genes, to at most n principal components, perturbations x numbers.
 
-    Parameters
-    ----------
-    values
-        Profiles or effects, perturbations x genes; the mean is taken off.
-    n
-        Numbers of a perturbation at most; there are fewer where there are not `EXAMPLES_EACH` perturbations for each.
-
-    Returns
-    -------
-    Perturbations x numbers.
+    There are fewer where there are not `EXAMPLES_EACH` perturbations for each.
     """
     centred = values - values.mean(axis=0)
     left, length, _ = np.linalg.svd(centred, full_matrices=False)

@@ -127,16 +127,18 @@ def message_figure(matrix: spmatrix, amounts: Mapping[str, np.ndarray], source: 
         places[genes] = ring * np.column_stack([np.cos(angle), np.sin(angle)])
     links = np.stack(matrix.nonzero(), axis=1)
     links = links[np.isin(links[:, 0], shown)]
+    thin = min(1, 500 / max(len(links), 1))
     figure, axes = plt.subplots(1, len(amounts), figsize=(3 * len(amounts) + 1, 3.6), layout="constrained")
     for ax, (name, amount) in zip(np.atleast_1d(axes), amounts.items(), strict=True):
-        ax.add_collection(LineCollection(places[links], colors=GREY, linewidths=0.2, alpha=0.25))
+        ax.add_collection(LineCollection(places[links], colors=GREY, linewidths=thin, alpha=0.25))
         heard = shown[amount[shown] > QUIETEST]
         ax.scatter(*places[np.setdiff1d(shown, heard)].T, s=10, facecolor="white", edgecolor=GREY, lw=0.5, zorder=2)
         dots = ax.scatter(
             *places[heard].T, s=28, c=amount[heard], cmap="viridis_r", norm=LogNorm(QUIETEST, 1), zorder=3
         )
         ax.set_title(f"{name}: {counted(len(heard), 'gene')}", fontsize="medium")
-        ax.set(xticks=[], yticks=[], aspect="equal", xlabel=f"rings: steps from the gene ({len(shown)} genes)")
+        ax.set(xticks=[], yticks=[], aspect="equal")
+        ax.set_xlabel(f"rings: steps from the gene ({counted(len(shown), 'gene')})")
     figure.colorbar(dots, ax=axes, label="amount of the message")
     figure.suptitle(wrapped(title), fontsize="medium")
     return figure
