@@ -16,6 +16,14 @@ from starter.plots.biology import (
     zeros_by_depth,
     zeros_by_mean,
 )
+from starter.plots.graphs import (
+    cell_bars,
+    gradient_figure,
+    likeness_figure,
+    loudness_figure,
+    message_figure,
+    similarity_curve,
+)
 from starter.plots.judging import (
     called_genes,
     cosine_histograms,
