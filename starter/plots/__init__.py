@@ -39,6 +39,7 @@ from starter.plots.judging import (
     trick_bars,
     ways_bars,
 )
+from starter.plots.latent import count_fit, draw_figure, generated_figure, kl_bars, transport_figure, weight_curves
 from starter.plots.loading import (
     agreement,
     csr_figure,

@@ -1,0 +1,50 @@
+"""Conditions: what a network is told of a perturbation, all kinds of features side by side."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import normalize
+
+from starter.features import of_targets
+from starter.schema import CONTROL, PERTURBATION
+
+PERTURBED = "perturbed"
+"""The first column of a condition: a constant for perturbed cells, 0 for control cells."""
+LENGTH = 4.0
+"""That constant, and the root mean square length of each kind of features; longer ones are learned faster."""
+
+
+def conditions(tables: Mapping[str, pd.DataFrame], learned: Sequence[str], targets: Sequence[str]) -> pd.DataFrame:
+    """Describe perturbations by all features at once.
+
+    Parameters
+    ----------
+    tables
+        Feature tables by name. In each, rows get length 1, lose the mean of the learned perturbations, and are scaled
+        to `LENGTH`, so that no table outweighs another.
+    learned, targets
+        Perturbations that the model trains on, and those to predict; the first give mean and scale.
+
+    Returns
+    -------
+    One row a perturbation that some table knows, the control's row of zeros first; columns `PERTURBED`, then features.
+    Where one table does not know a target that another knows, its features are 0, the mean.
+    """
+    names = list(dict.fromkeys([*learned, *targets]))
+    blocks = []
+    for kind, table in tables.items():
+        found = of_targets(table, names)
+        rows = normalize(found.to_numpy()) if len(found) else found.to_numpy()
+        reference = rows[found.index.isin(learned)]
+        if not len(reference):
+            continue
+        rows = rows - reference.mean(axis=0)
+        spread = np.sqrt(np.square(reference - reference.mean(axis=0)).sum(axis=1).mean())
+        block = pd.DataFrame(rows * (LENGTH / spread if spread > 0 else 0.0), found.index, found.columns)
+        blocks.append(block.add_prefix(f"{kind}: ").reindex(names))
+    joined = pd.concat(blocks, axis=1) if blocks else pd.DataFrame(index=names)
+    joined = joined[joined.notna().any(axis=1)].fillna(0.0)
+    joined.insert(0, PERTURBED, LENGTH)
+    control = pd.DataFrame(0.0, [CONTROL], joined.columns)
+    return pd.concat([control, joined]).astype(np.float32).rename_axis(PERTURBATION)
