@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from starter import training
+from starter.attention import Block, target_network
 from starter.baselines import train_mean
 from starter.cell_sets import CellSet, CellSets, plan_sets
 from starter.features import of_targets
 from starter.schema import CONTROL, TARGET_GENE
-from starter.transformer import Block, target_network
 
 COMPONENTS = 20
 """Principal components of the training effects, in which cells are described and compared."""

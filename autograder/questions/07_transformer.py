@@ -18,7 +18,7 @@ from starter.answers import Function, Object
 from starter.check import Same
 
 HIDDEN = (
-    "starter.metrics.energy",
+    "starter.attention",
     "starter.set_transformer",
     "starter.transformer",
 )
