@@ -1,6 +1,7 @@
 """The energy distance against scipy; the model of sets against what it must be able to do."""
 
-import anndata
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +9,7 @@ import scipy.linalg
 import scipy.spatial.distance
 import scipy.stats
 
-from starter import preprocess, pseudobulk
-from starter.dataset import perturbations
+from starter import dataset, preprocess, pseudobulk
 from starter.schema import CONTROL, TARGET_GENE, InputError
 
 torch = pytest.importorskip("torch")
@@ -18,10 +18,11 @@ training = pytest.importorskip("starter.training")
 
 
 @pytest.fixture(scope="module")
-def given(small_screen: anndata.AnnData):
+def given(small_path: Path):
     """Profiles of a screen, what is known, and two perturbations to predict."""
+    small_screen = dataset.read_screen(small_path)
     profiles = pseudobulk.profiles(small_screen).droplevel("context")
-    names = perturbations(small_screen)
+    names = dataset.perturbations(small_screen)
     features = pd.DataFrame(np.random.default_rng(1).normal(size=(len(names), 6)), index=names)
     return profiles, sets.KnownCells(features, preprocess.expression(small_screen), small_screen.obs), names[:2]
 
