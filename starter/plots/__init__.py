@@ -1,5 +1,6 @@
 """Every figure of the course, one function each."""
 
+from starter.plots.attention import attention_map, cell_panels, cost_curve, flow_paths, likeness_curves, loss_curves
 from starter.plots.biology import (
     all_correlations,
     along_genome,
