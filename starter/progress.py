@@ -19,7 +19,7 @@ LINE_SECONDS = 60
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+def bar(what: str, total: int) -> Iterator[Callable[..., None]]:
     """Show a bar while the block runs; where standard error is not a terminal, a line a minute, which stays.
 
     Parameters
@@ -31,7 +31,8 @@ def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
 
     Yields
     ------
-    A function to call after each step.
+    A function to call after each step; it may be given a note on how it goes, such as "loss 0.52", which stays until
+    the next.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -47,21 +48,27 @@ def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
         return
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+
+        def advance(note: str | None = None) -> None:
+            progress.update(task, advance=1, description=None if note is None else f"{what}, {note}")
+
+        yield advance
 
 
-def _lines(what: str, total: int, console: Console) -> Callable[[], None]:
+def _lines(what: str, total: int, console: Console) -> Callable[..., None]:
     start = said = time.monotonic()
-    done = 0
+    done, said_last = 0, ""
 
-    def advance() -> None:
-        nonlocal done, said
+    def advance(note: str | None = None) -> None:
+        nonlocal done, said, said_last
         done += 1
+        said_last = said_last if note is None else f", {note}"
         now = time.monotonic()
         if now >= said + LINE_SECONDS and done < total:
             said = now
             left = (now - start) / done * (total - done) / 60
-            console.print(f"{what}: {done:,} of {total:,}, about {left:.0f} min left", highlight=False, markup=False)
+            line = f"{what}{said_last}: {done:,} of {total:,}, about {left:.0f} min left"
+            console.print(line, highlight=False, markup=False)
 
     return advance
 

@@ -68,3 +68,4 @@ from starter.plots.scorecard import (
     rank_figure,
     score_bars,
 )
+from starter.plots.training import training_curves
