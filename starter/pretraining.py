@@ -1,8 +1,8 @@
 """Pre-train a small scGPT on the control cells of a screen, and take the embeddings of a pre-trained one.
 
-The objectives are those of scGPT: some values are masked, and the model fills them in twice, from each gene's own token
-and from the cell's token `<cls>` alone. The scale is a laptop's: thousands of cells, not millions. So few cells teach no
-gene an embedding from nothing; tokens therefore start from the genes' co-expression in the same control cells.
+The objectives are those of scGPT: some values are masked, and the model fills them in twice, from each gene's own
+token and from the cell's token `<cls>` alone. The scale is a laptop's: thousands of cells, not millions. So few cells
+teach no gene an embedding from nothing; tokens start from the genes' co-expression in the same control cells.
 
 This module needs torch (the extra `student`).
 """
@@ -89,17 +89,16 @@ def pretrain(
     The model, the vocabulary of the genes that at least `FEWEST_CELLS` cells express, and the history with the terms
     `masked` and `cell`: the mean squared error over masked values, predicted from the own token and from `<cls>`.
     """
-    often = np.asarray((controls > 0).sum(axis=0)).ravel() >= FEWEST_CELLS
-    if often.sum() <= width:
-        msg = f"{int(often.sum())} genes are expressed in {FEWEST_CELLS} control cells or more; {width + 1} are needed"
+    vocabulary = own_vocabulary(controls, genes)
+    known = [gene for gene in genes if gene in vocabulary.numbers]
+    if len(known) <= width:
+        msg = f"{len(known)} genes are expressed in {FEWEST_CELLS} control cells or more; {width + 1} are needed"
         raise InputError(msg)
-    known = [gene for gene, kept in zip(genes, often, strict=True) if kept]
-    vocabulary = Vocabulary.of(known)
     sizes = Architecture(len(vocabulary), vocabulary.pad, width, 4, 2 * width, layers, 0.0)
     with training.seeded(seed):
         model = PretrainingModel(sizes)
     start_from_coexpression(model, vocabulary, controls, genes)
-    values = torch.from_numpy(bin_values(controls[:, often].toarray(), n_bins))
+    values = torch.from_numpy(bin_values(controls[:, np.isin(genes, known)].toarray(), n_bins))
     ids, cls = vocabulary.encode(known)[0], torch.tensor([vocabulary.numbers[CLS]])
 
     def loss(model: PretrainingModel, batch: tuple[Tensor], over: float) -> dict[str, Tensor]:
@@ -116,6 +115,12 @@ def pretrain(
     settings = training.Settings(epochs=epochs, learning_rate=learning_rate, seed=seed)
     history = training.fit(model, loss, training.in_memory(values, seed=seed), settings, device="cpu")
     return model.eval(), vocabulary, history
+
+
+def own_vocabulary(controls: scipy.sparse.csr_matrix, genes: Sequence[str]) -> Vocabulary:
+    """Make a vocabulary of the genes that at least `FEWEST_CELLS` control cells (cells x genes) express."""
+    often = np.asarray((controls > 0).sum(axis=0)).ravel() >= FEWEST_CELLS
+    return Vocabulary.of([gene for gene, kept in zip(genes, often, strict=True) if kept])
 
 
 def masked_error(predicted: Tensor, due: Tensor, counts: Tensor) -> Tensor:

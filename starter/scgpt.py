@@ -98,7 +98,7 @@ def load(folder: str | Path, pert_pad_id: int = 0) -> tuple[PerturbationModel, V
     if missing := [name for name in (ARGS, VOCABULARY, WEIGHTS) if not (folder / name).is_file()]:
         msg = f"{folder} has no {' and no '.join(missing)}; name the folder of a checkpoint, which holds all three"
         raise InputError(msg)
-    vocabulary = _read_vocabulary(folder / VOCABULARY)
+    vocabulary = read_vocabulary(folder)
     model = PerturbationModel(_read_sizes(folder / ARGS, vocabulary), pert_pad_id)
     path = folder / WEIGHTS
     state, own = _read_weights(path), model.state_dict()
@@ -156,7 +156,15 @@ def _read_json(path: Path) -> dict:
     return found
 
 
-def _read_vocabulary(path: Path) -> Vocabulary:
+def read_vocabulary(folder: str | Path) -> Vocabulary:
+    """Read the vocabulary of a checkpoint folder.
+
+    Raises
+    ------
+    InputError
+        If `vocab.json` is missing or no vocabulary.
+    """
+    path = Path(folder) / VOCABULARY
     numbers = _read_json(path)
     values = [value for value in numbers.values() if isinstance(value, int) and not isinstance(value, bool)]
     if sorted(values) != list(range(len(numbers))):

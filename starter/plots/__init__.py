@@ -16,6 +16,16 @@ from starter.plots.biology import (
     zeros_by_depth,
     zeros_by_mean,
 )
+from starter.plots.foundation import (
+    bin_figure,
+    decoder_lines,
+    difference_panels,
+    entropy_curves,
+    flag_figure,
+    masked_figure,
+    quality_bars,
+    token_figure,
+)
 from starter.plots.judging import (
     called_genes,
     cosine_histograms,
