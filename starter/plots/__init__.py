@@ -24,6 +24,15 @@ from starter.plots.graphs import (
     loudness_figure,
     message_figure,
     similarity_curve,
+from starter.plots.foundation import (
+    bin_figure,
+    decoder_lines,
+    difference_panels,
+    entropy_curves,
+    flag_figure,
+    masked_figure,
+    quality_bars,
+    token_figure,
 )
 from starter.plots.judging import (
     called_genes,
