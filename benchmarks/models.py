@@ -35,7 +35,6 @@ from starter import (
     transformer,
     tuning,
 )
-from starter.conditions import side_by_side
 from starter.console import run
 from starter.progress import bar
 from starter.schema import CONTROL, COURSE, TARGET_GENE
@@ -82,7 +81,7 @@ def trials(course: dataset.Course, screen: anndata.AnnData) -> Iterator[Trial]:
     shuffled = {name: graphs.shuffle_graph(edges, rng) for name, edges in by_name.items()}
     yield Trial("06 graph network, shuffled graphs", gnn.gnn, shuffled)
 
-    of_targets = side_by_side(list(tables.values()))
+    of_targets = transformer.side_by_side(list(tables.values()))
     yield Trial("07 attention over genes", transformer.gene_transformer, transformer.Known(of_targets, coexpression))
     of_cells = set_transformer.KnownCells(of_targets, expression, screen.obs)
     yield Trial("07 attention over cells", set_transformer.set_transformer, of_cells)

@@ -17,13 +17,6 @@ from starter.plots.biology import (
     zeros_by_depth,
     zeros_by_mean,
 )
-from starter.plots.graphs import (
-    cell_bars,
-    gradient_figure,
-    likeness_figure,
-    loudness_figure,
-    message_figure,
-    similarity_curve,
 from starter.plots.foundation import (
     bin_figure,
     decoder_lines,
@@ -33,6 +26,14 @@ from starter.plots.foundation import (
     masked_figure,
     quality_bars,
     token_figure,
+)
+from starter.plots.graphs import (
+    cell_bars,
+    gradient_figure,
+    likeness_figure,
+    loudness_figure,
+    message_figure,
+    similarity_curve,
 )
 from starter.plots.judging import (
     called_genes,
