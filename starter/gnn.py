@@ -2,9 +2,9 @@
 
 Every measured target holds its effect, reduced to a few numbers. Messages carry them along a gene graph, some steps far
 (SGConv, Wu et al. 2019). A small network in the manner of GEARS (Roohani et al. 2024, Nat. Biotechnol. 42:927) turns
-what a target hears from several graphs into the effect on every gene. Differences from GEARS: a target holds what was
-measured of it, in place of free numbers that nobody trains where a target is new; it never hears itself, so that it is
-trained on what it will be asked; and the direction term of the loss has a gradient.
+what a target hears from several graphs into the effect on every gene. Three things differ from GEARS: a target holds
+what was measured of it, in place of free numbers that have to be learned; it never hears itself, so that it is trained
+on what it will be asked; and the direction term of the loss has a gradient.
 
 This module needs torch (the extra `student`).
 """
