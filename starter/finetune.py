@@ -70,7 +70,7 @@ class Tuned:
         with torch.no_grad():
             for row, target in enumerate(targets):
                 perturbed = target.split("+")
-                if not self.vocabulary.unknown(perturbed):
+                if len(columns) and not self.vocabulary.unknown(perturbed):
                     values[row, columns] = self._predict(perturbed, columns, place)
         return pd.DataFrame(np.maximum(values, 0), predicted.index, predicted.columns)
 
@@ -122,7 +122,7 @@ def short_rows(
     learning_rate: float = 2e-3,
     seed: int = 0,
 ) -> tuple[Tuned, pd.DataFrame | None]:
-    """Fine-tune on profiles by short rows.
+    """Fine-tune on profiles by short rows. Only single genes are learned from; pairs can be predicted.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def _fresh(model: PerturbationModel, seed: int, *, identity: bool) -> Perturbati
     """
     made = copy.deepcopy(model)
     with training.seeded(seed):
-        new = PerturbationModel(made.sizes).state_dict()
+        new = PerturbationModel(made.sizes, made.pert_encoder.padding_idx).state_dict()
     made.load_state_dict({name: new[name] for name in made.loading.initial}, strict=False)
     for module in made.modules():
         if isinstance(module, nn.Dropout):

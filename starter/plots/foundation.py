@@ -122,14 +122,14 @@ def quality_bars(table: pd.DataFrame, title: str) -> Figure:
         What is shown, and whether the data are simulated.
     """
     labels = list(dict.fromkeys(table.index.get_level_values(0)))
-    size = (1.5 + 4 * len(labels), 3.2)
+    size = (1.5 + 5 * len(labels), 3.2)
     figure, axes = plt.subplots(1, len(labels), figsize=size, layout="constrained", squeeze=False, sharey=True)
     for ax, label in zip(axes.flat, labels, strict=True):
         rows = table.loc[label]
         for number, ((name, values), colour) in enumerate(zip(rows.iterrows(), COLOURS, strict=False)):
             x = np.arange(len(values)) + (number - (len(rows) - 1) / 2) * 0.8 / len(rows)
             ax.bar(x, values, 0.8 / len(rows), color=colour, label=name)
-        ax.set_xticks(range(table.shape[1]), [name.replace(" ", "\n") for name in table.columns], fontsize="small")
+        ax.set_xticks(range(table.shape[1]), [name.replace(" ", "\n") for name in table.columns], fontsize="x-small")
         ax.set(xlabel=f"is the {label} visible?")
     axes[0, 0].set_ylabel("measure (1 = fully visible)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
