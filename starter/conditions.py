@@ -11,8 +11,10 @@ from starter.schema import CONTROL, PERTURBATION
 
 PERTURBED = "perturbed"
 """The first column of a condition: a constant for perturbed cells, 0 for control cells."""
+CONSTANT = 4.0
+"""That constant. Large, so that what all perturbations share is learned first."""
 LENGTH = 4.0
-"""That constant, and the root mean square length of each kind of features; longer ones are learned faster."""
+"""Root mean square length of each kind of features; the shorter, the more weight decay makes of them."""
 
 
 def conditions(tables: Mapping[str, pd.DataFrame], learned: Sequence[str], targets: Sequence[str]) -> pd.DataFrame:
@@ -45,6 +47,6 @@ def conditions(tables: Mapping[str, pd.DataFrame], learned: Sequence[str], targe
         blocks.append(block.add_prefix(f"{kind}: ").reindex(names))
     joined = pd.concat(blocks, axis=1) if blocks else pd.DataFrame(index=names)
     joined = joined[joined.notna().any(axis=1)].fillna(0.0)
-    joined.insert(0, PERTURBED, LENGTH)
+    joined.insert(0, PERTURBED, CONSTANT)
     control = pd.DataFrame(0.0, [CONTROL], joined.columns)
     return pd.concat([control, joined]).astype(np.float32).rename_axis(PERTURBATION)
