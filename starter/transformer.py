@@ -112,7 +112,7 @@ class Task(NamedTuple):
 
 
 def side_by_side(tables: Sequence[pd.DataFrame], length: float = 8.0) -> pd.DataFrame:
-    """Join feature tables, of the genes that every table knows.
+    """Join feature tables, of the genes that any table knows.
 
     Parameters
     ----------
@@ -120,13 +120,13 @@ def side_by_side(tables: Sequence[pd.DataFrame], length: float = 8.0) -> pd.Data
         Feature tables.
     length
         Each table is centred and scaled to rows of this length (root mean square), so that all weigh the same, whatever
-        their numbers of columns.
+        their numbers of columns. A gene that only some tables know has the mean of the others, which is 0.
     """
     scaled = []
     for table in tables:
         centred = table - table.mean()
         scaled.append(centred * length / np.sqrt((centred**2).sum(axis=1).mean()))
-    return pd.concat(scaled, axis=1, join="inner").sort_index().rename_axis(GENE)
+    return pd.concat(scaled, axis=1, join="outer").fillna(0.0).sort_index().rename_axis(GENE)
 
 
 def gene_tokens(effects: np.ndarray, more: np.ndarray, n: int = COMPONENTS) -> np.ndarray:

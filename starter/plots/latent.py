@@ -114,7 +114,7 @@ def kl_bars(runs: Mapping[str, np.ndarray], title: str) -> Figure:
     for ax, (name, values) in zip(axes.flat, runs.items(), strict=True):
         ax.bar(range(1, len(values) + 1), np.sort(values)[::-1], color=BLUE)
         ax.set(xlabel="latent number")
-        ax.set_title(f"{name}\nin all {values.sum():.2f} nats", fontsize="small")
+        ax.set_title(f"{name}\nin all {max(values.sum(), 0):.2f} nats", fontsize="small")
     axes[0, 0].set_ylabel("mean KL divergence, nats a cell")
     figure.suptitle(wrapped(title), fontsize="medium")
     return figure

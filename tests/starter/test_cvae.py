@@ -100,7 +100,7 @@ def test_it_overfits_ten_cells():
         loss = cvae.loss_terms(model, batch, weight=0.0)["reconstruction"]
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] + best < 0.1 * (losses[0] + best)
 
 
