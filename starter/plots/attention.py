@@ -107,7 +107,8 @@ def loss_curves(losses: pd.DataFrame, label: str, title: str) -> Axes:
     ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     for (name, values), colour in zip(losses.items(), COLOURS, strict=False):
         ax.plot(losses.index, values, color=colour, label=name)
-    ax.set(xlabel="epoch", ylabel=label, ylim=(0, None), title=wrapped(title))
+    ax.set(xlabel="epoch", ylabel=label, ylim=(0, None))
+    ax.set_title(wrapped(title), fontsize="small")
     ax.legend(fontsize="small")
     return ax
 
@@ -155,6 +156,7 @@ def flow_paths(paths: np.ndarray, end: np.ndarray, title: str) -> Axes:
     points = {"begin: control cells": (paths[0], SKY), "measured cells": (end, BLUE), "end": (paths[-1], ORANGE)}
     for label, (cells, colour) in points.items():
         ax.scatter(*cells[:SHOWN_CELLS, :2].T, s=9, color=colour, alpha=0.5, lw=0, label=label)
-    ax.set(xlabel="component 1", ylabel="component 2", title=wrapped(title))
+    ax.set(xlabel="component 1", ylabel="component 2")
+    ax.set_title(wrapped(title), fontsize="small")
     ax.legend(fontsize="x-small")
     return ax
