@@ -23,7 +23,7 @@ demo: $(VENV)/.kit system-packages
 	@$(BIN)/python demo.py --dataset $(DATASET)
 
 test: $(VENV)/.test system-packages
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" -q -rs
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" -q -rs --durations=25
 
 test-full: $(VENV)/.test system-packages
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q -rs

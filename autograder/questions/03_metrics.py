@@ -311,10 +311,6 @@ def _clipped_last(**scores: object) -> float:
     return float(np.clip(np.median(_shares(**scores)), -1, 1))
 
 
-def _median_not_clipped(**scores: object) -> float:
-    return float(np.median(_shares(**scores)))
-
-
 def _room_turned(**scores: object) -> float:
     return float(np.median(-_shares(**scores).clip(-1, 1)))
 
@@ -498,8 +494,7 @@ QUESTIONS = (
             Mistake(
                 "this is the mean of shares that are not clipped; clip to [-1, 1], take the median", _mean_not_clipped
             ),
-            Mistake("the median is clipped; clip each perturbation's share, then take the median", _clipped_last),
-            Mistake("the shares are not clipped; clip each to [-1, 1] before the median", _median_not_clipped),
+            Mistake("clip each perturbation's share to [-1, 1] before you take the median", _clipped_last),
             Mistake("gain and room have different signs; perfection is better than the baseline", _room_turned),
             Mistake("where lower is better, the gain is baseline minus replicate", _always_higher),
             Mistake("take the share of each perturbation first, then the median; not that of the means", _of_means),

@@ -63,7 +63,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_examples():
     x, y = data(7)
     batches = [(x[:4], y[:4]), (x[4:], y[4:])]
     model = linear()
-    expected = float(((model(x) - y) ** 2).mean())
+    expected = float(((model(x) - y) ** 2).mean().detach())
     history = fit(model, squared, lambda epoch: batches, Settings(epochs=1, learning_rate=1e-12))
     assert history["loss"].item() == pytest.approx(expected, rel=1e-6)
 
