@@ -108,16 +108,3 @@ def test_what_is_forgotten_fails_in_every_case(forgotten: str):
     assert None not in faults("CVAE", kind)
     if forgotten != "encoder's condition":  # the control's is all zeros
         assert None not in faults("Counterfactual", kind)
-
-
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_no_mistake_is_right_and_no_two_are_the_same(name: str):
-    question = QUESTIONS[name]
-    for seed in range(5):
-        drawn = question.cases(seed, data=None)
-        meanings = list(drawn[0].mistakes)
-        for place, meaning in enumerate(meanings):
-            assert any(question.comparator.fault(case.mistakes[meaning], case.due) for case in drawn), meaning
-            for other in meanings[place + 1 :]:
-                apart = [question.comparator.fault(case.mistakes[meaning], case.mistakes[other]) for case in drawn]
-                assert any(apart), (meaning, other)

@@ -125,16 +125,3 @@ def test_the_slope_due_is_that_of_small_steps():
             moved[place] += step
             change = (np.sum(due(x=moved, y=y)[0]) - np.sum(case.due[0])) / step
             assert change == pytest.approx(case.due[1][place], rel=1e-3, abs=1e-6)
-
-
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_no_mistake_is_right_and_no_two_are_the_same(name: str):
-    comparator = QUESTIONS[name].comparator
-    for seed in range(5):
-        drawn = QUESTIONS[name].cases(seed, data=None)
-        meanings = list(drawn[0].mistakes)
-        for meaning in meanings:
-            assert any(comparator.fault(case.mistakes[meaning], case.due) for case in drawn), meaning
-            for other in meanings[meanings.index(meaning) + 1 :]:
-                apart = [comparator.fault(case.mistakes[meaning], case.mistakes[other]) for case in drawn]
-                assert any(apart), (meaning, other)

@@ -65,18 +65,3 @@ def test_correlations_by_hand():
     )
     # effects 0, 1, 1 and 1, 1, 0
     assert came == pytest.approx([np.corrcoef([1, 2, 4], [2, 2, 3])[0, 1], -0.5])
-
-
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_no_mistake_is_right_and_no_two_are_the_same(name: str):
-    comparator = question(name).comparator
-    for seed in range(5):
-        drawn = question(name).cases(seed, data=None)
-        for case in drawn:
-            assert comparator.fault(case.due, case.due) is None
-        meanings = list(drawn[0].mistakes)
-        for meaning in meanings:
-            assert any(comparator.fault(case.mistakes[meaning], case.due) for case in drawn), meaning
-            for other in meanings[meanings.index(meaning) + 1 :]:
-                apart = [comparator.fault(case.mistakes[meaning], case.mistakes[other]) for case in drawn]
-                assert any(apart), (meaning, other)
