@@ -1,4 +1,7 @@
-"""`python -m benchmarks.training`: how many tokens a second a model of scGPT's kind trains on, beside torch's encoder.
+"""`python -m benchmarks.training`: how many cells and tokens a second models train on.
+
+First the course's own models, on the simulated screen, as the notebooks train them. Then a model of scGPT's kind beside
+torch's encoder.
 
 On a CPU the sizes of notebook 08 (`small`); on a GPU scGPT's own (`whole-human`: 12 layers, width 512, 51.3 million
 parameters with the heads of pre-training; random weights), bfloat16, also compiled. The peer is `nn.TransformerEncoder`
@@ -6,17 +9,25 @@ with the same weights and sizes, as it comes: float16 on a GPU. The share of the
 one large matrix product.
 """
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, NamedTuple
+from unittest import mock
 
+import pandas as pd
 import torch
 import typer
 from torch import Tensor, nn
 
+from benchmarks.models import trials
 from benchmarks.watch import machine
+from starter import dataset, finetune, pseudobulk, set_transformer, simulate, training, transformer
 from starter.console import run
+from starter.processes import n_examples
 from starter.scgpt_model import Architecture, PerturbationModel
+from starter.schema import CONTROL
 from starter.training import seeded
 
 VERSIONS = ("virtual-cell-course", "torch", "numpy")
@@ -34,6 +45,59 @@ class Size(NamedTuple):
     """That are timed, after `WARM` others."""
     matrix: int
     """Rows of the square matrices that give the peak."""
+
+
+class OfExample(NamedTuple):
+    """What one example of a model's batches is."""
+
+    model: str
+    """As in `benchmarks.models`."""
+    what: str
+    cells: int | None = None
+    tokens: int | None = None
+
+
+EXAMPLES = [  # in the order in which `trials` trains
+    OfExample("05 conditional VAE", "cell", cells=1),
+    OfExample("06 graph network", "perturbation"),
+    OfExample("06 graph network, shuffled graphs", "perturbation"),
+    OfExample("07 attention over genes", "perturbation", tokens=transformer.GENES + 1),
+    OfExample("07 attention over cells", "set", cells=set_transformer.SIZE, tokens=set_transformer.SIZE + 1),
+    OfExample("08 mini scGPT, pre-training", "cell", cells=1, tokens=64 + 1),
+    OfExample("08 mini scGPT, fine-tuned", "row", tokens=finetune.GENES_A_ROW + 1),
+]
+SEED = 2
+"""Of the simulated screen."""
+
+
+def course_models() -> pd.DataFrame:
+    """Train every model of notebooks 05 to 08 on a simulated screen; index model, columns what, and each a second."""
+    speeds, fit = [], training.fit
+
+    def counted(model: nn.Module, loss: training.Loss, batches: training.Batches, *given: object) -> pd.DataFrame:
+        n = 0
+
+        def counting(epoch: int) -> Iterable:
+            nonlocal n
+            for batch in batches(epoch):
+                n += n_examples(batch)
+                yield batch
+
+        history = fit(model, loss, counting, *given)
+        speeds.append(n / history["seconds"].sum())
+        return history
+
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(training, "fit", counted):
+        screen = dataset.read_screen(simulate.write(simulate.draw("default", SEED), folder))
+        profiles = pseudobulk.profiles(screen).droplevel("context")
+        names = list(profiles.index.drop(CONTROL)[:48])
+        for trial in trials(dataset.Course(Path(folder)), screen):
+            trial.model(profiles.drop(index=names), trial.known, names)
+    rows = {
+        of.model: [of.what, speed, *(each and each * speed for each in (of.cells, of.tokens))]
+        for of, speed in zip(EXAMPLES, speeds, strict=True)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["an example is", "examples", "cells", "tokens"])
 
 
 WARM = 3
@@ -142,7 +206,11 @@ def main(
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     n = sum(parameter.numel() for parameter in fresh(sizes, torch.device("cpu")).parameters())
     print(f"{machine(VERSIONS)}; {where}\n")
-    print(f"{name}: {n:,} parameters, batches of {sizes.batch} cells x {sizes.genes:,} genes, training. ", end="")
+    print("The course's models, default preset, a second:\n\n| model | an example is | examples | cells | tokens |")
+    print("|---|---|---|---|---|")
+    for model, what, *numbers in course_models().itertuples():
+        print(f"| {model} | {what} | {' | '.join('' if pd.isna(n) else f'{n:,.0f}' for n in numbers)} |", flush=True)
+    print(f"\n{name}: {n:,} parameters, batches of {sizes.batch} cells x {sizes.genes:,} genes, training. ", end="")
     print(f"Predictions of the two differ by {check_same(sizes, device):.1g} at most.\n")
     highest = peak(sizes, device, quick)
     ours = {"ours": lambda: fresh(sizes, device)}

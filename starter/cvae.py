@@ -352,7 +352,7 @@ def _trained(
     def loss(model: ConditionalVAE, batch: Batch, progress: float) -> dict[str, Tensor]:
         return loss_terms(model, batch, warm_up(progress, share, weight))
 
-    return model, training.fit(model, loss, cells.batches(batch_size, settings.seed), settings, device="cpu")
+    return model, training.fit(model, loss, cells.batches(batch_size, settings.seed), settings)
 
 
 def _check(profiles: pd.DataFrame, known: Known) -> None:

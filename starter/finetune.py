@@ -77,9 +77,11 @@ class Tuned:
     def _predict(self, perturbed: list[str], columns: np.ndarray, place: Mapping[str, int]) -> np.ndarray:
         start = torch.from_numpy(self.start.to_numpy(np.float32))
         ids = self.vocabulary.encode(self.profiles.columns[columns])[0]
+        device = self.model.encoder.embedding.weight.device
         if self.genes_a_row is None:
             flags = torch.tensor([[int(self.profiles.columns[column] in perturbed) for column in columns]])
-            return self.model(ids[None], start[columns][None], flags)[0].double().numpy()
+            given = (part.to(device) for part in (ids[None], start[columns][None], flags))
+            return self.model(*given)[0].double().cpu().numpy()
         n, n_first = len(columns), len(perturbed)
         n_rows = -(-n // self.genes_a_row)
         padded = nn.functional.pad(torch.arange(n), (0, n_rows * self.genes_a_row - n), value=-1)
@@ -91,10 +93,10 @@ class Tuned:
         flags = (torch.arange(gene_ids.shape[1]) < n_first).long().expand_as(gene_ids)
         mask = torch.cat([torch.zeros(n_rows, n_first, dtype=torch.bool), rows < 0], dim=1)
         parts = [
-            self.model(*(part[some] for part in (gene_ids, gene_values, flags, mask)))
+            self.model(*(part[some].to(device) for part in (gene_ids, gene_values, flags, mask)))
             for some in torch.arange(n_rows).split(max(1, TOGETHER // gene_ids.shape[1]))
         ]
-        return torch.cat(parts)[:, n_first:].reshape(-1)[:n].double().numpy()
+        return torch.cat(parts)[:, n_first:].reshape(-1)[:n].double().cpu().numpy()
 
 
 def scgpt(profiles: pd.DataFrame, known: Pretrained, targets: Sequence[str], **settings: float) -> pd.DataFrame:
@@ -151,21 +153,20 @@ def short_rows(
     ids, before = known.vocabulary.encode(profiles.columns[columns])[0], torch.from_numpy(start.to_numpy(np.float32))
     before, due = before[columns], torch.from_numpy(profiles.loc[names].to_numpy(np.float32)[:, columns])
 
-    def batches(epoch: int) -> list[tuple[Tensor, Tensor]]:
+    def batches(epoch: int) -> list[tuple[Tensor, Tensor, Tensor]]:
         rng = np.random.default_rng([seed, epoch])
-        which = rng.integers(len(names), size=(STEPS_AN_EPOCH, ROWS_A_STEP))
-        genes = rng.integers(len(columns), size=(STEPS_AN_EPOCH, ROWS_A_STEP, GENES_A_ROW))
-        return list(zip(torch.from_numpy(which), torch.from_numpy(genes), strict=True))
+        which = torch.from_numpy(rng.integers(len(names), size=(STEPS_AN_EPOCH, ROWS_A_STEP, 1)))
+        genes = torch.from_numpy(rng.integers(len(columns), size=(STEPS_AN_EPOCH, ROWS_A_STEP, GENES_A_ROW)))
+        gene_ids = torch.cat([perturbed[which], ids[genes]], dim=-1)
+        values = torch.cat([given[which], before[genes]], dim=-1)
+        return list(zip(gene_ids, values, due[which, genes], strict=True))
 
-    def loss(model: PerturbationModel, batch: tuple[Tensor, Tensor], over: float) -> dict[str, Tensor]:
+    def loss(model: PerturbationModel, batch: tuple[Tensor, Tensor, Tensor], over: float) -> dict[str, Tensor]:
         del over
-        which, genes = batch
-        gene_ids = torch.cat([perturbed[which][:, None], ids[genes]], dim=1)
-        values = torch.cat([given[which][:, None], before[genes]], dim=1)
+        gene_ids, values, wanted = batch
         flags = torch.zeros_like(gene_ids)
         flags[:, 0] = 1
-        came = model(gene_ids, values, flags)[:, 1:]
-        return {"error": nn.functional.mse_loss(came, due[which[:, None], genes])}
+        return {"error": nn.functional.mse_loss(model(gene_ids, values, flags)[:, 1:], wanted)}
 
     settings = training.Settings(
         epochs=epochs,
@@ -174,7 +175,7 @@ def short_rows(
         watch=None if validation is None else "pearson_delta_train_mean",
         seed=seed,
     )
-    return tuned, training.fit(tuned.model, loss, batches, settings, _validate(tuned, validation), device="cpu")
+    return tuned, training.fit(tuned.model, loss, batches, settings, _validate(tuned, validation))
 
 
 def as_published(
@@ -240,13 +241,13 @@ def as_published(
         del over
         drawn = torch.randperm(len(ids))[:LONG_ROW]
         before, after, flags = (part[:, drawn] for part in batch)
-        came = model(ids[drawn].expand(len(before), -1), before, flags)
+        came = model(ids[drawn].to(before.device).expand(len(before), -1), before, flags)
         return {"error": nn.functional.mse_loss(came, after)}
 
     settings = training.Settings(
         epochs=epochs, learning_rate=learning_rate, schedule="step", step_factor=0.9, seed=seed
     )
-    return tuned, training.fit(tuned.model, loss, batches, settings, _validate(tuned, validation), device="cpu")
+    return tuned, training.fit(tuned.model, loss, batches, settings, _validate(tuned, validation))
 
 
 def _fresh(model: PerturbationModel, seed: int, *, identity: bool) -> PerturbationModel:

@@ -129,6 +129,7 @@ def loss_terms(
     training effects (see `train`), which is also the width of the direction term.
     """
     heard, measured = batch
+    control = control.to(measured.device)
     predicted = network(heard, control)
     terms = {"error": (predicted - measured).square().mean()}
     if direction:
@@ -179,7 +180,7 @@ def train(
         network.bias.copy_(torch.from_numpy(effects.mean(axis=0) / unit))
     batches = training.in_memory(inputs, outputs, batch_size=BATCH, seed=seed)
     history = training.fit(
-        network, lambda model, batch, over: loss_terms(model, batch, base, direction), batches, settings, device="cpu"
+        network, lambda model, batch, over: loss_terms(model, batch, base, direction), batches, settings
     )
 
     def predict(heard: np.ndarray) -> np.ndarray:

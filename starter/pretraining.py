@@ -105,15 +105,15 @@ def pretrain(
         del over
         (cells,) = batch
         chosen = torch.randperm(len(ids))[:genes_a_row]
-        shown = torch.cat([cls, ids[chosen]]).expand(len(cells), -1)
-        due = torch.cat([torch.full((len(cells), 1), CLS_VALUE), cells[:, chosen]], dim=1)
-        masked = torch.rand(due.shape) < MASKED_SHARE
+        shown = torch.cat([cls, ids[chosen]]).to(cells.device).expand(len(cells), -1)
+        due = _with_cls(cells[:, chosen])
+        masked = torch.rand(due.shape, device=due.device) < MASKED_SHARE
         masked[:, 0] = False
         of_token, of_cell = model(shown, due.masked_fill(masked, MASKED))
         return {name: masked_error(came, due, masked) for name, came in (("masked", of_token), ("cell", of_cell))}
 
     settings = training.Settings(epochs=epochs, learning_rate=learning_rate, seed=seed)
-    history = training.fit(model, loss, training.in_memory(values, seed=seed), settings, device="cpu")
+    history = training.fit(model, loss, training.in_memory(values, seed=seed), settings)
     return model.eval(), vocabulary, history
 
 
@@ -152,7 +152,8 @@ def gene_embeddings(model: Backbone, vocabulary: Vocabulary, genes: Sequence[str
     """Give the frozen gene tokens as a feature table of the genes that are in the vocabulary."""
     known = [gene for gene in dict.fromkeys(genes) if gene in vocabulary.numbers and gene not in (PAD, CLS)]
     with torch.no_grad():
-        values = model.encoder(vocabulary.encode(known)[0]).double().numpy()
+        ids = vocabulary.encode(known)[0].to(model.encoder.embedding.weight.device)
+        values = model.encoder(ids).double().cpu().numpy()
     columns = [f"embedding_{number + 1}" for number in range(values.shape[1])]
     return pd.DataFrame(values, index=pd.Index(known, name=GENE), columns=columns)
 
@@ -195,10 +196,15 @@ def cell_embeddings(
     ids = torch.cat([torch.tensor([vocabulary.numbers[CLS]]), vocabulary.encode([genes[i] for i in shown])[0]])
     # binned among all known genes, as in pre-training
     binned = bin_values(expression[:, known].toarray(), n_bins)[:, np.searchsorted(np.flatnonzero(known), shown)]
-    rows = []
+    rows, device = [], model.encoder.embedding.weight.device
     with torch.no_grad():
         for cells in torch.from_numpy(binned).split(batch_size):
-            values = torch.cat([torch.full((len(cells), 1), CLS_VALUE), cells], dim=1)
-            hidden = model.transformer_encoder(Backbone.embed(model, ids.expand(len(cells), -1), values))[:, 0]
-            rows.append(nn.functional.normalize(hidden, dim=1))
+            embedded = Backbone.embed(model, ids.to(device).expand(len(cells), -1), _with_cls(cells.to(device)))
+            hidden = model.transformer_encoder(embedded)[:, 0]
+            rows.append(nn.functional.normalize(hidden, dim=1).cpu())
     return torch.cat(rows).numpy()
+
+
+def _with_cls(values: Tensor) -> Tensor:
+    """Put the value of the cell's token before the values of its genes, cells x genes."""
+    return nn.functional.pad(values, (1, 0), value=CLS_VALUE)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import (
@@ -16,11 +17,14 @@ from rich.progress import (
 
 LINE_SECONDS = 60
 """Time between two lines where nobody watches."""
+_inside = ContextVar("inside a bar", default=False)
 
 
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[..., None]]:
     """Show a bar while the block runs; where standard error is not a terminal, a line a minute, which stays.
+
+    Work inside other work that has a bar shows none of its own.
 
     Parameters
     ----------
@@ -34,6 +38,19 @@ def bar(what: str, total: int) -> Iterator[Callable[..., None]]:
     A function to call after each step; it may be given a note on how it goes, such as "loss 0.52", which stays until
     the next.
     """
+    if _inside.get():
+        yield lambda note=None: None
+        return
+    token = _inside.set(True)
+    try:
+        with _shown(what, total) as advance:
+            yield advance
+    finally:
+        _inside.reset(token)
+
+
+@contextmanager
+def _shown(what: str, total: int) -> Iterator[Callable[..., None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -137,7 +137,8 @@ class Task(NamedTuple):
 
     def reduce(self, cells: Tensor) -> Tensor:
         """Describe cells (... x genes, log1p expression) by components."""
-        return (cells - self.centre) @ self.components / self.scale
+        centre, components = (tensor.to(cells.device) for tensor in (self.centre, self.components))
+        return (cells - centre) @ components / self.scale
 
 
 def prepare(profiles: pd.DataFrame, known: KnownCells, targets: Sequence[str], n: int = COMPONENTS) -> Task:
@@ -195,7 +196,7 @@ def set_loss(model: nn.Module, task: Task, batch: CellSet, weight: float = 1.0) 
     energy, the mean energy distance; mean, the squared distance of the sets' means, a component, times `weight`.
     """
     control, perturbed = task.reduce(batch.control), task.reduce(batch.perturbed)
-    predicted = model(control, task.targets[batch.perturbation])
+    predicted = model(control, task.targets.to(control.device)[batch.perturbation])
     apart = predicted.mean(dim=1) - perturbed.mean(dim=1)
     return {"energy": energy_distance(predicted, perturbed).mean(), "mean": weight * apart.square().mean()}
 
@@ -207,9 +208,7 @@ def train(model: nn.Module, task: Task, settings: training.Settings, weight: flo
         plan = plan_sets(task.obs, task.training, SIZE, np.random.default_rng([settings.seed, epoch]))
         return DataLoader(CellSets(task.expression, plan), batch_size=BATCH, shuffle=True)
 
-    return training.fit(
-        model, lambda model, batch, over: set_loss(model, task, batch, weight), batches, settings, device="cpu"
-    )
+    return training.fit(model, lambda model, batch, over: set_loss(model, task, batch, weight), batches, settings)
 
 
 def control_sets(task: Task, seed: int = 0) -> Tensor:

@@ -77,7 +77,7 @@ def fit(
     Parameters
     ----------
     model
-        The model; it is moved to the device.
+        The model. It is trained on the device, and afterwards is where it was.
     loss
         Gives the terms whose sum is made small.
     batches
@@ -106,43 +106,44 @@ def fit(
     better = _comparison(settings)
     processes = join()
     device = processes.device(device)
-    objective = processes.wrap(_Objective(model.to(device), loss), device)
-    optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
-    parts = {"model": model, "optimiser": optimiser, "scaler": scaler}
     state = {"epoch": 0, "history": [], "terms": [], "best": None, "best_epoch": 0, "best_weights": None}
     path = Path(folder) / CHECKPOINT if folder is not None else None
-    if path is not None and path.exists():
-        state = checkpoint.read(path, asdict(settings), parts)
-    trainer = _Trainer(objective, optimiser, scaler, settings, device, processes)
+    with _on(device, model):
+        objective = processes.wrap(_Objective(model, loss), device)
+        optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+        parts = {"model": model, "optimiser": optimiser, "scaler": scaler}
+        if path is not None and path.exists():
+            state = checkpoint.read(path, asdict(settings), parts)
+        trainer = _Trainer(objective, optimiser, scaler, settings, device, processes)
 
-    epochs = range(state["epoch"] + 1, settings.epochs + 1)
-    of_epoch = batches(epochs[0]) if epochs else []
-    with progress.bar("train", len(epochs) * (_length(of_epoch) or 1)) as advance:
-        for epoch in epochs:
-            if settings.patience and epoch - 1 - state["best_epoch"] >= settings.patience:
-                break
-            start = time.perf_counter()
-            of_epoch = of_epoch if epoch == epochs[0] else batches(epoch)
-            model.train()
-            with seeded(settings.seed, epoch, processes.rank):
-                row = trainer.train(of_epoch, epoch, advance)
-            state["terms"] = [name for name in row if name != "loss"]
-            model.eval()
-            if validate is not None:
-                row |= processes.first(_validate, model, validate)
-            row |= {"learning_rate": optimiser.param_groups[0]["lr"], "seconds": time.perf_counter() - start}
-            state["history"].append({"epoch": epoch, **row})
-            state["epoch"] = epoch
-            if settings.watch:
-                value = _watched(row, settings.watch)
-                if state["best"] is None or better(value, state["best"]):
-                    weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-                    state |= {"best": value, "best_epoch": epoch, "best_weights": weights}
-            if path is not None:
-                processes.first(checkpoint.write, path, asdict(settings), parts, state)
-    if state["best_weights"] is not None:
-        model.load_state_dict(state["best_weights"])
+        epochs = range(state["epoch"] + 1, settings.epochs + 1)
+        of_epoch = batches(epochs[0]) if epochs else []
+        with progress.bar("train", len(epochs) * (_length(of_epoch) or 1)) as advance:
+            for epoch in epochs:
+                if settings.patience and epoch - 1 - state["best_epoch"] >= settings.patience:
+                    break
+                start = time.perf_counter()
+                of_epoch = of_epoch if epoch == epochs[0] else batches(epoch)
+                model.train()
+                with seeded(settings.seed, epoch, processes.rank):
+                    row = trainer.train(of_epoch, epoch, advance)
+                state["terms"] = [name for name in row if name != "loss"]
+                model.eval()
+                if validate is not None:
+                    row |= processes.first(_validate, model, validate)
+                row |= {"learning_rate": optimiser.param_groups[0]["lr"], "seconds": time.perf_counter() - start}
+                state["history"].append({"epoch": epoch, **row})
+                state["epoch"] = epoch
+                if settings.watch:
+                    value = _watched(row, settings.watch)
+                    if state["best"] is None or better(value, state["best"]):
+                        weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+                        state |= {"best": value, "best_epoch": epoch, "best_weights": weights}
+                if path is not None:
+                    processes.first(checkpoint.write, path, asdict(settings), parts, state)
+        if state["best_weights"] is not None:
+            model.load_state_dict(state["best_weights"])
     history = pd.DataFrame(state["history"]).set_index("epoch")
     history.attrs["terms"] = state["terms"]
     return history
@@ -179,6 +180,17 @@ def seeded(*seed: int) -> Iterator[None]:
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
         yield
+
+
+@contextmanager
+def _on(device: torch.device, model: nn.Module) -> Iterator[None]:
+    """Let a model be on a device while the block runs; afterwards it is where its weights were."""
+    home = next(model.parameters()).device
+    try:
+        model.to(device)
+        yield
+    finally:
+        model.to(home)
 
 
 class _Objective(nn.Module):

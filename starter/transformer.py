@@ -205,7 +205,7 @@ def effect_loss(model: nn.Module, task: Task, batch: tuple[Tensor, ...], n_genes
     """
     target, effects, is_target = batch
     shown = torch.randperm(len(task.genes))[:n_genes]
-    predicted = model(task.genes[shown], target, is_target[:, shown])
+    predicted = model(task.genes[shown].to(target.device), target, is_target[:, shown])
     return {"error": (predicted - effects[:, shown]).square().mean()}
 
 
@@ -213,9 +213,7 @@ def train(model: nn.Module, task: Task, settings: training.Settings) -> pd.DataF
     """Train a model of genes in place, and give its history."""
     n = len(task.targets)
     batches = training.in_memory(task.targets, task.effects, task.is_target[:n], batch_size=BATCH, seed=settings.seed)
-    return training.fit(
-        model, lambda model, batch, over: effect_loss(model, task, batch), batches, settings, device="cpu"
-    )
+    return training.fit(model, lambda model, batch, over: effect_loss(model, task, batch), batches, settings)
 
 
 def predict(model: nn.Module, task: Task) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
+from starter import progress
 from starter.baselines import Model
 from starter.intervals import interval
 from starter.metrics import get_profile
@@ -124,13 +125,15 @@ def cross_validate(
     Perturbations x `METRICS`, in the order of `profiles`. PDS ranks among the perturbations of a fold, and the train
     mean is that of the other folds.
     """
-    parts = []
-    for fold in sorted(set(fold_of.values())):
-        held_out = [name for name in profiles.index if fold_of.get(name) == fold]
-        training = profiles.drop(index=held_out)
-        with threadpool_limits(1, user_api="blas"):  # on matrices this small, threads wait for each other
-            predicted = model(training, known, held_out, **settings)
-        parts.append(profile_scores(profiles.loc[held_out], predicted, training))
+    parts, numbers = [], sorted(set(fold_of.values()))
+    with progress.bar("learn from the other folds", len(numbers)) as advance:
+        for fold in numbers:
+            held_out = [name for name in profiles.index if fold_of.get(name) == fold]
+            training = profiles.drop(index=held_out)
+            with threadpool_limits(1, user_api="blas"):  # on matrices this small, threads wait for each other
+                predicted = model(training, known, held_out, **settings)
+            parts.append(profile_scores(profiles.loc[held_out], predicted, training))
+            advance()
     return pd.concat(parts).reindex(profiles.index.drop(CONTROL)).rename_axis(PERTURBATION)
 
 

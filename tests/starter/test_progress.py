@@ -23,3 +23,20 @@ def test_short_work_leaves_no_line(capsys: pytest.CaptureFixture):
         for _ in range(5):
             advance()
     assert capsys.readouterr() == ("", "")
+
+
+def test_work_inside_other_work_shows_no_bar_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def work(what: str, inner: int) -> None:
+        with progress.bar(what, 2) as advance:
+            for _ in range(2):
+                for _ in range(inner):
+                    work(f"inside {what}", 0)
+                now[0] += 90
+                advance("loss 1")
+
+    work("folds", 1)
+    work("train", 0)
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == ["folds", "train"]
