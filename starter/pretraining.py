@@ -97,7 +97,10 @@ def pretrain(
     sizes = Architecture(len(vocabulary), vocabulary.pad, width, 4, 2 * width, layers, 0.0)
     with training.seeded(seed):
         model = PretrainingModel(sizes)
-    start_from_coexpression(model, vocabulary, controls, genes)
+    start = coexpression_start(vocabulary, controls, genes, width)
+    with torch.no_grad():
+        weight = model.encoder.embedding.weight
+        weight[vocabulary.encode(start.index)[0], : start.shape[1]] = torch.from_numpy(start.to_numpy(np.float32))
     values = torch.from_numpy(bin_values(controls[:, np.isin(genes, known)].toarray(), n_bins))
     ids, cls = vocabulary.encode(known)[0], torch.tensor([vocabulary.numbers[CLS]])
 
@@ -136,16 +139,29 @@ def masked_error(predicted: Tensor, due: Tensor, counts: Tensor) -> Tensor:
     return nn.functional.mse_loss(predicted[counts], due[counts])
 
 
-def start_from_coexpression(
-    model: Backbone, vocabulary: Vocabulary, controls: scipy.sparse.csr_matrix, genes: Sequence[str]
-) -> None:
-    """Set gene tokens to the genes' co-expression features, each row scaled to length 1; other tokens stay."""
-    weight = model.encoder.embedding.weight
-    table = coexpression_features(controls, genes, model.sizes.width)
+def coexpression_start(
+    vocabulary: Vocabulary, controls: scipy.sparse.csr_matrix, genes: Sequence[str], width: int
+) -> pd.DataFrame:
+    """Give the tokens that pre-training starts from: co-expression features of the genes that are in the vocabulary.
+
+    Parameters
+    ----------
+    vocabulary
+        Tokens.
+    controls
+        Control cells x genes, log1p expression.
+    genes
+        The genes' symbols.
+    width
+        Numbers of a token.
+
+    Returns
+    -------
+    Genes x at most `width` numbers, each row of length 1.
+    """
+    table = coexpression_features(controls, genes, width)
     table = table[[gene in vocabulary.numbers for gene in table.index]]
-    unit = table.to_numpy() / np.linalg.norm(table, axis=1, keepdims=True)
-    with torch.no_grad():
-        weight[vocabulary.encode(table.index)[0], : unit.shape[1]] = torch.from_numpy(unit).to(weight.dtype)
+    return table.div(np.linalg.norm(table, axis=1), axis=0)
 
 
 def gene_embeddings(model: Backbone, vocabulary: Vocabulary, genes: Sequence[str]) -> pd.DataFrame:

@@ -10,13 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from starter.metrics.discrimination import rank_matrix
-from starter.metrics.overlap import de_genes
 from starter.plots.style import BLUE, EFFECT, GREEN, GREY, ORANGE, wrapped
-from starter.summary import Summary
 
 if TYPE_CHECKING:
     from starter.scorecard import Scorecard
+    from starter.summary import Summary
 
 PANELS = 6
 BARS = 24
@@ -46,7 +44,7 @@ def effect_scatter(measured: pd.Series, predicted: pd.Series, title: str, ax: Ax
     return ax
 
 
-def effects_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
+def effects_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
     """Draw predicted against measured effects of the perturbations with the largest measured effects.
 
     Parameters
@@ -78,7 +76,7 @@ def effects_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     return figure
 
 
-def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
+def rank_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
     """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal.
 
     Parameters
@@ -88,6 +86,9 @@ def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     title
         What is shown, and whether the data are simulated.
     """
+    # here: scoring takes a second to import, which other figures do not need
+    from starter.metrics.discrimination import rank_matrix
+
     sizes = np.linalg.norm(truth.effects(), axis=1)
     largest = np.sort(np.argsort(-sizes, kind="stable")[:SQUARES])
     truth, prediction = truth.select(largest), prediction.select(largest)
@@ -106,7 +107,7 @@ def rank_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     return figure
 
 
-def overlap_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
+def overlap_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
     """Draw how many measured DE genes were found, for the perturbations with most of them.
 
     Parameters
@@ -116,6 +117,9 @@ def overlap_figure(truth: Summary, prediction: Summary, title: str) -> Figure:
     title
         What is shown, and whether the data are simulated.
     """
+    # here: scoring takes a second to import, which other figures do not need
+    from starter.metrics.overlap import de_genes
+
     measured, predicted = de_genes(truth.de), de_genes(prediction.de)
     order = np.argsort([-len(genes) for genes in measured], kind="stable")[:BARS][::-1]
     n = np.array([len(measured[row]) for row in order])
@@ -196,6 +200,9 @@ def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
     cards
         Scorecards of predictions against one truth.
     """
+    # here: scoring takes a second to import, which other figures do not need
+    from starter.metrics.discrimination import rank_matrix
+
     best = max(cards, key=lambda card: -np.inf if card.overall is None else card.overall)
     truth, prediction = best.truth, best.prediction
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained", width_ratios=[1.7, 1, 1])

@@ -86,10 +86,13 @@ def test_each_term_of_pretraining_reaches_the_gene_tokens(term: int):
 
 
 def test_tokens_start_from_coexpression_and_genes_that_vary_together_are_alike():
-    vocabulary = pretraining.own_vocabulary(controls(), GENES)
-    model = PretrainingModel(Architecture(len(vocabulary), vocabulary.pad, 8, 2, 8, 1, 0.0))
-    pretraining.start_from_coexpression(model, vocabulary, controls(), GENES)
-    alike = np.corrcoef(pretraining.gene_embeddings(model, vocabulary, GENES))
+    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1, learning_rate=1e-12)
+    start = pretraining.coexpression_start(vocabulary, controls(), GENES, 8)
+    assert list(start.index) == GENES[:-1]  # the last is in three cells only
+    tokens = model.encoder.embedding.weight[vocabulary.encode(start.index)[0]].detach().numpy()
+    np.testing.assert_allclose(tokens, start, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1)
+    alike = np.corrcoef(start)
     same = np.equal.outer(np.arange(N_GENES - 1) % 3, np.arange(N_GENES - 1) % 3)
     off = ~np.eye(N_GENES - 1, dtype=bool)
     assert alike[same & off].mean() > alike[~same].mean() + 0.3
