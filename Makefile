@@ -22,6 +22,9 @@ help:
 demo: $(VENV)/.kit system-packages
 	@$(BIN)/python demo.py --dataset $(DATASET)
 
+# A worker a core: threads of theirs would only wait for each other.
+test test-full: export OMP_NUM_THREADS = 1
+test test-full: export OPENBLAS_NUM_THREADS = 1
 test: $(VENV)/.test system-packages
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" -q -rs --durations=25
 

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import filelock
 import pytest
 
 from autograder.course import Course, read_course
@@ -32,9 +34,29 @@ def _folder(variable: str, what: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Give a function that fills a folder once for all of pytest's workers, which read it and write nothing there."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = shared / f"once-{name}", shared / f"once-{name}.done"
+        with filelock.FileLock(shared / f"once-{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half-way
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_path(once: Callable) -> Path:
     """The file of a small simulated screen: 24 targets, 200 genes."""
-    return simulate.write(simulate.draw(seed=1, size=SMALL), tmp_path_factory.mktemp("screen"))
+    folder = once("screen", lambda folder: simulate.write(simulate.draw(seed=1, size=SMALL), folder))
+    return folder / "simulated_default.h5ad"
 
 
 @pytest.fixture
@@ -43,13 +65,11 @@ def small_screen(small_path: Path) -> anndata.AnnData:
 
 
 @pytest.fixture(scope="session")
-def papalexi(vcc_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def papalexi(vcc_data: Path, once: Callable) -> Path:
     """The folder of the real screen, built from its raw files."""
     from data_scripts import papalexi
 
-    folder = tmp_path_factory.mktemp("papalexi")
-    papalexi.build(folder)
-    return folder
+    return once("papalexi", papalexi.build)
 
 
 COURSE = """
@@ -73,23 +93,24 @@ prediction = {}
 
 
 @pytest.fixture(scope="session")
-def released(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
+def released(small_path: Path, once: Callable) -> Course:
     """A course of the small stage on the small screen, released. Read only; `course` gives a copy to write to."""
     from autograder import inside
     from autograder.questions import questions_of
     from autograder.release import release
 
-    root = tmp_path_factory.mktemp("released")
-    shutil.copytree(small_path.parent, root / "screen")
-    for folder in ("solutions", "questions"):
-        shutil.copytree(STAGE / folder, root / folder)
-    (root / "course.toml").write_text(COURSE)
-    course = read_course(root)
-    release(course)
-    for stage in course.stages:  # copies of the course take the compiled kit along
-        for without in {(), *(question.without for question in questions_of(course, stage))}:
-            inside.kit(course, without)
-    return course
+    def fill(root: Path) -> None:
+        shutil.copytree(small_path.parent, root / "screen")
+        for folder in ("solutions", "questions"):
+            shutil.copytree(STAGE / folder, root / folder)
+        (root / "course.toml").write_text(COURSE)
+        course = read_course(root)
+        release(course)
+        for stage in course.stages:  # copies of the course take the compiled kit along
+            for without in {(), *(question.without for question in questions_of(course, stage))}:
+                inside.kit(course, without)
+
+    return read_course(once("released", fill))
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -22,24 +23,25 @@ def sandbox_here() -> None:
 
 
 @pytest.fixture(scope="session")
-def released_with_text(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
+def released_with_text(released: Course, once: Callable) -> Course:
     """The released course with a question that is answered in words, graded by hand, for its prediction. Read only."""
-    root = tmp_path_factory.mktemp("written") / "course"
-    shutil.copytree(released.root, root)
-    path = root / "solutions" / STAGE / f"{STAGE}.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    about = {"grade_id": TEXT, "grade": True, "solution": True, "locked": False, "task": False, "points": 4}
-    cell = nbformat.v4.new_markdown_cell("Your answer here.", metadata={"nbgrader": {"schema_version": 3, **about}})
-    notebook.cells = [
-        cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") != PREDICTION
-    ]
-    notebook.cells += [nbformat.v4.new_markdown_cell("## Why is it hard to beat?"), cell]
-    nbformat.write(notebook, path)
-    settings = root / "course.toml"
-    settings.write_text(settings.read_text().replace("prediction = {}\n", ""))
-    course = read_course(root)
-    release_notebooks(course)
-    return course
+
+    def fill(root: Path) -> None:
+        shutil.copytree(released.root, root, dirs_exist_ok=True)
+        path = root / "solutions" / STAGE / f"{STAGE}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        about = {"grade_id": TEXT, "grade": True, "solution": True, "locked": False, "task": False, "points": 4}
+        cell = nbformat.v4.new_markdown_cell("Your answer here.", metadata={"nbgrader": {"schema_version": 3, **about}})
+        notebook.cells = [
+            cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") != PREDICTION
+        ]
+        notebook.cells += [nbformat.v4.new_markdown_cell("## Why is it hard to beat?"), cell]
+        nbformat.write(notebook, path)
+        settings = root / "course.toml"
+        settings.write_text(settings.read_text().replace("prediction = {}\n", ""))
+        release_notebooks(read_course(root))
+
+    return read_course(once("written", fill))
 
 
 @pytest.fixture

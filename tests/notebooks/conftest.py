@@ -1,6 +1,7 @@
 """The kit's own course on the demo's screen, released once for all tests of its notebooks."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,19 +23,18 @@ def lay_out(root: Path, data: str) -> Course:
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Course:
+def kit(once: Callable) -> Course:
     """The kit's course, released on the demo's screen. Read only; take a copy to write to."""
-    course = lay_out(tmp_path_factory.mktemp("kit") / "course", DATA)
-    release(course)
-    return course
+    return read_course(once("kit", lambda folder: release(lay_out(folder, DATA))))
 
 
 @pytest.fixture(scope="session")
-def real(papalexi: Path, tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """The kit's course, released on the real screen."""
-    root = tmp_path_factory.mktemp("real") / "course"
-    shutil.copytree(papalexi, root / "screen")
+def real(papalexi: Path, once: Callable) -> Course:
+    """The kit's course, released on the real screen. Read only; take a copy to write to."""
     files = 'screen = "screen/papalexi_thp1.h5ad"\nsplit = "screen/papalexi_thp1.split.json"\npriors = "screen/priors"'
-    course = lay_out(root, f"[data]\n{files}\n")
-    release(course)
-    return course
+
+    def fill(root: Path) -> None:
+        shutil.copytree(papalexi, root / "screen")
+        release(lay_out(root, f"[data]\n{files}\n"))
+
+    return read_course(once("real", fill))

@@ -12,6 +12,7 @@ from nbclient.exceptions import CellExecutionError
 from autograder.course import Course, read_course
 from autograder.grade import grade_stage
 from autograder.questions import PUBLIC_SEED, questions_of
+from autograder.results import Result
 from autograder.sandbox import NoSandboxError, check_sandbox
 from autograder.submissions import SUBMITTED
 from starter import values
@@ -136,25 +137,29 @@ def run_solved(course: Course, stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_solved_it_runs_to_its_end_and_earns_everything(stage: str, copy: Course):
     run_solved(copy, stage)
-    try:
-        check_sandbox()
-    except NoSandboxError as error:
-        pytest.skip(str(error))
-    for student, source in (("untouched", "assignments"), ("solved", "solutions")):
-        folder = copy.grading / SUBMITTED / student / stage
-        folder.mkdir(parents=True)
-        shutil.copyfile(copy.root / source / stage / f"{stage}.ipynb", folder / f"{stage}.ipynb")
-    if prediction := copy.stages[stage].prediction:
-        shutil.copyfile(copy.root / "assignments" / stage / prediction.file, folder / prediction.file)
-    results, failed = grade_stage(copy, stage, jobs=2)
-    assert failed == {}
-    by_student = {result.student: result for result in results}
-    assert by_student["untouched"].points == 0
-    for question in by_student["solved"].questions:
+    (result,) = grade(copy, stage, "solutions")
+    for question in result.questions:
         if question.name == "prediction":
             assert question.points > 0.4 * question.max
         else:
             assert (question.points, question.reason[:12]) == (question.max, "right in all")
+
+
+def grade(course: Course, stage: str, source: str) -> list[Result]:
+    """Hand in a notebook of solutions/ or assignments/, with the prediction that was made, and grade it."""
+    try:
+        check_sandbox()
+    except NoSandboxError as error:
+        pytest.skip(str(error))
+    folder = course.grading / SUBMITTED / "ada" / stage
+    folder.mkdir(parents=True)
+    shutil.copyfile(course.root / source / stage / f"{stage}.ipynb", folder / f"{stage}.ipynb")
+    prediction = course.stages[stage].prediction
+    if prediction and (made := course.root / "assignments" / stage / prediction.file).exists():
+        shutil.copyfile(made, folder / prediction.file)
+    results, failed = grade_stage(course, stage)
+    assert failed == {}
+    return results
 
 
 SOON = "01_biology_primer"
@@ -164,7 +169,7 @@ SOON = "01_biology_primer"
 @pytest.mark.parametrize(
     "stage", [pytest.param(stage, marks=[] if stage == SOON else pytest.mark.slow) for stage in STAGES]
 )
-def test_untouched_it_stops_at_the_first_blank_and_says_what_to_do(stage: str, copy: Course):
+def test_untouched_it_stops_at_the_first_blank_says_what_to_do_and_earns_nothing(stage: str, copy: Course):
     folder = copy.root / "assignments" / stage
     notebook = nbformat.read(folder / f"{stage}.ipynb", as_version=4)
     with pytest.raises(CellExecutionError) as caught:
@@ -176,6 +181,8 @@ def test_untouched_it_stops_at_the_first_blank_and_says_what_to_do(stage: str, c
     blanks = [i for i, cell in enumerate(notebook.cells) if "raise NotImplementedError" in cell.source]
     # a function's blank is reached where it is first called
     assert blanks[0] < stopped < blanks[1]
+    (result,) = grade(copy, stage, "assignments")
+    assert result.points == 0
 
 
 @pytest.mark.parametrize("stage", STAGES)
