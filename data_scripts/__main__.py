@@ -1,4 +1,4 @@
-"""`python -m data_scripts`: build course data sets from public data."""
+"""`python -m data_scripts`: build course data sets from public data, and get published weights."""
 
 import sys
 from pathlib import Path
@@ -10,8 +10,8 @@ from data_scripts.catalogue import catalogue
 from starter.schema import InputError
 
 app = typer.Typer(
-    help="Build course data sets from public data. Files are downloaded once and verified by size and hash; those that "
-    "the folder named by the environment variable VCC_DATA has are taken from there.",
+    help="Build course data sets from public data, and get published weights. Files are downloaded once and verified "
+    "by size and hash; those that the folder named by the environment variable VCC_DATA has are taken from there.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,6 +60,20 @@ def priors(
     wanted = read_genes(genes)
     _say_coverage(build(wanted, out, downloads), len(wanted))
     typer.echo(f'wrote {out}; for a course, course.toml has priors = "{out}" in [data], as seen from its folder')
+
+
+@app.command()
+def scgpt(
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("weights/scgpt_human"),
+) -> None:
+    """Download the published weights of scGPT (whole-human, 205 MB), for notebook 08 and `starter.scgpt.load`.
+
+    Example: python -m data_scripts scgpt
+    """
+    from data_scripts.scgpt import build
+
+    folder = build(out)
+    typer.echo(f'the weights are in {folder}; in notebook 08: weights = "{folder.resolve()}"')
 
 
 @app.command("list")
