@@ -3,6 +3,7 @@
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ MAX_EXTRA = 10_000
 SHORT = reprlib.Repr()
 """Writes what stands in a list without writing all of it."""
 SHORT.maxlevel = 2
+ARRAYS = (np.ndarray, pd.Series, pd.DataFrame, scipy.sparse.spmatrix, scipy.sparse.sparray)
 
 
 @dataclass(frozen=True)
@@ -288,12 +290,32 @@ def describe(value: object) -> str:
         return f"[{start}{more}] (shape {array.shape})"
     if isinstance(value, dict):
         more = ", ..." if len(value) > SHOWN else ""
-        return f"dict of {len(value)}: {{{_first(list(value)[:SHOWN])}{more}}}"
+        keys = list(islice(value, SHOWN))
+        parts = [f"{str(key)[:20]}: {_part(value[key])}" for key in keys] if _holds_arrays(value) else [_first(keys)]
+        return f"dict of {len(value)}: {{{', '.join(parts)}{more}}}"
     if isinstance(value, list | tuple):
         more = ", ..." if len(value) > SHOWN else ""
-        return f"{type(value).__name__} of {len(value)}: [{_first(list(value)[:SHOWN])}{more}]"
+        items = list(islice(value, SHOWN))
+        parts = map(_part, items) if _holds_arrays(value) else [_first(items)]
+        return f"{type(value).__name__} of {len(value)}: [{', '.join(parts)}{more}]"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _holds_arrays(value: Mapping | Sequence) -> bool:
+    items = islice(value.values() if isinstance(value, Mapping) else value, SHOWN)
+    return any(isinstance(item, ARRAYS) or _is_list_of_arrays(item) for item in items)
+
+
+def _is_list_of_arrays(item: object) -> bool:
+    return isinstance(item, list | tuple) and any(isinstance(part, ARRAYS) for part in item[:SHOWN])
+
+
+def _part(item: object) -> str:
+    """Describe an array in a list or dict, or the arrays in a list there; of all else the first letters."""
+    if _is_list_of_arrays(item):
+        return f"({'; '.join(describe(x) if isinstance(x, ARRAYS) else _first([x]) for x in item[:SHOWN])})"
+    return describe(item) if isinstance(item, ARRAYS) else _first([item])
 
 
 def _first(items: Sequence[object]) -> str:

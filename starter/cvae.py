@@ -213,6 +213,23 @@ def train(
     return Fitted(model.eval(), table, cells[np.searchsorted(rows, np.sort(chosen))], history)
 
 
+def log_rates(model: ConditionalVAE, x: Tensor, condition: Tensor) -> Tensor:
+    """Give the log rate of every gene under a condition, the mean over cells; no draws are made.
+
+    Parameters
+    ----------
+    model
+        The model.
+    x
+        Cells x genes, as in `Batch`.
+    condition
+        1 x numbers.
+    """
+    with torch.no_grad():
+        condition = condition.expand(len(x), -1)
+        return model.decode(model.encode(x, condition)[0], condition).mean(dim=0)
+
+
 def log_fold_change(model: ConditionalVAE, x: Tensor, control: Tensor, perturbed: Tensor) -> Tensor:
     """Give what a perturbation does to the log rate of every gene: the same control cells under both conditions.
 
@@ -283,9 +300,7 @@ def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **setting
         return predicted
     fitted = train(profiles, known, targets, **settings)
     model, x, control = fitted.model, fitted.controls.x, fitted.condition(CONTROL)
-    with torch.no_grad():
-        z, _ = model.encode(x, control.expand(len(x), -1))
-        base = model.decode(z, control.expand(len(x), -1)).mean(dim=0)
+    base = log_rates(model, x, control)
     changes = torch.stack([log_fold_change(model, x, control, fitted.condition(target)) for target in able])
     with torch.no_grad():
         effects = mean_log1p(base + changes, model.log_theta) - mean_log1p(base, model.log_theta)

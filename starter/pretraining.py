@@ -2,7 +2,7 @@
 
 The objectives are those of scGPT: some values are masked, and the model fills them in twice, from each gene's own
 token and from the cell's token `<cls>` alone. The scale is a laptop's: thousands of cells, not millions. So few cells
-teach no gene an embedding from nothing; tokens start from the genes' co-expression in the same control cells.
+teach no gene an embedding from nothing; tokens start from the genes' means and co-expression in the same control cells.
 
 This module needs torch (the extra `student`).
 """
@@ -25,6 +25,8 @@ CLS_VALUE, MASKED = -2.0, -1.0
 """The value of the cell's token, and of a masked one; as published."""
 MASKED_SHARE = 0.4
 """Of the values in a row; published are 25, 50 and 75 %."""
+MEAN_SPREAD = 0.2
+"""Of genes' means in the tokens at the start: about that of a co-expression feature."""
 FEWEST_CELLS = 10
 """A gene that fewer control cells express gets no token: there is nothing to learn from."""
 
@@ -63,8 +65,8 @@ def pretrain(
     width: int = 32,
     layers: int = 2,
     genes_a_row: int = 64,
-    epochs: int = 3,
-    learning_rate: float = 1e-3,
+    epochs: int = 6,
+    learning_rate: float = 5e-3,
     seed: int = 0,
 ) -> tuple[PretrainingModel, Vocabulary, pd.DataFrame]:
     """Pre-train a small model.
@@ -142,7 +144,7 @@ def masked_error(predicted: Tensor, due: Tensor, counts: Tensor) -> Tensor:
 def coexpression_start(
     vocabulary: Vocabulary, controls: scipy.sparse.csr_matrix, genes: Sequence[str], width: int
 ) -> pd.DataFrame:
-    """Give the tokens that pre-training starts from: co-expression features of the genes that are in the vocabulary.
+    """Give the tokens that pre-training starts from, of the genes that are in the vocabulary.
 
     Parameters
     ----------
@@ -157,11 +159,14 @@ def coexpression_start(
 
     Returns
     -------
-    Genes x at most `width` numbers, each row of length 1.
+    Genes x at most `width` numbers: co-expression features, each row scaled to length 1, and the gene's mean, scaled to
+    mean 0 and standard deviation `MEAN_SPREAD` over genes.
     """
-    table = coexpression_features(controls, genes, width)
+    table = coexpression_features(controls, genes, width - 1)
     table = table[[gene in vocabulary.numbers for gene in table.index]]
-    return table.div(np.linalg.norm(table, axis=1), axis=0)
+    table = table.div(np.linalg.norm(table, axis=1), axis=0)
+    mean = pd.Series(np.asarray(controls.mean(axis=0)).ravel(), index=genes).loc[table.index]
+    return table.assign(mean=MEAN_SPREAD * (mean - mean.mean()) / (mean.std() or 1.0))
 
 
 def gene_embeddings(model: Backbone, vocabulary: Vocabulary, genes: Sequence[str]) -> pd.DataFrame:

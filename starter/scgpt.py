@@ -68,7 +68,7 @@ class Vocabulary:
     def report(self, genes: Sequence[str]) -> str:
         """Say in a sentence how many genes are unknown, and which."""
         unknown = self.unknown(genes)
-        names = f" and are masked: {some(unknown)}" if unknown else ""
+        names = f" and take no part: {some(unknown)}" if unknown else ""
         return f"{len(unknown):,} of {len(genes):,} genes are not in the vocabulary of {len(self):,} tokens{names}"
 
 

@@ -124,25 +124,28 @@ def _root_up(adjacency: scipy.sparse.csr_matrix) -> np.ndarray:
 
 
 def _travels(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three matrices, not symmetric, with features and numbers of steps."""
+    """Three matrices, not symmetric, one of them an array, with features and numbers of steps."""
     cases = []
-    for n, n_features, steps in ((5, 3, 3), (8, 4, 2), (6, 2, 4)):
+    for n, n_features, steps, kind in ((5, 3, 3, scipy.sparse.csr_matrix), (8, 4, 2, np.array), (6, 2, 4, np.array)):
         matrix = rng.uniform(0, 0.6, (n, n)) * (rng.random((n, n)) < 0.6)
-        case = {"matrix": scipy.sparse.csr_matrix(matrix), "features": rng.normal(0.5, 1, (n, n_features))}
-        cases.append({**case, "steps": steps})
+        cases.append({"matrix": kind(matrix), "features": rng.normal(0.5, 1, (n, n_features)), "steps": steps})
     return cases
 
 
-def _propagate(matrix: scipy.sparse.csr_matrix, features: np.ndarray, steps: int) -> np.ndarray:
-    return np.linalg.matrix_power(matrix.toarray(), steps) @ features
+def _propagate(matrix: scipy.sparse.csr_matrix | np.ndarray, features: np.ndarray, steps: int) -> np.ndarray:
+    return np.linalg.matrix_power(_dense(matrix), steps) @ features
 
 
-def _all_steps(matrix: scipy.sparse.csr_matrix, features: np.ndarray, steps: int) -> np.ndarray:
+def _dense(matrix: scipy.sparse.csr_matrix | np.ndarray) -> np.ndarray:
+    return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
+
+
+def _all_steps(matrix: scipy.sparse.csr_matrix | np.ndarray, features: np.ndarray, steps: int) -> np.ndarray:
     return np.mean([_propagate(matrix, features, step) for step in range(steps + 1)], axis=0)
 
 
-def _each_entry(matrix: scipy.sparse.csr_matrix, features: np.ndarray, steps: int) -> np.ndarray:
-    return matrix.toarray() ** steps @ features
+def _each_entry(matrix: scipy.sparse.csr_matrix | np.ndarray, features: np.ndarray, steps: int) -> np.ndarray:
+    return _dense(matrix) ** steps @ features
 
 
 # what a target may hear
@@ -344,10 +347,11 @@ def _both_soft(
 
 
 def _batches(rng: np.random.Generator) -> list[dict[str, object]]:
+    """Three graphs; their last gene has no edge, so that the numbers in them do not tell how many genes there are."""
     cases = []
     for n_genes, n_edges, n_cells in ((7, 5, 3), (11, 8, 4), (6, 9, 2)):
-        a = rng.integers(n_genes, size=n_edges)
-        b = (a + rng.integers(1, n_genes, size=n_edges)) % n_genes
+        a = rng.integers(n_genes - 1, size=n_edges)
+        b = (a + rng.integers(1, n_genes - 1, size=n_edges)) % (n_genes - 1)
         cases.append({"edges": np.stack([a, b]), "n_genes": n_genes, "n_cells": n_cells})
     return cases
 
@@ -518,6 +522,10 @@ QUESTIONS = (
             Mistake("these are the edges of the first cell alone", lambda edges, n_genes, n_cells: edges),
             Mistake("all copies lie in the first cell; add n_genes for each cell before", _repeated),
             Mistake("the offset is the number of genes, not of edges", _by_edges),
+            Mistake(
+                "the offset is n_genes; the largest number among the edges may be smaller",
+                lambda edges, n_genes, n_cells: _batch_edges(edges, int(edges.max()) + 1, n_cells),
+            ),
             Mistake("both ends of an edge need the offset", _one_end),
             Mistake(
                 "the first cell has offset 0",

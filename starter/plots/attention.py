@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from starter.plots.style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, wrapped
 
@@ -64,26 +65,24 @@ def attention_map(weights: np.ndarray, names: Sequence[str], n_hidden: int, titl
         frame = plt.Rectangle((n - n_hidden - 0.5, -0.5), n_hidden, n, fill=False, ec=RED, lw=2, clip_on=False)
         ax.add_patch(frame)
     ax.set(xlabel="is looked at (framed: hidden)", ylabel="looks")
-    ax.figure.colorbar(image, ax=ax, label="weight (white is 0)")
+    ax.figure.colorbar(image, ax=ax, label="weight (white: exactly 0)")
     ax.set_title(wrapped(title), fontsize="medium")
     return ax
 
 
-def cost_curve(seconds: pd.Series, slope: float, title: str) -> Axes:
-    """Draw how long attention takes, and a line of the measured slope through the longest.
+def cost_curve(seconds: pd.Series, title: str) -> Axes:
+    """Draw how long attention takes, and a line of slope 2, a square, through the longest.
 
     Parameters
     ----------
     seconds
         Index tokens, values seconds.
-    slope
-        Of log seconds over log tokens.
     title
         What was measured.
     """
     ax = plt.subplots(figsize=(5, 3.2), layout="constrained")[1]
     n = seconds.index.to_numpy(float)
-    ax.plot(n, seconds.iloc[-1] * (n / n[-1]) ** slope, color=GREY, ls="--", lw=1, label=f"slope {slope:.2f}")
+    ax.plot(n, seconds.iloc[-1] * (n / n[-1]) ** 2, color=GREY, ls="--", lw=1, label="slope 2")
     ax.plot(n, seconds, color=BLUE, marker="o", label="measured")
     ax.set(xscale="log", yscale="log", xlabel="tokens", ylabel="seconds, attention once", title=wrapped(title))
     ax.set_xticks(n, [f"{size:.0f}" for size in n])
@@ -108,6 +107,7 @@ def loss_curves(losses: pd.DataFrame, label: str, title: str) -> Axes:
     for (name, values), colour in zip(losses.items(), COLOURS, strict=False):
         ax.plot(losses.index, values, color=colour, label=name)
     ax.set(xlabel="epoch", ylabel=label, ylim=(0, None))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title(wrapped(title), fontsize="small")
     ax.legend(fontsize="small")
     return ax
@@ -153,9 +153,13 @@ def flow_paths(paths: np.ndarray, end: np.ndarray, title: str) -> Axes:
     ax = plt.subplots(figsize=(5, 4.2), layout="constrained")[1]
     drawn = paths[:, :60]
     ax.plot(drawn[..., 0], drawn[..., 1], color=GREY, lw=0.6, zorder=1)
-    points = {"begin: control cells": (paths[0], SKY), "measured cells": (end, BLUE), "end": (paths[-1], ORANGE)}
-    for label, (cells, colour) in points.items():
-        ax.scatter(*cells[:SHOWN_CELLS, :2].T, s=9, color=colour, alpha=0.5, lw=0, label=label)
+    points = {
+        "begin: control cells": (paths[0], BLUE, "^"),
+        "measured cells": (end, "black", "."),
+        "end": (paths[-1], ORANGE, "o"),
+    }
+    for label, (cells, colour, marker) in points.items():
+        ax.scatter(*cells[:SHOWN_CELLS, :2].T, s=12, color=colour, marker=marker, alpha=0.5, lw=0, label=label)
     ax.set(xlabel="component 1", ylabel="component 2")
     ax.set_title(wrapped(title), fontsize="small")
     ax.legend(fontsize="x-small")

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from starter.plots.style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, wrapped
 
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
 MARKERS = "osD^vP"
+LINES = ("-", "-", ":", "--", "-.", "-")
 
 
 def token_figure(ids: np.ndarray, known: np.ndarray, share: np.ndarray, title: str, ax: Axes | None = None) -> Axes:
@@ -56,9 +58,11 @@ def bin_figure(cells: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), layout="constrained")
     for (name, (values, bins)), colour, marker in zip(cells.items(), COLOURS, MARKERS, strict=False):
         axes[0].scatter(values, bins, s=16, color=colour, marker=marker, label=name, alpha=0.6)
-        there, counts = np.unique(bins[bins > 0], return_counts=True)
-        axes[1].plot(there, counts / counts.sum(), color=colour, marker=marker, label=name)
+        counts = np.bincount(bins[bins > 0].astype(int))[1:]  # an empty bin counts 0
+        axes[1].plot(np.arange(1, len(counts) + 1), counts / counts.sum(), color=colour, marker=marker, label=name)
     axes[0].set(xlabel="log1p expression", ylabel="bin")
+    for axis in (axes[0].yaxis, axes[1].xaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     axes[1].set(xlabel="bin", ylabel="share of the expressed genes", ylim=(0, None))
     axes[0].legend(fontsize="small")
     figure.suptitle(wrapped(title), fontsize="medium")
@@ -79,10 +83,9 @@ def masked_figure(values: np.ndarray, guess: np.ndarray, counts: np.ndarray, tit
     shown = np.ma.array(values, mask=counts)
     errors = np.ma.array((guess - values) ** 2, mask=~np.asarray(counts, bool))
     for ax, table, label in (
-        (axes[0], shown, "bin (grey: masked)"),
+        (axes[0], shown, "bin (white: masked)"),
         (axes[1], errors, "squared error (white: not asked)"),
     ):
-        ax.set_facecolor(GREY if ax is axes[0] else "white")
         figure.colorbar(ax.imshow(table, aspect="auto", cmap="cividis", interpolation="nearest"), ax=ax, label=label)
         ax.set(xlabel="gene", ylabel="control cell")
     figure.suptitle(wrapped(title), fontsize="medium")
@@ -102,8 +105,8 @@ def entropy_curves(curves: pd.DataFrame, title: str, ax: Axes | None = None) -> 
         Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
-    for (name, values), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
-        ax.plot(curves.index, values, color=colour, marker=marker, label=name)
+    for (name, values), colour, marker, line in zip(curves.items(), COLOURS, MARKERS, LINES, strict=False):
+        ax.plot(curves.index, values, color=colour, marker=marker, ls=line, label=name)  # curves may lie on each other
     ax.axhline(1, color="black", lw=1, ls="--")
     ax.set(xscale="log", ylim=(0, 1.05), xlabel="neighbours of a cell", ylabel="batch entropy (1 = mixed)")
     ax.set_title(wrapped(title), fontsize="medium")

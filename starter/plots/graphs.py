@@ -132,13 +132,13 @@ def message_figure(matrix: spmatrix, amounts: Mapping[str, np.ndarray], source: 
     for ax, (name, amount) in zip(np.atleast_1d(axes), amounts.items(), strict=True):
         ax.add_collection(LineCollection(places[links], colors=GREY, linewidths=thin, alpha=0.25))
         heard = shown[amount[shown] > QUIETEST]
-        ax.scatter(*places[np.setdiff1d(shown, heard)].T, s=10, facecolor="white", edgecolor=GREY, lw=0.5, zorder=2)
+        ax.scatter(*places[np.setdiff1d(shown, heard)].T, s=10, facecolor="white", edgecolor="black", lw=0.5, zorder=2)
         dots = ax.scatter(
             *places[heard].T, s=28, c=amount[heard], cmap="viridis_r", norm=LogNorm(QUIETEST, 1), zorder=3
         )
         ax.set_title(f"{name}: {counted(len(heard), 'gene')}", fontsize="medium")
         ax.set(xticks=[], yticks=[], aspect="equal")
-        ax.set_xlabel(f"rings: steps from the gene ({counted(len(shown), 'gene')})")
+        ax.set_xlabel(f"rings: steps from the gene\n({counted(len(shown), 'gene')})", fontsize="small")
     figure.colorbar(dots, ax=axes, label="amount of the message")
     figure.suptitle(wrapped(title), fontsize="medium")
     return figure

@@ -113,7 +113,8 @@ def kl_bars(runs: Mapping[str, np.ndarray], title: str) -> Figure:
     figure, axes = plt.subplots(1, len(runs), figsize=size, layout="constrained", sharey=True, squeeze=False)
     for ax, (name, values) in zip(axes.flat, runs.items(), strict=True):
         ax.bar(range(1, len(values) + 1), np.sort(values)[::-1], color=BLUE)
-        ax.set(xlabel="latent number")
+        ax.set(xlabel="latent numbers, largest first")
+        ax.axhline(0, color=GREY, lw=1)
         ax.set_title(f"{name}\nin all {max(values.sum(), 0):.2f} nats", fontsize="small")
     axes[0, 0].set_ylabel("mean KL divergence, nats a cell")
     figure.suptitle(wrapped(title), fontsize="medium")

@@ -106,6 +106,8 @@ def setting_curves(curves: dict[str, pd.DataFrame], baseline: pd.Series, ylabel:
             ax.axhline(baseline[name], color=colour, ls="--", lw=1)
         ax.plot([], [], color="black", ls="--", lw=1, label="train mean")
         ax.set(xscale="log", xlabel=setting)
+        ax.set_xticks(table.index, [f"{value:g}" for value in table.index])
+        ax.minorticks_off()
     axes[0, 0].set_ylabel(ylabel)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize="x-small")
     figure.suptitle(wrapped(title), fontsize="medium")

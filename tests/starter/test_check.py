@@ -243,3 +243,14 @@ def test_what_lies_deep_in_a_list_is_not_written_out():
 
     assert describe([[[Slow()] * 1000] * 1000, [[[Slow()]]]]) == "list of 2: [[[slow, slow, slow, , [[[...]]]]"
     assert len(written) == 36
+
+
+def test_arrays_in_lists_and_dicts_are_described_one_by_one():
+    array = np.arange(4.0).reshape(2, 2)
+    assert describe({"loss": np.float64(0.5), "gradient": array}) == (
+        "dict of 2: {loss: 0.5, gradient: [0, 1, 2, 3] (shape (2, 2))}"
+    )
+    assert describe([[array[0], array[1]], array]) == (
+        "list of 2: [([0, 1] (shape (2,)); [2, 3] (shape (2,))), [0, 1, 2, 3] (shape (2, 2))]"
+    )
+    assert describe({"a": 1, "b": [2, 3]}) == "dict of 2: {a, b}"

@@ -34,7 +34,7 @@ def test_a_curve_of_likeness_is_the_mean_of_groups_of_pairs():
 
 def test_a_line_of_slope_two_goes_through_the_longest():
     seconds = pd.Series([4.0, 8.0, 64.0], index=[8, 16, 32])
-    guide, measured = attention.cost_curve(seconds, 2.0, "attention").lines
+    guide, measured = attention.cost_curve(seconds, "attention").lines
     np.testing.assert_allclose(guide.get_ydata(), [4, 16, 64])
-    assert guide.get_label() == "slope 2.00"
+    assert guide.get_label() == "slope 2"
     assert list(measured.get_ydata()) == [4, 8, 64]

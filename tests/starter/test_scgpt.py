@@ -258,7 +258,7 @@ def test_a_vocabulary_counts_shows_and_masks_what_it_does_not_know():
     assert ids.tolist() == [2, 3, 0, 3]
     assert mask.tolist() == [False, True, False, True]
     assert vocabulary.unknown(["C", "X", "B", "Y"]) == ["X", "Y"]
-    assert vocabulary.report(["C", "X"]) == "1 of 2 genes are not in the vocabulary of 5 tokens and are masked: X"
+    assert vocabulary.report(["C", "X"]) == "1 of 2 genes are not in the vocabulary of 5 tokens and take no part: X"
     assert vocabulary.report(["C"]) == "0 of 1 genes are not in the vocabulary of 5 tokens"
     # a token that is no gene is no gene
     assert vocabulary.encode(["<pad>"])[1].tolist() == [True]
