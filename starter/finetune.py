@@ -120,8 +120,8 @@ def short_rows(
     profiles: pd.DataFrame,
     known: Pretrained,
     validation: pd.DataFrame | None = None,
-    epochs: int = 15,
-    learning_rate: float = 2e-3,
+    epochs: int = 25,
+    learning_rate: float = 1e-3,
     seed: int = 0,
 ) -> tuple[Tuned, pd.DataFrame | None]:
     """Fine-tune on profiles by short rows. Only single genes are learned from; pairs can be predicted.

@@ -65,7 +65,7 @@ def pretrain(
     width: int = 32,
     layers: int = 2,
     genes_a_row: int = 64,
-    epochs: int = 6,
+    epochs: int = 5,
     learning_rate: float = 5e-3,
     seed: int = 0,
 ) -> tuple[PretrainingModel, Vocabulary, pd.DataFrame]:

@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+SOON_SECONDS = 0.5
+"""In a notebook, where every bar leaves a trace below its cell, what is done sooner gets none."""
 LINE_SECONDS = 60
 """Time between two lines where nobody watches."""
 _inside = ContextVar("inside a bar", default=False)
@@ -63,13 +65,24 @@ def _shown(what: str, total: int) -> Iterator[Callable[..., None]]:
     if not _watched(console):
         yield _lines(what, total, console)
         return
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=total)
+    progress = Progress(*columns, console=console, transient=True)
+    task = progress.add_task(what, total=total)
+    start, shown = time.monotonic(), not console.is_jupyter
+    if shown:
+        progress.start()
 
-        def advance(note: str | None = None) -> None:
-            progress.update(task, advance=1, description=None if note is None else f"{what}, {note}")
+    def advance(note: str | None = None) -> None:
+        nonlocal shown
+        progress.update(task, advance=1, description=None if note is None else f"{what}, {note}")
+        if not shown and time.monotonic() >= start + SOON_SECONDS:
+            shown = True
+            progress.start()
 
+    try:
         yield advance
+    finally:
+        if shown:
+            progress.stop()
 
 
 def _lines(what: str, total: int, console: Console) -> Callable[..., None]:

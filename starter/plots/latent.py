@@ -15,6 +15,9 @@ from starter.plots.style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, wrapp
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
 MARKERS = "osD^vP"
 
+NOTHING = 0.005
+"""Nats that are written as 0.00."""
+
 
 def count_fit(counts: np.ndarray, fits: Mapping[str, np.ndarray], gene: str, title: str) -> Axes:
     """Draw how often cells have each count of a gene, and how often distributions say they do.
@@ -114,7 +117,8 @@ def kl_bars(runs: Mapping[str, np.ndarray], title: str) -> Figure:
     for ax, (name, values) in zip(axes.flat, runs.items(), strict=True):
         ax.bar(range(1, len(values) + 1), np.sort(values)[::-1], color=BLUE)
         ax.set(xlabel="latent numbers, largest first")
-        ax.axhline(0, color=GREY, lw=1)
+        if values.sum() < NOTHING:
+            ax.text(0.5, 0.5, "all at 0", transform=ax.transAxes, ha="center")
         ax.set_title(f"{name}\nin all {max(values.sum(), 0):.2f} nats", fontsize="small")
     axes[0, 0].set_ylabel("mean KL divergence, nats a cell")
     figure.suptitle(wrapped(title), fontsize="medium")

@@ -40,3 +40,21 @@ def test_work_inside_other_work_shows_no_bar_of_its_own(monkeypatch: pytest.Monk
     work("folds", 1)
     work("train", 0)
     assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == ["folds", "train"]
+
+
+@pytest.mark.parametrize(("jupyter", "pause", "shown"), [(False, 0, 1), (True, 0, 0), (True, 2, 1)])
+def test_quick_work_leaves_no_trace_in_a_notebook(
+    jupyter: bool, pause: float, shown: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A stand-in for rich's bar counts how often it is shown; rich itself asks where it runs."""
+    now, calls = [0.0], []
+    console = progress.Console(force_terminal=True, force_jupyter=jupyter)
+    monkeypatch.setattr(progress, "Console", lambda **options: console)
+    monkeypatch.setattr(progress.Progress, "start", lambda bar: calls.append("start"))
+    monkeypatch.setattr(progress.Progress, "stop", lambda bar: calls.append("stop"))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.bar("train", 3) as advance:
+        for _ in range(3):
+            now[0] += pause
+            advance()
+    assert calls == ["start", "stop"] * shown
