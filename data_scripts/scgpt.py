@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from data_scripts.download import obtain
-from starter.files import whole
+from starter.schema import InputError
 
 NAME = "scgpt_human"
 
@@ -23,13 +23,19 @@ def build(folder: str | Path) -> Path:
 
     Raises
     ------
-    DownloadError
-        If a file cannot be had.
+    InputError
+        If a file cannot be had, or the folder not be written.
     """
     folder = Path(folder)
     _, paths = obtain(NAME, folder)
     for path in paths:
         if path.parent != folder:
-            with whole(folder / path.name) as part:
+            part = folder / (path.name + ".part")
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, part)
+                part.replace(folder / path.name)
+            except OSError as error:
+                msg = f"cannot write {folder / path.name}: {error.strerror}; choose another folder"
+                raise InputError(msg) from error
     return folder

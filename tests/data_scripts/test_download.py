@@ -292,7 +292,7 @@ def test_the_catalogue_is_complete():
     entries = catalogue()
     stand_ins = {"go": "go_terms", "reactome": "reactome_gmt", "dorothea": "dorothea_abc"}
     stand_ins["string_v12"] = "string_v12_symbols"
-    assert list(entries) == ["papalexi_thp1", *(name for pair in stand_ins.items() for name in pair)]
+    assert list(entries) == ["papalexi_thp1", *(name for pair in stand_ins.items() for name in pair), "scgpt_human"]
     assert {name: entry.stand_in for name, entry in entries.items() if entry.stand_in} == stand_ins
     for entry in entries.values():
         assert entry.licence

@@ -91,8 +91,12 @@ def test_tokens_start_from_coexpression_and_genes_that_vary_together_are_alike()
     assert list(start.index) == GENES[:-1]  # the last is in three cells only
     tokens = model.encoder.embedding.weight[vocabulary.encode(start.index)[0]].detach().numpy()
     np.testing.assert_allclose(tokens, start, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1)
-    alike = np.corrcoef(start)
+    coexpression = start.drop(columns="mean")
+    np.testing.assert_allclose(np.linalg.norm(coexpression, axis=1), 1)
+    assert start["mean"].mean() == pytest.approx(0, abs=1e-6)
+    assert start["mean"].std() == pytest.approx(pretraining.MEAN_SPREAD)
+    assert start["mean"].idxmax() == GENES[int(np.asarray(controls().mean(axis=0))[0, :-1].argmax())]
+    alike = np.corrcoef(coexpression)
     same = np.equal.outer(np.arange(N_GENES - 1) % 3, np.arange(N_GENES - 1) % 3)
     off = ~np.eye(N_GENES - 1, dtype=bool)
     assert alike[same & off].mean() > alike[~same].mean() + 0.3

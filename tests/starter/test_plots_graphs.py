@@ -35,7 +35,7 @@ def test_a_message_is_drawn_on_rings_by_distance():
     places = figure.axes[1].collections[-1].get_offsets()
     np.testing.assert_allclose(np.linalg.norm(places, axis=1), [0, 1, 2])
     alone = plots.message_figure(path, {"0 steps": np.eye(5)[4]}, 4, "Simulated")  # without neighbours
-    assert alone.axes[0].get_xlabel() == "rings: steps from the gene (1 gene)"
+    assert alone.axes[0].get_xlabel() == "rings: steps from the gene\n(1 gene)"
 
 
 def test_bars_and_curves_hold_their_values():
