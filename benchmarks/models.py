@@ -92,7 +92,7 @@ def trials(course: dataset.Course, screen: anndata.AnnData) -> Iterator[Trial]:
         model, vocabulary = scgpt.load(folder)
     yield Trial("08 mini scGPT, fine-tuned", finetune.scgpt, finetune.Pretrained(model, vocabulary))
     embedding = pretraining.gene_embeddings(model, vocabulary, screen.var_names)
-    begin = pretraining.coexpression_start(vocabulary, controls, screen.var_names, embedding.shape[1])
+    begin = pretraining.starting_tokens(vocabulary, controls, screen.var_names, embedding.shape[1])
     for name, table in (("its frozen embedding", embedding), ("the embedding's start, untrained", begin)):
         yield Trial(f"08 {name}, ridge", baselines.ridge, table)
         yield Trial(f"08 {name}, random forest", baselines.random_forest, table)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.models import trials
 from benchmarks.watch import machine
-from starter import dataset, finetune, pseudobulk, set_transformer, simulate, training, transformer
+from starter import dataset, finetune, pretraining, pseudobulk, set_transformer, simulate, training, transformer
 from starter.console import run
 from starter.processes import n_examples
 from starter.scgpt_model import Architecture, PerturbationModel
@@ -63,7 +63,7 @@ EXAMPLES = [  # in the order in which `trials` trains
     OfExample("06 graph network, shuffled graphs", "perturbation"),
     OfExample("07 attention over genes", "perturbation", tokens=transformer.GENES + 1),
     OfExample("07 attention over cells", "set", cells=set_transformer.SIZE, tokens=set_transformer.SIZE + 1),
-    OfExample("08 mini scGPT, pre-training", "cell", cells=1, tokens=64 + 1),
+    OfExample("08 mini scGPT, pre-training", "cell", cells=1, tokens=pretraining.GENES_A_ROW + 1),
     OfExample("08 mini scGPT, fine-tuned", "row", tokens=finetune.GENES_A_ROW + 1),
 ]
 SEED = 2

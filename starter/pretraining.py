@@ -25,6 +25,8 @@ CLS_VALUE, MASKED = -2.0, -1.0
 """The value of the cell's token, and of a masked one; as published."""
 MASKED_SHARE = 0.4
 """Of the values in a row; published are 25, 50 and 75 %."""
+GENES_A_ROW = 64
+"""By which a cell is shown in pre-training."""
 MEAN_SPREAD = 0.2
 """Of genes' means in the tokens at the start: about that of a co-expression feature."""
 FEWEST_CELLS = 10
@@ -64,7 +66,7 @@ def pretrain(
     n_bins: int = 6,
     width: int = 32,
     layers: int = 2,
-    genes_a_row: int = 64,
+    genes_a_row: int = GENES_A_ROW,
     epochs: int = 5,
     learning_rate: float = 5e-3,
     seed: int = 0,
@@ -99,7 +101,7 @@ def pretrain(
     sizes = Architecture(len(vocabulary), vocabulary.pad, width, 4, 2 * width, layers, 0.0)
     with training.seeded(seed):
         model = PretrainingModel(sizes)
-    start = coexpression_start(vocabulary, controls, genes, width)
+    start = starting_tokens(vocabulary, controls, genes, width)
     with torch.no_grad():
         weight = model.encoder.embedding.weight
         weight[vocabulary.encode(start.index)[0], : start.shape[1]] = torch.from_numpy(start.to_numpy(np.float32))
@@ -141,7 +143,7 @@ def masked_error(predicted: Tensor, due: Tensor, counts: Tensor) -> Tensor:
     return nn.functional.mse_loss(predicted[counts], due[counts])
 
 
-def coexpression_start(
+def starting_tokens(
     vocabulary: Vocabulary, controls: scipy.sparse.csr_matrix, genes: Sequence[str], width: int
 ) -> pd.DataFrame:
     """Give the tokens that pre-training starts from, of the genes that are in the vocabulary.

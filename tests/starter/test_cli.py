@@ -33,7 +33,7 @@ def scored(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "genes.csv").write_text("\n".join(screen.var_names))
     (folder / "perts.csv").write_text("target_gene\n" + "\n".join(dataset.perturbations(screen)))
     built = run("starter", "truth", "build", small_path, "--out", folder / "truth")
-    assert built.returncode == 0, built.stderr
+    assert (built.returncode, built.stderr) == (0, "")
     assert "24 perturbations x 200 genes, for course, vcc2025, vcc2025-final" in built.stdout
     return folder
 

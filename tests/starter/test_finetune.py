@@ -87,7 +87,7 @@ def test_each_term_of_pretraining_reaches_the_gene_tokens(term: int):
 
 def test_tokens_start_from_coexpression_and_genes_that_vary_together_are_alike():
     model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1, learning_rate=1e-12)
-    start = pretraining.coexpression_start(vocabulary, controls(), GENES, 8)
+    start = pretraining.starting_tokens(vocabulary, controls(), GENES, 8)
     assert list(start.index) == GENES[:-1]  # the last is in three cells only
     tokens = model.encoder.embedding.weight[vocabulary.encode(start.index)[0]].detach().numpy()
     np.testing.assert_allclose(tokens, start, atol=1e-6)
