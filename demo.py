@@ -20,21 +20,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autograder import gradebook
 from autograder.course import FILE, Course, read_course
-from autograder.grade import grade_stage
-from autograder.release import release
-from autograder.results import Result
-from autograder.sandbox import NoSandboxError, check_sandbox
-from autograder.submissions import SUBMITTED
-from starter import cells, graphs, plots, pseudobulk, submission
+from autograder.folders import SUBMITTED
+from autograder.gradebook import book
+from autograder.grading.grade import grade_stage
+from autograder.grading.results import Result
+from autograder.release.notebooks import release
+from autograder.sandbox.ready import NoSandboxError, check_sandbox
 from starter.console import run
-from starter.dataset import contexts, open_course
-from starter.due import due_in_course
+from starter.data import pseudobulk
+from starter.data.course import open_course
+from starter.data.dataset import PAIR, contexts
+from starter.errors import InputError
+from starter.prediction import cells, pack
+from starter.prediction.controls import controls_of
+from starter.prediction.requirements import requirements_of_course
+from starter.prediction.write import write_prediction
+from starter.priors import graphs
 from starter.progress import spinner
-from starter.schema import CONTROL, InputError
-from starter.scorecard import Scorecard, number, score_prediction, write_scorecard
-from starter.truth import open_truth
+from starter.schema import CONTROL
+from starter.scoring.figures import overview_figure
+from starter.scoring.page import write_scorecard
+from starter.scoring.scorecard import Scorecard, number, score_prediction
+from starter.scoring.truth.opened import open_truth
 
 HERE = Path(__file__).parent
 MARK = ".made-by-demo"
@@ -141,7 +149,7 @@ def _predict(course: Course) -> dict[str, pd.DataFrame]:
     folder.mkdir()
     tables = {}
     for name, table in predicted.items():
-        tables[name] = pd.concat({contexts(train)[0]: table}, names=pseudobulk.PAIR)
+        tables[name] = pd.concat({contexts(train)[0]: table}, names=PAIR)
         tables[name].to_parquet(folder / f"{name}.parquet")
     return tables
 
@@ -149,15 +157,15 @@ def _predict(course: Course) -> dict[str, pd.DataFrame]:
 def _write(course: Course, tables: dict[str, pd.DataFrame]) -> list[Path]:
     data = open_course(course.public_folder)
     train, n_cells = data.train(), data.split().n_cells("hidden")
-    controls = cells.controls_of(train)
-    due = due_in_course(course.public_folder)
+    controls = controls_of(train)
+    due = requirements_of_course(course.public_folder)
     uploads = []
     for name, table in tables.items():
         pseudobulk.check_profile_table(table, train.var_names)
         prediction = course.root / "predictions" / f"{name}.h5ad"
-        submission.write_prediction(prediction, cells.make_cells(table, controls, n_cells), train.var_names)
+        write_prediction(prediction, cells.make_cells(table, controls, n_cells), train.var_names)
         uploads.append(prediction.with_suffix(".vcc"))
-        submission.pack(prediction, uploads[-1], due)
+        pack.pack(prediction, uploads[-1], due)
     return uploads
 
 
@@ -167,7 +175,7 @@ def _score(course: Course, uploads: list[Path]) -> list[Scorecard]:
     folder = course.root / "scores"
     for card in cards:
         write_scorecard(card, folder / card.name)
-    plots.overview_figure(cards).savefig(folder / "overview.png", dpi=130)
+    overview_figure(cards).savefig(folder / "overview.png", dpi=130)
     return cards
 
 
@@ -186,7 +194,7 @@ def _grade(course: Course) -> list[Result]:
     except NoSandboxError as error:
         console.print(Text(f"left out grading: {error}", style="yellow"), soft_wrap=True)
         return []
-    failed |= gradebook.record(course, STAGE, [result.student for result in results])
+    failed |= book.record(course, STAGE, [result.student for result in results])
     for student, reason in failed.items():
         console.print(Text(f"{student}: {reason}", style="yellow"), soft_wrap=True)
     return results

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autograder.folders import EXPORTS
 from starter import progress
 from starter.console import run
-from starter.schema import InputError, counted, some
+from starter.errors import InputError, counted, listed
 
 app = typer.Typer(
     help="Run a course: release its data and notebooks, grade what students hand in. "
@@ -39,8 +40,8 @@ def release(
     Example: autograder release
     """
     from autograder.course import read_course
-    from autograder.release import release as release_all
-    from autograder.release import release_notebooks
+    from autograder.release.notebooks import release as release_all
+    from autograder.release.notebooks import release_notebooks
 
     (release_notebooks if notebooks else release_all)(read_course(course), report=typer.echo)
 
@@ -56,7 +57,7 @@ def student_kit(
     """
     import starter
     from autograder.course import read_course
-    from autograder.kit import write_kit
+    from autograder.release.student_kit import write_kit
 
     names = write_kit(read_course(course), Path(starter.__file__).parents[1], out)
     typer.echo(f"wrote {out}: {len(names)} files, {out.stat().st_size / 1e6:.1f} MB")
@@ -90,10 +91,10 @@ def collect(
 
     Example: autograder collect 04_baselines downloaded.zip --received 2026-10-01T23:59:00+02:00
     """
-    from autograder import attempts
     from autograder.course import read_course
-    from autograder.late import days_late
-    from autograder.submissions import printable
+    from autograder.gradebook.late import days_late
+    from autograder.handed_in import attempts
+    from autograder.text import printable
 
     opened = read_course(course)
     done = attempts.collect(opened, stage, source, _time(received) if received else None)
@@ -113,7 +114,7 @@ def collect(
     if done.placed:
         typer.echo(f"in grading/submitted/ there is another attempt now of: {', '.join(done.placed)}")
     if done.left_out:
-        names = some([printable(name) for name in done.left_out])
+        names = listed([printable(name) for name in done.left_out])
         typer.echo(f"left out, since these are no regular files or have odd names: {names}")
     for reason in done.refused:
         typer.echo(printable(reason), err=True)
@@ -133,7 +134,7 @@ def requests(
     Example: autograder requests 04_baselines
     """
     from autograder.course import read_course
-    from autograder.regrade import read_requests
+    from autograder.gradebook.requests import read_requests
 
     opened = read_course(course)
     if stage:
@@ -167,22 +168,23 @@ def grade(
 
     Example: autograder grade 04_baselines --jobs 2
     """
-    from autograder import gradebook
-    from autograder.attempts import place
-    from autograder.batch import fitting_jobs
     from autograder.course import read_course
-    from autograder.grade import grade_stage
-    from autograder.regrade import read_requests
-    from autograder.sandbox import gpu_devices
-    from autograder.submissions import printable, students_of
+    from autograder.gradebook import book
+    from autograder.gradebook.requests import read_requests
+    from autograder.grading.batch import fitting_jobs
+    from autograder.grading.grade import grade_stage
+    from autograder.handed_in.attempts import place_attempts
+    from autograder.handed_in.submissions import students_of
+    from autograder.sandbox.ready import gpu_devices
+    from autograder.text import printable
 
     opened = read_course(course)
     opened.check_stage(stage)
     # a deadline or an extension may have changed since they were collected
-    for name in place(opened, stage, student):
+    for name in place_attempts(opened, stage, student):
         typer.echo(f"{name}: another attempt counts than before")
     known, odd = students_of(opened, stage)
-    gradebook.check_points(opened, stage)
+    book.check_points(opened, stage)
     if opened.limits.gpu:
         here = ", ".join(map(str, gpu_devices())) or "nothing: this machine has no GPU"
         devices = "the GPUs of each worker" if dask else here
@@ -191,7 +193,7 @@ def grade(
     with progress.bar(f"grade {stage}", len(student or known)) as advance:
         results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask)
     with progress.spinner("fill the gradebook"):
-        failed |= gradebook.record(opened, stage, [result.student for result in results])
+        failed |= book.record(opened, stage, [result.student for result in results])
     if results:
         Console().print(results_table(results) if len(results) <= FEW else summary_table(results))
     for result in results:
@@ -221,7 +223,7 @@ def feedback(
     Example: autograder feedback 04_baselines
     """
     from autograder.course import read_course
-    from autograder.feedback import write_feedback
+    from autograder.gradebook.feedback import write_feedback
 
     opened = read_course(course)
     pages, failed = write_feedback(opened, stage, student)
@@ -274,10 +276,10 @@ def export(
     Example: autograder export 04_baselines --format canvas
     """
     from autograder.course import read_course
-    from autograder.exports import write_export
+    from autograder.gradebook.exports import write_export
 
     opened = read_course(course)
-    path = out or opened.grading / "exports" / f"{kind}.csv"
+    path = out or opened.grading / EXPORTS / f"{kind}.csv"
     notes = write_export(opened, stages or [], kind, path)
     typer.echo(f"wrote {path}")
     for note in notes:
@@ -296,7 +298,7 @@ def similar(
     Example: autograder similar 04_baselines
     """
     from autograder.course import read_course
-    from autograder.similar import compare_stage
+    from autograder.gradebook.similar import compare_stage
 
     pairs, path, notes = compare_stage(read_course(course), stage)
     if pairs:

@@ -3,213 +3,24 @@
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import tempfile
 import tomllib
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Self
+from pathlib import Path
 
 from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    StringConstraints,
     ValidationError,
-    field_validator,
-    model_validator,
 )
 
-from starter.schema import InputError
+from autograder.folders import GRADING, SECRET
+from autograder.settings import KINDS_OF_VALUE, Data, Late, Limits, Settings, Stage, Student
+from starter.errors import InputError
 
 FILE = "course.toml"
 SECRET_BYTES = 32
-SIMULATED = "simulated"
-"""The value of `[data] screen` for a simulated screen."""
-KINDS_OF_VALUE = ("constrained-int", "list[str]", "int")
-"""What the validation adds to a key's name where a key takes two kinds of value."""
-Names = Annotated[list[str], Field(min_length=1)]
-STUDENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-"""A student's folder."""
-StudentId = Annotated[str, StringConstraints(pattern=rf"^{STUDENT_NAME.pattern}$")]
-
-
-class Section(BaseModel):
-    """A table of `course.toml`: unknown keys are refused, since a misspelt key would be a default in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Data(Section):
-    """`[data]`: the screen and how it is split."""
-
-    screen: str = SIMULATED
-    """`simulated`, or the path of a course data set (`.h5ad`) relative to `course.toml`."""
-    preset: str = "default"
-    """Of a simulated screen."""
-    seed: Annotated[int, Field(ge=0)] | None = None
-    """Of a simulated screen. Leave it out in a graded course: then it follows from the course's secret."""
-    priors: str | None = None
-    """Folder with prior knowledge for the students, relative to `course.toml`; a simulated screen makes its own."""
-    hidden: PositiveInt | Names = 48
-    """Perturbations to predict: their names, or how many are drawn."""
-    public: PositiveInt | Names = 24
-    """Perturbations of public validation, likewise."""
-    split: str | None = None
-    """A `split.json` relative to `course.toml`, instead of hidden and public: the unit is a (context, perturbation)."""
-
-
-class Limits(Section):
-    """`[limits]`: what a submission may use."""
-
-    seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
-    """For all cells of a notebook, whose questions have their own; likewise for opening a prediction."""
-    memory_gib: Annotated[float, Field(ge=1, le=4096)] = 4.0
-    """Of all its processes together."""
-    processes: Annotated[int, Field(ge=8, le=100_000)] = 200
-    """Processes and threads at one time."""
-    submission_mib: PositiveInt = 64
-    """All its files but the prediction."""
-    prediction_mib: PositiveInt = 1024
-    """The prediction, as handed in and as it comes out of its packing."""
-    gpu: bool = False
-    """Let submissions use the machine's GPUs; `autograder grade` says which devices that opens."""
-
-
-class Goal(Section):
-    """One metric of a prediction's rubric: points grow linearly from `zero` to `full`."""
-
-    metric: str = "overall"
-    """A metric of the course's profile, by its scaled score (0 baseline, 1 replicate), or `overall`."""
-    zero: float = 0.0
-    """Scaled score that earns nothing."""
-    full: float = 0.6
-    """Scaled score that earns all."""
-    weight: PositiveFloat = 1.0
-    """Beside the rubric's other goals."""
-
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        if self.full <= self.zero:
-            msg = f"full ({self.full:g}) must be above zero ({self.zero:g})"
-            raise ValueError(msg)
-        return self
-
-
-class Prediction(Section):
-    """`[stages.NN_stage.prediction]`: the prediction file that a stage asks for, scored against the hidden truth.
-
-    Its points stand, like a question's, in the notebook: in the graded cell named `prediction`.
-    """
-
-    file: str = "prediction.h5ad"
-    """Beside the notebook; `.h5ad`, or the `.vcc` of the same name."""
-    rubric: Annotated[list[Goal], Field(min_length=1)] = [Goal()]
-
-    @field_validator("file")
-    @classmethod
-    def _inside(cls, file: str) -> str:
-        path = PurePosixPath(file)
-        if path.is_absolute() or ".." in path.parts or path.suffix not in (".h5ad", ".vcc"):
-            msg = "it is the path of an .h5ad or .vcc, from the notebook's folder"
-            raise ValueError(msg)
-        return file
-
-
-class Stage(Section):
-    """`[stages.NN_stage]`: one notebook."""
-
-    title: str = ""
-    deadline: AwareDatetime | None = None
-    """With its time zone, as 2026-10-01T23:59:00+02:00. Without one nothing is late."""
-    extensions: dict[StudentId, PositiveFloat] = {}
-    """Student to hours after the deadline."""
-    prediction: Prediction | None = None
-    canvas_id: PositiveInt | None = None
-    """The assignment's id in Canvas, which its gradebook shows in parentheses."""
-
-
-class Late(Section):
-    """`[late]`: what is taken off after a stage's deadline."""
-
-    points_per_day: NonNegativeFloat = 0.0
-    """For every day that has begun."""
-    grace_hours: NonNegativeFloat = 0.0
-    """After the deadline; the first day begins when they are over."""
-
-
-class Student(Section):
-    """One line of the roster."""
-
-    id: StudentId
-    """The student's folder in `grading/submitted/`, and login where the exchange is used."""
-    name: str = ""
-    email: str = ""
-    team: str = ""
-    """Students of one team hand in together: the last attempt of any of them counts for all."""
-    section: str = ""
-    canvas_id: str = ""
-    sis_id: str = ""
-    moodle_id: str = ""
-    """ID number in Moodle."""
-
-
-class Roster(Section):
-    """`[roster]`: who takes part. Without one, whoever hands in."""
-
-    students: list[Student] = []
-
-    @field_validator("students")
-    @classmethod
-    def _once(cls, students: list[Student]) -> list[Student]:
-        if twice := [name for name, times in Counter(student.id for student in students).items() if times > 1]:
-            msg = f"{', '.join(twice)} is there more than once"
-            raise ValueError(msg)
-        return students
-
-
-TAKEN = frozenset(
-    (
-        *("attempts", "autograded", "cache", "exports", "feedback", "generated", "gradebook.db", "normalised"),
-        *("results", "scorecards", "secret", "similar", "submitted", "work"),
-    )
-)
-"""What else lies in `grading/`, which no course may be called."""
-
-
-class About(Section):
-    """`[course]`: its names."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")]
-    """Becomes a folder: at most 64 letters, digits and hyphens."""
-    title: str = ""
-
-    @field_validator("name")
-    @classmethod
-    def _not_taken(cls, name: str) -> str:
-        if name in TAKEN:
-            msg = "this name is taken by a folder of the grader"
-            raise ValueError(msg)
-        return name
-
-
-class Settings(Section):
-    """All of `course.toml`."""
-
-    course: About
-    data: Data = Data()
-    limits: Limits = Limits()
-    late: Late = Late()
-    roster: Roster = Roster()
-    stages: dict[Annotated[str, StringConstraints(pattern=r"^\d\d_[a-z0-9_]+$")], Stage] = {}
 
 
 @dataclass(frozen=True)
@@ -258,7 +69,7 @@ class Course:
     @property
     def grading(self) -> Path:
         """Submissions, results, the gradebook and the secret; students never see it."""
-        return self.root / "grading"
+        return self.root / GRADING
 
     @property
     def hidden_folder(self) -> Path:
@@ -293,7 +104,7 @@ class Course:
 
     def secret(self) -> bytes:
         """Read the course's secret; the first call makes it."""
-        path = self.grading / "secret"
+        path = self.grading / SECRET
         try:
             if not path.exists():
                 self.grading.mkdir(parents=True, exist_ok=True)

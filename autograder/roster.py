@@ -14,10 +14,11 @@ from pathlib import Path
 import tomlkit
 from tomlkit.items import AoT
 
-from autograder.course import FILE, STUDENT_NAME, Course, Student, read_course
-from autograder.submissions import printable
+from autograder.course import FILE, Course, read_course
+from autograder.settings import STUDENT_NAME, Student
+from autograder.text import printable
+from starter.errors import InputError
 from starter.files import check_file, whole
-from starter.schema import InputError
 
 CANVAS = {
     "name": ("Student",),

@@ -18,17 +18,25 @@ import typer
 from autograder.course import read_course
 from benchmarks.cells import TARGET_SUM
 from benchmarks.watch import machine
-from starter import baselines, cells, dataset, features, graphs, preprocess, pseudobulk, submission, tuning
-from starter.columns import in_memory
 from starter.console import run
-from starter.intervals import FEWEST
-from starter.metrics import get_profile
-from starter.metrics.overlap import de_genes
+from starter.data import dataset, preprocess, pseudobulk
+from starter.data.blocks import in_memory
+from starter.data.course import CourseData, open_course
+from starter.data.dataset import PAIR
+from starter.models import baselines, tuning
+from starter.prediction import cells
+from starter.prediction.controls import controls_of
+from starter.prediction.write import write_prediction
+from starter.priors import features, graphs
+from starter.priors.tables import read_annotations, read_features, read_other_context
 from starter.progress import bar
 from starter.schema import CONTROL, COURSE, TARGET_GENE
-from starter.scorecard import score_prediction
-from starter.summary import summarise
-from starter.truth import Truth, open_truth
+from starter.scoring.metrics.overlap import de_genes
+from starter.scoring.metrics.rule_sets import get_rule_set
+from starter.scoring.scorecard import score_prediction
+from starter.scoring.screens.from_logs import summarise
+from starter.scoring.truth.opened import Truth, open_truth
+from starter.statistics.intervals import FEWEST
 
 VERSIONS = ("virtual-cell-course", "scikit-learn", "numpy", "scipy", "pandas")
 STRONG = 5
@@ -75,19 +83,19 @@ PILOT_HIDDEN = {
 and targets without a DE gene count as 0 in DES; the course leaves them out, and compares with half the cells."""
 
 
-def trials(course: dataset.Course, train: anndata.AnnData) -> Iterator[Trial]:
+def trials(course: CourseData, train: anndata.AnnData) -> Iterator[Trial]:
     """List every model with every kind of features that a course has."""
     graph = graphs.read_graph(course.priors("*graph.tsv"))
     control = (train.obs[TARGET_GENE] == CONTROL).to_numpy()
     known = {
-        "annotations": features.annotation_features(features.read_annotations(course.priors("*annotations.tsv"))),
+        "annotations": features.annotation_features(read_annotations(course.priors("*annotations.tsv"))),
         "graph": features.graph_features(graph),
         "co-expression": features.coexpression_features(preprocess.expression(train)[control], train.var_names),
     }
     if course.has_prior("*features.parquet"):
-        known["embedding"] = features.read_features(course.priors("*features.parquet"))
+        known["embedding"] = read_features(course.priors("*features.parquet"))
     if course.has_prior("*other_context.parquet"):
-        other = features.read_other_context(course.priors("*other_context.parquet"))
+        other = read_other_context(course.priors("*other_context.parquet"))
         known["other context"] = features.effect_features(other)
     yield Trial("control mean", baselines.control_mean, None)
     yield Trial("train mean", baselines.train_mean, None)
@@ -131,7 +139,7 @@ def strong_targets(screen: anndata.AnnData) -> list[str]:
     names = np.unique(labels[labels != CONTROL])
     groups = np.searchsorted(names, labels) + 1
     groups[labels == CONTROL] = 0
-    rule = get_profile("vcc2025").de
+    rule = get_rule_set("vcc2025").de
     logs = in_memory(preprocess.expression(screen))
     summary = summarise(logs, groups[None], names, np.array(screen.var_names), rule).summaries[0]
     return [str(name) for name, called in zip(names, de_genes(summary.de), strict=True) if len(called) >= STRONG]
@@ -162,18 +170,16 @@ def print_folds(scores: dict[str, list[pd.DataFrame]], strong: list[str], seeds:
     print()
 
 
-def print_hidden(
-    found: list[Trial], course: dataset.Course, train: anndata.AnnData, truth: Truth, *, pilot: bool
-) -> None:
+def print_hidden(found: list[Trial], course: CourseData, train: anndata.AnnData, truth: Truth, *, pilot: bool) -> None:
     """Print what predictions of the hidden part score by the course's rules, cells and all."""
     profiles = pseudobulk.profiles(train).droplevel("context")
     n_cells = course.split().n_cells("hidden")
-    controls, context = cells.controls_of(train), dataset.contexts(train)[0]
+    controls, context = controls_of(train), dataset.contexts(train)[0]
     print(
         f"The hidden part, {len(n_cells)} targets, learned from all measured ones; the course's rules. In brackets as "
         f"above{'; none below ' + str(FEWEST) + ' targets' if len(n_cells) < FEWEST else ''}.\n"
     )
-    titles = {metric.name: metric.title for metric in get_profile("course").metrics}
+    titles = {metric.name: metric.title for metric in get_rule_set("course").metrics}
     headings = ["model", *(titles[name] for name in HIDDEN_METRICS), "overall, scaled"]
     headings += ["pilot: DES", "PDS", "MAE"] if pilot else []
     print_head(headings)
@@ -181,8 +187,8 @@ def print_hidden(
         path = Path(folder) / "prediction.h5ad"
         for trial in found:
             table = trial.model(profiles, trial.known, list(n_cells))
-            table = pd.concat({context: table}, names=pseudobulk.PAIR)
-            submission.write_prediction(path, cells.make_cells(table, controls, n_cells), train.var_names)
+            table = pd.concat({context: table}, names=PAIR)
+            write_prediction(path, cells.make_cells(table, controls, n_cells), train.var_names)
             card = score_prediction(path, truth, "course")
             row = [trial.name]
             for name in HIDDEN_METRICS:
@@ -229,7 +235,7 @@ def main(
     print(f"{machine(VERSIONS)}\n")
     for root in courses:
         settings = read_course(root)
-        course = dataset.open_course(settings.public_folder)
+        course = open_course(settings.public_folder)
         train = course.train()
         truth = open_truth(settings.hidden_folder / "truth")
         hidden = dataset.read_screen(settings.hidden_folder / "hidden.h5ad")

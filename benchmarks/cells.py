@@ -14,16 +14,20 @@ import pandas as pd
 import scipy.sparse
 import typer
 
-from starter import cells, pseudobulk
-from starter.columns import in_memory
 from starter.console import run
-from starter.dataset import read_screen, read_split
-from starter.metrics import get_profile
-from starter.metrics.error import mae
-from starter.metrics.overlap import overlap_at_n
-from starter.preprocess import expression
+from starter.data import pseudobulk
+from starter.data.blocks import in_memory
+from starter.data.dataset import read_screen
+from starter.data.preprocess import expression
+from starter.data.split import read_split
+from starter.prediction import cells
+from starter.prediction.controls import Controls, controls_of
 from starter.schema import CONTROL, COURSE, TARGET_GENE
-from starter.summary import Summary, summarise
+from starter.scoring.metrics.error import mae
+from starter.scoring.metrics.overlap import overlap_at_n
+from starter.scoring.metrics.rule_sets import get_rule_set
+from starter.scoring.screens.from_logs import summarise
+from starter.scoring.screens.summary import Summary
 
 TARGET_SUM = 1e4
 """UMIs to which the pilot scaled every cell."""
@@ -76,7 +80,7 @@ def measure_ways(screen: anndata.AnnData, hidden: np.ndarray, seeds: int) -> pd.
     genes = np.array(screen.var_names)
     truth = _summary(truth_cells, labels, names, genes)
     oracle = pseudobulk.profiles(scored).drop(index=CONTROL, level="perturbation")
-    controls = cells.controls_of(scored)
+    controls = controls_of(scored)
     ways = {**cells.WAYS, NEAREST: cells.resample_from(screen[~hidden]), OWN: _bootstrap(scored)}
     rows = []
     for name, way in ways.items():
@@ -92,16 +96,14 @@ def measure_ways(screen: anndata.AnnData, hidden: np.ndarray, seeds: int) -> pd.
 def _summary(x: scipy.sparse.csr_matrix, labels: np.ndarray, names: np.ndarray, genes: np.ndarray) -> Summary:
     code = {CONTROL: 0} | {name: number for number, name in enumerate(names, start=1)}
     groups = np.array([code[label] for label in labels])
-    return summarise(in_memory(x), groups[None], names, genes, get_profile("vcc2025").de).summaries[0]
+    return summarise(in_memory(x), groups[None], names, genes, get_rule_set("vcc2025").de).summaries[0]
 
 
 def _bootstrap(scored: anndata.AnnData) -> cells.Way:
     """Draw from a perturbation's own cells with replacement; drawn without, they would be the truth itself."""
     resample = cells.resample_from(scored)
 
-    def way(
-        profile: np.ndarray, controls: cells.Controls, n_cells: int, rng: np.random.Generator
-    ) -> scipy.sparse.csr_matrix:
+    def way(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
         own = resample(profile, controls, n_cells, rng)
         return own[rng.integers(n_cells, size=n_cells)]
 

@@ -15,13 +15,13 @@ import typer
 from nbgrader.api import Gradebook
 
 from autograder.course import FILE, Course, read_course
-from autograder.grades import read_grades
-from autograder.release import release
+from autograder.gradebook.grades import read_grades
+from autograder.release.notebooks import release
 from benchmarks.stage import PARTS, STAGE, answer, write_stage
 from benchmarks.watch import Watched, machine, watch
 from starter.console import run
+from starter.errors import InputError
 from starter.progress import spinner
-from starter.schema import InputError
 
 BIN = Path(sys.executable).parent
 COURSE = f'[course]\nname = "class"\n[data]\nseed = 5\n[stages.{STAGE}]\n'

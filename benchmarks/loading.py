@@ -19,9 +19,10 @@ import typer
 from scdataset import BlockShuffling, scDataset
 
 from benchmarks.watch import machine
-from starter import simulate
 from starter.console import run
-from starter.simulate import Size
+from starter.simulation import biology
+from starter.simulation.setup import Size
+from starter.simulation.write import write
 
 CELLS_OF_A_TARGET = 100
 VERSIONS = ("virtual-cell-course", "anndata", "h5py", "scDataset", "scipy", "torch")
@@ -46,7 +47,7 @@ def loading(
         with tempfile.TemporaryDirectory() as folder:
             targets = cells // (CELLS_OF_A_TARGET + 20)
             size = Size(targets, genes, cells - targets * CELLS_OF_A_TARGET, CELLS_OF_A_TARGET, extra_cells=0)
-            path = simulate.write(simulate.draw(seed=1, size=size), folder, compression)
+            path = write(biology.draw(seed=1, size=size), folder, compression)
             speeds = {way: _speed(path, way, sizes, seconds) for way in WAYS}
             stored = f"{compression or 'uncompressed'}, {path.stat().st_size / 1e6:,.0f} MB"
         for way, speed in speeds.items():

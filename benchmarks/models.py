@@ -18,26 +18,18 @@ import typer
 from autograder.course import read_course
 from benchmarks.baselines import Trial, in_folds, print_folds, print_head, print_row, strong_targets, with_interval
 from benchmarks.watch import machine
-from starter import (
-    baselines,
-    cvae,
-    dataset,
-    features,
-    finetune,
-    gnn,
-    graphs,
-    preprocess,
-    pretraining,
-    pseudobulk,
-    scgpt,
-    set_transformer,
-    simulate,
-    transformer,
-    tuning,
-)
 from starter.console import run
+from starter.data import dataset, preprocess, pseudobulk
+from starter.data.course import CourseData, open_course
+from starter.models import baselines, cvae, gnn, set_transformer, transformer, tuning
+from starter.models.scgpt import finetuning, pretraining, weights
+from starter.priors import features, graphs
+from starter.priors.conditions import side_by_side
+from starter.priors.tables import read_annotations, read_features, read_regulons
 from starter.progress import bar
 from starter.schema import CONTROL, COURSE, TARGET_GENE
+from starter.simulation import biology
+from starter.simulation.write import write
 
 VERSIONS = ("virtual-cell-course", "torch", "scikit-learn", "numpy")
 HIDDEN = 48
@@ -45,7 +37,7 @@ METRICS = ("discrimination_score_l1", "pearson_delta", "pearson_delta_train_mean
 HEADINGS = ["PDS", "Pearson delta", "Pearson delta vs train mean", "MAE"]
 
 
-def trials(course: dataset.Course, screen: anndata.AnnData) -> Iterator[Trial]:
+def trials(course: CourseData, screen: anndata.AnnData) -> Iterator[Trial]:
     """List the models with what they know of a screen.
 
     Parameters
@@ -56,12 +48,12 @@ def trials(course: dataset.Course, screen: anndata.AnnData) -> Iterator[Trial]:
         Cells of all perturbations; a model looks at those of its training perturbations only.
     """
     graph = graphs.read_graph(course.priors("*graph.tsv"))
-    annotations = features.read_annotations(course.priors("*annotations.tsv"))
+    annotations = read_annotations(course.priors("*annotations.tsv"))
     expression, labels = preprocess.expression(screen), screen.obs[TARGET_GENE].astype(str).to_numpy()
     controls = expression[labels == CONTROL]
     tables = {"annotations": features.annotation_features(annotations), "graph": features.graph_features(graph)}
     if course.has_prior("*features.parquet"):
-        tables["embedding"] = features.read_features(course.priors("*features.parquet"))
+        tables["embedding"] = read_features(course.priors("*features.parquet"))
     coexpression = features.coexpression_features(controls, screen.var_names)
     yield Trial("train mean", baselines.train_mean, None)
     yield Trial("neighbour mean", graphs.neighbour_mean, graph)
@@ -74,23 +66,23 @@ def trials(course: dataset.Course, screen: anndata.AnnData) -> Iterator[Trial]:
         "annotations": graphs.annotation_graph(annotations),
         "co-expression": graphs.coexpression_graph(controls, screen.var_names, min(0.4, 5 / controls.shape[0] ** 0.5)),
         "graph": graph,
-        "regulons": graphs.regulon_graph(features.read_regulons(course.priors("*regulons.tsv"))),
+        "regulons": graphs.regulon_graph(read_regulons(course.priors("*regulons.tsv"))),
     }
     rng = np.random.default_rng(0)
     yield Trial("06 graph network", gnn.gnn, by_name)
     shuffled = {name: graphs.shuffle_graph(edges, rng) for name, edges in by_name.items()}
     yield Trial("06 graph network, shuffled graphs", gnn.gnn, shuffled)
 
-    of_targets = transformer.side_by_side(list(tables.values()))
+    of_targets = side_by_side(list(tables.values()))
     yield Trial("07 attention over genes", transformer.gene_transformer, transformer.Known(of_targets, coexpression))
     of_cells = set_transformer.KnownCells(of_targets, expression, screen.obs)
     yield Trial("07 attention over cells", set_transformer.set_transformer, of_cells)
 
     pretrained, vocabulary, _ = pretraining.pretrain(controls, screen.var_names)
     with tempfile.TemporaryDirectory() as folder:
-        scgpt.save(pretrained, vocabulary, folder)
-        model, vocabulary = scgpt.load(folder)
-    yield Trial("08 mini scGPT, fine-tuned", finetune.scgpt, finetune.Pretrained(model, vocabulary))
+        weights.save(pretrained, vocabulary, folder)
+        model, vocabulary = weights.load(folder)
+    yield Trial("08 mini scGPT, fine-tuned", finetuning.scgpt, finetuning.Pretrained(model, vocabulary))
     embedding = pretraining.gene_embeddings(model, vocabulary, screen.var_names)
     begin = pretraining.starting_tokens(vocabulary, controls, screen.var_names, embedding.shape[1])
     for name, table in (("its frozen embedding", embedding), ("the embedding's start, untrained", begin)):
@@ -141,23 +133,23 @@ def main(
     print(f"{machine(VERSIONS)}\n")
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
-            path = simulate.write(simulate.draw("default", seed), folder)
+            path = write(biology.draw("default", seed), folder)
             screen = dataset.read_screen(path)
             print(f"**{screen.uns[COURSE]['title']}, seed {seed}**\n")
-            print_held_out(list(trials(dataset.Course(Path(folder)), screen)), screen, seed)
+            print_held_out(list(trials(CourseData(Path(folder)), screen)), screen, seed)
     with tempfile.TemporaryDirectory() as folder:
-        screen = dataset.read_screen(simulate.write(simulate.draw("hard", seeds[0]), folder))
-        print_in_folds(dataset.Course(Path(folder)), screen)
+        screen = dataset.read_screen(write(biology.draw("hard", seeds[0]), folder))
+        print_in_folds(CourseData(Path(folder)), screen)
     for root in courses or []:
         settings = read_course(root)
-        course = dataset.open_course(settings.public_folder)
+        course = open_course(settings.public_folder)
         hidden = dataset.read_screen(settings.hidden_folder / "hidden.h5ad")
         targets = hidden[hidden.obs[TARGET_GENE] != CONTROL]
         screen = anndata.concat([course.train(), targets], merge="same", uns_merge="first")
         print_in_folds(course, screen)
 
 
-def print_in_folds(course: dataset.Course, screen: anndata.AnnData) -> None:
+def print_in_folds(course: CourseData, screen: anndata.AnnData) -> None:
     """Predict every perturbation in five folds, and print what that scores."""
     print(f"**{screen.uns[COURSE]['title']}**\n")
     profiles = pseudobulk.profiles(screen).droplevel("context")

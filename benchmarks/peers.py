@@ -102,10 +102,11 @@ def cell_eval2(
 @app.command("ours-2026")
 def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
     """Compute the six metrics of 2026 from both files by our engine, without the baseline and the replicate."""
-    from starter import bulk, screen
-    from starter.metrics import get_profile, score_perturbations
+    from starter.data.scan import look
+    from starter.scoring.metrics.rule_sets import get_rule_set, score_perturbations
+    from starter.scoring.screens import from_counts, screen
 
-    rules = get_profile("vcc2026")
+    rules = get_rule_set("vcc2026")
     with screen.open_screen(real) as measured, screen.open_screen(prediction, controls=False) as predicted:
         names = np.unique(measured.labels[measured.labels != CONTROL])
         sides, controls = [], None
@@ -113,8 +114,8 @@ def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
             groups = pd.Categorical(side.labels, [CONTROL, *names]).codes.astype(np.int64)
             if side is predicted:
                 groups[groups == 0] = -1
-            cells, seen = screen.look(side.cells, groups >= 0)
-            reduced = bulk.summarise_counts(
+            cells, seen = look(side.cells, groups >= 0)
+            reduced = from_counts.summarise_counts(
                 cells,
                 groups[None],
                 names,
@@ -149,7 +150,7 @@ def rank_sum(real: Real, out: Out, tool: Annotated[str, typer.Option(help="ours,
 
 
 def _ours(screen: anndata.AnnData) -> dict[str, np.ndarray]:
-    from starter import ranksum
+    from starter.statistics import ranksum
 
     names = [CONTROL, *_perturbations(screen)]
     groups = pd.Categorical(screen.obs[TARGET_GENE], names).codes

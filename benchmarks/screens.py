@@ -18,13 +18,14 @@ import pandas as pd
 import scipy.sparse
 import typer
 
-from starter import simulate
-from starter.blocks import check_room, open_h5ad, read_blocks, read_frame, write_h5ad
 from starter.console import run
-from starter.files import whole
-from starter.preprocess import log_expression
+from starter.data.h5ad import open_h5ad, read_blocks, read_frame, write_h5ad
+from starter.data.preprocess import log_expression
+from starter.files import check_room, whole
 from starter.schema import CONTEXT, CONTROL, COURSE, N_UMIS, TARGET_GENE
-from starter.simulate import SIZES, Simulation, Size
+from starter.simulation import biology
+from starter.simulation.counts import draw_cells, draw_counts, expected_values
+from starter.simulation.setup import SIZES, Simulation, Size
 
 BYTES_PER_VALUE = 8
 TRUE_SHARE = 0.5
@@ -103,9 +104,9 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
     real, prediction = real_path(folder), prediction_path(folder)
     if _holds(real, uns) and _holds(prediction, uns):
         return
-    simulation = simulate.draw(size=screen.size, seed=seed)
-    obs, code = simulate.draw_cells(simulation)
-    check_room(folder, 2 * BYTES_PER_VALUE * simulate.expected_values(simulation, obs))
+    simulation = biology.draw(size=screen.size, seed=seed)
+    obs, code = draw_cells(simulation)
+    check_room(folder, 2 * BYTES_PER_VALUE * expected_values(simulation, obs))
     perturbed = np.flatnonzero(code >= 0)
     grouped = perturbed[np.argsort(code[perturbed], kind="stable")]
     target = float(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS].median())
@@ -113,7 +114,7 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
 
     def cells(drawn_from: Simulation, rows: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
         start = 0
-        for block in simulate.draw_counts(drawn_from, obs.iloc[rows], code[rows]):
+        for block in draw_counts(drawn_from, obs.iloc[rows], code[rows]):
             n_umis = obs[N_UMIS].to_numpy()[rows[start : start + block.shape[0]]]
             start += block.shape[0]
             yield block if screen.profile == "vcc2026" else log_expression(block, n_umis, target)
@@ -129,7 +130,7 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
         "title": "Simulated screen for benchmarks",
         "organism": "none (simulated)",
         "licence": "CC0-1.0",
-        "source": "starter.simulate",
+        "source": "starter.simulation",
         "citation": "simulated; cite the course kit",
         "simulated": True,
         "target_sum": target,

@@ -23,12 +23,18 @@ from torch import Tensor, nn
 
 from benchmarks.models import trials
 from benchmarks.watch import machine
-from starter import dataset, finetune, pretraining, pseudobulk, set_transformer, simulate, training, transformer
 from starter.console import run
-from starter.processes import n_examples
-from starter.scgpt_model import Architecture, PerturbationModel
+from starter.data import dataset, pseudobulk
+from starter.data.course import CourseData
+from starter.models import set_transformer, transformer
+from starter.models.scgpt import finetuning, pretraining
+from starter.models.scgpt.architecture import Architecture, PerturbationModel
 from starter.schema import CONTROL
-from starter.training import seeded
+from starter.simulation import biology
+from starter.simulation.write import write
+from starter.training import loop
+from starter.training.loop import seeded
+from starter.training.processes import n_examples
 
 VERSIONS = ("virtual-cell-course", "torch", "numpy")
 TRAINING = 3
@@ -64,7 +70,7 @@ EXAMPLES = [  # in the order in which `trials` trains
     OfExample("07 attention over genes", "perturbation", tokens=transformer.GENES + 1),
     OfExample("07 attention over cells", "set", cells=set_transformer.SIZE, tokens=set_transformer.SIZE + 1),
     OfExample("08 mini scGPT, pre-training", "cell", cells=1, tokens=pretraining.GENES_A_ROW + 1),
-    OfExample("08 mini scGPT, fine-tuned", "row", tokens=finetune.GENES_A_ROW + 1),
+    OfExample("08 mini scGPT, fine-tuned", "row", tokens=finetuning.GENES_A_ROW + 1),
 ]
 SEED = 2
 """Of the simulated screen."""
@@ -72,9 +78,9 @@ SEED = 2
 
 def course_models() -> pd.DataFrame:
     """Train every model of notebooks 05 to 08 on a simulated screen; index model, columns what, and each a second."""
-    speeds, fit = [], training.fit
+    speeds, fit = [], loop.fit
 
-    def counted(model: nn.Module, loss: training.Loss, batches: training.Batches, *given: object) -> pd.DataFrame:
+    def counted(model: nn.Module, loss: loop.Loss, batches: loop.Batches, *given: object) -> pd.DataFrame:
         n = 0
 
         def counting(epoch: int) -> Iterable:
@@ -87,11 +93,11 @@ def course_models() -> pd.DataFrame:
         speeds.append(n / history["seconds"].sum())
         return history
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(training, "fit", counted):
-        screen = dataset.read_screen(simulate.write(simulate.draw("default", SEED), folder))
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(loop, "fit", counted):
+        screen = dataset.read_screen(write(biology.draw("default", SEED), folder))
         profiles = pseudobulk.profiles(screen).droplevel("context")
         names = list(profiles.index.drop(CONTROL)[:48])
-        for trial in trials(dataset.Course(Path(folder)), screen):
+        for trial in trials(CourseData(Path(folder)), screen):
             trial.model(profiles.drop(index=names), trial.known, names)
     rows = {
         of.model: [of.what, speed, *(each and each * speed for each in (of.cells, of.tokens))]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from data_scripts.catalogue import catalogue
-from starter.schema import InputError
+from starter.errors import InputError
 
 app = typer.Typer(
     help="Build course data sets from public data, and get published weights. Files are downloaded once and verified "
@@ -66,7 +66,7 @@ def priors(
 def scgpt(
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("weights/scgpt_human"),
 ) -> None:
-    """Download the published weights of scGPT (whole-human, 205 MB), for notebook 08 and `starter.scgpt.load`.
+    """Download the published weights of scGPT (whole-human, 205 MB), for notebook 08.
 
     Example: python -m data_scripts scgpt
     """

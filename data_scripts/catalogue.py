@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 
-from starter.schema import InputError
+from starter.errors import InputError
 
 
 @dataclass(frozen=True)

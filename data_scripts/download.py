@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from data_scripts.catalogue import DataSet, RemoteFile, data_set
-from starter.schema import InputError
+from starter.errors import InputError
 
 LOCAL_VARIABLE = "VCC_DATA"
 """Environment variable that names a folder with data downloaded before."""

@@ -14,7 +14,7 @@ import pandas as pd
 from data_scripts.download import obtain
 from data_scripts.lineage import write_table
 from data_scripts.packed import lines
-from starter.schema import InputError
+from starter.errors import InputError
 
 NAME = "go"
 TABLE = "go_annotations.tsv"

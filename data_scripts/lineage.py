@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from data_scripts.catalogue import DataSet
-from starter.schema import InputError
+from starter.errors import InputError
 
 
 def write_table(

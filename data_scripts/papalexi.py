@@ -16,8 +16,10 @@ from data_scripts.catalogue import data_set
 from data_scripts.download import fetch
 from data_scripts.lineage import write_lineage
 from data_scripts.rda import read_rda
-from starter.dataset import make_split, read_screen, write_screen
-from starter.schema import BATCH, CONTROL, GUIDE, N_UMIS, PERCENT_MITO, TARGET_GENE, InputError
+from starter.data.dataset import read_screen, write_screen
+from starter.data.split import make_split
+from starter.errors import InputError
+from starter.schema import BATCH, CONTROL, GUIDE, N_UMIS, PERCENT_MITO, TARGET_GENE
 
 NAME = "papalexi_thp1"
 MIN_GUIDE_UMIS = 5

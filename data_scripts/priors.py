@@ -8,7 +8,8 @@ import h5py
 import pandas as pd
 
 from data_scripts import go, reactome, regulons, string_db
-from starter.schema import CONTROL, TARGET_GENE, InputError, counted, some
+from starter.errors import InputError, counted, listed
+from starter.schema import CONTROL, TARGET_GENE
 
 SOURCES = {"go": go, "reactome": reactome, "regulons": regulons, "string_db": string_db}
 """Each with `build`, and the name of its table."""
@@ -57,7 +58,7 @@ def build(genes: Collection[str], folder: str | Path, downloads: str | Path) -> 
         raise InputError(msg)
     known = coverage(genes, folder)
     if not any(known.values()):
-        msg = f"no source knows any of {counted(len(genes), 'gene')} ({some(sorted(genes))}); give human gene symbols"
+        msg = f"no source knows any of {counted(len(genes), 'gene')} ({listed(sorted(genes))}); give human gene symbols"
         raise InputError(msg)
     return known
 

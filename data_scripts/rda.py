@@ -5,7 +5,7 @@ from pathlib import Path
 
 import rdata
 
-from starter.schema import InputError
+from starter.errors import InputError
 
 
 def read_rda(path: str | Path, name: str) -> object:

@@ -10,7 +10,7 @@ import pandas as pd
 from data_scripts.download import obtain
 from data_scripts.lineage import write_table
 from data_scripts.packed import lines
-from starter.schema import InputError
+from starter.errors import InputError
 
 NAME = "reactome"
 TABLE = "reactome_pathways.tsv"

@@ -13,7 +13,7 @@ from rich.console import Console
 from data_scripts.download import obtain
 from data_scripts.lineage import write_table
 from data_scripts.rda import read_rda
-from starter.schema import InputError
+from starter.errors import InputError
 
 NAME = "dorothea"
 TABLE = "dorothea_regulons.tsv"

@@ -1,10 +1,10 @@
-"""The published whole-human weights of scGPT, 205 MB, as `starter.scgpt.load` and notebook 08 take them."""
+"""The published whole-human weights of scGPT, 205 MB, as `starter.models.scgpt.weights` and notebook 08 take them."""
 
 import shutil
 from pathlib import Path
 
 from data_scripts.download import obtain
-from starter.schema import InputError
+from starter.errors import InputError
 
 NAME = "scgpt_human"
 

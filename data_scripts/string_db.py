@@ -10,7 +10,7 @@ from rich.console import Console
 
 from data_scripts.download import obtain
 from data_scripts.lineage import write_table
-from starter.schema import InputError
+from starter.errors import InputError
 
 NAME = "string_v12"
 TABLE = "string_graph.tsv"

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from starter.console import run
-from starter.schema import COURSE_VARIABLE, InputError, counted
+from starter.errors import InputError, counted
+from starter.schema import COURSE_VARIABLE
 
 if TYPE_CHECKING:
-    from starter.due import Due
-    from starter.scorecard import Scorecard
+    from starter.prediction.requirements import Requirements
+    from starter.scoring.scorecard import Scorecard
 
 app = typer.Typer(
     help="Check, pack and score predictions of how a cell's transcriptome responds to a gene perturbation. "
@@ -24,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 truth_app = typer.Typer(help="Prepare measured screens for scoring.", no_args_is_help=True)
+
+
 app.add_typer(truth_app, name="truth")
 
 CourseOption = Annotated[
@@ -72,8 +75,8 @@ def check(
 
     Example: starter check prediction.h5ad --course data/my-course
     """
-    from starter.submission_check import check_prediction
-    from starter.vcc import season_of
+    from starter.prediction.check import check_prediction
+    from starter.prediction.vcc import season_of
 
     found = season_of(file)
     due = _due(course, genes, perts, found.year if found else season)
@@ -103,12 +106,12 @@ def pack(
 
     Example: starter pack prediction.h5ad -o prediction.vcc --course data/my-course
     """
-    from starter import submission
-    from starter.season import SEASON_2025
+    from starter.prediction.pack import pack as pack_upload
+    from starter.prediction.season import SEASON_2025
 
     year = season or SEASON_2025.year
     due = _due(course, genes, perts, year)
-    for finding in submission.pack(file, out, due, year):
+    for finding in pack_upload(file, out, due, year):
         typer.echo(f"{finding.level}: {finding}")
     typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(due, year))
 
@@ -119,10 +122,10 @@ def metrics() -> None:
 
     Example: starter metrics
     """
-    from starter.metrics import PROFILES
+    from starter.scoring.metrics.rule_sets import RULE_SETS
 
     console = Console(markup=False, highlight=False)
-    for profile in PROFILES.values():
+    for profile in RULE_SETS.values():
         title = f"{profile.name}: {profile.title}"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("name", "title", "better", "range", "in the score", "source"):
@@ -157,7 +160,7 @@ def truth_build(
 
     Example: starter truth build hidden.h5ad --out truth --split split.json --part hidden --train train.h5ad
     """
-    from starter.truth import build_truth
+    from starter.scoring.truth.build import build_truth
 
     truth = build_truth(real, out, split=split, part=part, train=train, profile=profile)
     prepared = truth.about["profiles"]
@@ -185,16 +188,18 @@ def score(
 
     Example: starter score prediction.vcc --truth truth --profile course --out scores
     """
-    from starter.blocks import unreadable
-    from starter.metrics import get_profile
-    from starter.scorecard import prediction_name, score_prediction, write_scorecard
-    from starter.truth import build_truth, open_truth
+    from starter.data.h5ad import unreadable
+    from starter.scoring.metrics.rule_sets import get_rule_set
+    from starter.scoring.page import write_scorecard
+    from starter.scoring.scorecard import prediction_name, score_prediction
+    from starter.scoring.truth.build import build_truth
+    from starter.scoring.truth.opened import open_truth
 
     names = [prediction_name(path) for path in predictions]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         msg = f"several predictions are named {', '.join(twice)}, and would get the same folder in {out}; rename them"
         raise InputError(msg)
-    rules = get_profile(profile)
+    rules = get_rule_set(profile)
     if real and not truth.exists():
         opened = build_truth(real, truth, profile=profile)
     else:
@@ -226,7 +231,7 @@ def score(
 
 
 def _print_scores(cards: "list[Scorecard]") -> None:
-    from starter.scorecard import number
+    from starter.scoring.scorecard import number
 
     profile = cards[0].profile
     console = Console(markup=False, highlight=False)
@@ -264,9 +269,9 @@ def _print_scores(cards: "list[Scorecard]") -> None:
             console.print(f"{flag.level}: {card.name}: {flag.text}")
 
 
-def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Due | None":
-    from starter.due import due_in_course, due_in_lists
-    from starter.season import SEASON_2026
+def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Requirements | None":
+    from starter.prediction.requirements import requirements_of_course, requirements_of_lists
+    from starter.prediction.season import SEASON_2026
 
     if course and (genes or perts):
         msg = "give either --course, or --genes and --perts"
@@ -275,18 +280,18 @@ def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int 
         msg = "--genes and --perts go together: give both lists"
         raise InputError(msg)
     if genes:
-        return due_in_lists(genes, perts)
+        return requirements_of_lists(genes, perts)
     if year == SEASON_2026.year:
         if course:
             msg = f"a course asks for log1p expression, season {year} for counts; give --genes and --perts"
             raise InputError(msg)
         return None
     course = course or os.environ.get(COURSE_VARIABLE)
-    return due_in_course(course) if course else None
+    return requirements_of_course(course) if course else None
 
 
-def _not_compared(due: "Due | None", year: int | None) -> str:
-    from starter.season import SEASON_2026
+def _not_compared(due: "Requirements | None", year: int | None) -> str:
+    from starter.prediction.season import SEASON_2026
 
     options = "--genes and --perts"
     if year != SEASON_2026.year:

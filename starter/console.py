@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from starter.schema import InputError
+from starter.errors import InputError
 
 DEBUG = "--debug"
 

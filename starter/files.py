@@ -9,7 +9,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from starter.schema import InputError, some
+from starter.errors import InputError, listed
+
+
+def check_room(folder: str | Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Parameters
+    ----------
+    folder
+        Where the file will go.
+    needed
+        Its size in bytes.
+
+    Raises
+    ------
+    InputError
+        If less is free.
+    """
+    folder = Path(folder)
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        msg = f"{folder} has {free / 1e9:.1f} GB free, and this needs {needed / 1e9:.1f} GB; make room there"
+        raise InputError(msg)
 
 
 @contextmanager
@@ -39,7 +63,7 @@ def whole(path: str | Path, replaces: Sequence[str] = ()) -> Iterator[Path]:
     if path.is_dir() and (there := sorted(entry.name for entry in path.iterdir())):
         other = [name for name in there if name not in replaces or replaces[0] not in there]
         if other:
-            msg = f"{path} is a folder that holds {some(other)}, so it is not replaced; choose another name"
+            msg = f"{path} is a folder that holds {listed(other)}, so it is not replaced; choose another name"
             raise InputError(msg)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

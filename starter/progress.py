@@ -6,14 +6,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 SOON_SECONDS = 0.5
 """In a notebook, where every bar leaves a trace below its cell, what is done sooner gets none."""

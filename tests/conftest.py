@@ -10,11 +10,14 @@ import filelock
 import pytest
 
 from autograder.course import Course, read_course
-from starter import dataset, simulate
+from starter.data import dataset
+from starter.simulation import biology
+from starter.simulation.setup import Size
+from starter.simulation.write import write
 
 STAGE = Path(__file__).parent / "stage"
 """A small stage, with a question and a prediction, so that what grading does is tested quickly."""
-SMALL = simulate.Size(targets=24, genes=200, controls=300, min_cells=60)
+SMALL = Size(targets=24, genes=200, controls=300, min_cells=60)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +58,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 @pytest.fixture(scope="session")
 def small_path(once: Callable) -> Path:
     """The file of a small simulated screen: 24 targets, 200 genes."""
-    folder = once("screen", lambda folder: simulate.write(simulate.draw(seed=1, size=SMALL), folder))
+    folder = once("screen", lambda folder: write(biology.draw(seed=1, size=SMALL), folder))
     return folder / "simulated_default.h5ad"
 
 
@@ -95,9 +98,9 @@ prediction = {}
 @pytest.fixture(scope="session")
 def released(small_path: Path, once: Callable) -> Course:
     """A course of the small stage on the small screen, released. Read only; `course` gives a copy to write to."""
-    from autograder import inside
-    from autograder.questions import questions_of
-    from autograder.release import release
+    from autograder.questions.question import questions_of
+    from autograder.release.notebooks import release
+    from autograder.sandbox import contents
 
     def fill(root: Path) -> None:
         shutil.copytree(small_path.parent, root / "screen")
@@ -108,7 +111,7 @@ def released(small_path: Path, once: Callable) -> Course:
         release(course)
         for stage in course.stages:  # copies of the course take the compiled kit along
             for without in {(), *(question.without for question in questions_of(course, stage))}:
-                inside.kit(course, without)
+                contents.kit(course, without)
 
     return read_course(once("released", fill))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from starter.scorecard import score_prediction
-from starter.truth import open_truth
+from starter.scoring.scorecard import score_prediction
+from starter.scoring.truth.opened import open_truth
 
 ROOT = Path(__file__).parents[1]
 PREDICTIONS = ("control_mean", "train_mean", "neighbour_mean")

@@ -5,18 +5,15 @@ from starter.plots.biology import (
     all_correlations,
     along_genome,
     batch_maps,
-    cell_quality,
-    count_table,
-    depth_figure,
     escape_figure,
     guide_against_others,
     network_figure,
     pair_figure,
     residuals,
     volcano,
-    zeros_by_depth,
-    zeros_by_mean,
 )
+from starter.plots.counts import cell_quality, count_table, depth_figure, zeros_by_depth, zeros_by_mean
+from starter.plots.effects import cells_per_perturbation, effect_scatter
 from starter.plots.foundation import (
     bin_figure,
     decoder_lines,
@@ -79,13 +76,4 @@ from starter.plots.models import (
     value_bars,
 )
 from starter.plots.schematics import central_dogma, crispr_ways, pooled_screen
-from starter.plots.scorecard import (
-    cells_per_perturbation,
-    effect_scatter,
-    effects_figure,
-    overlap_figure,
-    overview_figure,
-    rank_figure,
-    score_bars,
-)
 from starter.plots.training import training_curves

@@ -11,8 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from scipy.sparse import csgraph, spmatrix
 
+from starter.errors import counted
 from starter.plots.style import BLUE, GREY, ORANGE, RED, SKY, wrapped
-from starter.schema import counted
 
 FEWEST_PAIRS = 10
 """Pairs of genes of which a mean is drawn."""

@@ -126,20 +126,20 @@ def tie_figure(tests: pd.DataFrame, title: str) -> Figure:
     Parameters
     ----------
     tests
-        Index genes; columns p (of `starter.de`), scanpy and tie_correct (scanpy's p without and with correction), and
-        zeros (share of the cells without a count).
+        Index genes; columns p (of `starter.statistics.de`), scanpy and tie_correct (scanpy's p without and with
+        correction), and zeros (share of the cells without a count).
     title
         What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
     logs = -np.log10(tests[["p", "scanpy", "tie_correct"]].clip(lower=SMALLEST_P))
     for ax, column, name in zip(axes, ("scanpy", "tie_correct"), ("default", "tie_correct=True"), strict=False):
-        agreement(logs["p"].rename("-log10 p, starter.de"), logs[column].rename("-log10 p, scanpy"), name, ax)
+        agreement(logs["p"].rename("-log10 p, the kit"), logs[column].rename("-log10 p, scanpy"), name, ax)
     shown = (logs["p"] > 1).to_numpy()
     axes[2].scatter(100 * tests["zeros"][shown], (logs["scanpy"] / logs["p"])[shown], s=8, color=BLUE, alpha=0.5, lw=0)
     axes[2].axhline(1, color=GREY, lw=1, ls="--")
     axes[2].set_xlabel("cells without a count, %", fontsize="small")
-    axes[2].set_ylabel("log p by scanpy's default / by starter.de", fontsize="small")
+    axes[2].set_ylabel("log p by scanpy's default / by the kit", fontsize="small")
     axes[2].set_title("genes with p < 0.1", fontsize="medium")
     figure.suptitle(wrapped(title), fontsize="medium")
     return figure

@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from starter.plots.scorecard import effect_scatter
+from starter.plots.effects import effect_scatter
 from starter.plots.style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, wrapped
 
 if TYPE_CHECKING:
-    from starter.heterogeneity import PublishedScreen
+    from starter.statistics.heterogeneity import PublishedScreen
 
 MODEL_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY)
 MARKERS = "osD^vPX"

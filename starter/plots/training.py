@@ -16,7 +16,7 @@ def training_curves(history: pd.DataFrame, title: str) -> Figure:
     Parameters
     ----------
     history
-        What `starter.training.fit` gave: index epoch; loss, its terms, and what was validated.
+        What `starter.training.loop.fit` gave: index epoch; loss, its terms, and what was validated.
     title
         What is shown, and whether the data are simulated.
     """

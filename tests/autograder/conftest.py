@@ -7,10 +7,10 @@ import pytest
 from handing_in import STAGE, TEXT, grade_one, submit
 
 from autograder.course import Course, read_course
-from autograder.questions import PREDICTION
-from autograder.release import release_notebooks
-from autograder.results import Result
-from autograder.sandbox import NoSandboxError, check_sandbox
+from autograder.grading.results import Result
+from autograder.questions.question import PREDICTION
+from autograder.release.notebooks import release_notebooks
+from autograder.sandbox.ready import NoSandboxError, check_sandbox
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 
 from autograder.course import Course
-from autograder.grade import grade_stage
-from autograder.results import QuestionResult, Result, hash_rules, result_path
-from autograder.submissions import hash_submission, normalise
+from autograder.grading.grade import grade_stage
+from autograder.grading.results import QuestionResult, Result, hash_rules, result_path
+from autograder.handed_in.submissions import hash_submission, normalise
 
 STAGE = "04_baselines"
 TEXT = "why"

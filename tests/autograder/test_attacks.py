@@ -8,8 +8,8 @@ import tracemalloc
 import pytest
 from handing_in import RIGHT, STAGE, WRONG, submit
 
-from autograder import grade
 from autograder.course import Course, read_course
+from autograder.grading import asking, grade
 
 ATTACKS = {
     "every later cell becomes pass": "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])",
@@ -21,7 +21,7 @@ ATTACKS = {
     "numpy says that all is close": "import numpy; numpy.isclose = numpy.allclose = lambda *a, **k: True",
     "the kit says that all is close": "from starter.check import Close; Close.fault = lambda *a: None",
     "json and values are patched": (
-        "import json, starter.values as v\n"
+        "import json, starter.answers.values as v\n"
         "json.dumps = lambda *a, **k: '[{\"value\": 1}]'\nv.encode = lambda value: b'x'"
     ),
     "the interpreter ends when asked": "import atexit, os; atexit.register(os._exit, 0)",
@@ -119,7 +119,7 @@ def test_a_forged_list_of_errors_costs_the_grader_no_memory():
     """Its 6 MB would be 200 in memory, and the 256 MB that may come out 8,000."""
     forged = b"[" + b"[]," * 2_000_000 + b"[]]"
     tracemalloc.start()
-    assert grade._cell_errors({"cells": forged}) == []
+    assert asking._cell_errors({"cells": forged}) == []
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
@@ -140,9 +140,9 @@ def train_mean(expression, target_gene):
 
 
 def test_the_reference_implementation_is_not_there(graded):
-    result = graded("from starter.anchors import train_mean")
+    result = graded("from starter.scoring.truth.baseline import train_mean")
     assert result.points == 0
-    assert "No module named 'starter.anchors'" in result.questions[0].reason
+    assert "No module named 'starter.scoring.truth.baseline'" in result.questions[0].reason
 
 
 def test_nothing_of_the_grader_or_of_others_is_in_reach(sandbox_here: None, course: Course):
@@ -178,7 +178,7 @@ def hurried(sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch)
     """A course with little time."""
     path = course.root / "course.toml"
     path.write_text(path.read_text().replace("seconds = 60", "seconds = 8"))
-    monkeypatch.setattr(grade, "START_SECONDS", 2)
+    monkeypatch.setattr(asking, "START_SECONDS", 2)
     return read_course(course.root)
 
 

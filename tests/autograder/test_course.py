@@ -9,8 +9,9 @@ from typing import get_args, get_origin
 
 import pytest
 
-from autograder.course import Course, Section, Settings, read_course
-from starter.schema import InputError
+from autograder.course import Course, read_course
+from autograder.settings import Section, Settings
+from starter.errors import InputError
 
 MINIMAL = '[course]\nname = "my-course"\n'
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from autograder.cli import app
 from autograder.course import Course, read_course
 from autograder.roster import import_roster
-from starter.schema import InputError
+from starter.errors import InputError
 
 START = """# our course
 [course]

@@ -14,7 +14,7 @@ import pytest
 from data_scripts import download
 from data_scripts.catalogue import RemoteFile, catalogue, data_set
 from data_scripts.download import DownloadError, fetch
-from starter.schema import InputError
+from starter.errors import InputError
 
 BODY = bytes(range(256)) * 4_000  # 1,024,000 bytes
 FILE = RemoteFile("body.bin", (), "local/body.bin", len(BODY), hashlib.sha256(BODY).hexdigest())

@@ -11,7 +11,7 @@ import pytest
 
 from data_scripts import go
 from data_scripts.download import DownloadError
-from starter.schema import InputError
+from starter.errors import InputError
 
 HEADER = """!gaf-version: 2.2
 !

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_scripts.packed import lines
-from starter.schema import InputError
+from starter.errors import InputError
 
 TEXT = "first\nsecond é\r\n\nlast"
 

@@ -9,9 +9,12 @@ import scipy.sparse
 
 from data_scripts import papalexi as builder
 from data_scripts.download import DownloadError
-from starter import dataset
+from starter.data import dataset
+from starter.data.course import CourseData
+from starter.data.rules import check_screen
+from starter.data.split import PARTS, read_split
 from starter.files import sha256
-from starter.schema import CONTROL, check_screen
+from starter.schema import CONTROL
 
 
 def test_it_equals_the_published_cells_one_by_one(papalexi: Path, vcc_data: Path):
@@ -40,8 +43,8 @@ def test_it_is_a_course_data_set(papalexi: Path):
 
 
 def test_the_split_is_the_recommended_one(papalexi: Path):
-    split = dataset.read_split(papalexi / "papalexi_thp1.split.json")
-    named = {part: set(split.pairs(part).get_level_values("perturbation")) for part in dataset.PARTS}
+    split = read_split(papalexi / "papalexi_thp1.split.json")
+    named = {part: set(split.pairs(part).get_level_values("perturbation")) for part in PARTS}
     assert named["hidden"] == {"JAK2", "IFNGR2", "IRF1", "BRD4", "STAT2", "STAT5A", "ETV7"}
     assert named["public"] == {"IFNGR1", "CUL3", "CAV1"}
     assert "STAT1" in named["train"]
@@ -57,7 +60,7 @@ def test_cells_with_ten_percent_mitochondrial_umis_were_left_out_by_the_authors(
 def test_what_is_known_of_its_genes_is_there(papalexi: Path):
     tables = {path.name for path in (papalexi / "priors").glob("*.tsv")}
     assert tables == {"go_annotations.tsv", "reactome_pathways.tsv", "dorothea_regulons.tsv", "string_graph.tsv"}
-    course = dataset.Course(papalexi)
+    course = CourseData(papalexi)
     for pattern in ("*annotations.tsv", "*pathways.tsv", "*regulons.tsv", "*graph.tsv"):
         assert course.priors(pattern).is_file()
 

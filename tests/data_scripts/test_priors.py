@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from data_scripts import priors
 from data_scripts.__main__ import app
 from data_scripts.papalexi import NAME
-from starter.schema import InputError
+from starter.errors import InputError
 
 GAF = (
     "!gaf-version: 2.2\n"

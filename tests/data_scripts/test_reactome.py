@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_scripts import reactome
-from starter.schema import InputError
+from starter.errors import InputError
 
 GMT = """2-LTR circle formation\tR-HSA-164843\tBANF1\tHMGA1\tgag-pol
 Interferon gamma signaling\tR-HSA-877300\tIFNGR1\tJAK2\tSTAT1\tSTAT1

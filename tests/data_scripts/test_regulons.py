@@ -14,7 +14,7 @@ from rdata.conversion.to_r import DEFAULT_CLASS_MAP, build_r_object
 from rdata.parser import RObjectType
 
 from data_scripts import regulons
-from starter.schema import InputError
+from starter.errors import InputError
 
 EDGES = pd.DataFrame(
     [

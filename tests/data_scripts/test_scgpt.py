@@ -7,12 +7,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from data_scripts import scgpt as weights
 from data_scripts.__main__ import app
 from data_scripts.catalogue import data_set
 from data_scripts.download import DownloadError
-from starter import scgpt
-from starter.scgpt_model import Architecture, PretrainingModel
+from starter.models.scgpt import weights
+from starter.models.scgpt.architecture import Architecture, PretrainingModel
+from starter.models.scgpt.vocabulary import Vocabulary
 
 GENES = ["STAT1", "JAK2", "IRF1"]
 
@@ -20,9 +20,9 @@ GENES = ["STAT1", "JAK2", "IRF1"]
 @pytest.fixture
 def published(publish: Callable, tmp_path: Path) -> tuple[PretrainingModel, dict[str, bytes], Callable]:
     """A small checkpoint, its files, and how to publish others."""
-    vocabulary = scgpt.Vocabulary.of(GENES)
+    vocabulary = Vocabulary.of(GENES)
     model = PretrainingModel(Architecture(len(vocabulary), vocabulary.pad, 8, 2, 8, 1, 0.0))
-    scgpt.save(model, vocabulary, tmp_path / "made")
+    weights.save(model, vocabulary, tmp_path / "made")
     files = {file.name: (tmp_path / "made" / file.name).read_bytes() for file in data_set(weights.NAME).files}
     publish(weights.NAME, *files.values())
     return model, files, publish
@@ -34,7 +34,7 @@ def test_what_is_downloaded_is_loaded(published: tuple, tmp_path: Path):
     assert done.exit_code == 0, done.output
     assert f'weights = "{tmp_path / "human"}"' in done.output.replace("\n", "")
     assert {path.name: path.read_bytes() for path in (tmp_path / "human").iterdir()} == files
-    loaded, vocabulary = scgpt.load(tmp_path / "human")
+    loaded, vocabulary = weights.load(tmp_path / "human")
     assert vocabulary.unknown(GENES) == []
     assert torch.equal(loaded.encoder.embedding.weight, model.encoder.embedding.weight)
     for name in files:

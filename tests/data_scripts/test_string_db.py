@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from data_scripts import string_db
-from starter.graphs import read_graph
-from starter.schema import InputError
+from starter.errors import InputError
+from starter.priors.graphs import read_graph
 
 CHANNELS = "neighborhood fusion cooccurence coexpression experimental database textmining combined_score"
 LINKS = f"""protein1 protein2 {CHANNELS}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course, read_course
-from autograder.release import release
+from autograder.release.notebooks import release
 
 ROOT = Path(__file__).parents[2]
 DATA = '[data]\nscreen = "simulated"\nseed = 2\nhidden = 48\npublic = 24\n'

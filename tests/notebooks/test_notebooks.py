@@ -10,13 +10,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from autograder.course import Course, read_course
-from autograder.grade import grade_stage
-from autograder.questions import PUBLIC_SEED, questions_of
-from autograder.results import Result
-from autograder.sandbox import NoSandboxError, check_sandbox
-from autograder.submissions import SUBMITTED
-from starter import values
-from starter.check import Same
+from autograder.folders import SUBMITTED
+from autograder.grading.grade import grade_stage
+from autograder.grading.results import Result
+from autograder.questions.question import PUBLIC_SEED, questions_of
+from autograder.sandbox.ready import NoSandboxError, check_sandbox
+from starter.answers import values
+from starter.answers.comparators import Same
 
 ROOT = Path(__file__).parents[2]
 STAGES = sorted(path.name for path in (ROOT / "solutions").iterdir())

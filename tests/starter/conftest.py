@@ -4,14 +4,18 @@ import anndata
 import pandas as pd
 import pytest
 
-from starter import cells, pseudobulk, submission
-from starter.dataset import open_course
-from starter.due import Due, due_in_course
+from starter.data import pseudobulk
+from starter.data.course import open_course
+from starter.data.dataset import PAIR
+from starter.prediction import cells
+from starter.prediction.controls import controls_of
+from starter.prediction.requirements import Requirements, requirements_of_course
+from starter.prediction.write import write_prediction
 
 
 @pytest.fixture(scope="session")
-def due(released) -> Due:
-    return due_in_course(released.public_folder)
+def due(released) -> Requirements:
+    return requirements_of_course(released.public_folder)
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +24,10 @@ def good(released, tmp_path_factory: pytest.TempPathFactory) -> Path:
     course = open_course(released.public_folder)
     train, n_cells = course.train(), course.split().n_cells("hidden")
     profiles = pseudobulk.profiles(train)
-    index = pd.MultiIndex.from_product([["one context"], list(n_cells)], names=pseudobulk.PAIR)
+    index = pd.MultiIndex.from_product([["one context"], list(n_cells)], names=PAIR)
     table = pd.DataFrame([profiles.mean()] * len(index), index=index)
     path = tmp_path_factory.mktemp("good") / "good.h5ad"
-    submission.write_prediction(path, cells.make_cells(table, cells.controls_of(train), n_cells), train.var_names)
+    write_prediction(path, cells.make_cells(table, controls_of(train), n_cells), train.var_names)
     return path
 
 

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from starter import values
-from starter.check import Close, Same, check, describe
-from starter.schema import InputError
+from starter.answers import values
+from starter.answers.comparators import Close, Same
+from starter.answers.wording import describe
+from starter.check import check
+from starter.errors import InputError
 
 
 @pytest.mark.parametrize(

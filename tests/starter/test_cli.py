@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from starter.metrics import PROFILES
+from starter.scoring.metrics.rule_sets import RULE_SETS
 
 BIN = Path(sys.executable).parent
 COMMANDS = {"starter": "starter.cli", "autograder": "autograder.cli"}
@@ -24,7 +24,7 @@ def run(program: str, *arguments: object, **options: object) -> subprocess.Compl
 @pytest.fixture(scope="module")
 def scored(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a truth, a prediction (the truth's own logs) and its scores, all made by the commands."""
-    from starter import dataset, preprocess
+    from starter.data import dataset, preprocess
 
     folder = tmp_path_factory.mktemp("cli")
     screen = dataset.read_screen(small_path)
@@ -79,7 +79,7 @@ def test_score_writes_what_other_tools_read(scored: Path, profile: str):
 def test_metrics_lists_every_metric_with_direction_range_and_source():
     answer = run("starter", "metrics", env=os.environ | {"COLUMNS": "250"})
     assert answer.returncode == 0, answer.stderr
-    for profile in PROFILES.values():
+    for profile in RULE_SETS.values():
         assert f"{profile.name}: {profile.title}" in answer.stdout
         for metric in profile.metrics:
             row = next(line for line in answer.stdout.splitlines() if line.split()[:1] == [metric.name])

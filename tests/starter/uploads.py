@@ -6,8 +6,9 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from starter.screen import gather, open_screen
-from starter.vcc import unpacked
+from starter.data.blocks import gather
+from starter.prediction.vcc import unpacked
+from starter.scoring.screens.screen import open_screen
 
 
 def in_upload(path: Path) -> anndata.AnnData:

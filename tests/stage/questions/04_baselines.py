@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse
 
-from autograder.questions import Mistake, Question
-from starter.answers import Function
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
 from starter.schema import CONTROL
 
 
@@ -81,6 +81,6 @@ QUESTIONS = (
                 credit=0.5,
             ),
         ),
-        without=("starter.anchors", "starter.graphs"),
+        without=("starter.scoring.truth.baseline", "starter.priors.graphs"),
     ),
 )

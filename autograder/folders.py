@@ -1,0 +1,48 @@
+"""The names of the folders and files that a course keeps, each written once."""
+
+SOLUTIONS = "solutions"
+"""Beside course.toml: the instructor's notebooks, SOLUTIONS/<stage>/<stage>.ipynb."""
+ASSIGNMENTS = "assignments"
+"""Beside course.toml: the students' notebooks, made of the solutions."""
+QUESTIONS = "questions"
+"""Beside course.toml: an instructor's own questions, which go before the kit's."""
+GRADING = "grading"
+"""Beside course.toml: all that students never get. The names from here on are below it."""
+
+ATTEMPTS = "attempts"
+"""Everything that was handed in."""
+AUTOGRADED = "autograded"
+"""The graded notebooks."""
+CACHE = "cache"
+"""What is made once for all sandboxes."""
+EXPORTS = "exports"
+"""Tables of points for other programs."""
+FEEDBACK = "feedback"
+"""FEEDBACK/<student>/<stage>/<stage>.html, where `nbgrader release_feedback` finds it."""
+GENERATED = "generated"
+"""The students' notebooks as they were made."""
+GRADEBOOK = "gradebook.db"
+"""nbgrader's book."""
+NORMALISED = "normalised"
+"""What is graded and shown."""
+RESULTS = "results"
+"""RESULTS/<stage>/<student>.json."""
+SCORECARDS = "scorecards"
+"""SCORECARDS/<stage>/<student>/."""
+SECRET = "secret"
+"""The course's secret, from which seeds are derived."""
+SIMILAR = "similar"
+"""Pages of notebooks that are alike."""
+SUBMITTED = "submitted"
+"""SUBMITTED/<student>/<stage>/<stage>.ipynb, as nbgrader has it."""
+WORK = "work"
+"""What a batch needs while it runs."""
+TAKEN = frozenset(
+    (
+        *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, NORMALISED),
+        *(RESULTS, SCORECARDS, SECRET, SIMILAR, SUBMITTED, WORK),
+    )
+)
+"""What lies in the grading folder besides a course's hidden data, which no course may be called."""
+TRUTH = "truth"
+"""Below a course's hidden data: its hidden cells prepared for scoring."""

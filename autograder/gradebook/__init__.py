@@ -1,0 +1,1 @@
+"""nbgrader's side: the book of grades, late days, feedback, exports."""

@@ -1,0 +1,108 @@
+"""What nbgrader runs of ours: clean text, points by value, held predictions, the exchange collected."""
+
+import math
+import re
+
+from nbconvert.exporters.exporter import ResourcesDict
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.api import Gradebook
+from nbgrader.exchange.default import ExchangeCollect
+from nbgrader.preprocessors import (
+    NbGraderPreprocessor,
+)
+from nbgrader.utils import is_grade, is_locked, is_solution
+from traitlets import Unicode
+
+from autograder.course import read_course
+from autograder.grading.results import QuestionResult, current_result
+from autograder.handed_in.attempts import collect
+from autograder.text import printable
+from starter.errors import InputError
+
+BEGINS_HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=[A-Za-z#])")
+"""A tag or an entity, which a space behind its first character turns into text."""
+SCRIPT_SCHEMES = "|".join(r"\s*".join(scheme) for scheme in ("javascript", "vbscript"))
+BEGINS_SCRIPT = re.compile(rf"({SCRIPT_SCHEMES}|data(?=:text))(?=[\s\\]*:)", re.IGNORECASE)
+"""The scheme of a link that runs code; browsers ignore line breaks within it."""
+PASTED = re.compile(r"attachment(?=[\s\\]*:)(?::([A-Za-z0-9._-]+)(?=[)\s]))?")
+"""A pasted picture and its name."""
+
+
+class CleanText(NbGraderPreprocessor):
+    """Leaves Markdown and mathematics in the students' text, but no HTML and no links to scripts."""
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: ResourcesDict, cell_index: int
+    ) -> tuple[NotebookNode, ResourcesDict]:
+        """Clean one cell."""
+        if cell.cell_type != "code" and not is_locked(cell):
+            text = BEGINS_HTML.sub(lambda found: f"{found[0]} ", cell.source)
+            text = BEGINS_SCRIPT.sub(lambda found: f"{found[0][:-1]} {found[0][-1]}", text)
+            # nbconvert gives up on a notebook that names a picture which is not there
+            pictures = cell.get("attachments", {})
+            cell.source = PASTED.sub(lambda found: found[0] if found[1] in pictures else "no such picture", text)
+        return cell, resources
+
+
+class ByValue(NbGraderPreprocessor):
+    """Gives each graded cell the points and the reason of its question; runs nothing."""
+
+    course_file = Unicode(help="The course's course.toml").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        """Read the student's result and set the outputs."""
+        stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
+        course = read_course(self.course_file)
+        result = current_result(course, stage, student)
+        if result is None:
+            msg = f"{student}'s submission was not graded yet, or changed since; run: autograder grade {stage}"
+            raise InputError(msg)
+        questions = {question.name: question for question in result.questions}
+        for cell in nb.cells:
+            if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
+                question = questions[cell.metadata.nbgrader["grade_id"]]
+                points = earned(question)
+                reason = question.reason.replace("; ", ";\n  ")
+                cell.execution_count = None
+                cell.outputs = [
+                    new_output("stream", name="stdout", text=f"{points:g} of {question.max:g} points: {reason}\n"),
+                    new_output("execute_result", data={"text/plain": repr(points)}, execution_count=None),
+                ]
+        return nb, resources
+
+
+class Hold(NbGraderPreprocessor):
+    """Marks held questions as needing a look by the instructor."""
+
+    course_file = Unicode(help="The course's course.toml").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        """Set nbgrader's own flag in the gradebook."""
+        about = resources["nbgrader"]
+        result = current_result(read_course(self.course_file), about["assignment"], about["student"])
+        with Gradebook(about["db_url"]) as book:
+            for question in result.questions:
+                if question.held:
+                    grade = book.find_grade(question.name, about["notebook"], about["assignment"], about["student"])
+                    grade.needs_manual_grade = True
+                    book.db.commit()
+        return nb, resources
+
+
+class Collect(ExchangeCollect):
+    """Lets nbgrader's own command and button collect as `autograder collect` does: as attempts, following no links."""
+
+    course_file = Unicode(help="The course's course.toml").tag(config=True)
+
+    def start(self) -> None:
+        """Collect a stage from the exchange."""
+        done = collect(read_course(self.course_file), self.coursedir.assignment_id)
+        self.log.info("%s new; now run: autograder grade %s", len(done.new), self.coursedir.assignment_id)
+        for reason in done.refused:
+            self.log.warning(printable(reason))
+
+
+def earned(question: QuestionResult) -> float:
+    """Give a question's points within what can be had."""
+    return min(max(float(question.points), 0.0), question.max) if math.isfinite(question.points) else 0.0

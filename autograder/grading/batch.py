@@ -1,0 +1,138 @@
+"""The same work for many submissions: here one after the other, several at a time, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import psutil
+
+from autograder.sandbox import run
+from autograder.sandbox.bubblewrap import SCRATCH_GIB
+from autograder.sandbox.ready import NoSandboxError, check_sandbox
+from starter.errors import InputError
+from starter.files import sha256
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 15
+T = TypeVar("T")
+
+
+def each(
+    work: Callable[[str], T], students: Sequence[str], jobs: int = 1, dask: str | None = None
+) -> Iterator[tuple[str, T | Exception]]:
+    """Do the work for each student, whatever happens to one of them.
+
+    Parameters
+    ----------
+    work
+        What is done for a student. It waits for a sandbox most of the time, so threads suffice.
+    students
+        For whom.
+    jobs
+        How many at a time on this machine.
+    dask
+        Address of a Dask scheduler whose workers do it instead. What a worker was doing when it died is done again by
+        another.
+
+    Yields
+    ------
+    Student and what the work gave, or the exception it raised, in the order in which they end.
+
+    Raises
+    ------
+    NoSandboxError
+        If a machine cannot run students' code safely, which would befall all of them.
+    InputError
+        If the scheduler cannot be reached, or its workers do not see the same files.
+    """
+    run.STOP.clear()
+    with _executor(work, jobs, dask) as executor:
+        futures = {executor.submit(work, student): student for student in students}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _outcome(future)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            run.STOP.set()
+            raise
+
+
+def fitting_jobs(memory_gib: float) -> int:
+    """Say how many submissions this machine can grade at a time: one a core, if memory and scratch suffice for all."""
+    fit = int(psutil.virtual_memory().available / 2**30 / (memory_gib + SCRATCH_GIB))
+    return max(1, min(os.cpu_count() or 1, fit))
+
+
+def core_shares(jobs: int) -> list[list[int]]:
+    """Share this machine's cores among so many jobs, so that busy submissions take no time from those beside them."""
+    cores = sorted(os.sched_getaffinity(0))
+    return [cores[job % len(cores) :: jobs] for job in range(jobs)]
+
+
+def _outcome(future: Future) -> object:
+    error = future.exception()
+    if isinstance(error, NoSandboxError) or (error is not None and not isinstance(error, Exception)):
+        raise error
+    return future.result() if error is None else error
+
+
+@contextmanager
+def _executor(work: Callable, jobs: int, dask: str | None) -> Iterator[Executor]:
+    if dask is None:
+        shares = queue.SimpleQueue()
+        for share in core_shares(jobs):
+            shares.put(share)
+        with ThreadPoolExecutor(jobs, initializer=lambda: setattr(run.CORES, "given", shares.get())) as executor:
+            yield executor
+        return
+    from distributed import Client  # slow to import, and seldom needed
+
+    try:
+        client = Client(dask, timeout=CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # whatever the library makes of an address, or of certificates that are not there
+        msg = f"no Dask scheduler answers at {dask} ({type(error).__name__}: {error}); see docs/cluster.md"
+        raise InputError(msg) from error
+    with client:
+        _check_workers(client, dask, work)
+        yield client.get_executor(pure=False)
+
+
+def _check_workers(client: Client, dask: str, work: partial) -> None:
+    """Refuse workers without the course's files, this kit or a sandbox, before they fail student by student."""
+    files = [work.args[0].root / "course.toml", Path(run.__file__)]
+    seen = client.run(_see, [str(path) for path in files])
+    if not seen:
+        msg = f"the scheduler at {dask} has no workers; start some with: dask worker {dask}"
+        raise InputError(msg)
+    for worker, (hashes, fault) in seen.items():
+        if hashes != _hashes([str(path) for path in files]):
+            msg = (
+                f"the worker {worker} does not see {files[0]} or runs another version of the kit; the course's folder "
+                "must lie at the same path on a disk that all share"
+            )
+            raise InputError(msg)
+        if fault:
+            msg = f"the worker {worker}: {fault}"
+            raise NoSandboxError(msg)
+
+
+def _see(paths: list[str]) -> tuple[list[str | None], str | None]:
+    try:
+        check_sandbox()
+    except NoSandboxError as error:
+        return _hashes(paths), str(error)
+    return _hashes(paths), None
+
+
+def _hashes(paths: list[str]) -> list[str | None]:
+    return [sha256(path) if Path(path).is_file() else None for path in paths]

@@ -1,0 +1,184 @@
+"""Grading: normalise submissions, ask in the sandbox, judge outside, write results.
+
+Results are one JSON file a student and stage; a batch that was stopped goes on where it stopped.
+"""
+
+import functools
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import filelock
+
+from autograder.course import Course
+from autograder.folders import ASSIGNMENTS, QUESTIONS, SOLUTIONS, WORK
+from autograder.grading import batch, predictions
+from autograder.grading.asking import ask_all, question_result
+from autograder.grading.results import QuestionResult, Result, current_result, hash_rules, result_path
+from autograder.grading.rubric import check_rubric
+from autograder.handed_in.submissions import choose_students, hash_submission, normalise, prediction_of
+from autograder.questions.points import released_points
+from autograder.questions.question import PREDICTION, questions_of
+from autograder.sandbox import contents, run
+from autograder.sandbox.ready import check_hidden, check_sandbox
+from autograder.text import printable
+from starter.errors import InputError
+from starter.files import whole
+
+WORTH_CACHES = 8
+"""Submissions from which on it pays to fill libraries' caches first, which takes half a minute."""
+
+
+def grade_stage(
+    course: Course,
+    stage: str,
+    students: Sequence[str] | None = None,
+    report: Callable[[str], None] = lambda student: None,
+    jobs: int = 1,
+    dask: str | None = None,
+) -> tuple[list[Result], dict[str, str]]:
+    """Grade submissions of a stage.
+
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+    students
+        Whom to grade; default: all who submitted.
+    report
+        Called with each student who is done.
+    jobs
+        Submissions that are graded at the same time on this machine.
+    dask
+        Address of a Dask scheduler whose workers grade instead; they must see the course's folder.
+
+    Returns
+    -------
+    One result a student, and student to reason for those whom the grader itself failed: they have no result, and the
+    batch goes on without them. A submission that was graded before, by the same rules, is not run again.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine cannot run students' code safely.
+    InputError
+        If the stage is unknown or was not released, there is nothing to grade, or it is being graded already.
+    """
+    course.check_stage(stage)
+    check_sandbox()
+    own = (course.grading, course.root / SOLUTIONS, course.root / QUESTIONS, course.root / course.data.screen)
+    check_hidden(*own)
+    released_points(course, stage)
+    if not (released := course.root / ASSIGNMENTS / stage / f"{stage}.ipynb").is_file():
+        msg = f"{stage} was not released: there is no {released}; run: autograder release"
+        raise InputError(msg)
+    if course.stages[stage].prediction:
+        check_rubric(course, stage)
+    chosen = choose_students(course, stage, students)
+    failed = {}
+    with _alone(course, stage):
+        due = {student: current_result(course, stage, student) for student in chosen}
+        results = {student: result for student, result in due.items() if result}
+        for student in results:
+            report(student)
+        waiting = [student for student in due if student not in results]
+        for without in {(), *(question.without for question in questions_of(course, stage))}:
+            contents.kit(course, without)  # before several want the same
+        if len(waiting) >= WORTH_CACHES:
+            contents.caches(course)
+        work = functools.partial(grade_submission, course, stage)
+        for student, outcome in batch.each(work, waiting, jobs, dask):
+            if isinstance(outcome, Result):
+                results[student] = outcome
+            else:
+                failed[student] = f"not graded: {type(outcome).__name__}: {outcome}"
+            report(student)
+    return [results[student] for student in due if student in results], failed
+
+
+@contextmanager
+def _alone(course: Course, stage: str) -> Iterator[None]:
+    """Hold a stage for the block, and empty its work folder, where a killed batch may have left something."""
+    work = course.grading / WORK / stage
+    work.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(work.with_name(f"{stage}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        msg = f"{stage} is being graded already; wait until that ends (it holds {lock.lock_file})"
+        raise InputError(msg) from error
+    try:
+        shutil.rmtree(work)
+        work.mkdir()
+        yield
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        lock.release()
+
+
+def grade_submission(course: Course, stage: str, student: str) -> Result:
+    """Grade one submission and write its result.
+
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+    student
+        Whose submission.
+
+    Returns
+    -------
+    The result, which is also in `result_path`.
+    """
+    points = released_points(course, stage)
+    digest = hash_submission(course, stage, student)
+    place = course.grading / WORK / stage
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{student}-", dir=place) as folder:
+        files = Path(folder) / "files"
+        files.mkdir()
+        fault, notes = normalise(course, stage, student, files)
+        run.open_to_all(Path(folder))
+        answered = {name: QuestionResult(name, 0.0, most, fault or "", 0.0) for name, most in points.items()}
+        if not fault:
+            asked, more = ask_all(course, stage, student, digest, files, points)
+            answered |= asked
+            notes += more
+        if PREDICTION in answered and course.stages[stage].prediction:
+            answered[PREDICTION] = _score(course, stage, student, Path(folder), points[PREDICTION])
+    result = Result(
+        student,
+        stage,
+        digest,
+        hash_rules(course, stage),
+        [answered[name] for name in points],
+        [printable(note) for note in notes],
+    )
+    with whole(result_path(course, stage, student)) as part:
+        part.write_text(json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return result
+
+
+def _score(course: Course, stage: str, student: str, folder: Path, most: float) -> QuestionResult:
+    start = time.monotonic()
+    shutil.rmtree(predictions.scorecard_folder(course, stage, student), ignore_errors=True)  # of an earlier one
+    given = prediction_of(course, stage, student)
+    if given is None:
+        name = course.stages[stage].prediction.file
+        return QuestionResult(PREDICTION, 0.0, most, f"there is no {name} in the submission", 0.0)
+    file = folder / given.name
+    shutil.copyfile(given, file)
+    file.chmod(0o644)
+    work = folder / "prediction"
+    work.mkdir()
+    scored = predictions.score_file(course, stage, student, file, work)
+    return question_result(PREDICTION, scored.verdict, most, time.monotonic() - start, scored.held)

@@ -1,0 +1,183 @@
+"""A student's prediction: opened in the sandbox, written anew from plain values, scored outside, points by the rubric.
+
+What is scored is a file of the kit's own making, so that no library outside meets a crafted one.
+"""
+
+import functools
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from autograder.course import Course
+from autograder.folders import SCORECARDS, TRUTH
+from autograder.grading.judge import REASON, Verdict
+from autograder.grading.rubric import PROFILE, Scored, by_rubric
+from autograder.sandbox import contents, run
+from autograder.sandbox.bubblewrap import KIT
+from autograder.sandbox.inside.frames import each_frame
+from autograder.sandbox.inside.read_prediction import REFUSED
+from autograder.settings import Prediction
+from autograder.text import printable
+from starter.answers import values
+from starter.data.h5ad import write_h5ad
+from starter.errors import InputError
+from starter.prediction.check import check_prediction
+from starter.prediction.requirements import Requirements, requirements_of_course
+from starter.prediction.season import SEASON_2025
+from starter.schema import CONTEXT, TARGET_GENE
+from starter.scoring.page import write_scorecard
+from starter.scoring.scorecard import score_prediction
+from starter.scoring.truth.opened import Truth, open_truth
+
+DAMAGED = "the prediction cannot be read: it came out of the sandbox damaged"
+SCORING = threading.Lock()
+"""One prediction at a time: scoring uses all cores, and its threads cannot be entered twice."""
+
+
+def scorecard_folder(course: Course, stage: str, student: str) -> Path:
+    """Say where the scorecard of a student's prediction is."""
+    return course.grading / SCORECARDS / stage / student
+
+
+def score_file(course: Course, stage: str, student: str, file: Path, work: Path) -> Scored:
+    """Score a prediction file that a student handed in, and write its scorecard.
+
+    Parameters
+    ----------
+    course, stage, student
+        Whose it is.
+    file
+        The `.h5ad` or `.vcc`, readable by all.
+    work
+        An empty folder with room for the file, unpacked and written anew.
+
+    Returns
+    -------
+    Share of the points and the reason; a file that cannot be scored earns nothing and the reason says what to do.
+    """
+    settings = course.stages[stage].prediction
+    due = _due(course.public_folder, _changed(course.public_folder / "train.h5ad"))
+    try:
+        plain = _written_anew(course, file, settings, len(due.genes), work)
+        findings = check_prediction(plain, due)
+        if errors := [finding for finding in findings if finding.level == "error"]:
+            more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
+            return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
+        with SCORING:
+            truth = _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
+            card = score_prediction(plain, truth, PROFILE)
+            write_scorecard(card, scorecard_folder(course, stage, student))
+    except InputError as error:
+        return Scored(Verdict(0.0, _sentence(str(error)), file.name), "")
+    scored = by_rubric(card, settings.rubric)
+    return replace(scored, verdict=replace(scored.verdict, called=file.name))
+
+
+def _written_anew(course: Course, file: Path, settings: Prediction, n_genes: int, work: Path) -> Path:
+    """Open a file in the sandbox and write what came out as a plain `.h5ad`."""
+    limit = course.limits.prediction_mib << 20
+    if file.suffix == ".vcc":
+        unpacked = work / "unpacked.h5ad"
+        _run(course, "unpack", file, n_genes, unpacked, limit)
+        unpacked.chmod(0o644)
+        file = unpacked
+    stream = work / "values"
+    _run(course, "read", file, n_genes, stream, SEASON_2025.size_limit(n_genes))
+    # `plain` has the name that messages and the scorecard show
+    plain = work / f"{Path(settings.file).stem}.h5ad"
+    with stream.open("rb") as frames:
+        content = each_frame(frames, values.MAX_BYTES)
+        labels, genes, stored = (_value(content, name) for name in ("labels", "genes", "stored"))
+        if not isinstance(labels, dict) or set(labels) - {TARGET_GENE, CONTEXT}:
+            raise InputError(DAMAGED)
+        if not all(isinstance(column, np.ndarray) and column.ndim == 1 for column in (genes, *labels.values())):
+            raise InputError(DAMAGED)
+        if len({len(column) for column in labels.values()}) != 1:
+            raise InputError(DAMAGED)
+        obs = pd.DataFrame({key: np.asarray(column, str) for key, column in labels.items()})
+        obs.index = obs.index.astype(str)
+        var = pd.DataFrame(index=pd.Index(genes.astype(str)))
+        write_h5ad(plain, _blocks(content, len(obs), len(genes)), obs, var, stored=stored)
+    stream.unlink()
+    return plain
+
+
+def _value(content: Iterator[tuple[str, bytes]], due: str) -> object:
+    name, value = next(content, ("", b""))
+    if name != due:
+        msg = f"the prediction cannot be read: its {due} did not come out of the sandbox"
+        raise InputError(msg)
+    if due == "stored" and not (value.isdigit() and len(value) < 20):
+        raise InputError(DAMAGED)
+    return int(value) if due == "stored" else values.decode(value)
+
+
+def _blocks(content: Iterator[tuple[str, bytes]], n_cells: int, n_genes: int) -> Iterator[scipy.sparse.csr_matrix]:
+    came = 0
+    for name, value in content:
+        if name == "end" and came == n_cells:
+            return
+        block = values.decode(value) if name == "cells" else None
+        if not scipy.sparse.issparse(block) or block.shape[1] != n_genes:
+            break
+        if not 0 < block.shape[0] <= n_cells - came:  # empty ones might come for ever
+            break
+        came += block.shape[0]
+        yield block
+    msg = f"the prediction cannot be read: {came:,} of {n_cells:,} cells came out of the sandbox"
+    raise InputError(msg)
+
+
+def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: int) -> None:
+    limits = course.limits
+    with into.open("wb") as sink:
+        outcome = run.run(
+            [f"{run.INSIDE}/read_prediction.py", job, file.name, str(n_genes)],
+            read_only={
+                KIT: contents.kit(course, ()),
+                "/prediction/file": file,
+            },
+            seconds=limits.seconds,
+            memory_gib=limits.memory_gib,
+            processes=limits.processes,
+            workdir="/home/student/work",
+            into=sink,
+            max_output=limit,
+        )
+    if outcome.status == "ended" and outcome.returncode == 0:
+        return
+    reasons = {
+        "time": f"opening it took longer than {limits.seconds} s",
+        "memory": f"opening it took more than {limits.memory_gib:g} GiB of memory",
+        "output": f"it holds more than {limits.prediction_mib} MiB",
+        "ended": "it broke the program that opens it",
+    }
+    if outcome.status == "ended" and outcome.returncode == REFUSED:
+        raise InputError(outcome.errors)
+    msg = f"{file.name} cannot be scored: {reasons[outcome.status]}; write it again with starter.prediction.write"
+    raise InputError(msg)
+
+
+def _sentence(text: str) -> str:
+    return printable(" ".join(text.split()))[:REASON]
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+@functools.lru_cache(maxsize=2)
+def _due(folder: Path, changed: int) -> Requirements:
+    del changed  # a part of the key: a course that was released anew is read anew
+    return requirements_of_course(folder)
+
+
+@functools.lru_cache(maxsize=2)
+def _truth(folder: Path, changed: int) -> Truth:
+    del changed
+    return open_truth(folder)

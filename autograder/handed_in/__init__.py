@@ -1,0 +1,1 @@
+"""What students handed in: inboxes, platforms, attempts, and the one that counts."""

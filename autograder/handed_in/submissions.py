@@ -1,0 +1,180 @@
+"""What students handed in, made safe to work with: regular files only, and notebooks that nobody can break on."""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from autograder.course import Course
+from autograder.folders import ASSIGNMENTS, NORMALISED, SUBMITTED
+from autograder.handed_in.files import MAX_DEPTH, MAX_FILES, MAX_NAME
+from autograder.handed_in.notebook import rebuilt
+from autograder.settings import STUDENT_NAME
+from starter.errors import InputError
+from starter.files import sha256, whole
+
+
+def students_of(course: Course, stage: str) -> tuple[list[str], list[str]]:
+    """List the students who submitted a stage.
+
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+
+    Returns
+    -------
+    Students, and the names of folders that cannot be a student's.
+
+    Raises
+    ------
+    InputError
+        If there is no submission.
+    """
+    folder = course.grading / SUBMITTED
+    names = sorted(path.parent.name for path in folder.glob(f"*/{stage}") if path.is_dir() and not path.is_symlink())
+    students = [name for name in names if STUDENT_NAME.fullmatch(name)]
+    if not students:
+        msg = f"no submissions: put them at {folder}/<student>/{stage}/{stage}.ipynb"
+        raise InputError(msg)
+    return students, [name for name in names if name not in students]
+
+
+def choose_students(course: Course, stage: str, students: Sequence[str] | None) -> Sequence[str]:
+    """Take the students who are named, or all who submitted a stage.
+
+    Raises
+    ------
+    InputError
+        If there is no submission, or none of a student who is named.
+    """
+    known, _ = students_of(course, stage)
+    if unknown := sorted(set(students or ()) - set(known)):
+        msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
+        raise InputError(msg)
+    return students or known
+
+
+def hash_submission(course: Course, stage: str, student: str) -> str:
+    """Hash the names and contents of a submission's regular files.
+
+    Returns
+    -------
+    SHA-256 as 64 hexadecimal digits.
+    """
+    files = _regular_files(course, stage, student, [])
+    return hash_files((str(name), bytes.fromhex(sha256(path))) for name, path in files)
+
+
+def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
+    """Hash names with the SHA-256 of what each holds, in the order given, to 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, content in files:
+        encoded = name.encode(errors="surrogateescape")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded + content)
+    return digest.hexdigest()
+
+
+def prediction_of(course: Course, stage: str, student: str) -> Path | None:
+    """Find the prediction file that a stage asks for in a submission, as `.h5ad` or as `.vcc`.
+
+    Returns
+    -------
+    The file as it was handed in, or None.
+    """
+    found = dict(_regular_files(course, stage, student, []))
+    return next((found[name] for name in _prediction_names(course, stage) if name in found), None)
+
+
+def _prediction_names(course: Course, stage: str) -> list[Path]:
+    """Name the files that may be the prediction, the one in `course.toml` first."""
+    if (settings := course.stages[stage].prediction) is None:
+        return []
+    named = Path(settings.file)
+    return [named, named.with_suffix(".vcc" if named.suffix == ".h5ad" else ".h5ad")]
+
+
+def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[str | None, list[str]]:
+    """Copy a submission to the folder that is graded, with a notebook that holds every question.
+
+    The student's cells are taken over with their text and pictures alone, question cells keep the released cell's
+    settings, and question cells that are missing are added as they were released. Of all files nbgrader gets this
+    notebook alone, since it would show the others to the instructor as they are.
+
+    Parameters
+    ----------
+    course
+        The course.
+    stage
+        Such as `04_baselines`.
+    student
+        Whose submission.
+    folder
+        An empty folder for all files that students' code may use: all but the prediction.
+
+    Returns
+    -------
+    Why the student's notebook cannot be used, in which case the released one stands in for it; and what else was left
+    out or added.
+    """
+    notes: list[str] = []
+    name = f"{stage}.ipynb"
+    released = json.loads((course.root / ASSIGNMENTS / stage / name).read_text(encoding="utf-8"))
+    predictions = _prediction_names(course, stage)
+    for relative, path in _regular_files(course, stage, student, notes):
+        if relative in predictions:
+            continue
+        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / relative, follow_symlinks=False)
+    notebook, fault = rebuilt(folder / name, released, notes)
+    if (folder / name).is_dir():
+        shutil.rmtree(folder / name)
+    shown = course.grading / NORMALISED / student / stage
+    if shown.exists():
+        shutil.rmtree(shown)
+    for path in (folder / name, shown / name):
+        with whole(path) as part:
+            part.write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf-8")
+    return fault, notes
+
+
+def _regular_files(course: Course, stage: str, student: str, notes: list[str]) -> Iterator[tuple[Path, Path]]:
+    """Give the files that are taken, as name and path, in order; note what is left out."""
+    source = course.grading / SUBMITTED / student / stage
+    limit, largest = course.limits.submission_mib << 20, course.limits.prediction_mib << 20
+    predictions = _prediction_names(course, stage)
+    size = n_files = 0
+    for folder, folders, files in os.walk(source, followlinks=False):
+        folders.sort()
+        relative = Path(folder).relative_to(source)
+        if len(relative.parts) >= MAX_DEPTH and folders:
+            notes.append(f"{relative} holds folders more than {MAX_DEPTH} deep, which were left out")
+            folders.clear()
+        for name in (name for name in folders if Path(folder, name).is_symlink()):
+            notes.append(f"{relative / name} is a link and was left out")
+        for name in sorted(files):
+            path = Path(folder, name)
+            if len(os.fsencode(relative / name)) > MAX_NAME or not os.access(path, os.R_OK, follow_symlinks=False):
+                notes.append(f"{str(relative / name)[:100]} cannot be read or has too long a name, and was left out")
+                continue
+            about = path.lstat()
+            if not stat.S_ISREG(about.st_mode):
+                notes.append(f"{relative / name} is not a regular file and was left out")
+            elif relative / name in predictions:
+                if about.st_size <= largest:
+                    yield relative / name, path
+                else:
+                    notes.append(f"{relative / name} was left out: a prediction has at most {largest >> 20} MiB")
+            elif size + about.st_size > limit or n_files >= MAX_FILES:
+                notes.append(
+                    f"{relative / name} was left out: at most {limit >> 20} MiB in {MAX_FILES} files are taken"
+                )
+            else:
+                size += about.st_size
+                n_files += 1
+                yield relative / name, path

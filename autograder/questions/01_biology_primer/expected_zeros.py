@@ -1,0 +1,58 @@
+"""Question `expected_zeros`: the zeros that sampling alone explains."""
+
+import numpy as np
+import scipy.sparse
+import scipy.special
+import scipy.stats
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
+
+from .shared import screens
+
+
+def _expected_zeros(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    totals = counts.toarray().astype(float).sum(axis=0)
+    return np.array([np.mean([np.exp(-umis * total / n_umis.sum()) for umis in n_umis]) for total in totals])
+
+
+def _zeros_at_one_depth(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    del n_umis
+    return np.exp(-counts.toarray().mean(axis=0))
+
+
+def _seen_zeros(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    del n_umis
+    return (counts.toarray() == 0).mean(axis=0)
+
+
+def _expected_non_zeros(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    return 1 - _expected_zeros(counts, n_umis)
+
+
+def _zeros_of_cells(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    rate = counts.toarray().sum(axis=0) / n_umis.sum()
+    return np.exp(-np.outer(n_umis, rate)).mean(axis=1)
+
+
+def _zeros_by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    del n_umis
+    return _expected_zeros(counts, counts.toarray().sum(axis=1))
+
+
+QUESTION = Question(
+    name="expected_zeros",
+    asks=Function("expected_zeros"),
+    inputs=screens,
+    due=_expected_zeros,
+    mistakes=(
+        Mistake(
+            "this takes all cells to be equally deep; give each cell its own expected count, and average exp(-it)",
+            _zeros_at_one_depth,
+        ),
+        Mistake("these are the zeros seen; compute those expected from rate x depth", _seen_zeros),
+        Mistake("this is the probability of a count above zero; zeros are exp(-expected count)", _expected_non_zeros),
+        Mistake("this is one number a cell; average over the cells, axis 0", _zeros_of_cells),
+        Mistake("this uses the sum of each row as depth; use n_umis, the whole transcriptome", _zeros_by_row_sum),
+    ),
+)

@@ -1,0 +1,57 @@
+"""Question `normalise`: from counts to log1p expression."""
+
+import numpy as np
+import scipy.sparse
+import scipy.special
+import scipy.stats
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
+
+from .shared import screens
+
+
+def _to_normalise(rng: np.random.Generator) -> list[dict[str, object]]:
+    sums = (1_731.0, 640.0, 5_207.0)
+    return [case | {"target_sum": target} for case, target in zip(screens(rng), sums, strict=True)]
+
+
+def _normalise(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+    return np.array([np.log1p(target_sum * row / umis) for row, umis in zip(counts.toarray(), n_umis, strict=True)])
+
+
+def _log_first(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+    return target_sum * np.log1p(counts.toarray()) / n_umis[:, None]
+
+
+def _by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+    del n_umis
+    return _normalise(counts, np.maximum(counts.toarray().sum(axis=1), 1), target_sum)
+
+
+def _no_log(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+    return target_sum * counts.toarray() / n_umis[:, None]
+
+
+def _to_ten_thousand(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+    del target_sum
+    return _normalise(counts, n_umis, 10_000)
+
+
+def _log2(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+    return _normalise(counts, n_umis, target_sum) / np.log(2)
+
+
+QUESTION = Question(
+    name="normalise",
+    asks=Function("normalise"),
+    inputs=_to_normalise,
+    due=_normalise,
+    mistakes=(
+        Mistake("the logarithm comes last: scale the counts first, then log1p", _log_first),
+        Mistake("this divides by the sum of the row; divide by n_umis, the whole transcriptome", _by_row_sum),
+        Mistake("the logarithm is missing; end with log1p", _no_log, credit=0.5),
+        Mistake("this scales to 10,000 UMIs; scale to target_sum", _to_ten_thousand),
+        Mistake("this is the logarithm to base 2; log1p is the natural one", _log2),
+    ),
+)

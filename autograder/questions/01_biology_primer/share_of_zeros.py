@@ -1,0 +1,54 @@
+"""Question `share_of_zeros`: how much of a count matrix is zero."""
+
+import numpy as np
+import scipy.sparse
+import scipy.special
+import scipy.stats
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
+
+
+def _count_matrices(rng: np.random.Generator) -> list[dict[str, object]]:
+    """Three sparse matrices of different density; more genes than cells, and the reverse."""
+    cases = []
+    for n_cells, n_genes, mean in ((9, 14, 0.3), (17, 6, 1.1), (23, 11, 0.7)):
+        counts = rng.poisson(rng.gamma(1.0, mean, (n_cells, n_genes)))
+        counts[0, 0], counts[1, 1] = 0, 3  # neither empty nor full
+        cases.append({"counts": scipy.sparse.csr_matrix(counts, dtype=np.float32)})
+    return cases
+
+
+def _share_of_zeros(counts: scipy.sparse.csr_matrix) -> float:
+    return float((counts.toarray() == 0).mean())
+
+
+def _share_of_values(counts: scipy.sparse.csr_matrix) -> float:
+    return float((counts.toarray() > 0).mean())
+
+
+def _percent_of_zeros(counts: scipy.sparse.csr_matrix) -> float:
+    return 100 * _share_of_zeros(counts)
+
+
+def _number_of_zeros(counts: scipy.sparse.csr_matrix) -> int:
+    return int((counts.toarray() == 0).sum())
+
+
+def _stored_zeros(counts: scipy.sparse.csr_matrix) -> float:
+    del counts
+    return 0.0  # no zero is stored
+
+
+QUESTION = Question(
+    name="share_of_zeros",
+    asks=Function("share_of_zeros"),
+    inputs=_count_matrices,
+    due=_share_of_zeros,
+    mistakes=(
+        Mistake("this is the share that is not zero; take it from 1", _share_of_values),
+        Mistake("this is in percent; give a share from 0 to 1", _percent_of_zeros, credit=0.5),
+        Mistake("this is the number of zeros; divide by the number of cells x genes", _number_of_zeros),
+        Mistake("the zeros are not among the stored values (counts.data); use nnz and the shape", _stored_zeros),
+    ),
+)

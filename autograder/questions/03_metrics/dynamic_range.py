@@ -1,0 +1,72 @@
+"""Question `dynamic_range`: the room between baseline and replicate."""
+
+import numpy as np
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
+
+from .shared import WITHOUT
+
+
+def _ranges(rng: np.random.Generator) -> list[dict[str, object]]:
+    """Give scores of which more or less is better, with a baseline that is perfect once and a bad replicate."""
+    cases = []
+    for n_perturbations, best, higher in ((5, 1.0, True), (8, 0.0, False), (7, 0.0, False), (4, 1.0, True)):
+        baseline = rng.uniform(0.2, 0.7, n_perturbations)
+        replicate = baseline + (best - baseline) * rng.uniform(0.1, 0.9, n_perturbations)
+        replicate[0] = baseline[0] - 2.5 * (best - baseline[0])  # far worse than the baseline
+        baseline[1] = best
+        cases.append({"baseline": baseline, "replicate": replicate, "best": best, "higher_is_better": higher})
+    return cases
+
+
+def _shares(baseline: np.ndarray, replicate: np.ndarray, best: float, *, higher_is_better: bool) -> np.ndarray:
+    errors = [x if not higher_is_better else np.negative(x) for x in (baseline, replicate, best)]
+    return (errors[0] - errors[1]) / (errors[0] - errors[2] + 1e-6)
+
+
+def _dynamic_range(**scores: object) -> float:
+    return float(np.quantile(np.minimum(np.maximum(_shares(**scores), -1), 1), 0.5))
+
+
+def _mean_range(**scores: object) -> float:
+    return float(_shares(**scores).clip(-1, 1).mean())
+
+
+def _mean_not_clipped(**scores: object) -> float:
+    return float(_shares(**scores).mean())
+
+
+def _clipped_last(**scores: object) -> float:
+    return float(np.clip(np.median(_shares(**scores)), -1, 1))
+
+
+def _room_turned(**scores: object) -> float:
+    return float(np.median(-_shares(**scores).clip(-1, 1)))
+
+
+def _always_higher(**scores: object) -> float:
+    room = np.abs(scores["best"] - scores["baseline"])
+    return float(np.median(((scores["replicate"] - scores["baseline"]) / (room + 1e-6)).clip(-1, 1)))
+
+
+def _of_means(**scores: object) -> float:
+    means = {name: scores[name].mean() for name in ("baseline", "replicate")}
+    return float(_shares(**{**scores, **means}).clip(-1, 1))
+
+
+QUESTION = Question(
+    name="dynamic_range",
+    asks=Function("dynamic_range"),
+    inputs=_ranges,
+    due=_dynamic_range,
+    mistakes=(
+        Mistake("this is the mean; take the median over the perturbations", _mean_range),
+        Mistake("this is the mean of shares that are not clipped; clip to [-1, 1], take the median", _mean_not_clipped),
+        Mistake("clip each perturbation's share to [-1, 1] before you take the median", _clipped_last),
+        Mistake("gain and room have different signs; perfection is better than the baseline", _room_turned),
+        Mistake("where lower is better, the gain is baseline minus replicate", _always_higher),
+        Mistake("take the share of each perturbation first, then the median; not that of the means", _of_means),
+    ),
+    without=WITHOUT,
+)

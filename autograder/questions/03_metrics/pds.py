@@ -1,0 +1,102 @@
+"""Question `pds`: the perturbation discrimination score."""
+
+import numpy as np
+import pandas as pd
+import scipy.spatial.distance
+import scipy.stats
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
+
+from .shared import STEP, WITHOUT
+
+TARGETS = ("GENEA", "GENEB", "GENEC", "GENED", "GENEE", "GENEF", "GENEG", "GENEH")
+
+
+def _effects(rng: np.random.Generator) -> list[dict[str, object]]:
+    """Give tables of effects in which own genes are far off, two measured effects are equal, one target is no gene."""
+    cases = []
+    for n_targets, n_genes in ((6, 9), (5, 7), (8, 12)):
+        targets = list(rng.permutation(TARGETS)[:n_targets])
+        genes = [*targets[:-1], *(f"GENE{number}" for number in range(n_genes - n_targets + 1))]
+        genes = list(rng.permutation(genes))
+        measured = rng.normal(0, 0.5, (n_targets, n_genes))
+        predicted = measured + rng.normal(0, 1.0, measured.shape)
+        tables = [pd.DataFrame(np.rint(x / STEP) * STEP, index=targets, columns=genes) for x in (measured, predicted)]
+        for target in targets[:-1]:
+            # nobody's prediction of the own gene comes near the measured one
+            tables[0].loc[target, target] = -STEP * rng.integers(128, 256)
+            tables[1].loc[target, target] = STEP * rng.integers(128, 256)
+        first, second = rng.choice(targets, 2, replace=False)
+        tables[0].loc[second] = tables[0].loc[first]
+        cases.append({"measured": tables[0], "predicted": tables[1]})
+    return cases
+
+
+def _distances(measured: pd.DataFrame, predicted: pd.DataFrame, metric: str = "cityblock") -> np.ndarray:
+    rows = []
+    for target in measured.index:
+        genes = measured.columns.drop(target, errors="ignore")
+        rows.append(scipy.spatial.distance.cdist(predicted.loc[[target], genes], measured[genes], metric)[0])
+    return np.array(rows)
+
+
+def _scores(distances: np.ndarray) -> np.ndarray:
+    """Rank the right one, whose distance is on the diagonal; equal ones share their rank."""
+    ranks = scipy.stats.rankdata(distances, axis=1).diagonal()
+    return 1 - (ranks - 1) / (len(distances) - 1)
+
+
+def _pds(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    return _scores(_distances(measured, predicted))
+
+
+def _pds_own_gene(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    return _scores(scipy.spatial.distance.cdist(predicted, measured, "cityblock"))
+
+
+def _pds_no_targets(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    genes = measured.columns.difference(measured.index)
+    return _scores(scipy.spatial.distance.cdist(predicted[genes], measured[genes], "cityblock"))
+
+
+def _pds_without_ties(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    ranks = scipy.stats.rankdata(_distances(measured, predicted), method="min", axis=1).diagonal()
+    return 1 - (ranks - 1) / (len(measured) - 1)
+
+
+def _pds_over_all(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    return 1 - (1 - _pds(measured, predicted)) * (len(measured) - 1) / len(measured)
+
+
+def _pds_squared(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    return _scores(_distances(measured, predicted, "euclidean"))
+
+
+def _pds_other_way(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    return _pds(predicted, measured)
+
+
+def _pds_as_rank(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    return 1 - _pds(measured, predicted)
+
+
+QUESTION = Question(
+    name="pds",
+    asks=Function("pds"),
+    inputs=_effects,
+    due=_pds,
+    mistakes=(
+        Mistake("the target's own gene is in the distances; leave out its column", _pds_own_gene),
+        Mistake("all targets' genes are left out; leave out only the own one of each prediction", _pds_no_targets),
+        Mistake("effects exactly as far as the right one count half; here they do not count", _pds_without_ties),
+        Mistake("the count is divided by all perturbations; divide by the number of the others", _pds_over_all),
+        Mistake("this is the Euclidean distance; sum the absolute differences", _pds_squared),
+        Mistake(
+            "here the predictions are ranked for each measured effect; rank the measured effects for each prediction",
+            _pds_other_way,
+        ),
+        Mistake("this is the share that is nearer; the score is 1 minus it", _pds_as_rank),
+    ),
+    without=WITHOUT,
+)

@@ -1,0 +1,53 @@
+"""Question `knn`: the mean effect of the nearest targets."""
+
+import numpy as np
+from sklearn.neighbors import KNeighborsRegressor
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
+
+from .shared import WITHOUT, regressions
+
+
+def _neighbourhoods(rng: np.random.Generator) -> list[dict[str, object]]:
+    return regressions(rng, "k", (3, 4, 2))
+
+
+def _knn(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int, metric: str = "cosine") -> np.ndarray:
+    return KNeighborsRegressor(k, metric=metric).fit(features, effects).predict(wanted)
+
+
+def _euclidean(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    return _knn(features, effects, wanted, k, "euclidean")
+
+
+def _longest(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    return np.array([effects[np.argsort(-(features @ row))[:k]].mean(axis=0) for row in wanted])
+
+
+def _farthest(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    return _knn(-features, effects, wanted, k)
+
+
+def _one_more(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    return _knn(features, effects, wanted, k + 1)
+
+
+def _sum_of_nearest(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    return k * _knn(features, effects, wanted, k)
+
+
+QUESTION = Question(
+    name="knn",
+    asks=Function("knn"),
+    inputs=_neighbourhoods,
+    due=_knn,
+    mistakes=(
+        Mistake("these are the nearest by Euclidean distance; compare directions (cosine)", _euclidean),
+        Mistake("long rows win here; divide each row of features by its length first", _longest),
+        Mistake("these are the k least alike; sort from the most alike", _farthest),
+        Mistake("this is the mean of k + 1 effects; take k", _one_more),
+        Mistake("this is the sum of the effects; take their mean", _sum_of_nearest),
+    ),
+    without=WITHOUT,
+)

@@ -1,0 +1,60 @@
+"""Question `gears`: the network of notebook 06."""
+
+import numpy as np
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Object
+
+from .shared import SINGLE, WITHOUT
+
+
+def _networks(rng: np.random.Generator) -> list[dict[str, object]]:
+    cases = []
+    for n, n_messages, n_genes, width in ((4, 3, 7, 2), (3, 5, 6, 4), (5, 2, 4, 3)):
+        shapes = {"conv.weight": (width, n_messages), "gene": (n_genes, width), "weight": (n_genes, width)}
+        weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+        weights["bias"] = rng.normal(0.3, 1, n_genes).astype(np.float32)
+        given = {
+            "heard": rng.normal(size=(n, n_messages)).astype(np.float32),
+            "control": rng.gamma(2.0, 1.0, n_genes).astype(np.float32),
+        }
+        build = {"n_messages": n_messages, "n_genes": n_genes, "width": width}
+        cases.append({"build": build, "weights": weights, "calls": [["forward", given]]})
+    return cases
+
+
+def _gears(build: dict, weights: dict, calls: list, **changes: object) -> list[np.ndarray]:
+    """Go through perturbations and genes one by one; `changes` are the mistakes."""
+    heard, control = (calls[0][1][name].astype(float) for name in ("heard", "control"))
+    conv, gene, weight, bias = (weights[name].astype(float) for name in ("conv.weight", "gene", "weight", "bias"))
+    due = np.zeros((len(heard), build["n_genes"]))
+    for row, message in enumerate(heard):
+        perturbation = conv @ message
+        for g in range(build["n_genes"]):
+            state = perturbation + gene[g] * changes.get("gene", 1)
+            if changes.get("relu", True):
+                state = np.maximum(state, 0)
+            value = state @ weight[g] if changes.get("sum", True) else state @ weight[g] / build["width"]
+            due[row, g] = value + bias[g] * changes.get("bias", 1) + control[g] * changes.get("control", 1)
+    return [due]
+
+
+def _mistaken_gears(**changes: object) -> object:
+    return lambda build, weights, calls: _gears(build, weights, calls, **changes)
+
+
+QUESTION = Question(
+    name="Gears",
+    asks=Object("Gears"),
+    inputs=_networks,
+    due=_gears,
+    mistakes=(
+        Mistake("the ReLU is missing", _mistaken_gears(relu=False)),
+        Mistake("the control expression is missing; add it at the end", _mistaken_gears(control=0)),
+        Mistake("the genes' bias is missing", _mistaken_gears(bias=0)),
+        Mistake("the gene embeddings are missing; add them to the perturbation's", _mistaken_gears(gene=0)),
+        Mistake("this is a mean over the width; take the sum", _mistaken_gears(sum=False)),
+    ),
+    comparator=SINGLE,
+    without=WITHOUT,
+)

@@ -1,0 +1,79 @@
+"""Question `normalise`: a graph's symmetric normalisation."""
+
+import numpy as np
+import scipy.sparse
+
+from autograder.questions.question import Mistake, Question
+from starter.answers.kinds import Function
+
+from .shared import WITHOUT
+
+
+def _graphs(rng: np.random.Generator) -> list[dict[str, object]]:
+    """Three graphs with hubs and a gene without neighbours."""
+    cases = []
+    for n, share in ((6, 0.5), (9, 0.35), (11, 0.3)):
+        popular = rng.uniform(0.3, 1.7, n)
+        linked = np.triu(rng.random((n, n)) < share * np.outer(popular, popular), 1)
+        linked[0, 1:4] = True
+        alone = int(rng.integers(4, n))
+        linked[alone] = linked[:, alone] = False
+        cases.append({"adjacency": scipy.sparse.csr_matrix((linked | linked.T).astype(float))})
+    return cases
+
+
+def _scaled(matrix: np.ndarray, degree: np.ndarray) -> np.ndarray:
+    degree = np.maximum(degree, 1e-12)
+    return matrix / np.sqrt(np.outer(degree, degree)) * (degree > 1e-9)
+
+
+def _normalise(adjacency: scipy.sparse.csr_matrix) -> np.ndarray:
+    a = adjacency.toarray()
+    n = len(a)
+    due = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            if i == j or a[i, j]:
+                due[i, j] = 1 / np.sqrt((a[i].sum() + 1) * (a[j].sum() + 1))
+    return due
+
+
+def _without_loops(adjacency: scipy.sparse.csr_matrix) -> np.ndarray:
+    a = adjacency.toarray()
+    return _scaled(a, a.sum(axis=1))
+
+
+def _loops_not_counted(adjacency: scipy.sparse.csr_matrix) -> np.ndarray:
+    a = adjacency.toarray()
+    return _scaled(a + np.eye(len(a)), np.maximum(a.sum(axis=1), 1))
+
+
+def _row_mean(adjacency: scipy.sparse.csr_matrix) -> np.ndarray:
+    a = adjacency.toarray() + np.eye(adjacency.shape[0])
+    return a / a.sum(axis=1, keepdims=True)
+
+
+def _no_root(adjacency: scipy.sparse.csr_matrix) -> np.ndarray:
+    a = adjacency.toarray() + np.eye(adjacency.shape[0])
+    return a / np.outer(a.sum(axis=1), a.sum(axis=1))
+
+
+def _root_up(adjacency: scipy.sparse.csr_matrix) -> np.ndarray:
+    a = adjacency.toarray() + np.eye(adjacency.shape[0])
+    return a * np.sqrt(np.outer(a.sum(axis=1), a.sum(axis=1)))
+
+
+QUESTION = Question(
+    name="normalise",
+    asks=Function("normalise"),
+    inputs=_graphs,
+    due=_normalise,
+    mistakes=(
+        Mistake("no gene listens to itself; add the identity before you scale", _without_loops),
+        Mistake("count neighbours after the identity was added", _loops_not_counted),
+        Mistake("this scales the rows only; scale rows and columns, each by 1 / sqrt(d)", _row_mean),
+        Mistake("the root is missing: scale by 1 / sqrt(d) on both sides", _no_root),
+        Mistake("this multiplies by the roots; divide by them", _root_up),
+    ),
+    without=WITHOUT,
+)

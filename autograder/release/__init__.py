@@ -1,0 +1,1 @@
+"""What an instructor gives out: data, notebooks, the student kit."""

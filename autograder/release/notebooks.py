@@ -1,0 +1,73 @@
+"""Release a course: cut the screen into what students get and what stays hidden, and make their notebooks."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from autograder.course import Course
+from autograder.folders import ASSIGNMENTS
+from autograder.gradebook import book
+from autograder.questions.points import released_points
+from autograder.questions.question import questions_of
+from autograder.release.data import release_data
+from starter.answers import values
+from starter.check import FOLDER
+from starter.files import whole
+
+
+def release(course: Course, report: Callable[[str], None] = lambda step: None) -> None:
+    """Release a course.
+
+    Data that were released before stay as they are. The students' notebooks are made anew.
+
+    Parameters
+    ----------
+    course
+        The course.
+    report
+        Called with a sentence for each step that is done.
+
+    Raises
+    ------
+    InputError
+        If the screen cannot be used, the questions and notebooks do not fit, or other data were released before.
+    """
+    for stage in course.stages:
+        released_points(course, stage)
+    release_data(course, report)
+    release_notebooks(course, report)
+    if book.write_settings(course):
+        report(f"wrote {book.SETTINGS_FILE}, by which formgrader finds the course")
+
+
+def release_notebooks(course: Course, report: Callable[[str], None] = lambda step: None) -> None:
+    """Make all the students' notebooks, refusing those that do not fit their questions."""
+    for stage in course.stages:
+        released_points(course, stage)
+        folder = release_notebook(course, stage)
+        report(f"made the students' notebook {folder.relative_to(course.root)}/{stage}.ipynb")
+
+
+def release_notebook(course: Course, stage: str) -> Path:
+    """Make the students' notebook of a stage, with the public cases of its questions beside it.
+
+    Returns
+    -------
+    The folder to hand out.
+
+    Raises
+    ------
+    InputError
+        If nbgrader refuses, or something else lies in that folder; what was there stays.
+    """
+    made = book.generate(course, stage)
+    checks = made / FOLDER
+    checks.mkdir(exist_ok=True)
+    for question in questions_of(course, stage):
+        with whole(checks / f"{question.name}.npz") as part:
+            part.write_bytes(values.encode(question.public(course.public_folder)))
+    folder = course.root / ASSIGNMENTS / stage
+    names = [f"{stage}.ipynb", *(path.name for path in made.iterdir()), ".ipynb_checkpoints"]
+    with whole(folder, replaces=names) as part:
+        shutil.copytree(made, part)
+    return folder

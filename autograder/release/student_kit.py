@@ -1,0 +1,78 @@
+"""The student kit: everything that students get, in one archive, and nothing else."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from autograder.course import FILE, Course
+from autograder.folders import GENERATED
+from starter.data.course import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
+from starter.errors import InputError
+from starter.files import whole
+
+OF_PROJECT = ("constraints.txt", "LICENSE", "docs/metrics.md")
+"""Files of the project that students get as they are."""
+README = "docs/student.md"
+"""Becomes the kit's README.md."""
+INSTRUCTORS_COMMAND = 'autograder = "autograder.cli:main"\n'
+"""Line of pyproject.toml for a command that students do not have."""
+
+
+def write_kit(course: Course, project: Path, out: Path) -> list[str]:
+    """Pack a released course for students.
+
+    Parameters
+    ----------
+    course
+        The course; its data and notebooks were released.
+    project
+        The project's folder, which holds `starter`.
+    out
+        The `.zip` to write.
+
+    Returns
+    -------
+    The names in the archive: notebooks, the students' data, `starter`, and a `course.toml` with the course's name.
+
+    Raises
+    ------
+    InputError
+        If the course was not released.
+    """
+    if out.suffix != ".zip":
+        msg = f"the kit is a .zip, and {out} is named otherwise"
+        raise InputError(msg)
+    due = [course.public_folder / TRAIN_FILE, course.public_folder / SPLIT_FILE]
+    due += [course.grading / GENERATED / stage / f"{stage}.ipynb" for stage in course.stages]
+    if missing := [path for path in due if not path.is_file()]:
+        msg = f"there is no {missing[0]} yet; run: autograder release"
+        raise InputError(msg)
+    files = dict(_files(course, project))
+    with whole(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, path in files.items():
+            archive.write(path, name)
+        archive.writestr(
+            "README.md", (project / README).read_text(encoding="utf-8").replace("](metrics.md)", "](docs/metrics.md)")
+        )
+        pyproject = (project / "pyproject.toml").read_text(encoding="utf-8")
+        archive.writestr("pyproject.toml", pyproject.replace(INSTRUCTORS_COMMAND, ""))
+        archive.writestr(FILE, f'[course]\nname = "{course.name}"\n')
+        return sorted(archive.namelist())
+
+
+def _files(course: Course, project: Path) -> Iterator[tuple[str, Path]]:
+    for stage in course.stages:
+        # not from assignments/, where somebody may have worked
+        yield from _of_folder(course.grading / GENERATED / stage, f"assignments/{stage}")
+    for name in (TRAIN_FILE, SPLIT_FILE):
+        yield f"data/{course.name}/{name}", course.public_folder / name
+    yield from _of_folder(course.public_folder / PRIORS_FOLDER, f"data/{course.name}/{PRIORS_FOLDER}")
+    yield from _of_folder(project / "starter", "starter")
+    for name in OF_PROJECT:
+        yield name, project / name
+
+
+def _of_folder(folder: Path, inside: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and ".ipynb_checkpoints" not in path.parts:
+            yield f"{inside}/{path.relative_to(folder)}", path

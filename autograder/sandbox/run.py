@@ -1,0 +1,220 @@
+"""Run a student's code, or open a student's file, where it can do no harm (bubblewrap).
+
+Inside there is no network, no home, no grader: only the Python installation and the files and folders that a run
+names, all read-only. All that comes out is a stream of bytes of limited length.
+"""
+
+import io
+import os
+import selectors
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import psutil
+
+from autograder.sandbox import syscalls
+from autograder.sandbox.bubblewrap import SCRATCH, command_inside, outer_environment
+from autograder.sandbox.ready import NoSandboxError, check_sandbox
+
+SCRIPTS = Path(__file__).with_name("inside")
+"""The grader's own scripts."""
+INSIDE = "/inside"
+"""Where a run finds them."""
+MAX_OUTPUT = 256 << 20
+"""Bytes that may come out."""
+ERROR_TAIL = 2_000
+LOOK = 0.2
+"""Seconds between two looks at the memory in use."""
+LAST_BREATH = 5
+"""Seconds that the processes inside have to be gone once they are killed."""
+STOP = threading.Event()
+"""Set when the grader is interrupted: every run in this process ends at once."""
+CORES = threading.local()
+"""`CORES.given`: those on which a thread's runs stay; all, where it was given none."""
+Status = Literal["ended", "time", "output", "memory"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    status: Status
+    """It ended by itself, was stopped at the time limit, wrote more than is allowed, or took too much memory."""
+    returncode: int
+    output: bytes
+    """Empty where the run was given a file for it."""
+    errors: str
+    """The end of its standard error, for the instructor."""
+    seconds: float
+
+
+def run(
+    command: Sequence[str],
+    *,
+    read_only: Mapping[str, Path],
+    seconds: float,
+    memory_gib: float,
+    processes: int,
+    workdir: str,
+    devices: Sequence[Path] = (),
+    into: BinaryIO | None = None,
+    max_output: int = MAX_OUTPUT,
+) -> Outcome:
+    """Run a Python command inside.
+
+    Parameters
+    ----------
+    command
+        Arguments of the Python interpreter; the grader's own scripts are in `INSIDE`.
+    read_only
+        Path inside -> file or folder outside.
+    seconds
+        Wall-clock limit.
+    memory_gib
+        Limit of the data of each process, which cannot be passed, and of all processes together, which are stopped
+        soon after they pass it; in GiB.
+    processes
+        Limit of processes and threads.
+    workdir
+        An empty, writable folder inside in which it starts.
+    devices
+        Device files that what runs inside may use, such as `gpu_devices` gives.
+    into
+        Receives what comes out; default: it is kept in memory.
+    max_output
+        Bytes that may come out.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine has no working sandbox.
+    """
+    check_sandbox()
+    given = {INSIDE: SCRIPTS, **read_only}
+    for outside in (*SCRIPTS.glob("*.py"), *given.values()):
+        if os.geteuid() == 0 and not outside.stat().st_mode & stat.S_IROTH:
+            msg = f"{outside} cannot be read by the user who runs students' code; run: chmod -R a+rX {outside}"
+            raise NoSandboxError(msg)
+    memory = int(memory_gib * 2**30)
+    limits = [
+        # if the machine's memory ends all the same, nobody else pays
+        *("choom", "--adjust=1000", "--"),
+        *("taskset", "--cpu-list", ",".join(map(str, getattr(CORES, "given", os.sched_getaffinity(0))))),
+        "prlimit",
+        f"--data={memory}",
+        f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
+        f"--fsize={SCRATCH}",
+        "--core=0",
+        "--nofile=1024",
+        "--",
+    ]
+    # counted in the innermost user namespace, so the grader's other processes do not count
+    program = ["prlimit", f"--nproc={processes}", "--", sys.executable, *command]
+    with tempfile.TemporaryFile() as errors, syscalls.refused(unnamed_shared=not devices) as calls:
+        inside = command_inside(program, given, workdir, calls, devices)
+        return _watch([*limits, *inside], calls, errors, seconds, memory, into or io.BytesIO(), max_output)
+
+
+def _watch(
+    arguments: Sequence[str],
+    calls: int,
+    errors: BinaryIO,
+    seconds: float,
+    memory: int,
+    into: BinaryIO,
+    max_output: int,
+) -> Outcome:
+    start = time.monotonic()
+    looked = start
+    status: Status = "ended"
+    size = 0
+    process = subprocess.Popen(
+        arguments,
+        env=outer_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+        pass_fds=[calls],
+    )
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                now = time.monotonic()
+                if STOP.is_set():
+                    raise InterruptedError
+                if now >= start + seconds:
+                    status = "time"
+                    break
+                if now >= looked + LOOK:
+                    looked = now
+                    if _memory_of(process.pid) > memory:
+                        status = "memory"
+                        break
+                if not selector.select(min(LOOK, start + seconds - now)):
+                    continue
+                chunk = os.read(process.stdout.fileno(), 1 << 20)
+                if not chunk:
+                    break
+                into.write(chunk)
+                size += len(chunk)
+                if size > max_output:
+                    status = "output"
+                    break
+        if status == "ended":
+            try:
+                process.wait(max(0.1, start + seconds - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                status = "time"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        _await_end(process.stdout)
+        process.stdout.close()
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - ERROR_TAIL))
+    tail = errors.read().decode(errors="replace")
+    output = into.getvalue() if isinstance(into, io.BytesIO) else b""
+    return Outcome(status, process.returncode, output, tail, time.monotonic() - start)
+
+
+def _await_end(output: BinaryIO) -> None:
+    """Read on until nobody inside is left to write, since the kernel ends a sandbox of many processes bit by bit."""
+    deadline = time.monotonic() + LAST_BREATH
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if selector.select(left) and not os.read(output.fileno(), 1 << 20):
+                return
+
+
+def _memory_of(pid: int) -> int:
+    """Add up the memory that a process and its children do not share with others, in bytes."""
+    try:
+        processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    total = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            used = process.memory_info()
+            total += max(used.rss - used.shared, 0)
+    return total
+
+
+def open_to_all(folder: Path) -> None:
+    """Let the user who runs students' code read a folder, whatever the grader's umask."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,0 +1,113 @@
+"""Cells x genes that are read again and again, a block of cells at a time, from memory or from a file."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import h5py
+import numpy as np
+import scipy.sparse
+
+from starter.data.h5ad import CELLS_PER_BLOCK, csr_of, read_blocks
+
+BYTES = 4 << 30
+"""Memory for the columns of one part of the genes."""
+PART_IN_MEMORY = 1 << 26
+"""The same for cells that are in memory, which costs nothing to read again."""
+WHOLE_IN_FLOAT32 = 1 << 24
+"""Up to here float32 tells whole numbers apart."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells x genes that can be read again and again, a block of cells at a time."""
+
+    shape: tuple[int, int]
+    read: Callable[[np.ndarray], Iterator[scipy.sparse.csr_matrix]]
+    """Gives all cells in order as CSR blocks of one dtype, with sorted indices and without duplicates. Its argument
+    says which cells are needed (boolean); the others may come empty."""
+    dense: bool = False
+    """Whether the matrix is stored with its zeros: the reference tools sum those in another order."""
+    part_bytes: int = BYTES
+    """Memory for the columns of one part of the genes; the cells are read once for each part."""
+
+    def mapped(self, change: Callable[[scipy.sparse.csr_matrix, int], scipy.sparse.csr_matrix]) -> "Cells":
+        """Change every block when it is read; `change` gets the block and the number of its first cell."""
+
+        def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+            start = 0
+            for block in self.read(keep):
+                yield change(block, start)
+                start += block.shape[0]
+
+        return replace(self, read=read)
+
+
+def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
+    """Read a matrix that is in memory, cells x genes; float64 and large whole numbers as float64, others as float32."""
+    if x.dtype.kind in "iu" and 0 not in x.shape and x.max() > WHOLE_IN_FLOAT32:
+        x = x.astype(np.float64)
+    if scipy.sparse.issparse(x):
+        x = scipy.sparse.csr_matrix(x)
+        if not x.has_canonical_format:
+            x = x.copy()
+            x.sum_duplicates()
+        x = float_csr(x)
+        return Cells(x.shape, lambda keep: _views(x), part_bytes=PART_IN_MEMORY)
+
+    def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+        del keep
+        for start in range(0, x.shape[0], CELLS_PER_BLOCK):
+            yield float_csr(x[start : start + CELLS_PER_BLOCK])
+
+    return Cells(x.shape, read, dense=True)
+
+
+def _views(x: scipy.sparse.csr_matrix) -> Iterator[scipy.sparse.csr_matrix]:
+    """Cut a matrix into blocks of cells without copying its values."""
+    for start in range(0, x.shape[0], CELLS_PER_BLOCK):
+        pointers = x.indptr[start : start + CELLS_PER_BLOCK + 1]
+        values = slice(pointers[0], pointers[-1])
+        block = scipy.sparse.csr_matrix((len(pointers) - 1, x.shape[1]), dtype=x.dtype)
+        # given to the constructor, small parts of large arrays would be copied
+        block.data, block.indices, block.indptr = x.data[values], x.indices[values], pointers - pointers[0]
+        yield block
+
+
+def float_csr(block: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_matrix:
+    """Make a CSR matrix of float64 if it is that, else of float32."""
+    dtype = np.float64 if block.dtype == np.float64 else np.float32
+    return (
+        csr_of(block.astype(dtype, copy=False))
+        if isinstance(block, np.ndarray)
+        else scipy.sparse.csr_matrix(block, dtype=dtype)
+    )
+
+
+def stored_cells(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
+    """Read the stored `X` of an open `.h5ad`, in any layout that AnnData writes."""
+    kind = x.attrs.get("encoding-type", "array")
+    if kind == "csc_matrix":
+        # genes first: only the whole matrix can be turned
+        whole = scipy.sparse.vstack(list(read_blocks(x)), format="csr")
+        whole.sum_duplicates()
+
+        def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+            del keep
+            for start in range(0, shape[0], CELLS_PER_BLOCK):
+                yield float_csr(whole[start : start + CELLS_PER_BLOCK])
+    else:
+
+        def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+            for block in read_blocks(x, keep=keep, checked=False):
+                yield float_csr(block)
+
+    return Cells(shape, read, dense=isinstance(x, h5py.Dataset))
+
+
+def gather(cells: Cells, keep: np.ndarray) -> scipy.sparse.csr_matrix:
+    """Bring some cells into memory, in order."""
+    kept, start = [], 0
+    for block in cells.read(keep):
+        kept.append(block[keep[start : start + block.shape[0]]])
+        start += block.shape[0]
+    return scipy.sparse.vstack(kept, format="csr")

@@ -1,0 +1,333 @@
+"""`.h5ad` files read and written by blocks of cells, so that memory does not grow with the file."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter.errors import Finding, InputError
+from starter.files import check_file, whole
+
+CELLS_PER_BLOCK = 1024
+MAX_CSC = 1_000_000_000
+"""Values that can be turned from columns to rows in memory."""
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
+    """Open an `.h5ad` file for reading; whatever is unreadable in it is an InputError.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not HDF5, is truncated, or holds no AnnData object.
+    """
+    path = Path(path)
+    check_file(path)
+    with path.open("rb") as file:
+        start = file.read(len(HDF5_MAGIC))
+    if start != HDF5_MAGIC:
+        msg = f"{path} is not an .h5ad file (HDF5): it starts with {start!r}; download or write it again"
+        raise InputError(msg)
+    try:
+        with h5py.File(path, "r") as file:
+            try:
+                missing = [key for key in ("X", "obs", "var") if key not in file]
+            except RuntimeError as error:  # what h5py makes of damaged metadata
+                raise unreadable(str(path), error) from error
+            if missing:
+                msg = f"{path} is no AnnData file: it has no {', '.join(missing)}"
+                raise InputError(msg)
+            _refuse_links(file, [file[key] for key in ("X", "obs", "var", "uns") if key in file])
+            yield file
+    except OSError as error:
+        reason = "it is truncated" if "truncated" in str(error) else str(error)
+        msg = f"{path} cannot be read: {reason}; download or write it again"
+        raise InputError(msg) from error
+
+
+def check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Finding | None:
+    """Compare what a stored matrix says of itself with what describes it, before anything is read.
+
+    Parameters
+    ----------
+    x
+        The element `X` of an open `.h5ad`.
+    shape
+        Cells and genes that `obs` and `var` describe.
+
+    Returns
+    -------
+    What is wrong, if anything is.
+    """
+    values = x.get("data") if isinstance(x, h5py.Group) else x
+    stored = tuple(int(size) for size in (x.attrs.get("shape", ()) if isinstance(x, h5py.Group) else x.shape))
+    n_cells, n_genes = shape
+    if not isinstance(values, h5py.Dataset) or stored != shape:
+        what = f"X is {' x '.join(map(str, stored)) or 'without shape'}, and obs and var describe {n_cells} x {n_genes}"
+        return Finding("error", what, "write it again with AnnData.write_h5ad")
+    if values.dtype.kind not in "biuf":
+        return Finding("error", f"X holds {values.dtype}, not numbers", "write numbers")
+    if values.size > n_cells * n_genes:
+        what = f"X stores {values.size:,} values for {n_cells:,} cells x {n_genes:,} genes"
+        return Finding("error", what, "write it again; a cell has at most one value a gene")
+    if x.attrs.get("encoding-type") == "csc_matrix" and values.size > MAX_CSC:
+        what = f"X is stored by genes (CSC) with {values.size:,} values, too many to turn around in memory"
+        return Finding("error", what, "store it by cells: X.tocsr()")
+    return None
+
+
+def _refuse_links(file: h5py.File, elements: list[h5py.Group | h5py.Dataset]) -> None:
+    """Refuse a file that takes its content from other files: whoever opens it may see more than who made it."""
+    if outside := [key for key in file if isinstance(file.get(key, getlink=True), h5py.ExternalLink)]:
+        msg = f"{file.filename} takes {', '.join(outside)} from another file; write all of it into one"
+        raise InputError(msg)
+    while elements:
+        element = elements.pop()
+        if isinstance(element, h5py.Dataset):
+            if element.external or element.is_virtual:
+                msg = f"{file.filename} takes {element.name} from another file; write all of it into one"
+                raise InputError(msg)
+            continue
+        for key in element:
+            if isinstance(element.get(key, getlink=True), h5py.ExternalLink):
+                msg = f"{file.filename} takes {element.name}/{key} from another file; write all of it into one"
+                raise InputError(msg)
+            elements.append(element[key])
+
+
+def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
+    """Read `obs` or `var`.
+
+    Raises
+    ------
+    InputError
+        If the element is not a data frame as AnnData writes it.
+    """
+    try:
+        frame = anndata.io.read_elem(file[key])
+    except Exception as error:  # whatever is in somebody's file
+        what = f"{file.filename}: {key}"
+        raise unreadable(what, error) from error
+    if not isinstance(frame, pd.DataFrame):
+        msg = f"{file.filename}: {key} is {type(frame).__name__}, not a data frame"
+        raise InputError(msg)
+    return frame
+
+
+def unreadable(what: str, error: Exception) -> Exception:
+    """Make an error of a reading library a fault of the file, in one sentence.
+
+    Parameters
+    ----------
+    what
+        What was read.
+    error
+        What the library raised. It may be anything, since files may hold anything.
+
+    Returns
+    -------
+    The exception to raise: an InputError, or `error` itself if the memory did not suffice.
+    """
+    if isinstance(error, MemoryError):
+        return error
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    msg = f"{what} cannot be read ({reason[:200]}); write it again with AnnData.write_h5ad"
+    return InputError(msg)
+
+
+def read_blocks(
+    x: h5py.Group | h5py.Dataset,
+    cells: int = CELLS_PER_BLOCK,
+    keep: np.ndarray | None = None,
+    *,
+    checked: bool = True,
+) -> Iterator[scipy.sparse.csr_matrix]:
+    """Give the cells of a stored matrix in order, a block at a time.
+
+    Parameters
+    ----------
+    x
+        The element `X` of an open `.h5ad`: CSR, CSC (which is read at once) or dense.
+    cells
+        Cells per block.
+    keep
+        Which cells are needed, boolean; a block without any comes empty, and is not read.
+    checked
+        Whether every column index is compared with the number of genes; who leaves that out must do it himself.
+
+    Yields
+    ------
+    CSR matrices (cells x genes) of the stored dtype (float16 widened); zeros that are stored stay stored.
+
+    Raises
+    ------
+    InputError
+        If the matrix is of another kind or its parts do not fit together.
+    """
+    kind = x.attrs.get("encoding-type", "array")
+    if kind == "array" and isinstance(x, h5py.Dataset) and x.ndim == 2:
+        for start in range(0, x.shape[0], cells):
+            if keep is not None and not keep[start : start + cells].any():
+                shape = (min(cells, x.shape[0] - start), x.shape[1])
+                yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x.dtype)).dtype)
+            else:
+                yield csr_of(_at_least_float32(x[start : start + cells]))
+        return
+    if kind not in ("csr_matrix", "csc_matrix"):
+        msg = f"{x.file.filename}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
+        raise InputError(msg)
+    missing = [key for key in ("data", "indices", "indptr") if key not in x]
+    if missing or len(x.attrs.get("shape", ())) != 2:
+        msg = f"{x.file.filename}: X is damaged (it lacks {', '.join(missing) or 'its shape'})"
+        raise InputError(msg)
+    n_cells, n_genes = (int(size) for size in x.attrs["shape"])
+    if any(x[key].ndim != 1 or x[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
+        msg = f"{x.file.filename}: X is damaged (its indices are no whole numbers)"
+        raise InputError(msg)
+    indptr = x["indptr"][:].astype(np.int64)
+    fits = len(indptr) == (n_genes if kind == "csc_matrix" else n_cells) + 1
+    if not fits or indptr[0] != 0 or indptr[-1] != x["data"].size or (np.diff(indptr) < 0).any():
+        msg = f"{x.file.filename}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
+        raise InputError(msg)
+    if kind == "csc_matrix":
+        matrix = _compressed(x, slice(None), indptr, (n_cells, n_genes), scipy.sparse.csc_matrix, checked=True).tocsr()
+        for start in range(0, n_cells, cells):
+            yield matrix[start : start + cells]
+        return
+    for start in range(0, n_cells, cells):
+        pointers = indptr[start : start + cells + 1]
+        span = slice(int(pointers[0]), int(pointers[-1]))
+        shape = (len(pointers) - 1, n_genes)
+        if keep is not None and not keep[start : start + cells].any():
+            yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x["data"].dtype)).dtype)
+        else:
+            local = pointers - pointers[0]
+            yield _compressed(x, span, local, shape, scipy.sparse.csr_matrix, checked=checked)
+
+
+def csr_of(x: np.ndarray) -> scipy.sparse.csr_matrix:
+    """Make a CSR matrix of a dense one, ten times as fast as SciPy."""
+    stored = x != 0
+    pointers = np.concatenate([[0], np.cumsum(np.count_nonzero(stored, axis=1))])
+    indices = np.concatenate([np.empty(0, np.int32), *(np.flatnonzero(row).astype(np.int32) for row in stored)])
+    return scipy.sparse.csr_matrix((x[stored], indices, pointers), shape=x.shape)
+
+
+def _at_least_float32(values: np.ndarray) -> np.ndarray:
+    """Widen float16, which SciPy's matrices do not hold."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def _compressed(
+    x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable, *, checked: bool
+) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
+    try:
+        indices = x["indices"][span]
+        narrow = np.int32 if indptr[-1] <= np.iinfo(np.int32).max and indices.itemsize <= 4 else np.int64
+        # columns may be stored as any whole numbers; SciPy wants both index arrays of one type
+        arrays = (_at_least_float32(x["data"][span]), indices.astype(narrow, copy=False), indptr.astype(narrow))
+        matrix = kind(arrays, shape=shape)
+        matrix.check_format(full_check=checked)
+    except (ValueError, KeyError) as error:
+        msg = f"{x.file.filename}: X is damaged ({error})"
+        raise InputError(msg) from error
+    return matrix
+
+
+def check_sparse(x: object) -> None:
+    """Refuse a compressed sparse matrix whose parts do not fit together.
+
+    Raises
+    ------
+    InputError
+        With what is wrong.
+    """
+    if isinstance(x, scipy.sparse.spmatrix | scipy.sparse.sparray) and x.format in ("csr", "csc"):
+        try:
+            x.check_format(full_check=True)
+        except ValueError as error:
+            msg = f"X is damaged ({error})"
+            raise InputError(msg) from error
+
+
+def write_h5ad(
+    path: str | Path,
+    blocks: Iterable[scipy.sparse.csr_matrix],
+    obs: pd.DataFrame | Callable[[], pd.DataFrame],
+    var: pd.DataFrame,
+    uns: dict | None = None,
+    compression: str | None = None,
+    stored: int = 0,
+) -> None:
+    """Write an `.h5ad` whole or not at all, taking the cells a block at a time.
+
+    Parameters
+    ----------
+    path
+        Where the file goes.
+    blocks
+        CSR matrices (cells x genes) in the order of `obs`. Stored as float32 with sorted indices and
+        without explicit zeros; index pointers are int64, so that 2^31 stored values are no limit.
+    obs
+        What describes the cells, or a function that gives it once all blocks are taken.
+    var
+        What describes the genes.
+    uns
+        Anything else.
+    compression
+        An HDF5 filter such as "gzip", or None.
+    stored
+        How many values there can be. From 2^31 on the columns are int64 as the pointers are, since SciPy slices no
+        matrix whose index arrays differ.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    AssertionError
+        If the blocks do not add up to the shape.
+    """
+    with whole(path) as part, h5py.File(part, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        x = file.create_group("X")
+        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+        growing = {"maxshape": (None,), "chunks": (1 << 17,), "compression": compression}
+        data = x.create_dataset("data", (0,), np.float32, **growing)
+        index = np.int32 if stored <= np.iinfo(np.int32).max else np.int64
+        indices = x.create_dataset("indices", (0,), index, **growing)
+        indptr = [np.zeros(1, np.int64)]
+        for block in blocks:
+            block = scipy.sparse.csr_matrix(block, dtype=np.float32)
+            block.eliminate_zeros()
+            block.sort_indices()
+            if block.shape[1] != len(var):
+                msg = f"a block has {block.shape[1]} genes, var has {len(var)}"
+                raise AssertionError(msg)
+            before, after = data.shape[0], data.shape[0] + block.nnz
+            for dataset, values in ((data, block.data), (indices, block.indices)):
+                dataset.resize((after,))
+                dataset[before:after] = values
+            indptr.append(block.indptr[1:].astype(np.int64) + before)
+        pointers = np.concatenate(indptr)
+        obs = obs() if callable(obs) else obs
+        if len(pointers) != len(obs) + 1:
+            msg = f"the blocks have {len(pointers) - 1} cells, obs has {len(obs)}"
+            raise AssertionError(msg)
+        x.attrs["shape"] = (len(obs), len(var))
+        # AnnData and SciPy want both index arrays of one type wherever int32 suffices
+        x.create_dataset("indptr", data=pointers.astype(index) if pointers[-1] <= np.iinfo(np.int32).max else pointers)
+        for key, element in (("obs", obs), ("var", var), ("uns", uns or {})):
+            anndata.io.write_elem(file, key, element)
+        for key in ("obsm", "varm", "obsp", "varp", "layers"):
+            anndata.io.write_elem(file, key, {})
+
+
+CELLS_PER_BLOCK = 2048

@@ -1,0 +1,216 @@
+"""The rules of a course data set: what `starter.schema` names must be there, and be possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from starter.errors import Finding, listed
+from starter.schema import (
+    CONTEXT,
+    CONTROL,
+    COURSE,
+    COURSE_KEYS,
+    DOSE,
+    ENSEMBL_ID,
+    N_UMIS,
+    PERTURBATION_KIND,
+    TARGET_GENE,
+)
+
+if TYPE_CHECKING:
+    # every command line imports this module: it must stay quick
+    import anndata
+    import pandas as pd
+
+MAX_UMIS = 1e8
+"""No cell has as many UMIs."""
+
+
+def check_screen(adata: anndata.AnnData) -> list[Finding]:
+    """Check that an AnnData object is a course data set.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes, in memory.
+
+    Returns
+    -------
+    Everything that breaks the rules, in one list; empty if nothing does. The challenge's own files,
+    which have no `uns["course"]`, pass.
+    """
+    return [
+        *_check_counts(adata.X),
+        *_check_labels(adata),
+        *_check_obs(adata),
+        *_check_genes(adata),
+        *_check_names(adata),
+        *_check_course(adata),
+    ]
+
+
+def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[Finding]:
+    """Check what describes cells and genes, whatever the values: labels, gene symbols, `uns["course"]`.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes; X may be missing.
+    controls
+        Whether there must be control cells.
+
+    Returns
+    -------
+    Everything that is wrong, in one list; empty if nothing is.
+    """
+    return [*_check_labels(adata, controls=controls), *_check_genes(adata), *_check_course(adata)]
+
+
+def _check_counts(x: object) -> list[Finding]:
+    if getattr(x, "format", None) != "csr":
+        kind = "missing" if x is None else type(x).__name__
+        way_out = "store scipy.sparse.csr_matrix(X, dtype='float32')"
+        return [Finding("error", f"X is {kind}, not a CSR matrix", way_out)]
+    found = []
+    if x.dtype != np.float32:
+        found.append(Finding("error", f"X holds {x.dtype}, not float32", "X = X.astype('float32')"))
+    if not x.has_sorted_indices:
+        found.append(Finding("error", "the column indices of X are not sorted", "call X.sort_indices()"))
+    elif not x.has_canonical_format:
+        found.append(Finding("error", "X stores entries of one cell and gene twice", "call X.sum_duplicates()"))
+    data = x.data
+    if zeros := int(np.count_nonzero(data == 0)):
+        found.append(Finding("error", f"zeros stored in X: {zeros:,}", "call X.eliminate_zeros()"))
+    finite = np.isfinite(data)
+    if bad := data.size - int(np.count_nonzero(finite)):
+        found.append(Finding("error", f"NaN or infinite values in X: {bad:,}", "remove these cells or genes"))
+    if negative := int(np.count_nonzero(data < 0)):
+        found.append(Finding("error", f"negative values in X: {negative:,}", "store raw counts, not scaled data"))
+    with np.errstate(invalid="ignore"):
+        fractional = int(np.count_nonzero(finite & (data != np.rint(data))))
+    if fractional:
+        found.append(
+            Finding(
+                "error",
+                f"values in X that are not whole numbers: {fractional:,} of {data.size:,}",
+                "store raw UMI counts; starter.data.preprocess makes logs of them",
+            )
+        )
+    return found
+
+
+def _check_labels(adata: anndata.AnnData, *, controls: bool = True) -> list[Finding]:
+    obs = adata.obs
+    if TARGET_GENE not in obs:
+        what = f"obs has no column {TARGET_GENE!r}; its columns are {listed(obs.columns) or 'none'}"
+        return [Finding("error", what, f"rename the column that holds the perturbation to {TARGET_GENE!r}")]
+    labels = obs[TARGET_GENE]
+    if getattr(labels, "ndim", 1) > 1:
+        return [Finding("error", f"obs has the column {TARGET_GENE!r} twice", "keep one")]
+    found = []
+    if missing := int(labels.isna().sum()):
+        found.append(Finding("error", f"cells without {TARGET_GENE}: {missing:,}", "label or remove these cells"))
+    present = [str(label) for label in labels.dropna().unique()]
+    if controls and CONTROL not in present:
+        what = f"no cell is labelled {CONTROL!r}; the labels are {listed(sorted(present)) or 'none'}"
+        found.append(Finding("error", what, f"label the control cells {CONTROL!r}"))
+    odd = [repr(label) for label in present if label != label.strip() or not label or "++" in label or label == "nan"]
+    if odd:
+        found.append(Finding("error", f"odd labels: {listed(odd)}", "use gene symbols, A+B for doubles"))
+    return found
+
+
+def _check_obs(adata: anndata.AnnData) -> list[Finding]:
+    obs = adata.obs
+    found = []
+    if TARGET_GENE in obs and getattr(obs[TARGET_GENE], "dtype", "").name != "category":
+        way_out = f"obs[{TARGET_GENE!r}] = obs[{TARGET_GENE!r}].astype('category')"
+        found.append(Finding("error", f"obs[{TARGET_GENE!r}] is {obs[TARGET_GENE].dtype}, not a category", way_out))
+    if N_UMIS in obs:
+        found.extend(_check_n_umis(adata))
+    if CONTEXT in obs and obs[CONTEXT].isna().any():
+        what = f"cells without {CONTEXT}: {int(obs[CONTEXT].isna().sum()):,}"
+        found.append(Finding("error", what, "name it, or drop the column"))
+    if not adata.obs_names.is_unique:
+        twice = adata.obs_names[adata.obs_names.duplicated()].unique()
+        found.append(Finding("error", f"cell names occur twice: {listed(twice)}", "call adata.obs_names_make_unique()"))
+    return found
+
+
+def unusable_totals(n_umis: pd.Series) -> int:
+    """Count the cells whose total is no positive number of UMIs; all of them if the totals are no numbers."""
+    try:
+        totals = n_umis.to_numpy(float)
+    except (TypeError, ValueError):
+        return len(n_umis)
+    return int(np.count_nonzero(~((totals > 0) & (totals < MAX_UMIS))))
+
+
+def _check_n_umis(adata: anndata.AnnData) -> list[Finding]:
+    if unusable := unusable_totals(adata.obs[N_UMIS]):
+        what = f"cells whose {N_UMIS} is not a positive number of UMIs: {unusable:,}"
+        return [Finding("error", what, f"give each cell's total UMIs, or drop the column {N_UMIS!r}")]
+    n_umis = adata.obs[N_UMIS].to_numpy(float)
+    row_sums = np.asarray(adata.X.sum(axis=1)).ravel() if hasattr(adata.X, "sum") else np.zeros(adata.n_obs)
+    if above := int(np.count_nonzero(row_sums > n_umis * (1 + 1e-6))):
+        return [
+            Finding(
+                "error",
+                f"cells whose counts add up to more than {N_UMIS}: {above:,}",
+                f"{N_UMIS} is the cell's total over the whole transcriptome",
+            )
+        ]
+    return []
+
+
+def _check_genes(adata: anndata.AnnData) -> list[Finding]:
+    genes = adata.var_names
+    if genes.is_unique:
+        return []
+    twice = genes[genes.duplicated()].unique()
+    return [
+        Finding(
+            "error", f"gene symbols that occur twice: {len(twice):,} ({listed(twice)})", "name them SYMBOL_ENSEMBLID"
+        )
+    ]
+
+
+def _check_names(adata: anndata.AnnData) -> list[Finding]:
+    genes = adata.var_names.astype(str)
+    if adata.n_vars and genes.str.fullmatch(r"ENS[A-Z]*G\d{11}(\.\d+)?").mean() > 0.5:
+        way_out = f"put gene symbols in the index and the ids in var[{ENSEMBL_ID!r}]"
+        return [Finding("error", f"genes are named by Ensembl ids ({listed(genes)})", way_out)]
+    return []
+
+
+def _check_course(adata: anndata.AnnData) -> list[Finding]:
+    if COURSE not in adata.uns:
+        return []
+    course = adata.uns[COURSE]
+    if not isinstance(course, Mapping):
+        what = f"uns[{COURSE!r}] is {type(course).__name__}, not a dictionary"
+        return [Finding("error", what, f"describe the screen with {', '.join(COURSE_KEYS)}")]
+    found = []
+    if missing := [key for key in COURSE_KEYS if key not in course]:
+        found.append(
+            Finding("error", f"uns[{COURSE!r}] lacks {', '.join(missing)}", "fill them in; see docs/instructor.md")
+        )
+    target_sum = course.get("target_sum", 1)
+    if not (_is_number(target_sum) and 0 < float(target_sum) < float("inf")):
+        what = f"uns[{COURSE!r}]['target_sum'] is {target_sum!r}, not a positive number"
+        found.append(Finding("error", what, f"use the median {N_UMIS} of the training controls"))
+    simulated = course.get("simulated", True)
+    if not isinstance(simulated, bool | np.bool_):
+        found.append(
+            Finding("error", f"uns[{COURSE!r}]['simulated'] is {simulated!r}, not a bool", "say True or False")
+        )
+    if course.get(PERTURBATION_KIND) == "compound" and DOSE not in adata.obs:
+        found.append(Finding("error", f"a compound screen without obs[{DOSE!r}]", "give each cell's dose in uM"))
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -1,0 +1,95 @@
+"""On which scale values are: counts or log1p expression, and by which factor."""
+
+import numpy as np
+import scipy.sparse
+
+from starter.errors import InputError
+
+FRACTION = 1e-3
+"""A fractional part above this makes data log-normalised (cell-eval's rule)."""
+LOG_LIMIT = 15.0
+"""Log-normalised data stays below this (cell-eval's rule)."""
+SAME_CELL = 2e-6
+"""Relative difference of a cell's natural total that float32 rounding can make."""
+SCALE_TOLERANCE = 0.02
+"""Control cells on one scale agree in their median natural total up to this share."""
+
+
+def judge_scale(lowest: float, highest: float, n_odd: int, name: str, *, fractional: bool) -> bool:
+    """Tell log1p expression from counts by what was seen of the values, as cell-eval 0.8.2 does (`guess_is_lognorm`).
+
+    Parameters
+    ----------
+    lowest, highest
+        Of the finite values.
+    n_odd
+        NaN and infinite values.
+    name
+        What to call the data in a message.
+    fractional
+        Whether a value has a fractional part above `FRACTION`.
+
+    Returns
+    -------
+    Whether it is log1p expression.
+
+    Raises
+    ------
+    InputError
+        If it is neither: a value is NaN or infinite, or negative, or there are fractions and a value reaches
+        `LOG_LIMIT`.
+    """
+    if n_odd:
+        msg = f"{name}: NaN or infinite values: {n_odd:,}; write finite numbers"
+        raise InputError(msg)
+    if lowest < 0:
+        msg = f"{name} holds negative values (lowest {lowest:.3g}); expression is never below 0, so clip it there"
+        raise InputError(msg)
+    if fractional and highest >= LOG_LIMIT:
+        msg = (
+            f"{name} holds fractions and values up to {highest:.4g}, so it is neither counts nor log1p "
+            f"expression (below {LOG_LIMIT:g}); write log1p expression"
+        )
+        raise InputError(msg)
+    return fractional
+
+
+def natural_totals(logs: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
+    """Total expression of each cell on the natural scale, sum over genes of expm1.
+
+    Parameters
+    ----------
+    logs
+        Cells x genes, log1p expression.
+
+    Returns
+    -------
+    float64, one per cell.
+    """
+    if not scipy.sparse.issparse(logs):
+        return np.expm1(logs, dtype=np.float64).sum(axis=1)
+    natural = logs.astype(np.float64)
+    np.expm1(natural.data, out=natural.data)
+    return np.asarray(natural.sum(axis=1)).ravel()
+
+
+def scale_ratio(totals: np.ndarray, reference: np.ndarray) -> float:
+    """Tell by which factor control cells are scaled against the course's.
+
+    Parameters
+    ----------
+    totals
+        Natural totals of a prediction's control cells.
+    reference
+        Natural totals of the course's control cells.
+
+    Returns
+    -------
+    Exactly 1 if most are cells of the course, unchanged; else the ratio of the medians.
+    """
+    ordered = np.sort(reference)
+    right = np.searchsorted(ordered, totals).clip(1, len(ordered) - 1)
+    nearest = np.minimum(np.abs(totals - ordered[right - 1]), np.abs(totals - ordered[right]))
+    if (nearest <= SAME_CELL * totals).mean() > 0.5:
+        return 1.0
+    return float(np.median(totals) / np.median(reference))

@@ -1,0 +1,1 @@
+"""The models of the course, from the train mean to transformers."""

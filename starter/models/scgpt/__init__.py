@@ -1,0 +1,1 @@
+"""The foundation model: vocabulary, weights, architecture, pre-training, fine-tuning, and how good an embedding is."""

@@ -1,0 +1,234 @@
+"""Pre-train a small scGPT on the control cells of a screen, and take the embeddings of a pre-trained one.
+
+The objectives are those of scGPT: some values are masked, and the model fills them in twice, from each gene's own
+token and from the cell's token `<cls>` alone. The scale is a laptop's: thousands of cells, not millions. So few cells
+teach no gene an embedding from nothing; tokens start from the genes' means and co-expression in the same control cells.
+
+This module needs torch (the extra `student`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+import torch
+from torch import Tensor, nn
+
+from starter.errors import InputError
+from starter.models.scgpt.architecture import Architecture, Backbone, PretrainingModel
+from starter.models.scgpt.vocabulary import CLS, PAD, Vocabulary
+from starter.priors.features import coexpression_features
+from starter.priors.tables import GENE
+from starter.training import loop
+
+CLS_VALUE, MASKED = -2.0, -1.0
+"""The value of the cell's token, and of a masked one; as published."""
+MASKED_SHARE = 0.4
+"""Of the values in a row; published are 25, 50 and 75 %."""
+GENES_A_ROW = 64
+"""By which a cell is shown in pre-training."""
+MEAN_SPREAD = 0.2
+"""Of genes' means in the tokens at the start: about that of a co-expression feature."""
+FEWEST_CELLS = 10
+"""A gene that fewer control cells express gets no token: there is nothing to learn from."""
+
+
+def bin_values(expression: np.ndarray, n_bins: int) -> np.ndarray:
+    """Replace the values of each cell by their bins, so that cells of all depths look alike.
+
+    Parameters
+    ----------
+    expression
+        Cells x genes, at least 0, on any scale.
+    n_bins
+        How many values there will be, the 0 among them; 51 as published.
+
+    Returns
+    -------
+    Cells x genes, float32: 0 where there was 0, else 1 to n_bins - 1. The edges of the bins are quantiles of the cell's
+    own non-zero values (`np.quantile` at n_bins - 1 places from 0 to 1); a value on an edge is in the bin above.
+    """
+    if n_bins < 3:
+        msg = f"{n_bins} bins leave nothing to tell apart; take at least 3, of which one is for zeros"
+        raise InputError(msg)
+    binned = np.zeros(expression.shape, np.float32)
+    for row, values in zip(binned, np.asarray(expression), strict=True):
+        there = values > 0
+        if there.any():
+            edges = np.quantile(values[there], np.linspace(0, 1, n_bins - 1))
+            row[there] = np.searchsorted(edges, values[there], side="right")
+    return binned
+
+
+def pretrain(
+    controls: scipy.sparse.csr_matrix,
+    genes: Sequence[str],
+    n_bins: int = 6,
+    width: int = 32,
+    layers: int = 2,
+    genes_a_row: int = GENES_A_ROW,
+    epochs: int = 5,
+    learning_rate: float = 5e-3,
+    seed: int = 0,
+) -> tuple[PretrainingModel, Vocabulary, pd.DataFrame]:
+    """Pre-train a small model.
+
+    Parameters
+    ----------
+    controls
+        Control cells x genes, log1p expression.
+    genes
+        The genes' symbols.
+    n_bins
+        As in `bin_values`.
+    width, layers
+        Of the model.
+    genes_a_row
+        How many genes, drawn anew for each batch, a cell is shown by.
+    epochs, learning_rate, seed
+        As in `starter.training.loop.Settings`.
+
+    Returns
+    -------
+    The model, the vocabulary of the genes that at least `FEWEST_CELLS` cells express, and the history with the terms
+    `masked` and `cell`: the mean squared error over masked values, predicted from the own token and from `<cls>`.
+    """
+    vocabulary = own_vocabulary(controls, genes)
+    known = [gene for gene in genes if gene in vocabulary.numbers]
+    if len(known) <= width:
+        msg = f"{len(known)} genes are expressed in {FEWEST_CELLS} control cells or more; {width + 1} are needed"
+        raise InputError(msg)
+    sizes = Architecture(len(vocabulary), vocabulary.pad, width, 4, 2 * width, layers, 0.0)
+    with loop.seeded(seed):
+        model = PretrainingModel(sizes)
+    start = starting_tokens(vocabulary, controls, genes, width)
+    with torch.no_grad():
+        weight = model.encoder.embedding.weight
+        weight[vocabulary.encode(start.index)[0], : start.shape[1]] = torch.from_numpy(start.to_numpy(np.float32))
+    values = torch.from_numpy(bin_values(controls[:, np.isin(genes, known)].toarray(), n_bins))
+    ids, cls = vocabulary.encode(known)[0], torch.tensor([vocabulary.numbers[CLS]])
+
+    def loss(model: PretrainingModel, batch: tuple[Tensor], over: float) -> dict[str, Tensor]:
+        del over
+        (cells,) = batch
+        chosen = torch.randperm(len(ids))[:genes_a_row]
+        shown = torch.cat([cls, ids[chosen]]).to(cells.device).expand(len(cells), -1)
+        due = _with_cls(cells[:, chosen])
+        masked = torch.rand(due.shape, device=due.device) < MASKED_SHARE
+        masked[:, 0] = False
+        of_token, of_cell = model(shown, due.masked_fill(masked, MASKED))
+        return {name: masked_error(came, due, masked) for name, came in (("masked", of_token), ("cell", of_cell))}
+
+    settings = loop.Settings(epochs=epochs, learning_rate=learning_rate, seed=seed)
+    history = loop.fit(model, loss, loop.in_memory(values, seed=seed), settings)
+    return model.eval(), vocabulary, history
+
+
+def own_vocabulary(controls: scipy.sparse.csr_matrix, genes: Sequence[str]) -> Vocabulary:
+    """Make a vocabulary of the genes that at least `FEWEST_CELLS` control cells (cells x genes) express."""
+    often = np.asarray((controls > 0).sum(axis=0)).ravel() >= FEWEST_CELLS
+    return Vocabulary.of([gene for gene, kept in zip(genes, often, strict=True) if kept])
+
+
+def masked_error(predicted: Tensor, due: Tensor, counts: Tensor) -> Tensor:
+    """Average the squared errors of the places that count.
+
+    Parameters
+    ----------
+    predicted, due
+        Batch x genes.
+    counts
+        Batch x genes, True where a place counts; at least one does.
+    """
+    return nn.functional.mse_loss(predicted[counts], due[counts])
+
+
+def starting_tokens(
+    vocabulary: Vocabulary, controls: scipy.sparse.csr_matrix, genes: Sequence[str], width: int
+) -> pd.DataFrame:
+    """Give the tokens that pre-training starts from, of the genes that are in the vocabulary.
+
+    Parameters
+    ----------
+    vocabulary
+        Tokens.
+    controls
+        Control cells x genes, log1p expression.
+    genes
+        The genes' symbols.
+    width
+        Numbers of a token.
+
+    Returns
+    -------
+    Genes x at most `width` numbers: co-expression features, each row scaled to length 1, and the gene's mean, scaled to
+    mean 0 and standard deviation `MEAN_SPREAD` over genes.
+    """
+    table = coexpression_features(controls, genes, width - 1)
+    table = table[[gene in vocabulary.numbers for gene in table.index]]
+    table = table.div(np.linalg.norm(table, axis=1), axis=0)
+    mean = pd.Series(np.asarray(controls.mean(axis=0)).ravel(), index=genes).loc[table.index]
+    return table.assign(mean=MEAN_SPREAD * (mean - mean.mean()) / (mean.std() or 1.0))
+
+
+def gene_embeddings(model: Backbone, vocabulary: Vocabulary, genes: Sequence[str]) -> pd.DataFrame:
+    """Give the frozen gene tokens as a feature table of the genes that are in the vocabulary."""
+    known = [gene for gene in dict.fromkeys(genes) if gene in vocabulary.numbers and gene not in (PAD, CLS)]
+    with torch.no_grad():
+        ids = vocabulary.encode(known)[0].to(model.encoder.embedding.weight.device)
+        values = model.encoder(ids).double().cpu().numpy()
+    columns = [f"embedding_{number + 1}" for number in range(values.shape[1])]
+    return pd.DataFrame(values, index=pd.Index(known, name=GENE), columns=columns)
+
+
+def cell_embeddings(
+    model: Backbone,
+    vocabulary: Vocabulary,
+    expression: scipy.sparse.csr_matrix,
+    genes: Sequence[str],
+    n_bins: int = 6,
+    genes_a_row: int = 300,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> np.ndarray:
+    """Embed cells: what the layers make of the token `<cls>`, each scaled to length 1.
+
+    Parameters
+    ----------
+    model, vocabulary
+        Of one checkpoint.
+    expression
+        Cells x genes, log1p expression.
+    genes
+        The genes' symbols; those that are not in the vocabulary are left out.
+    n_bins
+        That of pre-training.
+    genes_a_row
+        Genes that are shown, those with the highest means, since a longer row costs more than it tells.
+    batch_size, seed
+        Cells that are embedded at once, and who wins among genes with the same mean.
+
+    Returns
+    -------
+    Cells x width.
+    """
+    known = np.array([gene in vocabulary.numbers for gene in genes])
+    mean = np.where(known, np.asarray(expression.mean(axis=0)).ravel(), -1.0)
+    order = np.lexsort((np.random.default_rng(seed).random(len(mean)), -mean))
+    shown = np.sort(order[: min(genes_a_row, int(known.sum()))])
+    ids = torch.cat([torch.tensor([vocabulary.numbers[CLS]]), vocabulary.encode([genes[i] for i in shown])[0]])
+    # binned among all known genes, as in pre-training
+    binned = bin_values(expression[:, known].toarray(), n_bins)[:, np.searchsorted(np.flatnonzero(known), shown)]
+    rows, device = [], model.encoder.embedding.weight.device
+    with torch.no_grad():
+        for cells in torch.from_numpy(binned).split(batch_size):
+            embedded = Backbone.embed(model, ids.to(device).expand(len(cells), -1), _with_cls(cells.to(device)))
+            hidden = model.transformer_encoder(embedded)[:, 0]
+            rows.append(nn.functional.normalize(hidden, dim=1).cpu())
+    return torch.cat(rows).numpy()
+
+
+def _with_cls(values: Tensor) -> Tensor:
+    """Put the value of the cell's token before the values of its genes, cells x genes."""
+    return nn.functional.pad(values, (1, 0), value=CLS_VALUE)

@@ -1,0 +1,266 @@
+"""Attention over cells: from a set of control cells and a perturbation to a set of perturbed cells.
+
+Nobody measures a cell before and after its perturbation, so there are no pairs to learn from, only sets. Predicted and
+measured sets are compared by the energy distance, as STATE does (Adduri et al. 2025, bioRxiv 2025.06.26.661135).
+
+This module needs torch and scDataset (the extra `student`).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from starter.data.cell_sets import CellSet, CellSets, plan_sets
+from starter.models.attention import Block, target_network
+from starter.models.baselines import train_mean
+from starter.priors.features import of_targets
+from starter.schema import CONTROL, TARGET_GENE
+from starter.training import loop
+
+COMPONENTS = 20
+"""Principal components of the training effects, in which cells are described and compared."""
+SIZE = 32
+"""Cells of a set."""
+BATCH = 8
+"""Sets of a batch."""
+SETS = 16
+"""Sets of control cells from which a profile is predicted."""
+
+
+def energy_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Energy distance of two sets of cells, 2 E|X - Y| - E|X - X'| - E|Y - Y'|, with gradients.
+
+    Székely & Rizzo (2013), J. Stat. Plan. Inference 143:1249, as V-statistic: it is 0 for the same cells, never below.
+    `starter.scoring.metrics.energy` measures it for scores.
+
+    Parameters
+    ----------
+    x, y
+        ... x cells x numbers; the sets may have different numbers of cells.
+
+    Returns
+    -------
+    One number a set, shape ...
+    """
+    return 2 * _mean_distance(x, y) - _mean_distance(x, x) - _mean_distance(y, y)
+
+
+def _mean_distance(x: Tensor, y: Tensor) -> Tensor:
+    # by products of matrices a cell is not exactly 0 from itself, and the root has no slope to trust there
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").mean(dim=(-2, -1))
+
+
+class SetTransformer(nn.Module):
+    """From control cells and the features of a target to perturbed cells, all in the same components."""
+
+    def __init__(
+        self, n_of_cell: int, n_of_target: int, size: int = 64, heads: int = 4, layers: int = 2, dropout: float = 0.2
+    ) -> None:
+        """Make the weights.
+
+        Parameters
+        ----------
+        n_of_cell, n_of_target
+            Numbers that describe a cell, and a target.
+        size, heads, layers
+            Numbers of a token inside, heads of each attention, blocks.
+        dropout
+            Share of a target's features that are hidden while training.
+        """
+        super().__init__()
+        self.cell = nn.Linear(n_of_cell, size)
+        self.target = target_network(n_of_target, size, dropout)
+        self.blocks = nn.ModuleList(Block(size, heads) for _ in range(layers))
+        self.norm, self.change = nn.LayerNorm(size), nn.Linear(size, n_of_cell)
+
+    def forward(self, control: Tensor, target: Tensor) -> Tensor:
+        """Predict perturbed cells.
+
+        Parameters
+        ----------
+        control
+            Batch x cells x numbers.
+        target
+            Batch x numbers.
+
+        Returns
+        -------
+        Batch x cells x numbers: each control cell, changed.
+        """
+        perturbation = self.target(target)[:, None]
+        x = torch.cat([perturbation, self.cell(control) + perturbation], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        return control + self.change(self.norm(x[:, 1:]))
+
+
+class KnownCells(NamedTuple):
+    """What `set_transformer` knows beforehand, and the cells that it learns from."""
+
+    targets: pd.DataFrame
+    """Features of targets."""
+    expression: scipy.sparse.csr_matrix
+    """Cells x genes, log1p expression. Cells of perturbations that are not among the profiles are never looked at."""
+    obs: pd.DataFrame
+    """What describes the cells: target_gene, and batch and context where there are any."""
+
+
+class Task(NamedTuple):
+    """What is learned from, and what is wanted."""
+
+    components: Tensor
+    """Genes x components, orthonormal."""
+    centre: Tensor
+    """Control profile, one number a gene."""
+    scale: float
+    """Standard deviation of control cells, one number for all components."""
+    expression: scipy.sparse.csr_matrix
+    """Cells x genes, log1p expression: training perturbations and controls."""
+    obs: pd.DataFrame
+    """Of these cells."""
+    training: list[str]
+    """Training targets of which something is known."""
+    targets: Tensor
+    """Training targets x numbers."""
+    wanted: Tensor
+    """Wanted targets x numbers."""
+    names: list[str]
+    """The wanted targets of which something is known."""
+    train_mean: pd.DataFrame
+    """What is predicted where nothing is known; one row a target."""
+
+    def reduce(self, cells: Tensor) -> Tensor:
+        """Describe cells (... x genes, log1p expression) by components."""
+        centre, components = (tensor.to(cells.device) for tensor in (self.centre, self.components))
+        return (cells - centre) @ components / self.scale
+
+
+def prepare(profiles: pd.DataFrame, known: KnownCells, targets: Sequence[str], n: int = COMPONENTS) -> Task:
+    """Lay out what is learned from and what is wanted.
+
+    Parameters
+    ----------
+    profiles
+        Training profiles of one context: index perturbation with the control, columns genes.
+    known
+        Features, and cells.
+    targets
+        Perturbations to predict.
+    n
+        Components, or as many as there are training effects and genes.
+    """
+    predicted = train_mean(profiles, None, targets)
+    control = profiles.loc[CONTROL].to_numpy()
+    effects = profiles.drop(index=CONTROL).to_numpy() - control
+    components = np.linalg.svd(effects, full_matrices=False)[2][:n].T  # not centred: the mean effect is among them
+    label = known.obs[TARGET_GENE].astype(str).to_numpy()
+    trained, wanted = (of_targets(known.targets, names) for names in (profiles.index.drop(CONTROL), targets))
+    used = np.isin(label, [CONTROL, *trained.index])
+    spread = ((known.expression[label == CONTROL] @ components) - control @ components).std()
+    tensors = (torch.tensor(values, dtype=torch.float32) for values in (components, control))
+    features = (torch.tensor(table.to_numpy(), dtype=torch.float32) for table in (trained, wanted))
+    return Task(
+        *tensors,
+        max(float(spread), np.finfo(np.float32).tiny),
+        known.expression[used],
+        known.obs[used],
+        list(trained.index),
+        *features,
+        list(wanted.index),
+        predicted,
+    )
+
+
+def set_loss(model: nn.Module, task: Task, batch: CellSet, weight: float = 1.0) -> dict[str, Tensor]:
+    """Compare predicted and measured sets.
+
+    Parameters
+    ----------
+    model
+        A `SetTransformer`.
+    task
+        What `prepare` gave.
+    batch
+        Sets of the task's cells, of the perturbations `task.training`.
+    weight
+        Of the second term.
+
+    Returns
+    -------
+    energy, the mean energy distance; mean, the squared distance of the sets' means, a component, times `weight`.
+    """
+    control, perturbed = task.reduce(batch.control), task.reduce(batch.perturbed)
+    predicted = model(control, task.targets.to(control.device)[batch.perturbation])
+    apart = predicted.mean(dim=1) - perturbed.mean(dim=1)
+    return {"energy": energy_distance(predicted, perturbed).mean(), "mean": weight * apart.square().mean()}
+
+
+def train(model: nn.Module, task: Task, settings: loop.Settings, weight: float = 1.0) -> pd.DataFrame:
+    """Train a model of sets in place, with the cells dealt out anew in every epoch, and give its history."""
+
+    def batches(epoch: int) -> Iterable[CellSet]:
+        plan = plan_sets(task.obs, task.training, SIZE, np.random.default_rng([settings.seed, epoch]))
+        return DataLoader(CellSets(task.expression, plan), batch_size=BATCH, shuffle=True)
+
+    return loop.fit(model, lambda model, batch, over: set_loss(model, task, batch, weight), batches, settings)
+
+
+def control_sets(task: Task, seed: int = 0) -> Tensor:
+    """Draw sets of control cells, `SETS` x `SIZE` x components."""
+    controls = np.flatnonzero((task.obs[TARGET_GENE] == CONTROL).to_numpy())
+    drawn = np.random.default_rng(seed).choice(controls, SETS * SIZE, replace=len(controls) < SETS * SIZE)
+    cells = torch.from_numpy(task.expression[drawn].toarray()).float()
+    return task.reduce(cells).unflatten(0, (SETS, SIZE))
+
+
+def predict(model: nn.Module, task: Task, seed: int = 0) -> pd.DataFrame:
+    """Predict profiles: control profile and mean change of control cells. Where nothing is known, the train mean."""
+    predicted, sets = task.train_mean.copy(), control_sets(task, seed)
+    for name, target in zip(task.names, task.wanted, strict=True):
+        with torch.no_grad():
+            change = (model(sets, target.expand(SETS, -1)) - sets).mean(dim=(0, 1))
+        profile = task.centre + task.scale * (task.components @ change)
+        predicted.loc[name] = np.maximum(profile.numpy(), 0)
+    return predicted
+
+
+def set_transformer(
+    profiles: pd.DataFrame,
+    known: KnownCells,
+    targets: Sequence[str],
+    epochs: int = 6,
+    learning_rate: float = 3e-3,
+    weight: float = 1.0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Predict profiles by attention over control cells.
+
+    Parameters
+    ----------
+    profiles, targets
+        As in `starter.models.baselines`.
+    known
+        Features of targets, and cells.
+    epochs, learning_rate, weight
+        Of the training; `weight` is that of `set_loss`.
+    seed
+        Of weights, sets and dropout.
+
+    Returns
+    -------
+    One row a target, same columns as `profiles`. A target of which nothing is known gets the train mean.
+    """
+    task = prepare(profiles, known, targets)
+    if not task.training or not task.names:
+        return task.train_mean
+    with loop.seeded(seed):
+        model = SetTransformer(task.components.shape[1], task.targets.shape[1])
+    settings = loop.Settings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.05, seed=seed)
+    train(model, task, settings, weight)
+    return predict(model, task, seed)

@@ -1,0 +1,161 @@
+"""Which model, with which settings: tested on perturbations that it has not seen, never on cells of those that it has.
+
+A fold is a set of perturbations. A model learns from the others and predicts the fold's; every measured perturbation is
+predicted once. Scores are those of the course's profile that need no single cells.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
+
+from starter import progress
+from starter.errors import InputError, difference
+from starter.models.baselines import Model
+from starter.schema import CONTROL, PERTURBATION
+from starter.scoring.metrics.rule_sets import get_rule_set
+from starter.scoring.screens.summary import Reference
+from starter.statistics.intervals import interval
+
+METRICS = ("pearson_delta", "discrimination_score_l1", "pearson_delta_train_mean", "mae")
+"""Metrics of the course's profile that are computed from profiles alone."""
+FOLDS = 5
+"""How many folds there are, if nothing else is said."""
+
+
+def folds(perturbations: Sequence[str], n_folds: int = FOLDS, seed: int = 0) -> dict[str, int]:
+    """Deal perturbations out to folds at random.
+
+    Parameters
+    ----------
+    perturbations
+        Measured perturbations; the control, if it is among them, is in no fold.
+    n_folds
+        How many folds; their sizes differ by one at most.
+    seed
+        Fixes who is where.
+
+    Returns
+    -------
+    The fold of each perturbation, 0 to n_folds - 1.
+
+    Raises
+    ------
+    InputError
+        If there are fewer perturbations than folds, or fewer than two folds.
+    """
+    names = np.array(sorted(set(perturbations) - {CONTROL}))
+    if not 2 <= n_folds <= len(names):
+        msg = f"{len(names)} perturbations cannot be dealt out to {n_folds} folds; take 2 to {len(names)} folds"
+        raise InputError(msg)
+    parts = KFold(n_folds, shuffle=True, random_state=seed).split(names)
+    return {str(names[row]): fold for fold, (_, held_out) in enumerate(parts) for row in held_out}
+
+
+def profile_scores(measured: pd.DataFrame, predicted: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """Score predicted profiles by the course's metrics that need no single cells.
+
+    Parameters
+    ----------
+    measured, predicted
+        Profiles of the same perturbations and genes, mean log1p expression; PDS ranks among these perturbations.
+    training
+        The profiles from which was learned, the control's among them: control profile and train mean come from here.
+
+    Returns
+    -------
+    Perturbations x `METRICS`.
+
+    Raises
+    ------
+    InputError
+        If the tables do not hold the same perturbations and genes.
+    """
+    for what, due, came in (
+        ("perturbations", measured.index, predicted.index),
+        ("genes", measured.columns, predicted.columns),
+        ("genes of the training profiles", measured.columns, training.columns),
+    ):
+        if set(due) != set(came):
+            msg = f"the {what} are not those that were measured: {difference(due, came)}"
+            raise InputError(msg)
+    predicted, training = predicted.loc[measured.index, measured.columns], training[measured.columns]
+    mean = training.drop(index=CONTROL).mean()
+    truth, prediction = (
+        Reference(
+            perturbations=measured.index.to_numpy(str),
+            genes=measured.columns.to_numpy(str),
+            n_cells=np.zeros(len(measured), int),
+            profiles=table.to_numpy(np.float32),
+            control=training.loc[CONTROL].to_numpy(np.float32),
+            de=None,
+            train_mean=mean.to_numpy(np.float32),
+        )
+        for table in (measured, predicted)
+    )
+    metrics = {metric.name: metric for metric in get_rule_set("course").metrics}
+    return pd.DataFrame({name: metrics[name].compute(truth, prediction) for name in METRICS}, index=measured.index)
+
+
+def cross_validate(
+    model: Model,
+    profiles: pd.DataFrame,
+    known: object,
+    fold_of: Mapping[str, int],
+    **settings: float,
+) -> pd.DataFrame:
+    """Score a model on every measured perturbation, each predicted by what was learned from the other folds.
+
+    Parameters
+    ----------
+    model
+        A function of `starter.models.baselines`.
+    profiles
+        Measured profiles of one context: index perturbation with the control, columns genes.
+    known
+        What the model takes: features, a graph, or None.
+    fold_of
+        What `folds` gave.
+    settings
+        Of the model.
+
+    Returns
+    -------
+    Perturbations x `METRICS`, in the order of `profiles`. PDS ranks among the perturbations of a fold, and the train
+    mean is that of the other folds.
+    """
+    parts, numbers = [], sorted(set(fold_of.values()))
+    with progress.bar("learn from the other folds", len(numbers)) as advance:
+        for fold in numbers:
+            held_out = [name for name in profiles.index if fold_of.get(name) == fold]
+            training = profiles.drop(index=held_out)
+            with threadpool_limits(1, user_api="blas"):  # on matrices this small, threads wait for each other
+                predicted = model(training, known, held_out, **settings)
+            parts.append(profile_scores(profiles.loc[held_out], predicted, training))
+            advance()
+    return pd.concat(parts).reindex(profiles.index.drop(CONTROL)).rename_axis(PERTURBATION)
+
+
+def compare(scores: pd.DataFrame, baseline: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Compare a model with a baseline, perturbation by perturbation.
+
+    Parameters
+    ----------
+    scores, baseline
+        Perturbations x metrics, of the same perturbations.
+    seed
+        Fixes the draws.
+
+    Returns
+    -------
+    One row a metric: value, difference (means over perturbations), low and high (95 % bootstrap interval of the paired
+    difference; NaN below `starter.statistics.intervals.FEWEST` perturbations).
+    """
+    gain = scores - baseline.loc[scores.index]
+    rows = {}
+    for metric, values in gain.items():
+        low, high = interval([values.to_numpy()], np.mean, seed)
+        rows[metric] = (scores[metric].mean(), values.mean(), low, high)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "difference", "low", "high"]).astype(float)

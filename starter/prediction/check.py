@@ -1,0 +1,133 @@
+"""Everything that is wrong with a prediction file or upload, found in one pass and reported at once."""
+
+from pathlib import Path
+
+import h5py
+import pandas as pd
+
+from starter.data.h5ad import check_matrix, open_h5ad, read_frame, unreadable
+from starter.data.scan import scan_matrix
+from starter.errors import Finding, FindingsError, InputError, listed
+from starter.prediction import season_2025, season_2026
+from starter.prediction.requirements import Requirements
+from starter.prediction.season import META, SEASON_2025, SEASON_2026, Season, get_season
+from starter.prediction.sidecar import check_meta
+from starter.prediction.values import check_empty, check_numbers
+from starter.prediction.vcc import read_sidecar, season_of, unpacked
+from starter.schema import CONTEXT, CONTROL, TARGET_GENE
+
+OUT_OF_ORDER = "the genes are those due, but in another order"
+
+
+def check_prediction(path: str | Path, due: Requirements | None = None, year: int | None = None) -> list[Finding]:
+    """Check a prediction file or upload, and report everything at once.
+
+    Parameters
+    ----------
+    path
+        `.h5ad` or `.vcc`.
+    due
+        What it must hold; without it, only what holds of any prediction is checked.
+    year
+        The season of the challenge. An upload tells its own; a file is of 2025, as a course's are, if nothing is said.
+
+    Returns
+    -------
+    Errors (scoring refuses or misjudges the file), warnings and notes.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or no such season.
+    """
+    asked, found = get_season(year) if year else None, season_of(path)
+    season = found or asked or SEASON_2025
+    findings = []
+    if found and asked and found != asked:
+        what = f"it is an upload of season {found.year} (it holds {found.sidecar}), not of {asked.year}"
+        findings.append(Finding("error", what, f"give --season {found.year}, or pack the prediction of {asked.year}"))
+    try:
+        with unpacked(path, len(due.genes) if due else None) as file:
+            try:
+                with open_h5ad(file) as opened:
+                    sidecar = read_sidecar(path, found) if found else None
+                    return [*findings, *_check_content(opened, due, season, sidecar)]
+            except Exception as error:  # whatever is in somebody's file
+                known = error if isinstance(error, InputError) else unreadable(str(file), error)
+                if not isinstance(known, InputError):
+                    raise
+                return [*findings, Finding("error", str(known).replace(str(file), str(path)))]
+    except FindingsError as error:
+        return [*findings, *error.findings]
+
+
+def _check_content(file: h5py.File, due: Requirements | None, season: Season, sidecar: bytes | None) -> list[Finding]:
+    obs, var = read_frame(file, "obs"), read_frame(file, "var")
+    rules = season_2026 if season == SEASON_2026 else season_2025
+    findings = [*_check_season(obs, season), *_check_genes(var.index.astype(str), due), *_check_columns(obs, season)]
+    labels = obs[[column for column in season.columns if column in obs]]
+    if TARGET_GENE in labels:
+        findings.extend(rules.check_labels(labels.dropna().astype(str), due))
+    extra = [f"obs.{column}" for column in obs.columns if column not in season.columns]
+    extra += [f"var.{column}" for column in var.columns]
+    extra += [key for key in ("layers", "obsm", "varm", "obsp", "varp", "raw") if key in file and len(file[key])]
+    if extra:
+        findings.append(Finding("note", f"{listed(extra)} will not be scored", "starter pack leaves them out"))
+    if len(obs) > season.max_cells:
+        what = f"it has {len(obs):,} cells; the limit is {season.max_cells:,}"
+        findings.append(Finding("error", what, "write fewer cells of each label"))
+    if fault := check_matrix(file["X"], (len(obs), len(var))):
+        return [*findings, fault]
+    cells = pd.DataFrame(
+        {column: labels[column].astype(str).to_numpy() if column in labels else "" for column in season.columns},
+        index=range(len(obs)),
+    )
+    scan = scan_matrix(file["X"], (cells[TARGET_GENE] == CONTROL).to_numpy())
+    findings.extend(check_numbers(scan))
+    findings.extend(rules.check_values(scan, due))
+    findings.extend(check_empty(scan, cells))
+    if sidecar is not None and season.sidecar == META:
+        findings.extend(check_meta(sidecar, len(obs), len(var), scan.stored, sorted(set(cells[CONTEXT])), due))
+    return findings
+
+
+def _check_season(obs: pd.DataFrame, season: Season) -> list[Finding]:
+    """Say if the labels are those of another season, since every other fault follows from that."""
+    control = TARGET_GENE in obs and (obs[TARGET_GENE].astype(str) == CONTROL).any()
+    contexts = CONTEXT in obs and any(set(obs[CONTEXT].astype(str)) == set(phase) for phase in season_2026.PHASES)
+    looks = SEASON_2026 if contexts and not control else SEASON_2025 if control and CONTEXT not in obs else season
+    if looks == season:
+        return []
+    signs = "contexts and no control cells" if looks == SEASON_2026 else "control cells and no contexts"
+    what = f"it has {signs}, as season {looks.year} asks, and was checked for season {season.year}"
+    return [Finding("error", what, f"give --season {looks.year}")]
+
+
+def _check_columns(obs: pd.DataFrame, season: Season) -> list[Finding]:
+    findings = []
+    for column, holds in zip(season.columns, ("perturbations", "contexts"), strict=False):
+        if column not in obs:
+            what = f"obs has no column {column!r}; its columns are {listed(obs.columns) or 'none'}"
+            findings.append(Finding("error", what, f"name the column of {holds} {column!r}"))
+        elif missing := int(obs[column].isna().sum()):
+            findings.append(Finding("error", f"cells without {column}: {missing:,}", "label every cell"))
+    return findings
+
+
+def _check_genes(genes: pd.Index, due: Requirements | None) -> list[Finding]:
+    findings = []
+    if not genes.is_unique:
+        twice = genes[genes.duplicated()].unique()
+        findings.append(Finding("error", f"genes occur twice: {listed(twice)}", "each gene is one column"))
+    if due is None:
+        return findings
+    expected = pd.Index(due.genes)
+    missing, extra = expected.difference(genes, sort=False), genes.difference(expected, sort=False)
+    if len(missing):
+        findings.append(Finding("error", f"genes missing: {len(missing):,} ({listed(missing)})", "predict every gene"))
+    if len(extra):
+        what = f"genes that are not due: {len(extra):,} ({listed(extra)})"
+        findings.append(Finding("error", what, "leave them out, or check whether symbols and ids are mixed"))
+    if not len(missing) and not len(extra) and genes.is_unique and list(genes) != list(expected):
+        findings.append(Finding("error", OUT_OF_ORDER, "starter pack reorders them; or index with the genes due"))
+    return findings

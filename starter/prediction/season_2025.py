@@ -1,0 +1,111 @@
+"""What a prediction of season 2025, or of a course, must be: log1p expression, with the control cells in it."""
+
+import numpy as np
+import pandas as pd
+
+from starter.data.scale import FRACTION, LOG_LIMIT, SCALE_TOLERANCE, scale_ratio
+from starter.data.scan import Scan
+from starter.errors import Finding, listed
+from starter.prediction.requirements import Requirements
+from starter.schema import CONTROL, TARGET_GENE
+
+WHOLE_TRANSCRIPTOME = 10_000
+"""With as many genes, a scaled cell's natural total is its target sum."""
+FEW_CELLS = 10
+"""Fewer cells of a perturbation leave the rank test without power."""
+
+
+def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding]:
+    """Compare the labels with those due.
+
+    Parameters
+    ----------
+    labels
+        `target_gene` of every labelled cell.
+    due
+        What the prediction must hold, if known.
+    """
+    findings = []
+    counts = labels[TARGET_GENE].value_counts()
+    if CONTROL not in counts:
+        findings.append(
+            Finding("error", f"no cell is labelled {CONTROL!r}", "add the course's control cells as they are")
+        )
+    predicted = counts.drop(CONTROL, errors="ignore").sort_index()
+    if due is not None:
+        expected = pd.Index(sorted(due.n_cells))
+        if len(absent := expected.difference(predicted.index)):
+            what = f"perturbations missing: {len(absent):,} ({listed(absent)})"
+            findings.append(Finding("error", what, "predict all of them"))
+        if len(extra := predicted.index.difference(expected)):
+            what = f"perturbations that are not due: {len(extra):,} ({listed(extra)})"
+            findings.append(Finding("error", what, "leave them out"))
+        other = [
+            f"{label} has {n:,}, measured {due.n_cells[label]:,}"
+            for label, n in predicted.items()
+            if due.n_cells.get(label) and n != due.n_cells[label]
+        ]
+        if other:
+            what = f"perturbations with another number of cells than measured: {len(other):,} ({listed(other)})"
+            findings.append(Finding("note", what, "the number of DE genes follows the number of cells"))
+    few = predicted[predicted < FEW_CELLS]
+    if len(few):
+        named = [f"{label} has {n}" for label, n in few.items()]
+        what = f"perturbations with fewer than {FEW_CELLS} cells: {len(few):,} ({listed(named)})"
+        findings.append(
+            Finding(
+                "warning", what, "write more cells: in so few, hardly any gene can be called differentially expressed"
+            )
+        )
+    return findings
+
+
+def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
+    """Tell logs from counts, and judge the target sum."""
+    if scan.stored and scan.fraction <= FRACTION:
+        what = (
+            f"X looks like counts: all {scan.stored:,} stored values are whole numbers (largest {scan.largest:,.0f}); "
+            "the scorer would scale them to the file's own median, which on a screen of few genes is another quantity"
+        )
+        target = (
+            f"the course's target_sum, {due.target_sum:,.0f}"
+            if due and due.target_sum
+            else "one target_sum for all cells"
+        )
+        return [Finding("error", what, f"write log1p(target_sum x count / n_umis) with {target}")]
+    findings = []
+    if scan.largest >= LOG_LIMIT:
+        what = f"X holds fractions and values up to {scan.largest:,.4g}; log1p expression stays below {LOG_LIMIT:g}"
+        findings.append(Finding("error", what, "take log1p once, of counts scaled to target_sum"))
+    if scan.natural_totals.size and due is not None:
+        findings.extend(_check_scale(scan.natural_totals, due))
+    return findings
+
+
+def _check_scale(totals: np.ndarray, due: Requirements) -> list[Finding]:
+    """Judge the target sum by the control cells' natural totals."""
+    include = "include the course's control cells unchanged, and scale predictions to the same target_sum"
+    if due.control_totals is not None:
+        ratio = scale_ratio(totals, due.control_totals)
+        if abs(ratio - 1) <= SCALE_TOLERANCE:
+            return []
+        what = (
+            f"the control cells add up to {np.median(totals):,.0f} on the natural scale, the course's to "
+            f"{np.median(due.control_totals):,.0f}: they look scaled to target_sum {ratio * due.target_sum:,.0f}, "
+            f"not {due.target_sum:,.0f}"
+        )
+        return [Finding("error", what, include)]
+    if len(due.genes) >= WHOLE_TRANSCRIPTOME:
+        low, high = np.quantile(totals, [0.05, 0.95])
+        if high > low * (1 + SCALE_TOLERANCE):
+            what = (
+                f"the control cells add up to {low:,.0f} to {high:,.0f} on the natural scale, so they were not scaled "
+                "to one total before log1p, or log1p was taken twice"
+            )
+            return [Finding("warning", what, "scale every cell to the same total, then take log1p once")]
+        return [
+            Finding(
+                "note", f"the cells look scaled to target_sum {np.median(totals):,.0f}", "the truth's must be the same"
+            )
+        ]
+    return [Finding("note", "the target_sum was not judged", "that needs the course's control cells: --course")]

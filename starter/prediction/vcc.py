@@ -1,0 +1,251 @@
+"""The challenge's upload, `.vcc`: a plain tar of `pred.h5ad.zst` (zstandard) and a small file that tells the season."""
+
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import zstandard
+
+from starter import progress
+from starter.data.h5ad import HDF5_MAGIC
+from starter.errors import Finding, FindingsError, InputError, listed
+from starter.files import check_file, check_room
+from starter.prediction.season import PREDICTION, SEASONS, Season
+
+FOREIGN = {b"\x1f\x8b": "gzip", b"PK": "zip", b"\x28\xb5\x2f\xfd": "zstandard", b"<": "HTML or XML",
+           b"PAR1": "a profile table (parquet), of which starter.prediction.cells makes cells"}  # fmt: skip
+"""What else a file may be, by how it begins."""
+FRAME_HEADER = 18
+"""Bytes of a zstandard frame's header, at most."""
+CHUNK = 16 << 20
+"""Bytes that are compressed at once."""
+MAX_WORKERS = 8
+"""Threads that compress; each has its own buffers."""
+MAX_SIDECAR = 64 << 10
+"""Bytes of the file beside the prediction, at most."""
+AGAIN = "pack it again with: starter pack"
+
+
+def write_archive(prediction: Path, archive: Path, season: Season, sidecar: bytes) -> None:
+    """Compress a prediction file and put it into an archive. The same file gives the same archive.
+
+    Parameters
+    ----------
+    prediction
+        The `.h5ad`. It is removed once it is compressed, since the disk may not hold it beside the archive.
+    archive
+        The `.vcc` to write.
+    season
+        Whose upload it is.
+    sidecar
+        The content of the small file beside the prediction.
+    """
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        packed = Path(folder) / PREDICTION
+        _compress(prediction, packed)
+        prediction.unlink()
+        with tarfile.open(archive, "w") as tar:
+            for name in season.members:
+                if name == PREDICTION:
+                    tar.add(packed, name, filter=_anonymous)
+                else:
+                    member = _anonymous(tarfile.TarInfo(name))
+                    member.size = len(sidecar)
+                    tar.addfile(member, io.BytesIO(sidecar))
+
+
+def _compress(path: Path, target: Path) -> None:
+    size = path.stat().st_size
+    threads = min(os.cpu_count() or 1, MAX_WORKERS)
+    compressor = zstandard.ZstdCompressor(level=3, threads=threads, write_checksum=True)
+    with (
+        path.open("rb") as source,
+        target.open("wb") as sink,
+        compressor.stream_writer(sink, size=size, closefd=False) as writer,
+        progress.bar("compress", -(-size // CHUNK)) as advance,
+    ):
+        while chunk := source.read(CHUNK):
+            writer.write(chunk)
+            advance()
+
+
+def season_of(path: str | Path) -> Season | None:
+    """Give the season of an upload.
+
+    Parameters
+    ----------
+    path
+        Any file; its content decides, not its name.
+
+    Returns
+    -------
+    The season, or None if it is no upload or none that can be read; `unpacked` says what is wrong with it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    """
+    check_file(path)
+    try:
+        with tarfile.open(path, "r:") as archive:
+            return _season(archive.getnames())
+    except (tarfile.TarError, OSError, EOFError, OverflowError, ValueError):
+        return None
+
+
+def read_sidecar(path: str | Path, season: Season) -> bytes:
+    """Read the small file beside the prediction of a sound upload."""
+    with tarfile.open(path, "r:") as archive:
+        return archive.extractfile(season.sidecar).read(MAX_SIDECAR + 1)
+
+
+@contextmanager
+def unpacked(path: str | Path, n_genes: int | None = None) -> Iterator[Path]:
+    """Give the `.h5ad` of a prediction: the file itself, or what an archive holds, unpacked for the time of the block.
+
+    Parameters
+    ----------
+    path
+        `.h5ad` or `.vcc` of any season; its content decides, not its name.
+    n_genes
+        How many genes are due, which limits what an archive may unpack to.
+
+    Yields
+    ------
+    The path of an HDF5 file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    FindingsError
+        If it is neither, or the archive is not sound.
+    """
+    path = Path(path)
+    check_file(path)
+    with path.open("rb") as file:
+        start = file.read(512)
+    if start.startswith(HDF5_MAGIC):
+        if path.suffix == ".vcc":
+            finding = Finding(
+                "error", "it is an .h5ad (HDF5) under the name of an upload", "pack it with: starter pack"
+            )
+            raise FindingsError(str(path), [finding])
+        yield path
+    elif start[257:262] == b"ustar":
+        with tempfile.TemporaryDirectory(prefix="vcc-") as folder:
+            target = Path(folder) / "pred.h5ad"
+            with target.open("wb") as sink:
+                extract(path, sink, n_genes, Path(folder))
+            yield target
+    else:
+        kind = next((name for magic, name in FOREIGN.items() if start.startswith(magic)), "unknown")
+        what = f"it is neither an .h5ad (HDF5) nor a .vcc (tar); its content is {kind if start else 'empty'}"
+        finding = Finding("error", what, "write it with starter.prediction.write, or pack it with: starter pack")
+        raise FindingsError(str(path), [finding])
+
+
+def extract(path: str | Path, sink: IO[bytes], n_genes: int | None = None, folder: Path | None = None) -> None:
+    """Write the `.h5ad` that an upload holds to an open file or a pipe.
+
+    Parameters
+    ----------
+    path
+        The `.vcc`.
+    sink
+        Where the bytes go.
+    n_genes
+        How many genes are due, which limits what the archive may unpack to.
+    folder
+        Where `sink` is, if it is on a disk, so that its room is looked at first.
+
+    Raises
+    ------
+    FindingsError
+        If the archive is not sound. What was written until then is of no use.
+    InputError
+        If there is no room.
+    """
+    if findings := _extract(Path(path), sink, n_genes, folder):
+        raise FindingsError(str(path), findings)
+
+
+def _extract(path: Path, sink: IO[bytes], n_genes: int | None, folder: Path | None) -> list[Finding]:
+    """Unpack the prediction, or say what is wrong."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            season = _season(archive.getnames())
+            if season is None:
+                names = " and no ".join(f"{season.sidecar} (season {season.year})" for season in SEASONS)
+                return [Finding("error", f"the archive has no {names}", AGAIN)]
+            if findings := _check_members(archive.getmembers(), season):
+                return findings
+            with progress.spinner("unpack"):
+                return _decompress(archive.extractfile(PREDICTION), sink, season.size_limit(n_genes), folder)
+    except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
+        return [Finding("error", f"the archive is truncated or damaged ({error})", "copy it or pack it again")]
+    except zstandard.ZstdError as error:
+        return [Finding("error", f"{PREDICTION} is truncated or damaged ({error})", "copy it or pack it again")]
+
+
+def _season(names: list[str]) -> Season | None:
+    return next((season for season in reversed(SEASONS) if season.sidecar in names), None)
+
+
+def _check_members(members: list[tarfile.TarInfo], season: Season) -> list[Finding]:
+    findings = []
+    expected = set(season.members)
+    names = [member.name for member in members if member.isreg() and not member.issparse()]
+    odd = [repr(member.name) for member in members if member.name not in names or member.name not in expected]
+    if odd:
+        what = f"the archive holds {listed(odd)}, and should hold only {' and '.join(season.members)}"
+        findings.append(Finding("error", what, AGAIN))
+    if missing := expected - {member.name for member in members}:
+        findings.append(Finding("error", f"the archive has no {' and no '.join(sorted(missing))}", AGAIN))
+    if len(names) > len(set(names)):
+        findings.append(Finding("error", "the archive holds a file twice", AGAIN))
+    return findings
+
+
+def _decompress(source: IO[bytes], sink: IO[bytes], limit: int, folder: Path | None) -> list[Finding]:
+    start = source.read(FRAME_HEADER)
+    stated = zstandard.get_frame_parameters(start).content_size
+    known = stated not in (zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR)
+    source.seek(0)
+    if known and stated <= limit and folder:
+        check_room(folder, stated)
+    written = 0
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(source) as reader:
+            while (not known or stated <= limit) and (chunk := reader.read(1 << 20)):
+                written += len(chunk)
+                if written > limit:
+                    break
+                sink.write(chunk)
+    except OSError as error:
+        where = f"into {folder}: " if folder else ""
+        msg = f"cannot unpack {where}{error.strerror or error}; set TMPDIR to a folder with room"
+        raise InputError(msg) from error
+    if written > limit or (known and stated > limit):
+        what = f"{PREDICTION} grows beyond {limit / 1e9:.1f} GB when unpacked, more than a prediction needs"
+        return [Finding("error", what, AGAIN)]
+    if written < (stated if known else 1):
+        # the library reads an unfinished frame to its end without a word; where the frame does not state its size,
+        # HDF5 misses the rest
+        what = f"{PREDICTION} is truncated: {written:,} of {f'{stated:,}' if known else 'unknown'} bytes came out"
+        return [Finding("error", what, "copy it or pack it again")]
+    return []
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out who packed it and when: the same prediction gives the same file."""
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member

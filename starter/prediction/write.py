@@ -1,0 +1,42 @@
+"""Write cells as a prediction file."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+import scipy.sparse
+
+from starter.data.h5ad import write_h5ad
+from starter.schema import TARGET_GENE
+
+
+def write_prediction(
+    path: str | Path, cells: Iterable[tuple[str, scipy.sparse.csr_matrix]], genes: Iterable[str]
+) -> None:
+    """Write a prediction file, a perturbation at a time.
+
+    Parameters
+    ----------
+    path
+        The `.h5ad` to write.
+    cells
+        Label and cells (cells x genes, log1p expression), the control cells among them; see
+        `starter.prediction.cells.make_cells`.
+    genes
+        The course's genes, in order.
+    """
+    labels: list[str] = []
+
+    def blocks() -> Iterator[scipy.sparse.csr_matrix]:
+        for label, block in cells:
+            labels.extend([label] * block.shape[0])
+            yield block
+
+    write_h5ad(path, blocks(), lambda: labels_of_cells({TARGET_GENE: labels}), pd.DataFrame(index=pd.Index(genes)))
+
+
+def labels_of_cells(labels: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+    """Make `obs` of the labels of each cell, as categories."""
+    columns = {name: pd.Categorical(list(values)) for name, values in labels.items()}
+    n_cells = len(next(iter(columns.values())))
+    return pd.DataFrame(columns, index=pd.RangeIndex(n_cells).astype(str))

@@ -1,0 +1,1 @@
+"""Score a prediction: screens, metrics, truth, flags, scorecard and its page."""

@@ -1,0 +1,181 @@
+"""Figures of a score: predicted effects beside measured ones, ranks, overlap, scaled scores."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from starter.plots.effects import effect_scatter
+from starter.plots.style import BLUE, EFFECT, GREEN, GREY, ORANGE, wrapped
+
+if TYPE_CHECKING:
+    from starter.scoring.scorecard import Scorecard
+    from starter.scoring.screens.summary import Summary
+
+PANELS = 6
+BARS = 24
+SQUARES = 60
+"""Perturbations in a matrix of ranks; those with the largest measured effects."""
+
+
+def effects_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
+    """Draw predicted against measured effects of the perturbations with the largest measured effects.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+    title
+        What is shown, and whether the data are simulated.
+    """
+    measured, predicted = (
+        pd.DataFrame(side.effects(), truth.perturbations, truth.genes) for side in (truth, prediction)
+    )
+    largest = measured.abs().sum(axis=1).nlargest(PANELS).index
+    columns = min(3, len(largest))
+    rows = -(-len(largest) // columns)
+    size = (3 * columns, 3 * rows + 0.8)
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    limit = 1.05 * max(measured.loc[largest].abs().max(axis=None), predicted.loc[largest].abs().max(axis=None), 1e-3)
+    for ax, name in zip(axes.flat, largest, strict=False):
+        effect_scatter(measured.loc[name], predicted.loc[name], name, ax)
+        if name in measured.columns:
+            ax.scatter(measured.loc[name, name], predicted.loc[name, name], s=36, color=ORANGE, marker="D")
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="", ylabel="")
+    for ax in axes.flat[len(largest) :]:
+        ax.set_axis_off()
+    figure.suptitle(f"{wrapped(title)}\n(a point is a gene; the diamond is the target itself)", fontsize="medium")
+    figure.supxlabel(f"measured {EFFECT}", fontsize="medium")
+    figure.supylabel(f"predicted {EFFECT}", fontsize="medium")
+    return figure
+
+
+def rank_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
+    """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+    title
+        What is shown, and whether the data are simulated.
+    """
+    # here: scoring takes a second to import, which other figures do not need
+    from starter.scoring.metrics.discrimination import rank_matrix
+
+    sizes = np.linalg.norm(truth.effects(), axis=1)
+    largest = np.sort(np.argsort(-sizes, kind="stable")[:SQUARES])
+    truth, prediction = truth.select(largest), prediction.select(largest)
+    ranks = rank_matrix(truth, prediction)
+    n = len(ranks)
+    side = np.clip(0.16 * n, 4.5, 9)
+    figure, ax = plt.subplots(figsize=(side + 1.5, side), layout="constrained")
+    image = ax.imshow(ranks, cmap="cividis", vmin=0, vmax=max(n - 1, 1))
+    names = [str(name) for name in truth.perturbations]
+    size = "small" if n <= 20 else "xx-small"
+    ax.set_xticks(range(n), names, rotation=90, fontsize=size)
+    ax.set_yticks(range(n), names, fontsize=size)
+    ax.set(xlabel="measured effect of", ylabel="predicted effect of")
+    ax.set_title(wrapped(title), fontsize="medium")
+    figure.colorbar(image, ax=ax, shrink=0.7, label="rank by L1 distance (0 = nearest)")
+    return figure
+
+
+def overlap_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
+    """Draw how many measured DE genes were found, for the perturbations with most of them.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes.
+    title
+        What is shown, and whether the data are simulated.
+    """
+    # here: scoring takes a second to import, which other figures do not need
+    from starter.scoring.metrics.overlap import de_genes
+
+    measured, predicted = de_genes(truth.de), de_genes(prediction.de)
+    order = np.argsort([-len(genes) for genes in measured], kind="stable")[:BARS][::-1]
+    n = np.array([len(measured[row]) for row in order])
+    found = np.array([len(np.intersect1d(measured[row], predicted[row][: len(measured[row])])) for row in order])
+    called = np.array([len(predicted[row]) for row in order])
+    figure, ax = plt.subplots(figsize=(7, 1.4 + 0.24 * len(order)), layout="constrained")
+    y = np.arange(len(order))
+    ax.barh(y, found, color=GREEN, label="measured and among the first n predicted")
+    ax.barh(y, n - found, left=found, color=ORANGE, label="measured, not among them")
+    ax.scatter(called, y, color="black", s=14, zorder=3, label="predicted DE genes in all")
+    ax.set_yticks(y, [str(truth.perturbations[row]) for row in order], fontsize="x-small")
+    ax.set_xlabel("differentially expressed genes (false discovery rate below 5 %)")
+    shown = f" ({len(order)} of {len(measured)} perturbations)" if len(order) < len(measured) else ""
+    ax.set_title(f"{wrapped(title)}{shown}", fontsize="medium")
+    figure.legend(fontsize="x-small", loc="outside lower center", ncols=3)
+    return figure
+
+
+def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:
+    """Draw scaled scores, a group of bars a metric and a bar a model.
+
+    Parameters
+    ----------
+    scores
+        Models x metrics; 0 is the baseline, 1 the replicate.
+    title
+        What is shown, and whether the data are simulated.
+    ax
+        Where to draw; default: a new figure.
+    """
+    ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
+    colours = (BLUE, ORANGE, GREEN, GREY)
+    scores.T.plot.bar(ax=ax, color=[colours[i % len(colours)] for i in range(len(scores))], width=0.8)
+    names = [textwrap.fill(name, 10) for name in scores.columns]
+    ax.set_xticks(range(len(names)), names, rotation=0, fontsize="small")
+    ax.axhline(0, color="black", lw=1)
+    ax.axhline(1, color="black", lw=1, ls=":")
+    ax.set(title=wrapped(title), ylabel="scaled score\n(0 baseline, 1 replicate)", xlabel="metric")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
+    """Draw what predictions scored, and the best one's strongest effect and rank matrix.
+
+    Parameters
+    ----------
+    cards
+        Scorecards of predictions against one truth.
+    """
+    # here: scoring takes a second to import, which other figures do not need
+    from starter.scoring.metrics.discrimination import rank_matrix
+
+    best = max(cards, key=lambda card: -np.inf if card.overall is None else card.overall)
+    truth, prediction = best.truth, best.prediction
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained", width_ratios=[1.7, 1, 1])
+    figure.suptitle(best.about["truth"]["title"])
+    scaled = pd.DataFrame(
+        {
+            card.name: {
+                metric.title: card.metrics[metric.name]["scaled"]
+                for metric in card.profile.metrics
+                if metric.name in card.profile.scored and card.metrics[metric.name]["gradable"]
+            }
+            for card in cards
+        }
+    )
+    score_bars(scaled.T.astype(float), "hidden perturbations, scaled scores", axes[0])
+    row = np.abs(truth.effects()).sum(axis=1).argmax()
+    measured, predicted = (pd.Series(side.effects()[row], truth.genes) for side in (truth, prediction))
+    effect_scatter(measured, predicted, f"{best.name}: {truth.perturbations[row]}", axes[1])
+    image = axes[2].imshow(rank_matrix(truth, prediction), cmap="cividis")
+    axes[2].set(
+        title=f"{best.name}: nearest measured effects",
+        xlabel="measured effect of",
+        ylabel="predicted effect of",
+    )
+    axes[2].set(xticks=[], yticks=[])
+    figure.colorbar(image, ax=axes[2], label="rank by L1 distance (0 = nearest)")
+    return figure

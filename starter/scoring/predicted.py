@@ -1,0 +1,225 @@
+"""A prediction file reduced to profiles and DE tables and scored against a truth, one context at a time."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from starter.data.blocks import Cells
+from starter.data.scale import SCALE_TOLERANCE, scale_ratio
+from starter.data.scan import Seen, look
+from starter.errors import InputError, difference
+from starter.prediction.season_2026 import FRACTION, MAX_TOTAL
+from starter.schema import CONTEXT, CONTROL, N_UMIS
+from starter.scoring.metrics.rule_sets import RuleSet, score_perturbations
+from starter.scoring.screens.from_counts import summarise_counts
+from starter.scoring.screens.from_logs import summarise
+from starter.scoring.screens.logs import (
+    WEIGHED,
+    WEIGHED_CONTROLS,
+    Logs,
+    fingerprint,
+    is_log,
+    log_expression_of,
+    median_depth,
+    sample,
+)
+from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.truth.opened import Truth
+from starter.scoring.truth.replicate import mean_of_defined
+from starter.statistics.components import project
+from starter.statistics.de import CELL_EVAL_082
+
+
+@dataclass(frozen=True)
+class ContextScore:
+    """What a prediction scored in one context."""
+
+    context: str
+    truth: Reference
+    prediction: Summary
+    per_metric: Mapping[str, np.ndarray]
+    """Metric name to one value a perturbation (two for a ratio)."""
+    anchors: Mapping[str, Mapping[str, np.ndarray]]
+    """baseline and replicate: metric name to splits x perturbations."""
+
+
+def check_genes(screen: Screen, truth: Truth) -> None:
+    """Refuse a prediction of other genes than the truth's.
+
+    Raises
+    ------
+    InputError
+        With the genes that differ.
+    """
+    due = truth.about["genes"]
+    if list(screen.genes) != list(due):
+        what = difference(due, screen.genes) or "their order differs"
+        msg = f"the genes of {screen.name} are not the truth's: {what}; starter check lists everything"
+        raise InputError(msg)
+
+
+def cells_of_contexts(screen: Screen, truth: Truth) -> dict[str, np.ndarray]:
+    """Tell which cells are to be scored in each context of the truth, boolean.
+
+    Raises
+    ------
+    InputError
+        If the contexts, or the perturbations in one, are not the truth's.
+    """
+    due = list(truth.contexts)
+    perturbed = screen.labels != CONTROL
+    given = [str(context) for context in np.unique(screen.contexts[perturbed])]
+    if len(due) == len(given) == 1 and CONTEXT not in screen.obs:
+        chosen = {due[0]: np.ones(len(screen.obs), bool)}
+    elif what := difference(due, given):
+        msg = f"the contexts of {screen.name} are not the truth's: {what}; obs.{CONTEXT} names the context of each cell"
+        raise InputError(msg)
+    else:
+        chosen = {context: screen.contexts == context for context in due}
+    for context, cells in chosen.items():
+        where = f" in the context {context}" if len(due) > 1 else ""
+        if what := difference(truth.contexts[context], np.unique(screen.labels[cells & perturbed])):
+            msg = f"the perturbations of {screen.name}{where} are not the truth's: {what}; predict exactly those due"
+            raise InputError(msg)
+    return chosen
+
+
+def score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: RuleSet, context: str) -> ContextScore:
+    """Score the cells of one context.
+
+    Parameters
+    ----------
+    screen
+        The open prediction.
+    chosen
+        Its cells in the context, boolean.
+    truth, rules, context
+        What to score against, how and where.
+
+    Raises
+    ------
+    InputError
+        If values are not what the rule set scores.
+    """
+    measured = truth.measured(rules, context)
+    code = {CONTROL: 0} | {label: row for row, label in enumerate(measured.perturbations, start=1)}
+    groups = np.full(len(chosen), -1)
+    groups[chosen] = [code[label] for label in screen.labels[chosen]]
+    reduce = _reduce_counts if rules.counts == "needed" else _reduce_logs
+    prediction = reduce(screen, groups, truth, rules, context, measured)
+    values = score_perturbations(rules, measured, prediction)
+    halves = truth.halves(rules, context)
+    for metric in rules.metrics:
+        if rules.gains and metric.on_cells:
+            values[metric.name] = mean_of_defined([metric.compute(half, prediction) for half in halves])
+    return ContextScore(
+        context,
+        measured,
+        prediction,
+        values,
+        {anchor: truth.anchor_scores(rules, anchor, context) for anchor in ("baseline", "replicate")},
+    )
+
+
+def _reduce_logs(
+    screen: Screen,
+    groups: np.ndarray,
+    truth: Truth,
+    rules: RuleSet,
+    context: str,
+    measured: Reference,
+) -> Summary:
+    """Reduce a prediction by a rule set that starts from log1p expression."""
+    marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
+    control = groups == 0
+    if not control.any():
+        msg = f"{screen.name} has no {CONTROL!r} cells in the context {context}; add the course's control cells"
+        raise InputError(msg)
+    cells, seen = look(screen.cells, groups >= 0, marked)
+    logs = _on_scale(screen, cells, seen, groups >= 0, rules)
+    same = bool((fingerprint(logs, seen, control) == truth.array(rules, "control_hash", context)).all())
+    if rules.counts == "refused":
+        totals = truth.array(rules, "control_totals", context)
+        ratio = scale_ratio(logs.totals[control & marked], totals)
+        if abs(ratio - 1) > SCALE_TOLERANCE:
+            msg = (
+                f"the control cells of {screen.name} add up to {ratio:.3g} times the course's on the natural scale: it "
+                "is scaled to another target_sum; include the course's control cells unchanged and scale alike"
+            )
+            raise InputError(msg)
+    # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
+    form = tuple(truth.array(rules, "control_form", context)) == (0, 4)
+    reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and seen.itemsize == 4
+    taken = np.where(control, -1, groups) if reuse else groups
+    controls = truth.controls(rules, context) if reuse else None
+    if controls:
+        seen = seen._replace(n_values=seen.n_values - np.diff(controls.logs.pointers))
+    summary = summarise(
+        logs.cells,
+        taken[None],
+        measured.perturbations,
+        measured.genes,
+        rules.de,
+        known=seen,
+        controls=controls,
+        moments=rules.gains,
+    ).summaries[0]
+    basis = truth.components(rules, context)
+    return replace(
+        summary,
+        depth=median_depth(logs.totals, groups, marked, len(measured.perturbations) + 1),
+        points=project(logs.cells, groups, basis) if basis else None,
+    )
+
+
+def _on_scale(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, rules: RuleSet) -> Logs:
+    if rules.counts == "refused" and not is_log(seen, screen.name):
+        msg = (
+            f"{screen.name} holds counts (every value is a whole number); the course scores log1p expression, because "
+            f"counts of {len(screen.genes):,} genes do not tell a cell's total; "
+            "write log1p(target_sum x count / n_umis)"
+        )
+        raise InputError(msg)
+    without_totals = replace(screen, obs=screen.obs.drop(columns=N_UMIS, errors="ignore"))
+    return log_expression_of(without_totals, cells, seen, keep, rules.counts, math.nan)
+
+
+def _reduce_counts(
+    screen: Screen,
+    groups: np.ndarray,
+    truth: Truth,
+    rules: RuleSet,
+    context: str,
+    measured: Reference,
+) -> Summary:
+    """Reduce a prediction by the rules of 2026, which start from counts and know no controls but the measured ones."""
+    groups = np.where(groups == 0, -1, groups)
+    cells, seen = look(screen.cells, groups >= 0)
+    if seen.n_odd or seen.lowest < 0:
+        what = (
+            f"NaN or infinite values: {seen.n_odd:,}" if seen.n_odd else f"negative values (lowest {seen.lowest:.3g})"
+        )
+        msg = f"{screen.name} holds {what}; counts are whole numbers, 0 or more"
+        raise InputError(msg)
+    if seen.off_whole > FRACTION:
+        msg = f"{screen.name} holds fractions; the rules of 2026 score raw counts: whole numbers, no log, no scaling"
+        raise InputError(msg)
+    if seen.totals.max() > MAX_TOTAL:
+        msg = (
+            f"{screen.name} has cells with more than {MAX_TOTAL:,.0f} counts (up to {seen.totals.max():,.0f}): "
+            f"{int((seen.totals > MAX_TOTAL).sum()):,}; write counts of real depth"
+        )
+        raise InputError(msg)
+    (summary,) = summarise_counts(
+        cells,
+        groups[None],
+        measured.perturbations,
+        measured.genes,
+        seen.totals,
+        truth.controls(rules, context),
+        known=seen,
+    ).summaries
+    return replace(summary, depth=median_depth(seen.totals, groups, groups > 0, len(measured.perturbations) + 1))

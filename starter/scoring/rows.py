@@ -1,0 +1,145 @@
+"""A metric's row in the scorecard: value, interval, baseline, replicate, scaled score."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import scipy.stats
+
+from starter.errors import InputError
+from starter.scoring.metrics.base import Metric
+from starter.scoring.metrics.rule_sets import RuleSet
+from starter.scoring.predicted import ContextScore
+from starter.scoring.truth.replicate import mean_of_defined
+from starter.statistics.intervals import interval
+
+CERTAINTY = 0.95
+"""One-sided confidence that the replicate beats the baseline, below which a metric is not gradable on a screen."""
+SMALLEST = 1e-6
+"""Added to a denominator of the dynamic range."""
+
+
+def context_rows(score: ContextScore, rules: RuleSet, seed: int) -> dict:
+    """Give every metric of one context its row, and the overall score."""
+    rows = {metric.name: _row(metric, score, rules, seed) for metric in rules.metrics}
+    scaled = [rows[name]["scaled"] for name in rules.scored]
+    if rules.gains:  # the course grades what its screen allows
+        scaled = [value for value in scaled if value is not None]
+    overall = None if not scaled or None in scaled else float(np.mean(scaled))
+    return {"metrics": rows, "overall": overall}
+
+
+def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict:
+    values = score.per_metric[metric.name]
+    of_anchor = {name: scores[metric.name] for name, scores in score.anchors.items()}
+    value = float(metric.mean(values))
+    means = {}
+    for name, splits in of_anchor.items():
+        if metric.ratio:
+            means[name] = float(np.mean([metric.mean(split) for split in splits]))
+        else:
+            # a perturbation with too few cells to split has no replicate
+            mean = metric.mean if name == "baseline" else _nanmean
+            means[name] = float(np.mean([mean(split) for split in splits]))
+    # a baseline plus a gain may pass the best value there is
+    means["replicate"] = float(np.clip(means["replicate"], *metric.range)) if rules.gains else means["replicate"]
+    gradable = metric.name in rules.scored and (not rules.gains or _clearly_better(metric, of_anchor))
+    scaled, reason = math.nan, None
+    if gradable:
+        try:
+            scaled = rules.scale(metric, value, means["baseline"], means["replicate"])
+        except InputError as error:
+            gradable, reason = False, str(error)
+    missing = np.isnan(values if values.ndim == 1 else values[:, 0])
+    low, high = _interval_over(metric, [score], seed, paired=False)
+    difference_low, difference_high = _interval_over(metric, [score], seed, paired=True)
+    return {
+        "value": _or_null(value),
+        "low": low,
+        "high": high,
+        "direction": metric.direction,
+        "baseline": _or_null(means["baseline"]),
+        "replicate": _or_null(means["replicate"]),
+        "scaled": _or_null(scaled),
+        "gradable": gradable,
+        "why_not": reason,
+        "dynamic_range": _or_null(_dynamic_range(metric, of_anchor)),
+        "difference": _or_null(value - means["baseline"]),
+        "difference_low": difference_low,
+        "difference_high": difference_high,
+        "n": int((~missing).sum()),
+        "left_out": int(missing.sum()),
+    }
+
+
+def over_contexts(metric: Metric, scored: Sequence[ContextScore], per_context: Mapping[str, dict], seed: int) -> dict:
+    """Average a metric's row over contexts, each weighing the same."""
+    rows = [context["metrics"][metric.name] for context in per_context.values()]
+    if len(rows) == 1:
+        return rows[0]
+    merged = dict(rows[0])
+    for key in ("value", "baseline", "replicate", "scaled", "dynamic_range", "difference"):
+        numbers = [row[key] for row in rows]
+        merged[key] = None if None in numbers else float(np.mean(numbers))
+    merged["gradable"] = all(row["gradable"] for row in rows)
+    merged["why_not"] = next((row["why_not"] for row in rows if row["why_not"]), None)
+    merged["n"], merged["left_out"] = (sum(row[key] for row in rows) for key in ("n", "left_out"))
+    for keys in (("low", "high"), ("difference_low", "difference_high")):
+        merged[keys[0]], merged[keys[1]] = _interval_over(metric, scored, seed, paired=keys[0] != "low")
+    return merged
+
+
+def _interval_over(
+    metric: Metric, scored: Sequence[ContextScore], seed: int, *, paired: bool
+) -> tuple[float | None, float | None]:
+    """Bootstrap perturbations within each context, and average over contexts."""
+    samples = []
+    for score in scored:
+        values = score.per_metric[metric.name]
+        baseline = score.anchors["baseline"][metric.name].mean(axis=0)
+        missing = np.isnan(values).reshape(len(values), -1).any(axis=1)
+        if paired:
+            missing |= np.isnan(baseline).reshape(len(values), -1).any(axis=1)
+        if missing.any() and not metric.skip_undefined:
+            return None, None
+        samples.append((np.stack([values, baseline], axis=-1) if paired else values)[~missing])
+    return interval(samples, _difference_of(metric) if paired else metric.mean, seed)
+
+
+def _difference_of(metric: Metric) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Mean of the prediction minus mean of the baseline, which lie side by side on the last axis."""
+    return lambda pairs, axis: metric.mean(pairs[..., 0], axis) - metric.mean(pairs[..., 1], axis)
+
+
+def _nanmean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
+
+
+def _clearly_better(metric: Metric, of_anchor: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether the replicate beats the baseline beyond what chance among perturbations explains (paired t)."""
+    gain = (of_anchor["replicate"] - of_anchor["baseline"]).mean(axis=0)
+    gain = gain[~np.isnan(gain)] * (1 if metric.direction == "higher" else -1)
+    if len(gain) < 2:
+        return False
+    error = gain.std(ddof=1) / math.sqrt(len(gain))
+    return bool(gain.mean() > scipy.stats.t.ppf(CERTAINTY, len(gain) - 1) * error)
+
+
+def _dynamic_range(metric: Metric, of_anchor: Mapping[str, np.ndarray]) -> float:
+    """Share of the way from the baseline to perfection that the replicate goes; median over perturbations.
+
+    The dynamic range fraction of Shift Bioscience (2025), bioRxiv 2025.10.20.683304, in [-1, 1].
+    """
+    if metric.ratio:
+        baseline, replicate = (
+            np.array([np.mean([metric.mean(split) for split in of_anchor[name]])]) for name in ("baseline", "replicate")
+        )
+    else:
+        baseline, replicate = (mean_of_defined(list(of_anchor[name])) for name in ("baseline", "replicate"))
+    sign = 1 if metric.direction == "higher" else -1
+    share = sign * (replicate - baseline) / (sign * (metric.best - baseline) + SMALLEST)
+    return float(np.nanmedian(np.clip(share, -1, 1))) if not np.isnan(share).all() else math.nan
+
+
+def _or_null(value: float) -> float | None:
+    return None if not math.isfinite(value) else float(value)

@@ -1,0 +1,222 @@
+"""A prediction's scorecard: every metric with its interval, baseline and replicate, as JSON, table and page."""
+
+import importlib.metadata
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from starter import progress
+from starter.errors import InputError, counted, listed
+from starter.files import sha256
+from starter.prediction.vcc import unpacked
+from starter.schema import CONTEXT, PERTURBATION
+from starter.scoring import flags
+from starter.scoring.flags import Flag
+from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
+from starter.scoring.predicted import ContextScore, cells_of_contexts, check_genes, score_context
+from starter.scoring.rows import context_rows, over_contexts
+from starter.scoring.screens.screen import open_screen
+from starter.scoring.screens.summary import Summary
+from starter.scoring.truth.opened import Truth
+from starter.scoring.truth.replicate import SPLITS
+from starter.statistics.intervals import FEWEST
+
+READINGS = 5
+"""How often a file is read, about, for the estimate of the time left."""
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """What a prediction scored by one rule set."""
+
+    name: str
+    """The prediction's file name without its ending."""
+    profile: RuleSet
+    metrics: dict[str, dict]
+    """Metric name to value, low, high, direction, baseline, replicate, scaled, gradable, dynamic_range, difference from
+    the baseline with its low and high, n and left_out; means over contexts."""
+    overall: float | None
+    """Mean scaled value over the metrics of the profile's score."""
+    contexts: dict[str, dict]
+    """The same of each context: its metrics and overall."""
+    flags: list[Flag]
+    """What looks like gaming, and what is told for information; each with the number that says so."""
+    notes: list[str]
+    """What a reader must know to read the numbers."""
+    per_perturbation: pd.DataFrame
+    """Columns context, perturbation, metric, value."""
+    about: dict
+    """Versions, hashes and the seed."""
+    truth: Summary
+    """Of the first context, for pictures."""
+    prediction: Summary
+
+    def to_json(self) -> str:
+        """Give the content of `scorecard.json`; undefined numbers are null."""
+        content = {
+            "profile": self.profile.name,
+            "metrics": self.metrics,
+            "overall": self.overall,
+            "contexts": self.contexts,
+            "flags": [flag.as_dict() for flag in self.flags],
+            "notes": self.notes,
+            **self.about,
+        }
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def prediction_name(path: str | Path) -> str:
+    """Name a prediction after its file, without the ending.
+
+    Raises
+    ------
+    InputError
+        If nothing but dots is left.
+    """
+    name = Path(path).name.removesuffix(".vcc").removesuffix(".h5ad")
+    if not name.strip("."):
+        msg = f"{path} has no name of its own, after which its scores could be named; rename it"
+        raise InputError(msg)
+    return name
+
+
+def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0) -> Scorecard:
+    """Score a prediction file or upload.
+
+    Parameters
+    ----------
+    path
+        `.h5ad` or `.vcc`. Its values are read in blocks; contexts are scored one at a time.
+    truth
+        What `starter.scoring.truth.opened.open_truth` gave.
+    profile
+        Name of the rule set.
+    seed
+        Fixes the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If the file does not hold exactly the truth's genes, contexts and perturbations, or is on another scale.
+    """
+    rules = get_rule_set(profile)
+    truth.check_prepared(rules)
+    name = Path(path).name
+    with (
+        unpacked(path, len(truth.about["genes"])) as file,
+        open_screen(file, name, controls=rules.counts != "needed") as screen,
+        progress.bar(f"score {name}", READINGS * screen.n_blocks * len(truth.contexts)) as advance,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        check_genes(screen, truth)
+        chosen = cells_of_contexts(screen, truth)
+        digest = beside.submit(sha256, path)
+        scored = [
+            score_context(screen.watched(advance), cells, truth, rules, context) for context, cells in chosen.items()
+        ]
+    per_context = {score.context: context_rows(score, rules, seed) for score in scored}
+    metrics = {metric.name: over_contexts(metric, scored, per_context, seed) for metric in rules.metrics}
+    overall = [context["overall"] for context in per_context.values()]
+    card = Scorecard(
+        name=prediction_name(path),
+        profile=rules,
+        metrics=metrics,
+        overall=None if None in overall else float(np.mean(overall)),
+        contexts=per_context if len(scored) > 1 else {},
+        flags=[
+            flag
+            for score in scored
+            for flag in flags.find_flags(
+                rules, score.context, score.truth, score.prediction, per_context[score.context]["metrics"]
+            )
+        ],
+        notes=[],
+        per_perturbation=pd.concat([_table(score, rules) for score in scored], ignore_index=True),
+        about={
+            "prediction": {"name": name, "sha256": digest.result()},
+            "truth": {"title": truth.about["title"], "sha256": sha256(truth.folder / "truth.json")},
+            "versions": {name: importlib.metadata.version(name) for name in ("virtual-cell-course", "numpy", "scipy")},
+            "seed": seed,
+        },
+        truth=scored[0].truth,
+        prediction=scored[0].prediction,
+    )
+    return replace(card, notes=_notes(card, truth))
+
+
+def _table(score: ContextScore, rules: RuleSet) -> pd.DataFrame:
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    CONTEXT: score.context,
+                    PERTURBATION: score.truth.perturbations,
+                    "metric": metric.name,
+                    "value": metric.per_perturbation(score.per_metric[metric.name]),
+                }
+            )
+            for metric in rules.metrics
+        ],
+        ignore_index=True,
+    )
+
+
+def number(value: float | None) -> str:
+    """Write a score: 4 digits after the point below .1, else 3; a dash if undefined."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"
+
+
+def _notes(card: Scorecard, truth: Truth) -> list[str]:
+    rules, metrics = card.profile, card.metrics
+    prepared = truth.about["profiles"][rules.name]
+    n_pairs = sum(len(names) for names in truth.contexts.values())
+    n_contexts = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
+    notes = [
+        f"Truth: {truth.about['title']}, {counted(n_pairs, 'perturbation')}{n_contexts}; {prepared['scale']}.",
+        f"Baseline: {prepared['baseline']}. Replicate: {prepared['replicate']}.",
+    ]
+    train = truth.about["train"]
+    if rules.baseline != "resampled":
+        if train is None:
+            notes.append(
+                "No training screen was given: the mean was made from the measured cells that are being predicted."
+            )
+        elif train["also_scored"]:
+            notes.append(f"The training screen holds perturbations that are scored: {listed(train['also_scored'])}.")
+    if rules.gains:
+        on_cells = listed([metric.title for metric in rules.metrics if metric.on_cells])
+        notes.append(
+            f"{on_cells}: prediction, baseline and replicate are scored against half of the measured cells, mean of "
+            f"{SPLITS} splits, so that they can be compared."
+        )
+    without = [metric.title for metric in rules.metrics if metrics[metric.name]["n"] < FEWEST]
+    if without:
+        notes.append(
+            f"No interval for {_all_or_some(without, rules)}: with fewer than {FEWEST} perturbations a bootstrap "
+            "interval is too narrow (one of nominal 95 % covered 86 % at n = 7 and 64 % at n = 3)."
+        )
+    for metric in rules.metrics:
+        row = metrics[metric.name]
+        if row["left_out"]:
+            what = "left out of the mean" if metric.skip_undefined else "so the mean is undefined"
+            which = counted(row["left_out"], "perturbation")
+            notes.append(f"{metric.title}: undefined for {which}, {what}.")
+        if row["why_not"]:
+            notes.append(f"{metric.title} is not gradable: {row['why_not']}.")
+        elif metric.name in rules.scored and not row["gradable"]:
+            notes.append(
+                f"{metric.title} is not gradable on this screen: the replicate is not clearly better than the baseline."
+            )
+    if rules.full_score == "perfection":
+        notes.append("The score compares with perfection, not with the replicate, which is shown for orientation.")
+    return notes
+
+
+def _all_or_some(titles: list[str], rules: RuleSet) -> str:
+    return "any metric" if len(titles) == len(rules.metrics) else listed(titles)

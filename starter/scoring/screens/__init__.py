@@ -1,0 +1,1 @@
+"""Cells as scoring reads them: opened, brought to one scale, and summed up in one pass."""

@@ -1,0 +1,126 @@
+"""Cells of any kind brought to log1p expression, as a rule set asks."""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from starter.data.blocks import Cells
+from starter.data.preprocess import log_expression, log_to_target, stated_totals
+from starter.data.scale import judge_scale
+from starter.data.scan import Seen, scan
+from starter.schema import N_UMIS
+from starter.scoring.screens.screen import Screen
+
+WEIGHED = 200
+"""Cells of each perturbation whose natural total is taken."""
+WEIGHED_CONTROLS = 2_000
+"""Control cells whose natural total is taken."""
+
+
+class Logs(NamedTuple):
+    """Cells brought to log1p expression."""
+
+    cells: Cells
+    how: str
+    """How the values came to be."""
+    totals: np.ndarray
+    """Natural total of each cell that was weighed, else 0."""
+    as_given: bool = False
+    """Whether the values are the stored ones."""
+
+
+def log_expression_of(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, counts: str, target: float) -> Logs:
+    """Bring cells to log1p expression by a rule set.
+
+    Parameters
+    ----------
+    screen, cells, seen
+        An open screen and what `look` gave of it.
+    keep
+        Which cells are looked at, boolean.
+    counts
+        What the rule set does with counts: `starter.scoring.metrics.rule_sets.RuleSet.counts`.
+    target
+        UMIs to which the course scales cells.
+
+    Raises
+    ------
+    InputError
+        If the values are neither counts nor log1p expression.
+    """
+    if is_log(seen, screen.name):
+        return Logs(cells, "log1p expression as given", seen.natural_totals, as_given=True)
+    if counts == "scaled to their median" and N_UMIS not in screen.obs:
+        totals = seen.totals[keep]
+        median = float(np.median(totals[totals > 0])) if totals.any() else 1.0
+        return Logs(
+            cells.mapped(lambda block, _: log_to_target(block, median)),
+            "counts scaled to their own median total, log1p (cell-eval's rule)",
+            np.where(seen.totals > 0, median, 0.0),
+        )
+    sizes = library_totals(screen, seen)
+    return Logs(
+        cells.mapped(lambda block, start: log_expression(block, sizes[start : start + block.shape[0]], target)),
+        f"log1p({target:,.0f} x count / {N_UMIS if N_UMIS in screen.obs else 'row sum'})",
+        target * np.divide(seen.totals, sizes, out=np.zeros(len(sizes)), where=sizes > 0),
+    )
+
+
+def is_log(seen: Seen, name: str) -> bool:
+    """Tell log1p expression from counts; see `starter.data.scale.judge_scale`."""
+    return judge_scale(seen.lowest, seen.highest, seen.n_odd, name, fractional=seen.fractional)
+
+
+def library_totals(screen: Screen, seen: Seen) -> np.ndarray:
+    """Total UMIs of every cell: `obs.n_umis` where known, else the sum of its counts.
+
+    Raises
+    ------
+    InputError
+        If `obs.n_umis` is no positive number in a cell.
+    """
+    stated = stated_totals(screen.obs)
+    return seen.totals if stated is None else stated
+
+
+def sample(groups: np.ndarray, n_controls: int, n_perturbed: int) -> np.ndarray:
+    """Mark evenly spaced cells of each group, at most so many of the control (group 0) and of each perturbation."""
+    marked = np.zeros(len(groups), bool)
+    order = np.argsort(groups, kind="stable")
+    order = order[groups[order] >= 0]
+    for cells in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if len(cells):
+            limit = n_perturbed if groups[cells[0]] else n_controls
+            marked[cells[:: -(-len(cells) // limit)]] = True
+    return marked
+
+
+def median_depth(totals: np.ndarray, groups: np.ndarray, marked: np.ndarray, n_groups: int) -> np.ndarray:
+    """Median total of the marked cells of each perturbation (groups 1 to n_groups - 1); NaN without any."""
+    table = pd.Series(totals[marked]).groupby(groups[marked]).median()
+    return table.reindex(range(1, n_groups)).to_numpy(float)
+
+
+def fingerprint(logs: Logs, seen: Seen, cells: np.ndarray) -> np.ndarray:
+    """Hash cells in their order by the sums of their log1p expression, exact to the last bit.
+
+    Other cells that had the same sums would win little: where a prediction's controls pass for the course's, the
+    course's are used, or else their profile is still compared.
+
+    Parameters
+    ----------
+    logs
+        Cells brought to log1p expression.
+    seen
+        What `look` saw of the values as stored.
+    cells
+        Which cells to hash, boolean.
+
+    Returns
+    -------
+    The 32 bytes of a SHA-256.
+    """
+    totals = seen.totals if logs.as_given else scan(logs.cells, cells).totals
+    return np.frombuffer(hashlib.sha256(np.ascontiguousarray(totals[cells], "<f8")).digest(), np.uint8)

@@ -1,0 +1,123 @@
+"""An `.h5ad` of labelled cells opened for scoring: labels and genes at once, values a block of cells at a time."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter.data.blocks import Cells, stored_cells
+from starter.data.h5ad import CELLS_PER_BLOCK, check_matrix, open_h5ad, read_frame, unreadable
+from starter.data.rules import check_description
+from starter.errors import Finding, FindingsError, InputError
+from starter.schema import CONTEXT, COURSE, ONE_CONTEXT, TARGET_GENE
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Labelled cells of which the values stay in the file."""
+
+    name: str
+    """What to call the file in a message."""
+    obs: pd.DataFrame
+    genes: np.ndarray
+    course: Mapping
+    """What `uns["course"]` says, if anything."""
+    cells: Cells
+    """Stored values, float64 or float32; valid while the file is open."""
+    n_bytes: int
+    """What they take without compression."""
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Perturbation of each cell, or the control label."""
+        return self.obs[TARGET_GENE].astype(str).to_numpy(str)
+
+    @cached_property
+    def contexts(self) -> np.ndarray:
+        """Context of each cell."""
+        if CONTEXT not in self.obs:
+            return np.full(len(self.obs), ONE_CONTEXT)
+        return self.obs[CONTEXT].astype(str).to_numpy(str)
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks one reading of the cells takes."""
+        return -(-len(self.obs) // CELLS_PER_BLOCK)
+
+    def watched(self, advance: Callable[[], None]) -> "Screen":
+        """Call a function for every block that is read."""
+
+        def see(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
+            del start
+            advance()
+            return block
+
+        return replace(self, cells=self.cells.mapped(see))
+
+
+@contextmanager
+def open_screen(path: str | Path, name: str | None = None, *, controls: bool = True) -> Iterator[Screen]:
+    """Open labelled cells, which may be counts or log1p expression, in any layout that AnnData writes.
+
+    Parameters
+    ----------
+    path
+        The `.h5ad`.
+    name
+        What to call it in a message; default: its path.
+    controls
+        Whether there must be control cells.
+
+    Yields
+    ------
+    The screen, which must not be used after the block.
+
+    Raises
+    ------
+    FindingsError
+        If labels or genes cannot be used; the message lists all faults.
+    InputError
+        If the file cannot be read at all.
+    """
+    name = name or str(path)
+    try:
+        with open_h5ad(path) as file:
+            yield _screen(file, name, controls=controls)
+    except InputError as error:
+        if isinstance(error, FindingsError) or name == str(path):
+            raise
+        raise InputError(str(error).replace(str(path), name)) from error
+
+
+def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
+    obs, var = read_frame(file, "obs"), read_frame(file, "var")
+    try:
+        course = anndata.io.read_elem(file["uns"][COURSE]) if COURSE in file.get("uns", ()) else {}
+    except Exception as error:  # whatever is in somebody's file
+        what = f"{name}: uns[{COURSE!r}]"
+        raise unreadable(what, error) from error
+    described = anndata.AnnData(obs=obs, var=var, uns={COURSE: course} if course else {})
+    findings = check_description(described, controls=controls)
+    x = file["X"]
+    if fault := check_matrix(x, described.shape):
+        findings.append(fault)
+    if 0 in described.shape:
+        what = f"X has {described.n_obs:,} cells x {described.n_vars:,} genes"
+        findings.append(Finding("error", what, "write the cells that there are"))
+    if any(finding.level == "error" for finding in findings):
+        raise FindingsError(name, findings)
+    return Screen(
+        name=name,
+        obs=obs,
+        genes=var.index.astype(str).to_numpy(str),
+        course=course,
+        cells=stored_cells(x, described.shape),
+        n_bytes=sum(part.nbytes for part in (x.values() if isinstance(x, h5py.Group) else [x])),
+    )

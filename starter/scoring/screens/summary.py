@@ -1,0 +1,80 @@
+"""What scoring needs to know of a screen, measured or predicted: profiles and the DE table."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from starter.statistics.de import DETable
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A screen in one context, reduced to P perturbations x G genes."""
+
+    perturbations: np.ndarray
+    """P labels, in the order of all other arrays."""
+    genes: np.ndarray
+    """G gene symbols."""
+    n_cells: np.ndarray
+    """Cells of each perturbation."""
+    profiles: np.ndarray
+    """Mean log1p expression, P x G, float32."""
+    control: np.ndarray
+    """Mean log1p expression of the control cells, G, float32."""
+    de: DETable
+    """Each perturbation against these control cells."""
+    t_score: np.ndarray | None = None
+    """Welch's t of log1p expression against the control cells, P x G, float32."""
+    points: np.ndarray | None = None
+    """Perturbed cells in the principal components of the measured cells, cells x K: perturbation after perturbation in
+    the order of `perturbations`, n_cells[p] rows each."""
+    weights: np.ndarray | None = None
+    """How strongly each gene changes, P x G, rows sum to 1 (`starter.statistics.t_test.change_weights`)."""
+    noise: np.ndarray | None = None
+    """Squared error of each profile, summed over the genes, by the delete-one jackknife over cells; P (VCC 2026)."""
+    control_noise: float = 0.0
+    """The same of the control profile."""
+    spread: np.ndarray | None = None
+    """Variance of log expression among the cells of each perturbation, mean over genes; P."""
+    depth: np.ndarray | None = None
+    """Median total of the cells of each perturbation, on the natural scale; P."""
+
+    def effects(self) -> np.ndarray:
+        """Profile minus control profile, P x G, float32."""
+        return self.profiles - self.control
+
+    def select(self, rows: np.ndarray) -> "Summary":
+        """Keep some perturbations.
+
+        Parameters
+        ----------
+        rows
+            Their positions, in the order wanted, or a boolean mask.
+
+        Returns
+        -------
+        A summary of the same class.
+        """
+        rows = np.arange(len(self.perturbations))[rows]
+        per_row = ("perturbations", "n_cells", "profiles", "t_score", "weights", "noise", "spread", "depth", "power")
+        kept = {field.name: getattr(self, field.name) for field in fields(self) if field.name in per_row}
+        kept = {name: None if values is None else values[rows] for name, values in kept.items()}
+        kept["de"] = DETable(*(column[rows] for column in self.de))
+        if self.points is not None:
+            blocks = self.points_of_each()
+            kept["points"] = np.concatenate([self.points[:0], *(blocks[row] for row in rows)])
+        return replace(self, **kept)
+
+    def points_of_each(self) -> list[np.ndarray]:
+        """Cut `points` by perturbation: P arrays, n_cells[p] x K each."""
+        return np.split(self.points, np.cumsum(self.n_cells)[:-1])
+
+
+@dataclass(frozen=True)
+class Reference(Summary):
+    """A measured screen, with what metrics need beside it."""
+
+    train_mean: np.ndarray | None = None
+    """Unweighted mean of the training profiles, G, float32."""
+    power: np.ndarray | None = None
+    """Number of cells x median UMIs of a cell, on which the number of DE genes hangs; P."""

@@ -1,0 +1,151 @@
+"""The measured cells of one context, chosen and named, as a truth is prepared from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from starter.data.blocks import Cells
+from starter.data.scan import Seen, look
+from starter.errors import InputError
+from starter.schema import CONTROL
+from starter.scoring.metrics.rule_sets import RuleSet
+from starter.scoring.screens.logs import (
+    WEIGHED,
+    WEIGHED_CONTROLS,
+    Logs,
+    is_log,
+    library_totals,
+    log_expression_of,
+    median_depth,
+    sample,
+)
+from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.summary import Reference, Summary
+
+
+class Prepared(NamedTuple):
+    """What a rule set needs of one context of a measured screen."""
+
+    measured: Reference
+    halves: Sequence[Reference]
+    """First halves of the measured cells in each split, where metrics on cells need them."""
+    arrays: Mapping[str, np.ndarray]
+    """Control cells and components, as `starter.scoring.truth.opened.Truth` opens them."""
+    anchor_scores: Mapping[str, Mapping[str, np.ndarray]]
+    """Baseline and replicate: metric name to splits x perturbations (x 2 for a ratio)."""
+    about: Mapping[str, str]
+    """How the values came to be, for the page."""
+
+
+@dataclass(frozen=True)
+class ScreenPart:
+    """The cells of one context that are scored, with their controls."""
+
+    screen: Screen
+    cells: Cells
+    """As stored, tidy."""
+    seen: Seen
+    marked: np.ndarray
+    """Cells whose natural total was taken."""
+    groups: np.ndarray
+    """0 for control, i + 1 for the i-th perturbation, negative for other cells."""
+    perturbations: np.ndarray
+    is_log: bool
+
+    def logs(self, rules: RuleSet, target: float) -> Logs:
+        """Bring the cells to log1p expression by a rule set."""
+        return log_expression_of(self.screen, self.cells, self.seen, self.groups >= 0, rules.counts, target)
+
+    def target(self) -> float:
+        """UMIs to which cells are scaled: what the course says, else the median total of the control cells."""
+        stated = self.screen.course.get("target_sum")
+        if stated is not None:
+            return float(stated)
+        target = float(np.median(library_totals(self.screen, self.seen)[self.groups == 0]))
+        if not target > 0 and not self.is_log:
+            msg = f"more than half of the {CONTROL!r} cells of {self.screen.name} are empty; leave empty cells out"
+            raise InputError(msg)
+        return target
+
+
+def perturbations_of(screen: Screen, keep: np.ndarray) -> dict[str, list[str]]:
+    """List the perturbations of each context among some cells.
+
+    Raises
+    ------
+    InputError
+        If a context has no control cells.
+    """
+    found = {}
+    for context in np.unique(screen.contexts[keep]):
+        labels = np.unique(screen.labels[keep & (screen.contexts == context)])
+        if names := [str(label) for label in labels if label != CONTROL]:
+            if CONTROL not in labels:
+                msg = f"{screen.name} has no {CONTROL!r} cells in the context {context}"
+                raise InputError(msg)
+            found[str(context)] = names
+    return found
+
+
+def part_of(screen: Screen, keep: np.ndarray, names: list[str]) -> ScreenPart:
+    """Look at the cells of some perturbations and of the control.
+
+    Parameters
+    ----------
+    screen
+        An open screen.
+    keep
+        Which cells are meant, those of one context, boolean.
+    names
+        The perturbations.
+
+    Raises
+    ------
+    InputError
+        If the matrix is damaged, or holds neither counts nor log1p expression.
+    """
+    code = {CONTROL: 0} | {name: row for row, name in enumerate(names, start=1)}
+    groups = np.full(len(keep), -1)
+    groups[keep] = [code.get(label, -1) for label in screen.labels[keep]]
+    marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
+    cells, seen = look(screen.cells, groups >= 0, marked)
+    return ScreenPart(screen, cells, seen, marked, groups, np.array(names), is_log(seen, screen.name))
+
+
+def training_part(screen: Screen, keep: np.ndarray, context: str, measured: ScreenPart) -> ScreenPart:
+    """Take the training perturbations of a context.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they are not in the form of the measured cells.
+    """
+    keep = keep & (screen.contexts == context)
+    names = perturbations_of(screen, keep).get(context)
+    if not names:
+        msg = f"{screen.name} has no training perturbation in the context {context}, so there is no train mean for it"
+        raise InputError(msg)
+    part = part_of(screen, keep, names)
+    if part.is_log != measured.is_log:
+        msg = (
+            f"of {measured.screen.name} and {screen.name} one holds counts and the other logs; give both in the same "
+            "form"
+        )
+        raise InputError(msg)
+    return part
+
+
+def umis_of(part: ScreenPart, n_cells: np.ndarray) -> np.ndarray:
+    """Multiply the number of cells by their median UMIs; by 1 where counts are not known."""
+    if part.is_log:
+        return n_cells.astype(float)
+    totals = library_totals(part.screen, part.seen)
+    return n_cells * median_depth(totals, part.groups, part.marked, len(n_cells) + 1)
+
+
+def reference_of(summary: Summary, mean: np.ndarray) -> Reference:
+    """Add the train mean to a summary."""
+    values = {field.name: getattr(summary, field.name) for field in fields(Summary)}
+    return Reference(**values, train_mean=mean.astype(np.float32))

@@ -1,0 +1,182 @@
+"""The predictions that scores are measured against: the train mean (or the challenge's baseline) and the replicate."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from starter.errors import InputError, counted
+from starter.schema import CONTROL
+from starter.scoring.metrics.rule_sets import RuleSet
+from starter.scoring.screens.summary import Reference, Summary
+
+SPLITS = 5
+"""Split halves over which the replicate is averaged."""
+Values = Mapping[str, np.ndarray]
+"""Metric name to one value a perturbation (for a ratio over the panel: numerator and denominator)."""
+
+
+@dataclass(frozen=True)
+class Halves:
+    """One split of every perturbation's cells, each half compared with the same control cells."""
+
+    first: Reference
+    """The truth."""
+    second: Summary
+    """The replicate."""
+
+
+def split_layers(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Split each perturbation's cells at random, `SPLITS` times; the controls are in both halves.
+
+    Controls are whole on both sides, as they are when a model predicts with the course's controls.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell: 0 for control, 1 to P for perturbations, negative to leave out.
+    seed
+        Fixes the splits.
+
+    Returns
+    -------
+    `SPLITS` x cells: 0 for control, 1 to P for first halves, P + 1 to 2 P for second halves. An odd cell goes to the
+    second half.
+    """
+    rng = np.random.default_rng([seed, 1])
+    n_perturbations = int(groups.max())
+    of_group = [np.flatnonzero(groups == group) for group in range(1, n_perturbations + 1)]
+    layers = np.tile(groups, (SPLITS, 1))
+    for layer in layers:
+        for cells in of_group:
+            mixed = rng.permutation(cells)
+            layer[mixed[len(cells) // 2 :]] += n_perturbations
+    return layers
+
+
+def split_with_controls(groups: np.ndarray, perturbations: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split the cells of every group in halves, the controls too, as cell-eval2 does.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell: 0 for control, i + 1 for perturbations[i], negative to leave out.
+    perturbations
+        Labels; groups are drawn in the order of all labels, the control's among them.
+    seed
+        Of this split.
+
+    Returns
+    -------
+    The cells of the first half (the truth) and of the second (the prediction) in the order in which they were drawn. An
+    odd cell is in neither.
+
+    Raises
+    ------
+    InputError
+        If a group has one cell only.
+    """
+    rng = np.random.default_rng(seed)
+    first, second = [], []
+    labels = np.append([CONTROL], perturbations)
+    for group in np.argsort(labels):
+        cells = rng.permutation(np.flatnonzero(groups == group))
+        half = len(cells) // 2
+        if not half:
+            msg = f"{labels[group]} has {counted(len(cells), 'cell')}; the rules of 2026 split each group in halves"
+            raise InputError(msg)
+        first.append(cells[:half])
+        second.append(cells[half : 2 * half])
+    return np.concatenate(first), np.concatenate(second)
+
+
+def replicate_scores(
+    profile: RuleSet,
+    halves: Sequence[Halves],
+    truth: Reference,
+    baseline: Summary,
+    baseline_values: Values,
+    rows: np.ndarray,
+) -> tuple[Values, Values]:
+    """Score half of each perturbation's cells as a prediction of the other half.
+
+    The challenge's profiles show the split halves as they are.
+
+    In the course's profile, metrics on cells are scored against the first half, model, baseline and replicate alike,
+    since half the cells show fewer DE genes than all of them. Metrics on profiles use the interpolated duplicate. Half
+    the cells are a noisier truth than all of them, so the baseline is scored against the same half, and what the
+    replicate gains over it is added to the baseline's score against all cells: then model, baseline and replicate can
+    be compared. Where no split shows a gain (too few cells), the mean gain of the other perturbations stands in, so
+    that baseline and replicate are means over the same perturbations.
+
+    Parameters
+    ----------
+    profile
+        The rule set.
+    halves
+        Of each split.
+    truth, baseline
+        All measured cells and the baseline's prediction, as summaries.
+    baseline_values
+        The baseline's scores against all cells.
+    rows
+        The perturbations that can be split, having two cells at least.
+
+    Returns
+    -------
+    Scores of the replicate and of the baseline; metric name to splits x perturbations, NaN where undefined. Averages
+    over splits count as one split.
+    """
+    scores, base = {}, dict(baseline_values)
+    halves = [Halves(half.first.select(rows), half.second.select(rows)) for half in halves]
+    duplicates = [interpolate(half.second, truth.train_mean) for half in halves] if profile.gains else []
+    of_rows = baseline.select(rows)
+
+    def over_splits(score: Callable[[int], np.ndarray]) -> np.ndarray:
+        values = np.full(len(truth.perturbations), np.nan)
+        if len(rows):
+            values[rows] = mean_of_defined([score(split) for split in range(len(halves))])
+        return values
+
+    for metric in profile.metrics:
+        name, compute = metric.name, metric.compute
+        if not profile.gains or metric.on_cells:
+            scores[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, halves[i].second))
+        if profile.gains and metric.on_cells:
+            base[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, of_rows))
+        elif profile.gains:
+            gain = over_splits(
+                lambda i, compute=compute: compute(halves[i].first, duplicates[i]) - compute(halves[i].first, of_rows)
+            )
+            gain[np.isnan(gain)] = np.nanmean(gain) if not np.isnan(gain).all() else np.nan
+            scores[name] = baseline_values[name] + gain
+    return {name: values[None] for name, values in scores.items()}, {
+        name: values[None] for name, values in base.items()
+    }
+
+
+def interpolate(half: Summary, mean: np.ndarray) -> Summary:
+    """Make the interpolated duplicate: a half's profile where its own test finds a change, the mean elsewhere.
+
+    x = a half + (1 - a) mean, a = 1 - p_adj of the half (Shift Bioscience 2025, bioRxiv 2025.10.20.683304).
+
+    Parameters
+    ----------
+    half
+        Half the cells of each perturbation.
+    mean
+        The train mean, one value a gene.
+
+    Returns
+    -------
+    The half with other profiles.
+    """
+    sure = 1 - half.de.fdr
+    return replace(half, profiles=(sure * half.profiles + (1 - sure) * mean).astype(np.float32))
+
+
+def mean_of_defined(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Average over the splits in which a value is defined: half the cells may show no DE gene."""
+    splits = np.stack(values)
+    n_defined = (~np.isnan(splits)).sum(axis=0)
+    return np.divide(np.nansum(splits, axis=0), n_defined, out=np.full(n_defined.shape, np.nan), where=n_defined > 0)

@@ -1,0 +1,1 @@
+"""A simulated screen, of which the truth is known."""

@@ -1,0 +1,117 @@
+"""Write a simulated screen, its prior knowledge and its other context."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+import scipy.special
+
+from starter.data import dataset
+from starter.data.preprocess import log_expression
+from starter.data.pseudobulk import group_means
+from starter.files import check_room
+from starter.schema import CONTROL, N_UMIS, PERTURBATION, TARGET_GENE
+from starter.simulation.biology import draw
+from starter.simulation.counts import draw_cells, draw_counts, expected_values
+from starter.simulation.priors import tables
+from starter.simulation.setup import Simulation
+
+BYTES_PER_VALUE = {None: 8, "gzip": 3}
+"""What a stored count takes on disk, with its column, by compression."""
+OTHER_TARGETS, OTHER_CELLS, OTHER_CONTROLS = 0.5, 20, 500
+"""Share of the targets that were also measured in another context, with how many cells each and how many controls."""
+
+
+def write(
+    simulation: Simulation, folder: str | Path, compression: str | None = "gzip", threads: int | None = None
+) -> Path:
+    """Write a simulated screen and what students get beside it.
+
+    Parameters
+    ----------
+    simulation
+        What `draw` gave.
+    folder
+        Receives `simulated_<preset>.h5ad` (a course data set) and `priors/`: graph, features, the tables of
+        `starter.simulation.priors`, and of a screen of one context profiles of some targets in another context. Cells
+        are made in blocks, so that memory does not grow with their number.
+    compression
+        A key of `BYTES_PER_VALUE`. A file of full challenge size is written and read much faster without.
+    threads
+        See `draw_counts`.
+
+    Returns
+    -------
+    The path of the `.h5ad`.
+
+    Raises
+    ------
+    InputError
+        If the disk has no room for it.
+    """
+    folder = Path(folder)
+    path = folder / f"simulated_{simulation.preset}.h5ad"
+    obs, code = draw_cells(simulation)
+    check_room(folder, BYTES_PER_VALUE[compression] * expected_values(simulation, obs))
+    target = float(np.median(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS]))
+    course = {
+        "name": path.stem,
+        # never the seed: whoever has it can make the hidden cells
+        "title": f"Simulated screen ({simulation.preset} preset)",
+        "organism": "none (simulated)",
+        "licence": "CC0-1.0",
+        "source": f"starter.simulation, preset {simulation.preset}",
+        "citation": "simulated; cite the course kit",
+        "simulated": True,
+        "target_sum": target,
+    }
+    blocks = draw_counts(simulation, obs, code, threads)
+    dataset.write_screen(path, blocks, obs, pd.DataFrame(index=simulation.genes), course, compression)
+    priors = folder / "priors"
+    priors.mkdir(exist_ok=True)
+    simulation.graph.to_csv(priors / "simulated_graph.tsv", sep="\t", index=False)
+    simulation.features.to_parquet(priors / "simulated_features.parquet")
+    for name, table in tables(simulation).items():
+        table.to_csv(priors / f"simulated_{name}.tsv", sep="\t", index=False)
+    if simulation.size.contexts == 1:
+        other_context(simulation).to_parquet(priors / "simulated_other_context.parquet")
+    return path
+
+
+def other_context(simulation: Simulation) -> pd.DataFrame:
+    """Measure some of the targets in another context, as if by an earlier, smaller screen in another cell line.
+
+    Parameters
+    ----------
+    simulation
+        A screen of one context. In the other one, effects correlate with its effects by .6.
+
+    Returns
+    -------
+    Profiles, mean log1p expression: index perturbation with the control, columns genes.
+    """
+    size = replace(simulation.size, contexts=2, controls=OTHER_CONTROLS, min_cells=OTHER_CELLS, extra_cells=0)
+    # the first context is drawn as that of `simulation` was; only cells of the second are needed
+    both = draw(simulation.preset, simulation.seed, size)
+    rng = np.random.default_rng([simulation.seed, 5])
+    second = replace(
+        both,
+        seed=int(rng.integers(2**31)),  # cells of its own
+        size=replace(size, contexts=1),
+        effects=both.effects[1:],
+        base=both.base[1:],
+        loadings=both.loadings[1:],
+    )
+    n_targets = len(simulation.targets)
+    measured = np.sort(rng.choice(n_targets, round(OTHER_TARGETS * n_targets), replace=False))
+    obs, code = draw_cells(second)
+    blocks = draw_counts(second, obs, code)
+    n_umis = obs[N_UMIS].to_numpy()
+    logs = log_expression(scipy.sparse.vstack(list(blocks)), n_umis, float(np.median(n_umis[code < 0])))
+    row = np.full(n_targets + 1, -1)
+    row[measured] = np.arange(1, len(measured) + 1)
+    row[-1] = 0  # of the control, whose code is -1
+    labels = pd.Index([CONTROL, *simulation.targets[measured]], name=PERTURBATION)
+    return pd.DataFrame(group_means(logs, row[code], len(labels)), index=labels, columns=simulation.genes)

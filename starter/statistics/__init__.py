@@ -1,0 +1,1 @@
+"""Rank sums, differential expression, jackknife and intervals."""

@@ -1,0 +1,1 @@
+"""One loop that trains every torch model, its checkpoints and its processes."""

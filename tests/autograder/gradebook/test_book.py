@@ -1,0 +1,228 @@
+import json
+import re
+
+import nbformat
+import pytest
+from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
+from nbconvert import HTMLExporter
+from nbgrader.api import Gradebook
+
+from autograder.course import Course
+from autograder.gradebook.book import is_recorded, record
+from autograder.grading.grade import grade_stage
+from autograder.grading.results import result_path
+
+NOTEBOOKS = {
+    "none": (None, "there is no notebook 04_baselines.ipynb in the submission"),
+    "half": (b"{not json", "04_baselines.ipynb is damaged and cannot be opened"),
+    "empty": (b"", "04_baselines.ipynb is damaged and cannot be opened"),
+    "a list": (b"[]", "04_baselines.ipynb is damaged and cannot be opened"),
+    "a page": (b"<html>", "04_baselines.ipynb is damaged and cannot be opened"),
+    "no cells": (b'{"a": 1}', "04_baselines.ipynb is damaged and cannot be opened"),
+    "odd cells": (b'{"cells": [1, 2]}', "04_baselines.ipynb is damaged and cannot be opened"),
+    "odd source": (b'{"cells": [{"cell_type": "code", "source": 7}]}', "04_baselines.ipynb is damaged"),
+    "too deep": (b"[" * 100_000, "04_baselines.ipynb is damaged and cannot be opened"),
+    "old format": (
+        b'{"nbformat": 3, "worksheets": []}',
+        "04_baselines.ipynb is saved in format 3; open it in JupyterLab",
+    ),
+    "no question": (b'{"cells": []}', "case 1 of 3: the notebook defines no train_mean"),
+    "odd metadata": (
+        b'{"cells": [{"cell_type": "poem", "source": ["x"], "metadata": null, "id": 5, "outputs": 3}]}',
+        "case 1 of 3: the notebook defines no train_mean",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NOTEBOOKS)
+def test_a_notebook_that_is_none_is_0_with_the_reason_in_the_gradebook_too(
+    sandbox_here: None, course: Course, kind: str
+):
+    content, said = NOTEBOOKS[kind]
+    hand_in(course, "ada", content)
+    submit(course, "bob", RIGHT)
+    for _ in range(2):  # the second batch takes the results of the first
+        results, _ = grade_stage(course, STAGE)
+        assert results[0].questions[0].reason.startswith(said)
+        assert [result.points for result in results] == [0, 5]
+        assert record(course, STAGE, ["ada", "bob"]) == {}
+        assert recorded(course) == {"ada": (0.0, 0), "bob": (5.0, 0)}
+
+
+def recorded(course: Course) -> dict[str, tuple[float, int]]:
+    """Read points and the manual flag of each student from nbgrader's database."""
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        grades = {
+            submission.student.id: book.find_grade("train_mean", STAGE, STAGE, submission.student.id)
+            for submission in book.assignment_submissions(STAGE)
+        }
+        return {student: (grade.auto_score, int(grade.needs_manual_grade)) for student, grade in grades.items()}
+
+
+def change(course: Course, student: str, work: object) -> None:
+    """Hand in a right notebook that something was done to."""
+    path = submit(course, student, RIGHT) / f"{STAGE}.ipynb"
+    notebook = json.loads(path.read_text())
+    work(notebook)
+    path.write_text(json.dumps(notebook))
+
+
+def position(notebook: dict, name: str) -> int:
+    return next(
+        i for i, cell in enumerate(notebook["cells"]) if cell["metadata"].get("nbgrader", {}).get("grade_id") == name
+    )
+
+
+def drop_check(notebook: dict) -> None:
+    del notebook["cells"][position(notebook, "train_mean")]
+
+
+def copy_check(notebook: dict) -> None:
+    notebook["cells"] += [notebook["cells"][position(notebook, "train_mean")]] * 2
+
+
+def more_points(notebook: dict) -> None:
+    notebook["cells"][position(notebook, "train_mean")]["metadata"]["nbgrader"]["points"] = 500
+
+
+def text_for_code(notebook: dict) -> None:
+    notebook["cells"][position(notebook, "train_mean")]["cell_type"] = "markdown"
+
+
+def no_metadata(notebook: dict) -> None:
+    for cell in notebook["cells"]:
+        cell["metadata"] = None
+
+
+def no_solution_cell(notebook: dict) -> None:
+    del notebook["cells"][position(notebook, "train_mean_code")]["metadata"]["nbgrader"]
+
+
+def a_print_of_points(notebook: dict) -> None:
+    notebook["cells"][position(notebook, "train_mean")]["source"] = "7.5"
+
+
+@pytest.mark.parametrize(
+    "work", [drop_check, copy_check, more_points, text_for_code, no_metadata, no_solution_cell, a_print_of_points]
+)
+def test_changed_cells_change_no_points_anywhere(sandbox_here: None, course: Course, work: object):
+    change(course, "ada", work)
+    assert grade_one(course).points == 5
+    assert record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_a_held_question_waits_for_the_instructor_and_keeps_its_points(sandbox_here: None, course: Course):
+    submit(course, "ada", RIGHT)
+    result = grade_one(course)
+    path = result_path(course, STAGE, "ada")
+    content = json.loads(path.read_text())
+    content["questions"][0]["held"] = "look at this"
+    path.write_text(json.dumps(content))
+    assert record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (result.points, 1)}
+
+
+@pytest.mark.parametrize(("points", "due"), [(99.0, 5.0), (-3.0, 0.0), (float("nan"), 0.0), (float("inf"), 0.0)])
+def test_points_are_clamped_whatever_a_result_says(sandbox_here: None, course: Course, points: float, due: float):
+    submit(course, "ada", RIGHT)
+    grade_one(course)
+    path = result_path(course, STAGE, "ada")
+    content = json.loads(path.read_text())
+    content["questions"][0]["points"] = points
+    path.write_text(json.dumps(content))
+    assert record(course, STAGE, ["ada"]) == {}
+    assert recorded(course)["ada"][0] == due
+
+
+def test_what_the_instructor_did_since_stays(sandbox_here: None, course: Course):
+    submit(course, "ada", RIGHT)
+    grade_one(course)
+    assert record(course, STAGE, ["ada"]) == {}
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        grade = book.find_grade("train_mean", STAGE, STAGE, "ada")
+        grade.manual_score, grade.needs_manual_grade = 3.5, False
+        book.db.commit()
+    grade_one(course)
+    assert record(course, STAGE, ["ada"]) == {}
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        grade = book.find_grade("train_mean", STAGE, STAGE, "ada")
+        assert (grade.manual_score, grade.needs_manual_grade) == (3.5, False)
+    (course.grading / "gradebook.db").unlink()
+    assert record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_a_gradebook_with_other_points_than_the_result_is_filled_again(sandbox_here: None, course: Course):
+    submit(course, "ada", RIGHT)
+    grade_one(course)
+    assert record(course, STAGE, ["ada"]) == {}
+    with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
+        book.find_grade("train_mean", STAGE, STAGE, "ada").auto_score = 1.0
+        book.db.commit()
+    assert not is_recorded(course, STAGE, "ada")
+    assert record(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_pasted_pictures_are_shown_and_missing_ones_break_nothing(sandbox_here: None, course: Course):
+    def paste(notebook: dict) -> None:
+        notebook["cells"] += [
+            {"cell_type": "markdown", "metadata": {}, "id": name, "source": source, "attachments": attachments}
+            for name, source, attachments in (
+                ("a", "![here](attachment:image.png)", {"image.png": {"image/png": "iVBORw0KGgo="}}),
+                ("b", "![gone](attachment:image.png) ![odd](attachment:../x) ![odd](attachment\\:y)", {}),
+            )
+        ]
+
+    change(course, "ada", paste)
+    assert grade_one(course).points == 5
+    assert record(course, STAGE, ["ada"]) == {}
+    # as formgrader makes HTML of it
+    page, _ = HTMLExporter().from_filename(str(course.grading / "autograded" / "ada" / STAGE / f"{STAGE}.ipynb"))
+    assert "data:image/png;base64,iVBORw0KGgo=" in page
+    assert "![gone](no such picture)" in page
+    assert "right in all 3 cases" in page
+
+
+def test_a_stale_result_is_not_recorded(sandbox_here: None, course: Course):
+    folder = submit(course, "ada", RIGHT)
+    grade_one(course)
+    (folder / "new.txt").write_text("changed since")
+    failed = record(course, STAGE, ["ada"])
+    assert "ada's submission was not graded yet, or changed since; run: autograder grade 04_baselines" in failed["ada"]
+
+
+TEXTS = (
+    "**fine** a < b & c [good](https://example.org) <script>alert(1)</script>",
+    "<img src=x onerror=alert(1)> <svg/onload=alert(1)> <!-- <script>alert(1)</script> -->",
+    "[a](javascript:alert(1)) [b](JaVaScRiPt&colon;alert(1)) [c](java&#115;cript:alert(1)) [d](vbscript:x)",
+    "[e][1] <javascript:alert(1)> [f](javascript\\:alert(1)) [g](< javascript:alert(1)>)\n\n[1]: javascript:alert(1)",
+    "$\\href{java\nscript:alert(1)}{x}$ ![h](javascript:alert(1))",
+)
+
+
+def test_the_gradebook_has_points_reasons_and_clean_text(sandbox_here: None, course: Course):
+    folder = submit(course, "ada", RIGHT.replace("np.mean([", "np.max(["))
+    notebook = nbformat.read(folder / f"{STAGE}.ipynb", as_version=4)
+    notebook.cells += [nbformat.v4.new_markdown_cell("\n\n".join(TEXTS)), nbformat.v4.new_raw_cell(TEXTS[0])]
+    nbformat.write(notebook, folder / f"{STAGE}.ipynb")
+    submit(course, "bob", RIGHT)
+    (course.grading / "submitted" / "cyd" / STAGE).mkdir(parents=True)
+    results, _ = grade_stage(course, STAGE)
+    record(course, STAGE, [result.student for result in results])
+
+    assert recorded(course) == {"ada": (0.0, 0), "bob": (5.0, 0), "cyd": (0.0, 0)}
+    shown = nbformat.read(course.grading / "autograded" / "ada" / STAGE / f"{STAGE}.ipynb", as_version=4)
+    graded = next(cell for cell in shown.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "train_mean")
+    assert graded.outputs[0].text.startswith("0 of 5 points: case 1 of 3: ")
+    assert graded.outputs[1].data["text/plain"] == "0.0"
+    # as the formgrader and the feedback make HTML of it
+    body, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=shown.cells[-2:]))
+    body = body[body.index("<main") :]
+    assert "<strong>fine</strong>" in body
+    assert '<a href="https://example.org">good</a>' in body
+    assert "a &lt; b &amp; c" in body
+    assert not re.search(r"<script|<img|<svg|<[^<>]*\bon\w+=|href=.\s*(java|vb)script", body, re.IGNORECASE)
+    plain, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=notebook.cells[-2:]))
+    assert re.search(r"<script>alert|<img src=x", plain[plain.index("<main") :])

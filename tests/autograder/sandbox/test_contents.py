@@ -1,0 +1,36 @@
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from autograder.course import Course
+from autograder.folders import CACHE
+from autograder.sandbox import contents
+
+
+def test_a_kit_lacks_what_is_left_out_and_is_compiled(course: Course):
+    folder = contents.kit(course, ("starter.scoring.truth.baseline", "starter.scoring.metrics"))
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
+    assert {"starter/check.py", "starter/values.py"} <= names
+    assert not [path for path in folder.rglob("*") if "anchors" in path.name or "metrics" in path.name]
+    compiled = {path.name.split(".")[0] for path in folder.rglob("*.pyc")}
+    assert compiled == {Path(name).stem for name in names}
+
+
+def test_a_kit_that_is_there_never_changes_whoever_else_makes_it(course: Course, monkeypatch: pytest.MonkeyPatch):
+    shutil.rmtree(course.grading / CACHE, ignore_errors=True)  # other tests' kits
+    monkeypatch.setattr(contents.filelock, "FileLock", lambda path: nullcontext())  # as on a disk without locks
+    with ThreadPoolExecutor(4) as pool:
+        folders = {future.result() for future in [pool.submit(contents.kit, course, ()) for _ in range(4)]}
+    (folder,) = folders
+    made = folder.stat().st_ino
+    assert contents.kit(course, ()).stat().st_ino == made
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_another_version_of_starter_has_its_own_kit(course: Course, monkeypatch: pytest.MonkeyPatch):
+    before = contents.kit(course, ())
+    monkeypatch.setattr(contents.sys, "version", "another")
+    assert contents.kit(course, ()) != before

@@ -1,0 +1,128 @@
+"""Folds and scores, against calculations by hand and scipy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from starter.errors import InputError
+from starter.models import baselines, tuning
+from starter.schema import CONTROL
+
+RNG_SEED = 7
+
+
+def screen(n: int = 12, n_genes: int = 20) -> pd.DataFrame:
+    rng = np.random.default_rng(RNG_SEED)
+    names = [f"T{i:02d}" for i in range(n)]
+    profiles = pd.DataFrame(
+        3 + rng.normal(size=n_genes) + 0.5 * rng.normal(size=(n, n_genes)),
+        index=pd.Index(names, name="perturbation"),
+        columns=[*names[: n // 2], *[f"G{i}" for i in range(n_genes - n // 2)]],
+    )
+    profiles.loc[CONTROL] = 3.0
+    return profiles
+
+
+def test_folds_hold_every_perturbation_once_and_are_of_equal_size():
+    names = [f"T{i}" for i in range(17)]
+    fold_of = tuning.folds([*names, CONTROL], 5, seed=1)
+    assert set(fold_of) == set(names)
+    assert sorted(np.bincount(list(fold_of.values()))) == [3, 3, 3, 4, 4]
+    assert fold_of == tuning.folds(reversed(names), 5, seed=1)
+    assert fold_of != tuning.folds(names, 5, seed=2)
+
+
+@pytest.mark.parametrize(("n", "n_folds"), [(4, 5), (4, 1), (0, 2)])
+def test_folds_that_cannot_be_are_refused(n: int, n_folds: int):
+    with pytest.raises(InputError, match=f"{n} perturbations cannot be dealt out to {n_folds} folds"):
+        tuning.folds([f"T{i}" for i in range(n)], n_folds)
+
+
+def test_scores_of_profiles_by_hand():
+    profiles = screen()
+    training, measured = profiles.drop(index=["T00", "T01", "T02"]), profiles.loc[["T00", "T01", "T02"]]
+    rng = np.random.default_rng(0)
+    predicted = measured + 0.4 * rng.normal(size=measured.shape)
+    found = tuning.profile_scores(measured, predicted.iloc[::-1, ::-1], training)
+    assert tuple(found.columns) == tuning.METRICS
+    mean = training.drop(index=CONTROL).mean()
+    for name in measured.index:
+        due = scipy.stats.pearsonr(measured.loc[name] - 3, predicted.loc[name] - 3)[0]
+        assert found.loc[name, "pearson_delta"] == pytest.approx(due, abs=1e-5)
+        due = scipy.stats.pearsonr(measured.loc[name] - mean, predicted.loc[name] - mean)[0]
+        assert found.loc[name, "pearson_delta_train_mean"] == pytest.approx(due, abs=1e-5)
+        assert found.loc[name, "mae"] == pytest.approx((measured - predicted).loc[name].abs().mean(), abs=1e-6)
+        others = (measured - predicted.loc[name]).drop(columns=name).abs().sum(axis=1)
+        due = (others > others[name]).sum() / 2
+        assert found.loc[name, "discrimination_score_l1"] == due
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda m, t: (m.iloc[:1], t), "the perturbations are not those that were measured: missing 1 .T01."),
+        (lambda m, t: (m.iloc[:, 1:], t), "the genes are not those that were measured: missing 1 .T00."),
+        (lambda m, t: (m, t.assign(more=1.0)), "the genes of the training profiles are not .*extra 1 .more."),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(wrong: object, said: str):
+    profiles = screen()
+    measured, training = profiles.loc[["T00", "T01"]], profiles.drop(index=["T00", "T01"])
+    with pytest.raises(InputError, match=said):
+        tuning.profile_scores(measured, *wrong(measured, training))
+
+
+def test_a_model_never_sees_the_fold_that_it_predicts():
+    profiles = screen()
+    fold_of = tuning.folds(profiles.index, 4)
+    asked = []
+
+    def model(training: pd.DataFrame, known: str, targets: list[str], more: int) -> pd.DataFrame:
+        assert (known, more) == ("known", 3)
+        assert CONTROL in training.index
+        assert not set(training.index) & set(targets)
+        assert len({fold_of[target] for target in targets}) == 1
+        assert len(training) + len(targets) == len(profiles)
+        asked.extend(targets)
+        return baselines.train_mean(training, None, targets)
+
+    scores = tuning.cross_validate(model, profiles, "known", fold_of, more=3)
+    assert sorted(asked) == list(scores.index) == [f"T{i:02d}" for i in range(12)]
+
+
+def test_the_train_mean_in_folds_by_hand():
+    profiles = screen()
+    fold_of = tuning.folds(profiles.index, 4)
+    scores = tuning.cross_validate(baselines.train_mean, profiles, None, fold_of)
+    for name, fold in fold_of.items():
+        others = profiles.loc[[other for other, its_fold in fold_of.items() if its_fold != fold]].mean()
+        due = scipy.stats.pearsonr(profiles.loc[name] - 3, others - 3)[0]
+        assert scores.loc[name, "pearson_delta"] == pytest.approx(due, abs=1e-5)
+    assert (scores["pearson_delta_train_mean"] == 0).all()
+    # one answer for all: within a fold PDS is a permutation of 0, .5 and 1, but for each target's own gene
+    assert scores["discrimination_score_l1"].mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_comparison_is_paired_and_bootstrapped():
+    rng = np.random.default_rng(0)
+    names = [f"T{i}" for i in range(30)]
+    hard = rng.normal(0, 5, 30)  # far larger than the difference
+    baseline = pd.DataFrame({"x": hard, "y": hard}, index=names)
+    scores = pd.DataFrame({"x": hard + rng.normal(0.3, 0.2, 30), "y": hard}, index=names)
+    found = tuning.compare(scores, baseline.iloc[::-1])
+    gain = (scores - baseline)["x"].to_numpy()
+    means = gain[rng.integers(0, 30, (20_000, 30))].mean(axis=1)
+    assert found.loc["x", "value"] == pytest.approx(scores["x"].mean())
+    assert found.loc["x", "difference"] == pytest.approx(gain.mean())
+    np.testing.assert_allclose(
+        found.loc["x", ["low", "high"]].astype(float), np.quantile(means, [0.025, 0.975]), atol=0.02
+    )
+    assert found.loc["y", ["difference", "low", "high"]].tolist() == [0, 0, 0]
+
+
+def test_few_perturbations_have_no_interval():
+    scores = pd.DataFrame({"x": np.arange(9.0)})
+    found = tuning.compare(scores + 1, scores)
+    assert found.loc["x", "difference"] == 1
+    assert found.loc["x", ["low", "high"]].isna().all()
