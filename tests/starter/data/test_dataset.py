@@ -9,7 +9,7 @@ from starter.data import dataset
 from starter.data.course import open_course
 from starter.data.split import PARTS, make_split, read_split
 from starter.errors import FindingsError, InputError
-from starter.schema import CONTROL
+from starter.schema import CONTROL, COURSE_VARIABLE
 
 
 def test_a_screen_that_breaks_rules_is_refused_with_all_of_them(small_screen: anndata.AnnData, tmp_path: Path):
@@ -129,7 +129,7 @@ def test_a_split_of_another_screen_is_refused(small_screen: anndata.AnnData):
 
 
 def test_the_course_is_found_from_a_notebooks_folder(released, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv(dataset.COURSE_VARIABLE, raising=False)
+    monkeypatch.delenv(COURSE_VARIABLE, raising=False)
     monkeypatch.chdir(released.root / "assignments" / "04_baselines")
     course = open_course()
     assert course.folder == released.public_folder
@@ -143,12 +143,12 @@ def test_the_course_is_found_from_a_notebooks_folder(released, monkeypatch: pyte
 
 def test_the_environment_may_name_the_course(released, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(dataset.COURSE_VARIABLE, str(released.public_folder))
+    monkeypatch.setenv(COURSE_VARIABLE, str(released.public_folder))
     assert open_course().folder == released.public_folder
 
 
 def test_no_course_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.delenv(dataset.COURSE_VARIABLE, raising=False)
+    monkeypatch.delenv(COURSE_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         InputError, match=r"no course.toml in .* or above; work in the course's folder, or set VCC_COURSE"

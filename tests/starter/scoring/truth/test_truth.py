@@ -12,8 +12,7 @@ from starter.data.course import open_course
 from starter.errors import InputError
 from starter.schema import CONTROL
 from starter.scoring.metrics.rule_sets import get_rule_set
-from starter.scoring.truth import opened
-from starter.scoring.truth import replicate as truth_replicate
+from starter.scoring.truth import from_logs, opened
 from starter.scoring.truth.build import build_truth
 
 COURSE = get_rule_set("course")
@@ -144,7 +143,7 @@ def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, m
     def broken(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(truth_replicate, "replicate_scores", broken)
+    monkeypatch.setattr(from_logs, "replicate_scores", broken)
     with pytest.raises(KeyboardInterrupt):
         build_truth(small_path, tmp_path / "t", profile="course")
     assert list(opened.open_truth(tmp_path / "t").about["profiles"]) == ["vcc2025"]
