@@ -94,6 +94,7 @@ def collect(
     from autograder.course import read_course
     from autograder.gradebook.late import days_late
     from autograder.handed_in import attempts
+    from autograder.handed_in.submissions import Submission
     from autograder.text import printable
 
     opened = read_course(course)
@@ -103,8 +104,9 @@ def collect(
         for column in ("student", "received", "days late", "counts"):
             table.add_column(column)
         for attempt in done.new:
-            counts = any(attempts.counting(opened, stage, mate) == attempt for mate in opened.team_of(attempt.student))
-            days = days_late(opened, stage, attempt.student, attempt.received)
+            submission = Submission(opened, stage, attempt.student)
+            counts = any(attempts.counting_attempt(mates) == attempt for mates in submission.team)
+            days = days_late(submission, attempt.received)
             time = f"{attempt.received:%Y-%m-%d %H:%M:%S} UTC"
             table.add_row(attempt.student, time, str(days), "yes" if counts else "no")
         Console().print(table)

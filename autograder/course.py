@@ -8,7 +8,6 @@ import tempfile
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import (
@@ -82,13 +81,6 @@ class Course:
         if entry is None or not entry.team:
             return [student]
         return [other.id for other in self.students.values() if other.team == entry.team]
-
-    def due(self, stage: str, student: str) -> datetime | None:
-        """Say until when a student may hand in without being late, not counting the grace hours."""
-        settings = self.stages[stage]
-        if settings.deadline is None:
-            return None
-        return settings.deadline + timedelta(hours=settings.extensions.get(student, 0.0))
 
     def check_stage(self, stage: str) -> None:
         """Refuse a stage that `course.toml` does not name.

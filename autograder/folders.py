@@ -46,3 +46,5 @@ TAKEN = frozenset(
 """What lies in the grading folder besides a course's hidden data, which no course may be called."""
 TRUTH = "truth"
 """Below a course's hidden data: its hidden cells prepared for scoring."""
+RECORD = "release.json"
+"""Below a course's hidden data: of what the released data were made."""

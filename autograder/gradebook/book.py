@@ -29,7 +29,8 @@ from autograder.course import FILE, Course
 from autograder.folders import ASSIGNMENTS, AUTOGRADED, FEEDBACK, GENERATED, GRADEBOOK, GRADING, NORMALISED, SOLUTIONS
 from autograder.gradebook.late import PointsPerDay, update_penalties
 from autograder.gradebook.plugins import ByValue, CleanText, Collect, Hold, earned
-from autograder.grading.results import read_result, result_path
+from autograder.grading.results import read_result
+from autograder.handed_in.submissions import Submission
 from autograder.questions.points import released_points
 from starter.errors import InputError
 from starter.files import whole
@@ -159,7 +160,7 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own queries, which an instructor cannot mend
         for student in students:
-            if is_recorded(course, stage, student):
+            if is_recorded(Submission(course, stage, student)):
                 continue
             answer = api.autograde(stage, student, force=True, create=True)
             if not answer["success"]:
@@ -191,15 +192,14 @@ def check_points(course: Course, stage: str) -> None:
         raise InputError(msg)
 
 
-def is_recorded(course: Course, stage: str, student: str) -> bool:
-    """Tell whether a student's result is in the gradebook."""
-    result = result_path(course, stage, student)
-    graded = course.grading / AUTOGRADED / student / stage / f"{stage}.ipynb"
+def is_recorded(submission: Submission) -> bool:
+    """Tell whether a submission's result is in the gradebook."""
+    stage, result, graded = submission.stage, submission.result, submission.autograded / submission.notebook
     if not graded.is_file() or not result.is_file() or graded.stat().st_mtime_ns < result.stat().st_mtime_ns:
         return False
-    with _book(course) as book:
+    with _book(submission.course) as book:
         try:
-            grades = book.find_submission_notebook(stage, stage, student).grades
+            grades = book.find_submission_notebook(stage, stage, submission.student).grades
         except MissingEntry:
             return False
         recorded = {grade.name: grade.auto_score for grade in grades}

@@ -15,14 +15,13 @@ from nbformat import NotebookNode
 from traitlets import Unicode, default
 
 from autograder.course import Course, read_course
-from autograder.folders import ASSIGNMENTS, FEEDBACK, NORMALISED, SUBMITTED
+from autograder.folders import ASSIGNMENTS, FEEDBACK
 from autograder.gradebook.book import is_recorded
 from autograder.gradebook.grades import Grade, QuestionGrade, read_grades
 from autograder.gradebook.late import days_late
-from autograder.grading.predictions import scorecard_folder
-from autograder.grading.results import QuestionResult, Result, read_result, result_path
+from autograder.grading.results import QuestionResult, Result, read_result
 from autograder.handed_in.attempts import attempt_folder, read_attempts, received_at
-from autograder.handed_in.submissions import choose_students, hash_submission
+from autograder.handed_in.submissions import Submission, choose_students, hash_submission
 from autograder.questions.question import PREDICTION
 from autograder.text import printable
 from starter.errors import InputError, counted
@@ -92,8 +91,9 @@ class FeedbackExporter(Exporter):
         _, resources = super().from_notebook_node(nb, resources, **kw)
         stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
         course = read_course(self.course_file)
-        page = _page_of(course, stage, student, _grades(course, stage))
-        resources["outputs"] = _for_the_exchange(course, stage, student)
+        submission = Submission(course, stage, student)
+        page = _page_of(submission, _grades(course, stage))
+        resources["outputs"] = _for_the_exchange(submission)
         return page, resources
 
 
@@ -125,16 +125,16 @@ def write_feedback(
     grades = _grades(course, stage)
     pages, failed = [], {}
     for student in chosen:
+        submission = Submission(course, stage, student)
         try:
-            content = _page_of(course, stage, student, grades)
+            content = _page_of(submission, grades)
         except InputError as error:
             failed[student] = f"no page: {error}"
             continue
-        folder = course.grading / FEEDBACK / student / stage
-        for name, data in _for_the_exchange(course, stage, student).items():
-            with whole(folder / name) as part:
+        for name, data in _for_the_exchange(submission).items():
+            with whole(submission.feedback / name) as part:
                 part.write_bytes(data)
-        pages.append(folder / f"{stage}.html")
+        pages.append(submission.feedback / f"{stage}.html")
         with whole(pages[-1]) as part:
             part.write_text(content, encoding="utf-8")
     return pages, failed
@@ -180,20 +180,21 @@ def _grades(course: Course, stage: str) -> dict[str, Grade]:
     return {grade.student: grade for grade in read_grades(course, stage)}
 
 
-def _page_of(course: Course, stage: str, student: str, grades: dict[str, Grade]) -> str:
+def _page_of(submission: Submission, grades: dict[str, Grade]) -> str:
     """Make a student's page, if it would say what is true of the submission as it is."""
+    stage, student = submission.stage, submission.student
     grade_it = f"run: autograder grade {stage} --student {student}"
-    if not result_path(course, stage, student).is_file():
+    if not submission.result.is_file():
         msg = f"{student} has no result for {stage}; {grade_it}"
         raise InputError(msg)
-    result = read_result(result_path(course, stage, student))
-    if result.submission_sha256 != hash_submission(course, stage, student):
+    result = read_result(submission.result)
+    if result.submission_sha256 != hash_submission(submission):
         msg = f"{student}'s submission changed since it was graded; {grade_it}"
         raise InputError(msg)
-    if student not in grades or not is_recorded(course, stage, student):
+    if student not in grades or not is_recorded(submission):
         msg = f"{student}'s points are not in the gradebook; {grade_it}"
         raise InputError(msg)
-    return feedback_page(course, grades[student], result)
+    return feedback_page(submission.course, grades[student], result)
 
 
 def _parts(course: Course, grade: Grade, result: Result) -> list[Part]:
@@ -204,7 +205,7 @@ def _parts(course: Course, grade: Grade, result: Result) -> list[Part]:
     released = _cells(course.root / ASSIGNMENTS / stage / name)
     answers = {
         cell["metadata"]["nbgrader"]["grade_id"]: _source(cell)
-        for cell in _cells(course.grading / NORMALISED / grade.student / stage / name)
+        for cell in _cells(Submission(course, stage, grade.student).normalised / name)
         if "nbgrader" in cell["metadata"]
     }
     parts, title, comments = [], "", []
@@ -243,7 +244,8 @@ def _late(course: Course, grade: Grade) -> str:
     """Say what was taken off and why; nothing if nothing was."""
     if not grade.late:
         return ""
-    days = days_late(course, grade.stage, grade.student, received_at(course, grade.stage, grade.student))
+    submission = Submission(course, grade.stage, grade.student)
+    days = days_late(submission, received_at(submission))
     as_now = days * course.late.points_per_day == grade.late
     why = f"{counted(days, 'day')} late" if as_now else "Handed in late"
     return f"{why}: −{_points(grade.late)}"
@@ -253,7 +255,7 @@ def _scorecard(course: Course, result: Result) -> dict | None:
     """Read what is shown of a prediction's scorecard; None if this submission's was not scored."""
     # another attempt's scorecard may lie there still
     scored = any(question.name == PREDICTION and question.came for question in result.questions)
-    folder = scorecard_folder(course, result.stage, result.student)
+    folder = Submission(course, result.stage, result.student).scorecard
     if not scored or not (folder / "scorecard.json").is_file():
         return None
     try:
@@ -275,22 +277,22 @@ def _scorecard(course: Course, result: Result) -> dict | None:
     return {"overall": content["overall"], "rows": rows, "pictures": pictures}
 
 
-def _for_the_exchange(course: Course, stage: str, student: str) -> dict[str, bytes]:
+def _for_the_exchange(submission: Submission) -> dict[str, bytes]:
     """Give what `nbgrader release_feedback` wants beside a page, and without which it gives up on all students.
 
     Who handed in through the exchange finds the page by the secret of an own submission; the one that counts may be a
     team mate's, who would find the page of another then. Without such a secret the page lies there unseen.
     """
-    if course.team_of(student) == [student]:
-        folders = [course.grading / SUBMITTED / student / stage]
+    if submission.team == [submission]:
+        folders = [submission.submitted]
     else:
-        folders = [attempt_folder(course, stage, attempt) for attempt in read_attempts(course, stage, student)]
+        folders = [attempt_folder(submission, attempt) for attempt in read_attempts(submission)]
     for folder in reversed(folders):
         secret = _small_text(folder / "submission_secret.txt")
         if SECRET.fullmatch(secret):
             timestamp = printable(_small_text(folder / "timestamp.txt"))
             return {"timestamp.txt": timestamp.encode(), "submission_secret.txt": secret.encode()}
-    secret = f"{course.derived_seed(FEEDBACK, stage, student):016x}"
+    secret = f"{submission.course.derived_seed(FEEDBACK, submission.stage, submission.student):016x}"
     return {"timestamp.txt": b"", "submission_secret.txt": secret.encode()}
 
 

@@ -9,6 +9,7 @@ from traitlets import Float
 
 from autograder.course import Course
 from autograder.handed_in.attempts import received_at
+from autograder.handed_in.submissions import Submission
 
 DAY = 24 * 3600
 
@@ -33,12 +34,12 @@ def days_begun(seconds_late: float, grace_hours: float) -> int:
     return max(0, math.ceil((seconds_late - grace_hours * 3600) / DAY))
 
 
-def days_late(course: Course, stage: str, student: str, received: datetime | None) -> int:
+def days_late(submission: Submission, received: datetime | None) -> int:
     """Count the days that a student is late, beyond extension and grace; 0 without a deadline or a known time."""
-    due = course.due(stage, student)
+    due = submission.due
     if due is None or received is None:
         return 0
-    return days_begun((received - due).total_seconds(), course.late.grace_hours)
+    return days_begun((received - due).total_seconds(), submission.course.late.grace_hours)
 
 
 def update_penalties(course: Course, stage: str, book: Gradebook) -> None:
@@ -52,9 +53,10 @@ def update_penalties(course: Course, stage: str, book: Gradebook) -> None:
     assignment.duedate = _naive(settings.deadline)
     for submission in assignment.submissions:
         student = submission.student.id
-        received = received_at(course, stage, student)
+        handed_in = Submission(course, stage, student)
+        received = received_at(handed_in)
         hours = settings.extensions.get(student) if settings.deadline else None
-        points = course.late.points_per_day * days_late(course, stage, student, received)
+        points = course.late.points_per_day * days_late(handed_in, received)
         submission.timestamp = _naive(received)
         submission.extension = None if hours is None else timedelta(hours=hours)
         for notebook in submission.notebooks:

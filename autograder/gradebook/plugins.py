@@ -8,15 +8,15 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
 from nbgrader.exchange.default import ExchangeCollect
-from nbgrader.preprocessors import (
-    NbGraderPreprocessor,
-)
+from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
 from traitlets import Unicode
 
 from autograder.course import read_course
 from autograder.grading.results import QuestionResult, current_result
+from autograder.grading.rules import hash_rules
 from autograder.handed_in.attempts import collect
+from autograder.handed_in.submissions import Submission
 from autograder.text import printable
 from starter.errors import InputError
 
@@ -52,13 +52,7 @@ class ByValue(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         """Read the student's result and set the outputs."""
-        stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
-        course = read_course(self.course_file)
-        result = current_result(course, stage, student)
-        if result is None:
-            msg = f"{student}'s submission was not graded yet, or changed since; run: autograder grade {stage}"
-            raise InputError(msg)
-        questions = {question.name: question for question in result.questions}
+        questions = {question.name: question for question in _questions(self.course_file, resources)}
         for cell in nb.cells:
             if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
                 question = questions[cell.metadata.nbgrader["grade_id"]]
@@ -80,9 +74,8 @@ class Hold(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         """Set nbgrader's own flag in the gradebook."""
         about = resources["nbgrader"]
-        result = current_result(read_course(self.course_file), about["assignment"], about["student"])
         with Gradebook(about["db_url"]) as book:
-            for question in result.questions:
+            for question in _questions(self.course_file, resources):
                 if question.held:
                     grade = book.find_grade(question.name, about["notebook"], about["assignment"], about["student"])
                     grade.needs_manual_grade = True
@@ -101,6 +94,17 @@ class Collect(ExchangeCollect):
         self.log.info("%s new; now run: autograder grade %s", len(done.new), self.coursedir.assignment_id)
         for reason in done.refused:
             self.log.warning(printable(reason))
+
+
+def _questions(course_file: str, resources: ResourcesDict) -> list[QuestionResult]:
+    """Give the results of the submission that nbgrader is at, if they are of what is there now."""
+    stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
+    course = read_course(course_file)
+    result = current_result(Submission(course, stage, student), hash_rules(course, stage))
+    if result is None:
+        msg = f"{student}'s submission was not graded yet, or changed since; run: autograder grade {stage}"
+        raise InputError(msg)
+    return result.questions
 
 
 def earned(question: QuestionResult) -> float:

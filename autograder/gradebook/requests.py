@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from autograder.course import Course
-from autograder.folders import ATTEMPTS, FEEDBACK
+from autograder.folders import ATTEMPTS
 from autograder.handed_in.attempts import attempt_folder, read_attempts
 from autograder.handed_in.files import regular_files
+from autograder.handed_in.submissions import Submission
 from autograder.text import printable
 
 FILES = ("regrade.md", "regrade.txt")
@@ -35,21 +36,22 @@ def read_requests(course: Course, stage: str) -> list[Request]:
     """
     requests: dict[tuple[str, str], Request] = {}
     for folder in sorted((course.grading / ATTEMPTS / stage).glob("*")):
-        for attempt in read_attempts(course, stage, folder.name):
-            files = regular_files(attempt_folder(course, stage, attempt))
+        submission = Submission(course, stage, folder.name)
+        for attempt in read_attempts(submission):
+            files = regular_files(attempt_folder(submission, attempt))
             for name in (name for name in FILES if name in files):
                 with files[name].open() as file:
                     content = file.read(4 * LONGEST).decode(errors="replace")
                 text = "\n".join(printable(line) for line in content[:LONGEST].splitlines()).strip()
-                answered = _feedback_since(course, stage, folder.name, attempt.collected)
+                answered = _feedback_since(submission, attempt.collected)
                 request = Request(folder.name, stage, attempt.received, text, answered)
                 if text:
                     requests.setdefault((folder.name, text), request)
     return list(requests.values())
 
 
-def _feedback_since(course: Course, stage: str, student: str, collected: datetime) -> datetime | None:
-    page = course.grading / FEEDBACK / student / stage / f"{stage}.html"
+def _feedback_since(submission: Submission, collected: datetime) -> datetime | None:
+    page = submission.feedback / f"{submission.stage}.html"
     if not page.is_file():
         return None
     written = datetime.fromtimestamp(page.stat().st_mtime, UTC)

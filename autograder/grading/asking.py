@@ -9,6 +9,7 @@ from pathlib import Path
 from autograder.course import FILE, Course
 from autograder.grading.judge import REASON, Verdict, judge
 from autograder.grading.results import QuestionResult
+from autograder.handed_in.submissions import Submission
 from autograder.questions.question import Question, questions_of
 from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import COURSE_ROOT, KIT
@@ -34,10 +35,27 @@ def question_result(name: str, verdict: Verdict, most: float, seconds: float, he
     return QuestionResult(name, earned, most, reason, round(seconds, 2), held, called, came, due)
 
 
-def ask_all(
-    course: Course, stage: str, student: str, digest: str, files: Path, points: dict[str, float]
+def ask_questions(
+    submission: Submission, digest: str, files: Path, points: dict[str, float]
 ) -> tuple[dict[str, QuestionResult], list[str]]:
-    """Ask all questions, those that leave out the same modules in one process."""
+    """Ask a stage's questions, those that leave out the same modules in one process.
+
+    Parameters
+    ----------
+    submission
+        Whose notebook is asked.
+    digest
+        The submission's hash, on which hidden inputs depend.
+    files
+        The folder with the normalised notebook and what its code may use.
+    points
+        Question to the points that can be had.
+
+    Returns
+    -------
+    Question to its result, and what the instructor may want to know.
+    """
+    course, stage, student = submission.course, submission.stage, submission.student
     questions = questions_of(course, stage)
     results: dict[str, QuestionResult] = {}
     notes: list[str] = []

@@ -7,12 +7,14 @@ import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
+from autograder.course import FILE
+from autograder.grading.rules import JUDGES, SCORES, hash_code
+from autograder.handed_in.submissions import Submission
 from autograder.sandbox import run
 from autograder.sandbox.bubblewrap import SCRATCH_GIB
 from autograder.sandbox.ready import NoSandboxError, check_sandbox
@@ -26,17 +28,17 @@ CONNECT_SECONDS = 15
 T = TypeVar("T")
 
 
-def each(
-    work: Callable[[str], T], students: Sequence[str], jobs: int = 1, dask: str | None = None
-) -> Iterator[tuple[str, T | Exception]]:
-    """Do the work for each student, whatever happens to one of them.
+def for_each(
+    work: Callable[[Submission], T], submissions: Sequence[Submission], jobs: int = 1, dask: str | None = None
+) -> Iterator[tuple[Submission, T | Exception]]:
+    """Do the work for each submission, whatever happens to one of them.
 
     Parameters
     ----------
     work
-        What is done for a student. It waits for a sandbox most of the time, so threads suffice.
-    students
-        For whom.
+        What is done for a submission. It waits for a sandbox most of the time, so threads suffice.
+    submissions
+        Of one course.
     jobs
         How many at a time on this machine.
     dask
@@ -45,7 +47,7 @@ def each(
 
     Yields
     ------
-    Student and what the work gave, or the exception it raised, in the order in which they end.
+    Submission and what the work gave, or the exception it raised, in the order in which they end.
 
     Raises
     ------
@@ -55,8 +57,10 @@ def each(
         If the scheduler cannot be reached, or its workers do not see the same files.
     """
     run.STOP.clear()
-    with _executor(work, jobs, dask) as executor:
-        futures = {executor.submit(work, student): student for student in students}
+    if not submissions:
+        return
+    with _executor(submissions[0], jobs, dask) as executor:
+        futures = {executor.submit(work, submission): submission for submission in submissions}
         try:
             for future in as_completed(futures):
                 yield futures[future], _outcome(future)
@@ -87,7 +91,7 @@ def _outcome(future: Future) -> object:
 
 
 @contextmanager
-def _executor(work: Callable, jobs: int, dask: str | None) -> Iterator[Executor]:
+def _executor(first: Submission, jobs: int, dask: str | None) -> Iterator[Executor]:
     if dask is None:
         shares = queue.SimpleQueue()
         for share in core_shares(jobs):
@@ -103,21 +107,21 @@ def _executor(work: Callable, jobs: int, dask: str | None) -> Iterator[Executor]
         msg = f"no Dask scheduler answers at {dask} ({type(error).__name__}: {error}); see docs/cluster.md"
         raise InputError(msg) from error
     with client:
-        _check_workers(client, dask, work)
+        _check_workers(client, dask, first.course.root / FILE)
         yield client.get_executor(pure=False)
 
 
-def _check_workers(client: Client, dask: str, work: partial) -> None:
+def _check_workers(client: Client, dask: str, settings: Path) -> None:
     """Refuse workers without the course's files, this kit or a sandbox, before they fail student by student."""
-    files = [work.args[0].root / "course.toml", Path(run.__file__)]
-    seen = client.run(_see, [str(path) for path in files])
+    seen = client.run(_see, settings)
+    here = _hashes(settings)
     if not seen:
         msg = f"the scheduler at {dask} has no workers; start some with: dask worker {dask}"
         raise InputError(msg)
     for worker, (hashes, fault) in seen.items():
-        if hashes != _hashes([str(path) for path in files]):
+        if hashes != here:
             msg = (
-                f"the worker {worker} does not see {files[0]} or runs another version of the kit; the course's folder "
+                f"the worker {worker} does not see {settings} or runs another version of the kit; the course's folder "
                 "must lie at the same path on a disk that all share"
             )
             raise InputError(msg)
@@ -126,13 +130,14 @@ def _check_workers(client: Client, dask: str, work: partial) -> None:
             raise NoSandboxError(msg)
 
 
-def _see(paths: list[str]) -> tuple[list[str | None], str | None]:
+def _see(settings: Path) -> tuple[tuple[str | None, str], str | None]:
     try:
         check_sandbox()
     except NoSandboxError as error:
-        return _hashes(paths), str(error)
-    return _hashes(paths), None
+        return _hashes(settings), str(error)
+    return _hashes(settings), None
 
 
-def _hashes(paths: list[str]) -> list[str | None]:
-    return [sha256(path) if Path(path).is_file() else None for path in paths]
+def _hashes(settings: Path) -> tuple[str | None, str]:
+    """Hash a course's `course.toml`, and the code that judges and scores."""
+    return sha256(settings) if settings.is_file() else None, hash_code(*JUDGES, *SCORES)

@@ -18,10 +18,17 @@ import filelock
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS, QUESTIONS, SOLUTIONS, WORK
 from autograder.grading import batch, predictions
-from autograder.grading.asking import ask_all, question_result
-from autograder.grading.results import QuestionResult, Result, current_result, hash_rules, result_path
+from autograder.grading.asking import ask_questions, question_result
+from autograder.grading.results import QuestionResult, Result, current_result
 from autograder.grading.rubric import check_rubric
-from autograder.handed_in.submissions import choose_students, hash_submission, normalise, prediction_of
+from autograder.grading.rules import hash_rules
+from autograder.handed_in.submissions import (
+    Submission,
+    choose_students,
+    hash_submission,
+    normalise,
+    prediction_of,
+)
 from autograder.questions.points import released_points
 from autograder.questions.question import PREDICTION, questions_of
 from autograder.sandbox import contents, run
@@ -84,23 +91,24 @@ def grade_stage(
     chosen = choose_students(course, stage, students)
     failed = {}
     with _alone(course, stage):
-        due = {student: current_result(course, stage, student) for student in chosen}
-        results = {student: result for student, result in due.items() if result}
+        rules = hash_rules(course, stage)
+        due = [Submission(course, stage, student) for student in chosen]
+        results = {submission.student: result for submission in due if (result := current_result(submission, rules))}
         for student in results:
             report(student)
-        waiting = [student for student in due if student not in results]
+        waiting = [submission for submission in due if submission.student not in results]
         for without in {(), *(question.without for question in questions_of(course, stage))}:
             contents.kit(course, without)  # before several want the same
         if len(waiting) >= WORTH_CACHES:
             contents.caches(course)
-        work = functools.partial(grade_submission, course, stage)
-        for student, outcome in batch.each(work, waiting, jobs, dask):
+        work = functools.partial(grade_submission, rules=rules)
+        for submission, outcome in batch.for_each(work, waiting, jobs, dask):
             if isinstance(outcome, Result):
-                results[student] = outcome
+                results[submission.student] = outcome
             else:
-                failed[student] = f"not graded: {type(outcome).__name__}: {outcome}"
-            report(student)
-    return [results[student] for student in due if student in results], failed
+                failed[submission.student] = f"not graded: {type(outcome).__name__}: {outcome}"
+            report(submission.student)
+    return [results[submission.student] for submission in due if submission.student in results], failed
 
 
 @contextmanager
@@ -123,62 +131,61 @@ def _alone(course: Course, stage: str) -> Iterator[None]:
         lock.release()
 
 
-def grade_submission(course: Course, stage: str, student: str) -> Result:
+def grade_submission(submission: Submission, rules: str) -> Result:
     """Grade one submission and write its result.
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
-    student
-        Whose submission.
+    submission
+        As it was handed in.
+    rules
+        What `hash_rules` gave for its stage.
 
     Returns
     -------
-    The result, which is also in `result_path`.
+    The result, which is also in the file `submission.result`.
     """
+    course, stage, student = submission.course, submission.stage, submission.student
     points = released_points(course, stage)
-    digest = hash_submission(course, stage, student)
+    digest = hash_submission(submission)
     place = course.grading / WORK / stage
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{student}-", dir=place) as folder:
         files = Path(folder) / "files"
         files.mkdir()
-        fault, notes = normalise(course, stage, student, files)
+        fault, notes = normalise(submission, files)
         run.open_to_all(Path(folder))
         answered = {name: QuestionResult(name, 0.0, most, fault or "", 0.0) for name, most in points.items()}
         if not fault:
-            asked, more = ask_all(course, stage, student, digest, files, points)
+            asked, more = ask_questions(submission, digest, files, points)
             answered |= asked
             notes += more
         if PREDICTION in answered and course.stages[stage].prediction:
-            answered[PREDICTION] = _score(course, stage, student, Path(folder), points[PREDICTION])
+            answered[PREDICTION] = _score(submission, Path(folder), points[PREDICTION])
     result = Result(
         student,
         stage,
         digest,
-        hash_rules(course, stage),
+        rules,
         [answered[name] for name in points],
         [printable(note) for note in notes],
     )
-    with whole(result_path(course, stage, student)) as part:
+    with whole(submission.result) as part:
         part.write_text(json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return result
 
 
-def _score(course: Course, stage: str, student: str, folder: Path, most: float) -> QuestionResult:
+def _score(submission: Submission, folder: Path, most: float) -> QuestionResult:
     start = time.monotonic()
-    shutil.rmtree(predictions.scorecard_folder(course, stage, student), ignore_errors=True)  # of an earlier one
-    given = prediction_of(course, stage, student)
+    shutil.rmtree(submission.scorecard, ignore_errors=True)  # of an earlier one
+    given = prediction_of(submission)
     if given is None:
-        name = course.stages[stage].prediction.file
+        name = submission.course.stages[submission.stage].prediction.file
         return QuestionResult(PREDICTION, 0.0, most, f"there is no {name} in the submission", 0.0)
     file = folder / given.name
     shutil.copyfile(given, file)
     file.chmod(0o644)
     work = folder / "prediction"
     work.mkdir()
-    scored = predictions.score_file(course, stage, student, file, work)
+    scored = predictions.score_file(submission, file, work)
     return question_result(PREDICTION, scored.verdict, most, time.monotonic() - start, scored.held)

@@ -14,9 +14,10 @@ import pandas as pd
 import scipy.sparse
 
 from autograder.course import Course
-from autograder.folders import SCORECARDS, TRUTH
+from autograder.folders import TRUTH
 from autograder.grading.judge import REASON, Verdict
 from autograder.grading.rubric import PROFILE, Scored, by_rubric
+from autograder.handed_in.submissions import Submission
 from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import KIT
 from autograder.sandbox.inside.frames import each_frame
@@ -39,17 +40,12 @@ SCORING = threading.Lock()
 """One prediction at a time: scoring uses all cores, and its threads cannot be entered twice."""
 
 
-def scorecard_folder(course: Course, stage: str, student: str) -> Path:
-    """Say where the scorecard of a student's prediction is."""
-    return course.grading / SCORECARDS / stage / student
-
-
-def score_file(course: Course, stage: str, student: str, file: Path, work: Path) -> Scored:
+def score_file(submission: Submission, file: Path, work: Path) -> Scored:
     """Score a prediction file that a student handed in, and write its scorecard.
 
     Parameters
     ----------
-    course, stage, student
+    submission
         Whose it is.
     file
         The `.h5ad` or `.vcc`, readable by all.
@@ -60,7 +56,8 @@ def score_file(course: Course, stage: str, student: str, file: Path, work: Path)
     -------
     Share of the points and the reason; a file that cannot be scored earns nothing and the reason says what to do.
     """
-    settings = course.stages[stage].prediction
+    course = submission.course
+    settings = course.stages[submission.stage].prediction
     due = _due(course.public_folder, _changed(course.public_folder / "train.h5ad"))
     try:
         plain = _written_anew(course, file, settings, len(due.genes), work)
@@ -71,7 +68,7 @@ def score_file(course: Course, stage: str, student: str, file: Path, work: Path)
         with SCORING:
             truth = _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
             card = score_prediction(plain, truth, PROFILE)
-            write_scorecard(card, scorecard_folder(course, stage, student))
+            write_scorecard(card, submission.scorecard)
     except InputError as error:
         return Scored(Verdict(0.0, _sentence(str(error)), file.name), "")
     scored = by_rubric(card, settings.rubric)

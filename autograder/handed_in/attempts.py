@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from autograder.folders import ATTEMPTS, SUBMITTED
 from autograder.handed_in.files import File, regular_files
 from autograder.handed_in.found import Found
 from autograder.handed_in.inbox import open_inbox
-from autograder.handed_in.submissions import hash_files
+from autograder.handed_in.submissions import Submission, hash_files
 from autograder.settings import STUDENT_NAME
 from starter.errors import InputError
 from starter.files import whole
@@ -142,36 +142,37 @@ def place_attempts(course: Course, stage: str, students: Sequence[str] | None = 
         students = sorted({mate for student in handed_in for mate in course.team_of(student)})
     placed = []
     for student in students:
-        folder = course.grading / SUBMITTED / student / stage
-        if (counts := counting(course, stage, student)) is None:
+        submission = Submission(course, stage, student)
+        folder = submission.submitted
+        if (counts := counting_attempt(submission)) is None:
             continue
         if folder.is_symlink():
             msg = f"{folder} is a link, which is not graded; remove it and collect again"
             raise InputError(msg)
         there = regular_files(folder)
         digest = _digest(there)
-        if there and (digest == counts.sha256 or not _of_digest(course, stage, student, digest)):
+        if there and (digest == counts.sha256 or not _of_digest(submission, digest)):
             continue
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         with whole(folder, replaces=names) as part:
-            shutil.copytree(attempt_folder(course, stage, counts), part)
+            shutil.copytree(attempt_folder(submission, counts), part)
         placed.append(student)
     return placed
 
 
-def counting(course: Course, stage: str, student: str) -> Attempt | None:
+def counting_attempt(submission: Submission) -> Attempt | None:
     """Say which attempt counts: of the student's team the last in time, or if there is none the last one at all."""
-    return _last_in_time(course, stage, student, _of_team(course, stage, student))
+    return _last_in_time(submission, _of_team(submission))
 
 
-def received_at(course: Course, stage: str, student: str) -> datetime | None:
+def received_at(submission: Submission) -> datetime | None:
     """Say when what lies in `grading/submitted/` was received; None if it was placed there by hand."""
-    digest = _digest(regular_files(course.grading / SUBMITTED / student / stage))
-    attempt = _last_in_time(course, stage, student, _of_digest(course, stage, student, digest))
+    digest = _digest(regular_files(submission.submitted))
+    attempt = _last_in_time(submission, _of_digest(submission, digest))
     return attempt.received if attempt else None
 
 
-def read_attempts(course: Course, stage: str, student: str) -> list[Attempt]:
+def read_attempts(submission: Submission) -> list[Attempt]:
     """Read what is known of a student's own attempts, in the order in which they were received.
 
     Raises
@@ -180,7 +181,7 @@ def read_attempts(course: Course, stage: str, student: str) -> list[Attempt]:
         If a record is damaged.
     """
     attempts = []
-    for path in (course.grading / ATTEMPTS / stage / student).glob("[!.]*.json"):
+    for path in submission.attempts.glob("[!.]*.json"):
         try:
             attempts.append(TypeAdapter(Attempt).validate_json(path.read_bytes()))
         except (OSError, ValueError) as error:
@@ -189,22 +190,22 @@ def read_attempts(course: Course, stage: str, student: str) -> list[Attempt]:
     return sorted(attempts, key=_order)
 
 
-def attempt_folder(course: Course, stage: str, attempt: Attempt) -> Path:
-    """Say where an attempt's files are."""
-    return course.grading / ATTEMPTS / stage / attempt.student / attempt.name
+def attempt_folder(submission: Submission, attempt: Attempt) -> Path:
+    """Say where the files of an attempt are, which may be a team mate's."""
+    return replace(submission, student=attempt.student).attempts / attempt.name
 
 
-def _of_team(course: Course, stage: str, student: str) -> list[Attempt]:
-    return [attempt for mate in course.team_of(student) for attempt in read_attempts(course, stage, mate)]
+def _of_team(submission: Submission) -> list[Attempt]:
+    return [attempt for mates in submission.team for attempt in read_attempts(mates)]
 
 
-def _of_digest(course: Course, stage: str, student: str, digest: str) -> list[Attempt]:
-    return [attempt for attempt in _of_team(course, stage, student) if attempt.sha256 == digest]
+def _of_digest(submission: Submission, digest: str) -> list[Attempt]:
+    return [attempt for attempt in _of_team(submission) if attempt.sha256 == digest]
 
 
-def _last_in_time(course: Course, stage: str, student: str, attempts: Sequence[Attempt]) -> Attempt | None:
-    due = course.due(stage, student)
-    end = due + timedelta(hours=course.late.grace_hours) if due else None
+def _last_in_time(submission: Submission, attempts: Sequence[Attempt]) -> Attempt | None:
+    due = submission.due
+    end = due + timedelta(hours=submission.course.late.grace_hours) if due else None
     in_time = [attempt for attempt in attempts if end is None or attempt.received is None or attempt.received <= end]
     return max(in_time or attempts, key=_order, default=None)
 
@@ -215,19 +216,20 @@ def _order(attempt: Attempt) -> tuple[datetime, datetime]:
 
 def _same_folder(course: Course, stage: str, found: Found) -> bool:
     """Tell whether a folder of the exchange was collected and has not changed since, without reading its files."""
-    known = [(attempt.source, attempt.received) for attempt in read_attempts(course, stage, found.student)]
+    known = [(attempt.source, attempt.received) for attempt in read_attempts(Submission(course, stage, found.student))]
     return bool(found.source) and (found.source, found.received) in known
 
 
 def _add(course: Course, stage: str, found: Found) -> Attempt | None:
     """Add an attempt; None if it is there already."""
-    folder = course.grading / ATTEMPTS / stage / found.student
+    submission = Submission(course, stage, found.student)
+    folder = submission.attempts
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=folder) as aside:
         files = Path(aside) / "files"
         _copy(found.files, files)
         digest = _digest(regular_files(files))
-        if _is_known(read_attempts(course, stage, found.student), found, digest):
+        if _is_known(read_attempts(submission), found, digest):
             return None
         received = found.received.astimezone(UTC) if found.received else None
         stamp = received.strftime("%Y%m%dT%H%M%SZ") if received else UNDATED
@@ -260,7 +262,7 @@ def _keep_placed(course: Course, stage: str) -> list[str]:
         files = regular_files(folder)
         if folder.is_symlink() or not STUDENT_NAME.fullmatch(student) or not files:
             continue
-        others = _of_team(course, stage, student)
+        others = _of_team(Submission(course, stage, student))
         if others and _digest(files) not in {attempt.sha256 for attempt in others}:
             _add(course, stage, Found(student, files, received=None))
             kept.append(student)

@@ -6,15 +6,80 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from autograder.course import Course
-from autograder.folders import ASSIGNMENTS, NORMALISED, SUBMITTED
+from autograder.folders import ASSIGNMENTS, ATTEMPTS, AUTOGRADED, FEEDBACK, NORMALISED, RESULTS, SCORECARDS, SUBMITTED
 from autograder.handed_in.files import MAX_DEPTH, MAX_FILES, MAX_NAME
 from autograder.handed_in.notebook import rebuilt
 from autograder.settings import STUDENT_NAME
 from starter.errors import InputError
 from starter.files import sha256, whole
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A student's submission of a stage, and where all that belongs to it lies."""
+
+    course: Course
+    stage: str
+    """Such as `04_baselines`."""
+    student: str
+
+    @property
+    def notebook(self) -> str:
+        """The notebook's name, in every folder that holds it."""
+        return f"{self.stage}.ipynb"
+
+    @property
+    def attempts(self) -> Path:
+        """The folder of all the student handed in, see `autograder.handed_in.attempts`."""
+        return self.course.grading / ATTEMPTS / self.stage / self.student
+
+    @property
+    def submitted(self) -> Path:
+        """The folder of the attempt that counts, as it was handed in."""
+        return self.course.grading / SUBMITTED / self.student / self.stage
+
+    @property
+    def normalised(self) -> Path:
+        """The folder of the notebook that is graded and shown."""
+        return self.course.grading / NORMALISED / self.student / self.stage
+
+    @property
+    def result(self) -> Path:
+        """The file of what the grader found."""
+        return self.course.grading / RESULTS / self.stage / f"{self.student}.json"
+
+    @property
+    def scorecard(self) -> Path:
+        """The folder of the prediction's scorecard."""
+        return self.course.grading / SCORECARDS / self.stage / self.student
+
+    @property
+    def autograded(self) -> Path:
+        """The folder of the notebook with its points, as nbgrader wrote it."""
+        return self.course.grading / AUTOGRADED / self.student / self.stage
+
+    @property
+    def feedback(self) -> Path:
+        """The folder of the page that the student gets."""
+        return self.course.grading / FEEDBACK / self.student / self.stage
+
+    @property
+    def due(self) -> datetime | None:
+        """Until when the student may hand in without being late, not counting the grace hours."""
+        stage = self.course.stages[self.stage]
+        if stage.deadline is None:
+            return None
+        return stage.deadline + timedelta(hours=stage.extensions.get(self.student, 0.0))
+
+    @property
+    def team(self) -> "list[Submission]":
+        """The submissions of all who hand in together, this one among them."""
+        return [replace(self, student=mate) for mate in self.course.team_of(self.student)]
 
 
 def students_of(course: Course, stage: str) -> tuple[list[str], list[str]]:
@@ -60,14 +125,14 @@ def choose_students(course: Course, stage: str, students: Sequence[str] | None) 
     return students or known
 
 
-def hash_submission(course: Course, stage: str, student: str) -> str:
+def hash_submission(submission: Submission) -> str:
     """Hash the names and contents of a submission's regular files.
 
     Returns
     -------
     SHA-256 as 64 hexadecimal digits.
     """
-    files = _regular_files(course, stage, student, [])
+    files = _regular_files(submission, [])
     return hash_files((str(name), bytes.fromhex(sha256(path))) for name, path in files)
 
 
@@ -80,26 +145,26 @@ def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def prediction_of(course: Course, stage: str, student: str) -> Path | None:
+def prediction_of(submission: Submission) -> Path | None:
     """Find the prediction file that a stage asks for in a submission, as `.h5ad` or as `.vcc`.
 
     Returns
     -------
     The file as it was handed in, or None.
     """
-    found = dict(_regular_files(course, stage, student, []))
-    return next((found[name] for name in _prediction_names(course, stage) if name in found), None)
+    found = dict(_regular_files(submission, []))
+    return next((found[name] for name in _prediction_names(submission) if name in found), None)
 
 
-def _prediction_names(course: Course, stage: str) -> list[Path]:
+def _prediction_names(submission: Submission) -> list[Path]:
     """Name the files that may be the prediction, the one in `course.toml` first."""
-    if (settings := course.stages[stage].prediction) is None:
+    if (settings := submission.course.stages[submission.stage].prediction) is None:
         return []
     named = Path(settings.file)
     return [named, named.with_suffix(".vcc" if named.suffix == ".h5ad" else ".h5ad")]
 
 
-def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[str | None, list[str]]:
+def normalise(submission: Submission, folder: Path) -> tuple[str | None, list[str]]:
     """Copy a submission to the folder that is graded, with a notebook that holds every question.
 
     The student's cells are taken over with their text and pictures alone, question cells keep the released cell's
@@ -108,12 +173,8 @@ def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[s
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
-    student
-        Whose submission.
+    submission
+        As it was handed in.
     folder
         An empty folder for all files that students' code may use: all but the prediction.
 
@@ -123,10 +184,10 @@ def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[s
     out or added.
     """
     notes: list[str] = []
-    name = f"{stage}.ipynb"
-    released = json.loads((course.root / ASSIGNMENTS / stage / name).read_text(encoding="utf-8"))
-    predictions = _prediction_names(course, stage)
-    for relative, path in _regular_files(course, stage, student, notes):
+    name = submission.notebook
+    released = json.loads((submission.course.root / ASSIGNMENTS / submission.stage / name).read_text(encoding="utf-8"))
+    predictions = _prediction_names(submission)
+    for relative, path in _regular_files(submission, notes):
         if relative in predictions:
             continue
         (folder / relative).parent.mkdir(parents=True, exist_ok=True)
@@ -134,20 +195,19 @@ def normalise(course: Course, stage: str, student: str, folder: Path) -> tuple[s
     notebook, fault = rebuilt(folder / name, released, notes)
     if (folder / name).is_dir():
         shutil.rmtree(folder / name)
-    shown = course.grading / NORMALISED / student / stage
-    if shown.exists():
-        shutil.rmtree(shown)
-    for path in (folder / name, shown / name):
+    if submission.normalised.exists():
+        shutil.rmtree(submission.normalised)
+    for path in (folder / name, submission.normalised / name):
         with whole(path) as part:
             part.write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf-8")
     return fault, notes
 
 
-def _regular_files(course: Course, stage: str, student: str, notes: list[str]) -> Iterator[tuple[Path, Path]]:
+def _regular_files(submission: Submission, notes: list[str]) -> Iterator[tuple[Path, Path]]:
     """Give the files that are taken, as name and path, in order; note what is left out."""
-    source = course.grading / SUBMITTED / student / stage
-    limit, largest = course.limits.submission_mib << 20, course.limits.prediction_mib << 20
-    predictions = _prediction_names(course, stage)
+    source, limits = submission.submitted, submission.course.limits
+    limit, largest = limits.submission_mib << 20, limits.prediction_mib << 20
+    predictions = _prediction_names(submission)
     size = n_files = 0
     for folder, folders, files in os.walk(source, followlinks=False):
         folders.sort()

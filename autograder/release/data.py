@@ -10,7 +10,7 @@ import anndata
 import numpy as np
 
 from autograder.course import FILE, Course
-from autograder.folders import SOLUTIONS, TRUTH
+from autograder.folders import RECORD, SOLUTIONS, TRUTH
 from autograder.settings import SIMULATED
 from starter.data.course import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
 from starter.data.dataset import contexts, perturbations, read_screen, write_screen
@@ -32,9 +32,6 @@ from starter.schema import (
 from starter.scoring.truth.build import build_truth
 from starter.simulation import biology
 from starter.simulation.write import write
-
-RECORD = "release.json"
-"""In the hidden folder: from what the released data were made."""
 
 
 def release_data(course: Course, report: Callable[[str], None]) -> None:

@@ -10,8 +10,9 @@ import nbformat
 
 from autograder.course import Course
 from autograder.grading.grade import grade_stage
-from autograder.grading.results import QuestionResult, Result, hash_rules, result_path
-from autograder.handed_in.submissions import hash_submission, normalise
+from autograder.grading.results import QuestionResult, Result
+from autograder.grading.rules import hash_rules
+from autograder.handed_in.submissions import Submission, hash_submission, normalise
 
 STAGE = "04_baselines"
 TEXT = "why"
@@ -52,13 +53,13 @@ def answer(course: Course, student: str, text: str) -> None:
 
 def put_result(course: Course, student: str, questions: Sequence[QuestionResult], notes: Sequence[str] = ()) -> None:
     """Write a result as the grader would, without running anything."""
+    submission = Submission(course, STAGE, student)
     with tempfile.TemporaryDirectory() as folder:
-        normalise(course, STAGE, student, Path(folder))
-    hashes = hash_submission(course, STAGE, student), hash_rules(course, STAGE)
+        normalise(submission, Path(folder))
+    hashes = hash_submission(submission), hash_rules(course, STAGE)
     result = Result(student, STAGE, *hashes, list(questions), list(notes))
-    path = result_path(course, STAGE, student)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(result)))
+    submission.result.parent.mkdir(parents=True, exist_ok=True)
+    submission.result.write_text(json.dumps(asdict(result)))
 
 
 def grade_one(course: Course, student: str = "ada") -> Result:

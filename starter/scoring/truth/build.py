@@ -22,7 +22,7 @@ from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.from_counts import prepare_counts
 from starter.scoring.truth.from_logs import prepare_logs
 from starter.scoring.truth.measured import Prepared, part_of, perturbations_of, training_part
-from starter.scoring.truth.opened import LABELS, VERSION, Truth, open_truth
+from starter.scoring.truth.opened import LABELS, VERSION, Truth, hash_arrays, open_truth
 
 READINGS = {"logs": 7, "counts": 5}
 """How often a file is read for a rule set, about, for the estimate of the time left."""
@@ -133,6 +133,7 @@ def build_truth(
                 about["profiles"][rules.name] = prepared.about
                 del prepared
         about["real"]["sha256"] = digest.result()
+        about["arrays_sha256"] = hash_arrays(folder)
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return open_truth(out)
 

@@ -4,6 +4,7 @@ A truth is a folder: `truth.json` and, for each rule set and context, a folder o
 Rule sets have folders of their own because they differ in how they bring cells to log scale and call DE.
 """
 
+import hashlib
 import importlib.metadata
 import json
 from dataclasses import dataclass, fields
@@ -41,6 +42,14 @@ class Truth:
     def contexts(self) -> dict[str, list[str]]:
         """Perturbations to predict in each context."""
         return self.about["contexts"]
+
+    def digest(self) -> str:
+        """Hash all of it by `truth.json`, which names the hash of its arrays.
+
+        The arrays of a truth that was built before it named their hash are read.
+        """
+        arrays = self.about.get("arrays_sha256") or hash_arrays(self.folder)
+        return hashlib.sha256(f"{sha256(self.folder / 'truth.json')} {arrays}".encode()).hexdigest()
 
     def check_prepared(self, profile: RuleSet) -> None:
         """Refuse a rule set for which nothing was prepared.
@@ -175,6 +184,14 @@ def open_truth(folder: str | Path) -> Truth:
         msg = f"{folder} was written by version {about['kit']} of the kit, this is {kit}; build the truth again"
         raise InputError(msg)
     return Truth(folder, about)
+
+
+def hash_arrays(folder: Path) -> str:
+    """Hash the names and contents of a truth's arrays, to 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.npy")):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def _open_summary(folder: Path, perturbations: np.ndarray, genes: np.ndarray) -> Reference:

@@ -10,7 +10,7 @@ from nbgrader.api import Gradebook
 from autograder.course import Course
 from autograder.gradebook.book import is_recorded, record
 from autograder.grading.grade import grade_stage
-from autograder.grading.results import result_path
+from autograder.handed_in.submissions import Submission
 
 NOTEBOOKS = {
     "none": (None, "there is no notebook 04_baselines.ipynb in the submission"),
@@ -115,7 +115,7 @@ def test_changed_cells_change_no_points_anywhere(sandbox_here: None, course: Cou
 def test_a_held_question_waits_for_the_instructor_and_keeps_its_points(sandbox_here: None, course: Course):
     submit(course, "ada", RIGHT)
     result = grade_one(course)
-    path = result_path(course, STAGE, "ada")
+    path = Submission(course, STAGE, "ada").result
     content = json.loads(path.read_text())
     content["questions"][0]["held"] = "look at this"
     path.write_text(json.dumps(content))
@@ -127,7 +127,7 @@ def test_a_held_question_waits_for_the_instructor_and_keeps_its_points(sandbox_h
 def test_points_are_clamped_whatever_a_result_says(sandbox_here: None, course: Course, points: float, due: float):
     submit(course, "ada", RIGHT)
     grade_one(course)
-    path = result_path(course, STAGE, "ada")
+    path = Submission(course, STAGE, "ada").result
     content = json.loads(path.read_text())
     content["questions"][0]["points"] = points
     path.write_text(json.dumps(content))
@@ -160,7 +160,7 @@ def test_a_gradebook_with_other_points_than_the_result_is_filled_again(sandbox_h
     with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
         book.find_grade("train_mean", STAGE, STAGE, "ada").auto_score = 1.0
         book.db.commit()
-    assert not is_recorded(course, STAGE, "ada")
+    assert not is_recorded(Submission(course, STAGE, "ada"))
     assert record(course, STAGE, ["ada"]) == {}
     assert recorded(course) == {"ada": (5.0, 0)}
 

@@ -21,8 +21,9 @@ from autograder.course import Course, read_course
 from autograder.gradebook.book import configuration, record
 from autograder.gradebook.feedback import LONGEST, PICTURES, feedback_page, write_feedback
 from autograder.gradebook.grades import Grade, QuestionGrade
-from autograder.grading.results import QuestionResult, Result, result_path
+from autograder.grading.results import QuestionResult, Result
 from autograder.handed_in.attempts import collect
+from autograder.handed_in.submissions import Submission
 from starter.errors import InputError
 from starter.scoring.metrics.rule_sets import get_rule_set
 
@@ -261,7 +262,7 @@ def test_who_has_no_page_is_named_and_the_others_have_theirs(titled: Course):
     for student in ("ada", "bob", "cyd", "dan"):
         hand_in(titled, student, FULL)
     assert record(titled, STAGE, ["ada", "bob", "cyd"]) == {}
-    result_path(titled, STAGE, "bob").unlink()
+    Submission(titled, STAGE, "bob").result.unlink()
     (titled.grading / "submitted" / "cyd" / STAGE / "new.txt").write_text("changed since")
     done = CliRunner().invoke(app, ["feedback", STAGE, "--course", str(titled.root)])
     assert done.exit_code == 2
@@ -281,7 +282,7 @@ def test_a_page_that_cannot_be_made_leaves_the_earlier_one(titled: Course):
     assert record(titled, STAGE, ["ada"]) == {}
     (page,), _ = write_feedback(titled, STAGE)
     earlier = page.read_bytes()
-    result_path(titled, STAGE, "ada").write_text("{half")
+    Submission(titled, STAGE, "ada").result.write_text("{half")
     pages, failed = write_feedback(titled, STAGE)
     assert pages == []
     assert "is missing or damaged (ValidationError); grade the submission again" in failed["ada"]

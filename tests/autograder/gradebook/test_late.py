@@ -14,6 +14,7 @@ from autograder.gradebook.book import configuration
 from autograder.gradebook.grades import Grade, read_grades
 from autograder.gradebook.late import days_begun, days_late
 from autograder.handed_in.attempts import collect
+from autograder.handed_in.submissions import Submission
 from autograder.release.notebooks import release_notebooks
 from autograder.sandbox import run
 from starter.errors import InputError
@@ -84,10 +85,11 @@ def test_a_day_counts_when_it_has_begun_after_the_grace_hours(hours: float, grac
 
 def test_nothing_is_late_without_a_deadline_or_a_time(course: Course):
     received = datetime(2020, 10, 4, tzinfo=UTC)
-    assert days_late(with_rules(course), STAGE, "ada", received) == 0
+    assert days_late(Submission(with_rules(course), STAGE, "ada"), received) == 0
     due = with_rules(course, f"deadline = {DEADLINE}\nextensions = {{bob = 14.5}}")
-    assert days_late(due, STAGE, "ada", None) == 0
-    assert (days_late(due, STAGE, "ada", received), days_late(due, STAGE, "bob", received)) == (3, 2)
+    ada, bob = (Submission(due, STAGE, student) for student in ("ada", "bob"))
+    assert days_late(ada, None) == 0
+    assert (days_late(ada, received), days_late(bob, received)) == (3, 2)
 
 
 def test_late_days_cost_points_by_the_rules_as_they_are_now_and_nothing_else_changes(

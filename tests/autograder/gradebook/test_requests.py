@@ -10,6 +10,7 @@ from autograder.cli import app
 from autograder.course import Course, read_course
 from autograder.gradebook.requests import read_requests
 from autograder.handed_in.attempts import attempt_folder, collect, read_attempts
+from autograder.handed_in.submissions import Submission
 
 COURSE = f'[course]\nname = "small"\n[stages.01_primer]\n[stages.{STAGE}]\ndeadline = 2020-10-01T00:00:00Z\n'
 
@@ -51,7 +52,8 @@ def test_requests_come_from_all_attempts_and_each_one_once(small: Course):
 def test_a_request_cannot_steer_the_terminal_or_fill_it_or_lead_elsewhere(small: Course):
     hand_in(small, "ada", 1, "a", **{"regrade.md": b"\x1b[2Jclear \xff\xe2\x80\xae back" + b"x" * 1_000_000})
     hand_in(small, "bob", 1, "b")
-    folder = attempt_folder(small, STAGE, read_attempts(small, STAGE, "bob")[0])
+    bobs = Submission(small, STAGE, "bob")
+    folder = attempt_folder(bobs, read_attempts(bobs)[0])
     (folder / "regrade.md").symlink_to(small.root / "course.toml")
     (folder / "regrade.txt").mkdir()
     (request,) = read_requests(small, STAGE)

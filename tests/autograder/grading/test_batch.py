@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from handing_in import RIGHT, STAGE, WRONG, submit
@@ -14,7 +15,8 @@ from autograder.course import Course
 from autograder.folders import WORK
 from autograder.grading import batch
 from autograder.grading.grade import grade_stage
-from autograder.grading.results import Result, result_path
+from autograder.grading.results import Result
+from autograder.handed_in.submissions import Submission
 from autograder.sandbox.ready import NoSandboxError
 from autograder.sandbox.run import CORES
 from starter.errors import InputError
@@ -42,7 +44,7 @@ def test_two_at_a_time_give_what_one_after_the_other_gives(four: Course):
     assert list(given(results)) == sorted(POINTS)
     assert sorted(seen) == sorted(POINTS)
     reasons = {result.student: result.questions[0].reason for result in results}
-    result_path(four, STAGE, "bob").unlink()
+    Submission(four, STAGE, "bob").result.unlink()
     again, _ = grade_stage(four, STAGE, ["bob"])
     assert again[0].questions[0].reason == reasons["bob"]
 
@@ -54,7 +56,7 @@ def test_jobs_run_at_the_same_time():
         together.wait()
         return student.upper()
 
-    assert dict(batch.each(work, "abc", jobs=3)) == {"a": "A", "b": "B", "c": "C"}
+    assert dict(batch.for_each(work, "abc", jobs=3)) == {"a": "A", "b": "B", "c": "C"}
 
 
 def test_jobs_share_the_cores_and_take_none_from_each_other(monkeypatch: pytest.MonkeyPatch):
@@ -68,7 +70,7 @@ def test_jobs_share_the_cores_and_take_none_from_each_other(monkeypatch: pytest.
         together.wait()
         return CORES.given
 
-    assert sorted(dict(batch.each(work, "ab", jobs=2)).values()) == [[0, 2, 5], [1, 3]]
+    assert sorted(dict(batch.for_each(work, "ab", jobs=2)).values()) == [[0, 2, 5], [1, 3]]
 
 
 def command(course: Course, *more: str) -> list[str]:
@@ -79,7 +81,7 @@ def command(course: Course, *more: str) -> list[str]:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_batch_that_was_stopped_goes_on_where_it_stopped(four: Course, end: signal.Signals):
     running = subprocess.Popen(command(four), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    first = result_path(four, STAGE, "ada")
+    first = Submission(four, STAGE, "ada").result
     deadline = time.monotonic() + 60
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -108,7 +110,7 @@ def test_what_befalls_all_ends_the_batch():
         return student
 
     with pytest.raises(NoSandboxError, match="no bwrap"):
-        list(batch.each(work, ["ada", "bob", *"cdefgh"]))
+        list(batch.for_each(work, ["ada", "bob", *"cdefgh"]))
     assert done[0] == "ada"
 
 
@@ -151,7 +153,7 @@ def test_a_cluster_grades_as_one_machine_does_though_a_worker_is_killed(four: Co
     with Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(2)
         assert set(client.run(os.getpid).values()) != set(pids.values())
-    content = json.loads(result_path(four, STAGE, "cyd").read_text())
+    content = json.loads(Submission(four, STAGE, "cyd").result.read_text())
     assert content["questions"][0]["points"] == 5
 
 
@@ -166,17 +168,18 @@ def test_a_scheduler_that_does_not_answer_is_named(four: Course, monkeypatch: py
     ("seen", "said"),
     [
         ({}, "the scheduler at tcp://x has no workers; start some with: dask worker tcp://x"),
-        ({"tcp://w": ([None, None], None)}, "the worker tcp://w does not see .*course.toml or runs another version"),
+        ({"tcp://w": ((None, "code"), None)}, "the worker tcp://w does not see .*course.toml or runs another version"),
         ({"tcp://w": (None, "needs bwrap")}, "the worker tcp://w: needs bwrap"),
     ],
 )
 def test_workers_that_cannot_grade_are_named(course: Course, seen: dict, said: str):
     class Client:
-        def run(self, function: object, paths: list[str]) -> dict:
+        def run(self, function: object, settings: Path) -> dict:
+            course_file, code = batch._hashes(settings)
             return {
-                worker: (batch._hashes(paths) if hashes is None else hashes, fault)
+                worker: ((course_file, code) if hashes is None else hashes, fault)
                 for worker, (hashes, fault) in seen.items()
             }
 
     with pytest.raises(InputError, match=said):
-        batch._check_workers(Client(), "tcp://x", batch.partial(grade_stage, course))
+        batch._check_workers(Client(), "tcp://x", course.root / "course.toml")

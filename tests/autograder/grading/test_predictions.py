@@ -24,6 +24,7 @@ from autograder.grading.judge import Verdict
 from autograder.grading.predictions import score_file
 from autograder.grading.results import QuestionResult
 from autograder.grading.rubric import Scored, by_rubric
+from autograder.handed_in.submissions import Submission
 from autograder.settings import Goal
 from starter.answers import values
 from starter.data import pseudobulk
@@ -227,7 +228,7 @@ def scored_of(course: Course, file: Path) -> Scored:
     file.parent.chmod(0o755)
     work = file.parent / "work"
     work.mkdir()
-    return score_file(course, STAGE, "nobody", file, work)
+    return score_file(Submission(course, STAGE, "nobody"), file, work)
 
 
 def test_a_bomb_of_zstandard_is_stopped(

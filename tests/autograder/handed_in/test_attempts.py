@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from autograder.cli import app
 from autograder.course import Course, read_course
 from autograder.handed_in import attempts
-from autograder.handed_in.attempts import Attempt, collect, counting, place_attempts, read_attempts, received_at
+from autograder.handed_in.attempts import Attempt, collect, counting_attempt, place_attempts, read_attempts, received_at
 from autograder.handed_in.files import regular_files
+from autograder.handed_in.submissions import Submission
 from starter.errors import InputError
 
 STAGE = "04_baselines"
@@ -72,6 +73,10 @@ def all_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def files_of(course: Course, attempt: Attempt) -> dict[str, bytes]:
+    return all_files(attempts.attempt_folder(Submission(course, STAGE, attempt.student), attempt))
+
+
 # the exchange
 
 
@@ -103,7 +108,7 @@ def test_an_attempt_in_the_exchange_was_received_when_its_files_last_changed_wha
     done = collect(exchange, STAGE)
     assert [attempt.student for attempt in done.new] == ["ada"]
     assert done.new[0].received == datetime.fromtimestamp(changed, UTC)
-    assert received_at(exchange, STAGE, "ada") == done.new[0].received
+    assert received_at(Submission(exchange, STAGE, "ada")) == done.new[0].received
     assert done.new[0].name == f"{done.new[0].received:%Y%m%dT%H%M%SZ}"
     assert (submitted(exchange, "ada"), submitted(exchange, "ada", "timestamp.txt")) == (
         "late",
@@ -199,9 +204,9 @@ def test_the_last_attempt_in_time_counts_and_later_ones_are_kept(tmp_path: Path)
     for content, time in (("second", day(1, 13)), ("first", day(1, 11)), ("third", day(1, 14))):
         collect(course, STAGE, folder_of(tmp_path / content, ada=content, cyd=content), time)
     # ada has an hour of grace, and cyd a day more
-    assert (submitted(course, "ada"), received_at(course, STAGE, "ada")) == ("second", day(1, 13))
-    assert (submitted(course, "cyd"), received_at(course, STAGE, "cyd")) == ("third", day(1, 14))
-    assert [attempt.received for attempt in read_attempts(course, STAGE, "ada")] == [
+    assert (submitted(course, "ada"), received_at(Submission(course, STAGE, "ada"))) == ("second", day(1, 13))
+    assert (submitted(course, "cyd"), received_at(Submission(course, STAGE, "cyd"))) == ("third", day(1, 14))
+    assert [attempt.received for attempt in read_attempts(Submission(course, STAGE, "ada"))] == [
         day(1, hour) for hour in (11, 13, 14)
     ]
     # a deadline that is moved changes what counts
@@ -217,7 +222,7 @@ def test_if_all_are_late_the_last_one_counts(tmp_path: Path):
     course = made(tmp_path / "course")
     for number in (3, 2):
         collect(course, STAGE, folder_of(tmp_path / str(number), ada=str(number)), day(number))
-    assert (submitted(course, "ada"), received_at(course, STAGE, "ada")) == ("3", day(3))
+    assert (submitted(course, "ada"), received_at(Submission(course, STAGE, "ada"))) == ("3", day(3))
 
 
 def test_what_was_in_an_earlier_download_was_received_then(tmp_path: Path):
@@ -234,8 +239,8 @@ def test_what_was_in_an_earlier_download_was_received_then(tmp_path: Path):
             len(collect(course, STAGE, folder_of(tmp_path / str(len(list(tmp_path.iterdir()))), ada=content), time).new)
             == new
         )
-    assert [attempt.received.day for attempt in read_attempts(course, STAGE, "ada")] == [1, 5, 6, 8]
-    assert received_at(course, STAGE, "ada") == day(1)
+    assert [attempt.received.day for attempt in read_attempts(Submission(course, STAGE, "ada"))] == [1, 5, 6, 8]
+    assert received_at(Submission(course, STAGE, "ada")) == day(1)
 
 
 def test_a_team_has_one_pool_of_attempts(tmp_path: Path):
@@ -245,23 +250,24 @@ def test_a_team_has_one_pool_of_attempts(tmp_path: Path):
     done = collect(course, STAGE, folder_of(tmp_path / "2", bob="bob's", eve="eve's"), day(1, 10))
     assert done.placed == ["ada", "bob", "eve"]
     assert [submitted(course, name) for name in ("ada", "bob", "eve")] == ["bob's", "bob's", "eve's"]
-    assert counting(course, STAGE, "ada").student == "bob"
-    assert received_at(course, STAGE, "ada") == day(1, 10)
+    assert counting_attempt(Submission(course, STAGE, "ada")).student == "bob"
+    assert received_at(Submission(course, STAGE, "ada")) == day(1, 10)
 
 
 def test_what_was_placed_by_hand_is_kept_and_in_time(tmp_path: Path):
     course = made(tmp_path / "course")
     folder_of(course.grading / "submitted" / "ada", **{STAGE: "by mail"})
     folder_of(course.grading / "submitted" / "bob", **{STAGE: "by hand"})
-    assert received_at(course, STAGE, "ada") is None
+    assert received_at(Submission(course, STAGE, "ada")) is None
     assert place_attempts(course, STAGE) == []
+    ada = Submission(course, STAGE, "ada")
     late = collect(course, STAGE, folder_of(tmp_path / "late", ada="late"), day(9))
-    assert (late.kept, submitted(course, "ada"), received_at(course, STAGE, "ada")) == (["ada"], "by mail", None)
-    assert [attempt.name for attempt in read_attempts(course, STAGE, "ada")] == ["undated", "20201009T000000Z"]
+    assert (late.kept, submitted(course, "ada"), received_at(ada)) == (["ada"], "by mail", None)
+    assert [attempt.name for attempt in read_attempts(ada)] == ["undated", "20201009T000000Z"]
     in_time = collect(course, STAGE, folder_of(tmp_path / "time", ada="in time"), day(1))
-    assert (in_time.kept, submitted(course, "ada"), received_at(course, STAGE, "ada")) == ([], "in time", day(1))
+    assert (in_time.kept, submitted(course, "ada"), received_at(ada)) == ([], "in time", day(1))
     assert (course.grading / "attempts" / STAGE / "ada" / "undated" / NOTEBOOK).read_text() == "by mail"
-    assert (submitted(course, "bob"), read_attempts(course, STAGE, "bob")) == ("by hand", [])
+    assert (submitted(course, "bob"), read_attempts(Submission(course, STAGE, "bob"))) == ("by hand", [])
 
 
 def test_what_counted_stays_until_the_next_one_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -377,7 +383,7 @@ def test_moodle_is_matched_by_names(tmp_path: Path):
         *(f"Eve Adams ({number}): not collected: 2 participants are {same}" for number in (104, 105)),
         "Mallory (107): not collected: nobody in the roster of course.toml has this name",
     ]
-    assert {attempt.student: all_files(attempts.attempt_folder(course, STAGE, attempt)) for attempt in done.new} == {
+    assert {attempt.student: files_of(course, attempt) for attempt in done.new} == {
         "ada": {NOTEBOOK: b"a", "data/x_7_assignsubmission_file_/y": b"x"},
         "bob": {NOTEBOOK: b"b"},
     }
@@ -404,7 +410,7 @@ def test_canvas_is_matched_by_its_ids(tmp_path: Path):
         },
     )
     done = collect(course, STAGE, source, day(1))
-    assert {attempt.student: all_files(attempts.attempt_folder(course, STAGE, attempt)) for attempt in done.new} == {
+    assert {attempt.student: files_of(course, attempt) for attempt in done.new} == {
         "ada": {NOTEBOOK: b"a", "prediction.h5ad": b"p"},
         "bob": {NOTEBOOK: b"b"},
         "cyd": {f"9004_{NOTEBOOK}": b"called mallory_13"},
@@ -525,7 +531,7 @@ def test_a_record_says_what_the_grader_knows(tmp_path: Path):
     assert [path.name for path in (folder / "20201001T000000Z").iterdir()] == [NOTEBOOK]
     about = json.loads((folder / "20201001T000000Z.json").read_text())
     assert (about["student"], about["received"], about["source"]) == ("ada", "2020-10-01T00:00:00Z", "")
-    assert read_attempts(course, STAGE, "ada") == [attempt]
+    assert read_attempts(Submission(course, STAGE, "ada")) == [attempt]
     assert isinstance(attempt, Attempt)
 
 
