@@ -252,7 +252,7 @@ def test_rules_are_read_once_for_a_batch(sandbox_here: None, course: Course, mon
         return "0" * 64
 
     monkeypatch.setattr(rules, "sha256", noted)
-    monkeypatch.setattr(batch, "for_each", lambda work, submissions, *given: ((one, work(one)) for one in submissions))
+    monkeypatch.setattr("autograder.grading.grade.ask_questions", lambda *given: ({}, []))
     results, _ = grade_stage(course, STAGE)
     assert len(results) == 3
     assert len(read) == len(set(read))
