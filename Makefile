@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-full lab release assignments student-kit bench lint system-packages
+.PHONY: help demo test test-quick test-full lab release assignments student-kit bench lint system-packages
 
 help:
 	@echo "make demo                   the whole course once, on a simulated screen"
 	@echo "make demo DATASET=papalexi  the same on a real screen"
 	@echo "make test                   the tests; make test-full adds the slow ones"
+	@echo "make test-quick             the tests of what you changed; make test-quick ROOM=starter/scoring those of a room"
 	@echo "make lab                    the students' notebooks in JupyterLab, as copies in lab/"
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
 	@echo "make student-kit            what students get, in one archive"
@@ -23,10 +24,14 @@ demo: $(VENV)/.kit system-packages
 	@$(BIN)/python demo.py --dataset $(DATASET)
 
 # A worker a core: threads of theirs would only wait for each other.
-test test-full: export OMP_NUM_THREADS = 1
-test test-full: export OPENBLAS_NUM_THREADS = 1
+test test-quick test-full: export OMP_NUM_THREADS = 1
+test test-quick test-full: export OPENBLAS_NUM_THREADS = 1
 test: $(VENV)/.test system-packages
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" -q -rs --durations=25
+
+test-quick: $(VENV)/.test
+	@tests=$$($(BIN)/python tests/touched.py $(ROOM)) && \
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" -q $$tests
 
 test-full: $(VENV)/.test system-packages
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q -rs

@@ -19,14 +19,14 @@ ATTACKS = {
         "get_ipython().ast_transformers.append(Strip())"
     ),
     "numpy says that all is close": "import numpy; numpy.isclose = numpy.allclose = lambda *a, **k: True",
-    "the kit says that all is close": "from starter.check import Close; Close.fault = lambda *a: None",
+    "the kit says that all is close": "from starter.answers.comparators import Close; Close.fault = lambda *a: None",
     "json and values are patched": (
         "import json, starter.answers.values as v\n"
         "json.dumps = lambda *a, **k: '[{\"value\": 1}]'\nv.encode = lambda value: b'x'"
     ),
     "the interpreter ends when asked": "import atexit, os; atexit.register(os._exit, 0)",
     "an error without a text": (
-        "import starter.values as v\ncalls = v.encode\n"
+        "import starter.answers.values as v\ncalls = v.encode\n"
         "v.encode = lambda value: calls([{'error': ''}] * 3 if isinstance(value, list) else value)"
     ),
     "errors are described by nothing": (
@@ -34,7 +34,7 @@ ATTACKS = {
         "def train_mean(expression, target_gene): raise ValueError"
     ),
     "the kit's way to ask is patched": (
-        "from starter import answers\nanswers.Function.answer = lambda self, function, inputs: 'full marks'"
+        "from starter.answers import kinds\nkinds.Function.answer = lambda self, function, inputs: 'full marks'"
     ),
     "the questions are looked for in memory": (
         "import gc\nfor thing in gc.get_objects():\n    if type(thing) is dict and 'due' in thing: DUE = thing['due']"

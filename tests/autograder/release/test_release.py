@@ -239,7 +239,7 @@ def test_the_students_kit_has_all_they_need_and_nothing_secret(released: Course,
     for target in re.findall(r"\]\((?!http)([^)#]+)", (tmp_path / "kit" / "README.md").read_text()):
         assert (tmp_path / "kit" / target).exists(), target
     # a notebook in it finds its data, with the kit's own starter
-    code = "from starter import dataset; print(dataset.open_course().train().n_vars)"
+    code = "from starter.data.course import open_course; print(open_course().train().n_vars)"
     environment = {"PYTHONPATH": str(tmp_path / "kit"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     folder = tmp_path / "kit" / "assignments" / "04_baselines"
     done = subprocess.run(

@@ -370,8 +370,8 @@ def test_a_file_that_others_cannot_read_is_named(run_inside, tmp_path: Path):
 def test_a_killed_grader_leaves_nothing_running(sandbox_here: None, tmp_path: Path):
     marker = f"seconds-{os.getpid()}"
     source = (
-        "from autograder import sandbox\n"
-        f"sandbox.run(['-c', 'import time; time.sleep(60)', '{marker}'], read_only={{}}, seconds=60, memory_gib=1, "
+        "from autograder.sandbox.run import run\n"
+        f"run(['-c', 'import time; time.sleep(60)', '{marker}'], read_only={{}}, seconds=60, memory_gib=1, "
         f"processes=9, workdir='{WORKDIR}')"
     )
     grader = subprocess.Popen([sys.executable, "-c", source])
