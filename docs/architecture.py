@@ -149,7 +149,12 @@ def picture_of(imports: Mapping[str, set[str]]) -> dict[str, list[str]]:
 
 def _reached(room: str, joined: Mapping[str, set[str]]) -> set[str]:
     """List the rooms that a room needs, itself not counted."""
-    return set().union(*({there} | _reached(there, joined) for there in joined[room]))
+    found, waiting = set(), [room]
+    while waiting:
+        new = joined[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
 
 
 def described(picture: Mapping[str, list[str]], rooms: Iterable[Room]) -> str:
