@@ -1,6 +1,7 @@
-"""What holds the project together: who imports whom, one list of dependencies, clean code."""
+"""What holds the project together: one list of dependencies, clean code, documents that are true."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -11,45 +12,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("starter", "autograder", "data_scripts")
-
-
-def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in found if name.split(".")[0] in ROOMS}
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_only_what_they_may(room: str):
-    allowed = {
-        "starter": r"starter(\..*)?",
-        "autograder": r"(autograder|starter)(\..*)?",
-        "data_scripts": r"data_scripts(\..*)?|starter|starter\.(schema|dataset)(\..*)?",
-    }[room]
-    paths = list((ROOT / room).rglob("*.py"))
-    assert len(paths) > 4
-    for path in paths:
-        wrong = {name for name in imports_of(path) if not re.fullmatch(allowed, name)}
-        assert not wrong, f"{path} imports {wrong}"
-
-
-def test_notebooks_import_only_starter():
-    import json
-
-    for path in (ROOT / "solutions").rglob("*.ipynb"):
-        for cell in json.loads(path.read_text())["cells"]:
-            if cell["cell_type"] == "code":
-                modules = {
-                    line.split()[1].split(".")[0]
-                    for line in "".join(cell["source"]).splitlines()
-                    if re.match(r"(from|import) ", line)
-                }
-                assert not modules & {"autograder", "data_scripts"}
 
 
 def test_conda_and_pip_install_the_same():
@@ -118,10 +80,143 @@ def test_the_readme_has_the_commands_that_ci_runs():
         assert (ROOT / picture).is_file()
 
 
-def test_links_in_the_docs_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "RESULTS.md",
+    *(ROOT / "docs").glob("*.md"),
+]
+"""What is true of the kit as it is; the changelog tells how it was."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_in_the_docs_lead_somewhere(page: Path):
+    for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", page.read_text()):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Name the headings of a page as GitHub links them."""
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text())
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def holds(path: Path, name: str) -> bool:
+    """Tell whether a module defines a name."""
+    return bool(re.search(rf"(?m)^(?:(?:def|class) {name}\b|{name}\b[^\n]*=)", path.read_text()))
+
+
+def is_there(name: str) -> bool:
+    """Tell whether a dotted name is a module or package of the kit, or something that one defines."""
+    path = ROOT / name.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    module, _, attribute = name.rpartition(".")
+    path = ROOT / module.replace(".", "/")
+    return path.with_suffix(".py").is_file() and holds(path.with_suffix(".py"), attribute)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_the_docs_name_is_there(page: Path):
+    """Modules, files and folders in backticks, names beside the file that defines them, and imports in examples."""
+    text = page.read_text()
+    named = re.findall(r"`((?:starter|autograder|data_scripts|benchmarks)\.[\w.]+)`", text)
+    paths = re.findall(r"`((?:starter|autograder|data_scripts|benchmarks|tests|docs|solutions)/[^`\s]*)`", text)
+    lost = [
+        name for name in named if not is_there(name) and not (ROOT / name.replace(".", "/")).with_suffix("").exists()
+    ]
+    lost += [path for path in paths if not re.search(r"NN_|NAME|[<*]", path) and not (ROOT / path).exists()]
+    lost += [
+        f"{name} in {target}"
+        for name, target in re.findall(r"`(\w+)` in \[[^]]+\]\(([^)]+\.py)\)", text)
+        if not holds(page.parent / target, name)
+    ]
+    for block in re.findall(r"(?ms)^```python\n(.*?)^```$", text):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("starter", "autograder"):
+                lost += [name for alias in node.names if not is_there(name := f"{node.module}.{alias.name}")]
+    assert not lost
+
+
+@pytest.mark.parametrize("name", ["starter.scoring", "starter.check", "starter.check.check", "autograder.folders.WORK"])
+def test_a_name_is_found(name: str):
+    assert is_there(name)
+
+
+@pytest.mark.parametrize("name", ["starter.dataset", "starter.check.Close", "starter.scoring.metrics.pds"])
+def test_a_lost_name_is_seen(name: str):
+    assert not is_there(name)
+
+
+def test_the_way_from_the_readme_is_short():
+    """Five things that newcomers look for: their files are linked from the README itself."""
+    readme = (ROOT / "README.md").read_text()
+    for target, name in (
+        ("starter/scoring/metrics/discrimination.py", "discrimination_score_l1"),
+        ("autograder/sandbox/bubblewrap.py", "command_inside"),
+        ("starter/prediction/vcc.py", "write_archive"),
+    ):
+        assert f"]({target})" in readme
+        assert holds(ROOT / target, name)
+    assert "](autograder/questions/)" in readme
+    assert "](CONTRIBUTING.md#a-model)" in readme
+
+
+def targets_of_make(command: str) -> set[str]:
+    return {word for word in command.split()[1:] if "=" not in word}
+
+
+def test_the_hooks_before_a_commit_can_run(tmp_path: Path):
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"  # so that a hook says what `make lint` says
+    hooks = {hook["id"]: hook for hook in repo["hooks"]}
+    assert set(hooks) == {"ruff-check", "ruff-format", "outputs-stripped", "assignments"}
+    makefile = (ROOT / "Makefile").read_text()
+    untidy = tmp_path / "untidy.py"
+    untidy.write_text('"""Untidy."""\n\nimport os\nx = {  \'a\':1}\n')
+    (notebook,) = (ROOT / "solutions" / "03_metrics").glob("*.ipynb")
+    run = tmp_path / "run.ipynb"
+    content = json.loads(notebook.read_text())
+    cell = next(cell for cell in content["cells"] if cell["cell_type"] == "code")
+    cell |= {"execution_count": 3, "outputs": [{"name": "stdout", "output_type": "stream", "text": ["seen"]}]}
+    run.write_text(json.dumps(content))
+    for hook in hooks.values():
+        program, *arguments = hook["entry"].split()
+        if program == "make":
+            assert all(f"\n{target}:" in makefile for target in targets_of_make(hook["entry"]))
+            continue
+        assert program.startswith(".venv/bin/")
+        file = run if "nbconvert" in arguments else untidy
+        command = [Path(sys.executable).with_name(Path(program).name), *arguments, file]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    assert untidy.read_text() == '"""Untidy."""\n\nx = {"a": 1}\n'
+    assert run.read_text() == notebook.read_text()
+    assert re.search(hooks["outputs-stripped"]["files"], f"solutions/03_metrics/{notebook.name}")
+    for changed in (f"solutions/03_metrics/{notebook.name}", "autograder/questions/03_metrics/pds.py"):
+        assert re.search(hooks["assignments"]["files"], changed)
+
+
+def test_ci_runs_what_the_makefile_has_on_every_python_and_leaves_no_test_out():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    jobs = workflow["jobs"]
+    assert set(jobs) == {"lint", "test", "test-full"}
+    makefile = (ROOT / "Makefile").read_text()
+    for name, job in jobs.items():
+        setups = [step for step in job["steps"] if "setup-python" in step.get("uses", "")]
+        assert [step["with"]["cache"] for step in setups] == ["pip"]
+        made = [targets_of_make(step["run"]) for step in job["steps"] if step.get("run", "").startswith("make ")]
+        assert made == [{name}]
+        assert re.search(rf"(?m)^{name}\b[^=\n]*:", makefile)
+    low, high = re.findall(
+        r"3\.(\d+)", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    )
+    assert jobs["test"]["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in range(int(low), int(high))]
+    parts = {path for part in jobs["test-full"]["strategy"]["matrix"]["part"] for path in part.split()}
+    there = {path for path in (ROOT / "tests").iterdir() if path.match("test_*.py") or any(path.rglob("test_*.py"))}
+    assert parts == {f"tests/{path.name}" for path in there}
 
 
 def test_every_test_that_a_promise_names_is_there():
@@ -130,7 +225,7 @@ def test_every_test_that_a_promise_names_is_there():
     named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+)(?:\[([^]]+)\])?)?`", page)
     assert len(named) == page.count("`test_") > 100
     for file, test, case in named:
-        (path,) = (ROOT / "tests").rglob(file)
-        text = path.read_text()
+        text = "".join(path.read_text() for path in (ROOT / "tests").rglob(file))
+        assert text, file
         assert not test or f"def {test}(" in text, f"{file} has no {test}"
         assert f'"{case}":' in text or not case, f"{test} has no case {case!r}"
