@@ -7,6 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from data_scripts import scgpt
 from data_scripts.__main__ import app
 from data_scripts.catalogue import data_set
 from data_scripts.download import DownloadError
@@ -23,8 +24,8 @@ def published(publish: Callable, tmp_path: Path) -> tuple[PretrainingModel, dict
     vocabulary = Vocabulary.of(GENES)
     model = PretrainingModel(Architecture(len(vocabulary), vocabulary.pad, 8, 2, 8, 1, 0.0))
     weights.save(model, vocabulary, tmp_path / "made")
-    files = {file.name: (tmp_path / "made" / file.name).read_bytes() for file in data_set(weights.NAME).files}
-    publish(weights.NAME, *files.values())
+    files = {file.name: (tmp_path / "made" / file.name).read_bytes() for file in data_set(scgpt.NAME).files}
+    publish(scgpt.NAME, *files.values())
     return model, files, publish
 
 
@@ -39,20 +40,20 @@ def test_what_is_downloaded_is_loaded(published: tuple, tmp_path: Path):
     assert torch.equal(loaded.encoder.embedding.weight, model.encoder.embedding.weight)
     for name in files:
         (tmp_path / "published" / name).unlink()  # nothing is asked for twice
-    assert weights.build(tmp_path / "human") == tmp_path / "human"
+    assert scgpt.build(tmp_path / "human") == tmp_path / "human"
 
 
 def test_other_weights_are_refused_and_the_next_run_gets_the_right_ones(published: tuple, tmp_path: Path):
     _, files, publish = published
-    entry = publish(weights.NAME, *files.values())
+    entry = publish(scgpt.NAME, *files.values())
     (tmp_path / "published" / "best_model.pt").write_bytes(b"other" + files["best_model.pt"][5:])
     with pytest.raises(DownloadError, match="best_model.pt could not be .*its SHA-256 is .*, and should be"):
-        weights.build(tmp_path / "human")
+        scgpt.build(tmp_path / "human")
     assert not (tmp_path / "human" / "best_model.pt").exists()
-    publish(weights.NAME, *files.values())
-    weights.build(tmp_path / "human")
+    publish(scgpt.NAME, *files.values())
+    scgpt.build(tmp_path / "human")
     assert (tmp_path / "human" / "best_model.pt").read_bytes() == files["best_model.pt"]
-    assert [file.sha256 for file in entry.files] != [file.sha256 for file in data_set(weights.NAME).files]
+    assert [file.sha256 for file in entry.files] != [file.sha256 for file in data_set(scgpt.NAME).files]
 
 
 def test_files_at_hand_are_copied(published: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -62,5 +63,5 @@ def test_files_at_hand_are_copied(published: tuple, tmp_path: Path, monkeypatch:
     (tmp_path / "data").mkdir()
     (tmp_path / "made").rename(tmp_path / "data" / "scgpt_human")
     monkeypatch.setenv("VCC_DATA", str(tmp_path / "data"))
-    weights.build(tmp_path / "human")
+    scgpt.build(tmp_path / "human")
     assert {path.name: path.read_bytes() for path in (tmp_path / "human").iterdir()} == files

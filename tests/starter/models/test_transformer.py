@@ -51,18 +51,6 @@ def test_tokens_are_the_singular_vectors_of_effects_beside_standard_features():
     np.testing.assert_allclose(tokens[:, 4:].std(axis=0), 1)
 
 
-def test_tables_side_by_side_weigh_the_same_and_hold_the_genes_that_any_knows():
-    rng = np.random.default_rng(7)
-    wide = pd.DataFrame(rng.normal(3.0, 9.0, (6, 40)), index=list("ABCDEF"))
-    narrow = pd.DataFrame(rng.normal(size=(5, 2)), index=list("FEDCX"))
-    joined = transformer.side_by_side([wide, narrow], length=2.0)
-    assert list(joined.index) == list("ABCDEFX")
-    for part, table in ((joined.iloc[:, :40], wide), (joined.iloc[:, 40:], narrow)):
-        assert (part.loc[table.index] ** 2).sum(axis=1).mean() == pytest.approx(4.0)
-        np.testing.assert_allclose(part.mean(), 0, atol=1e-12)
-        assert (part.drop(index=table.index) == 0).all(axis=None)
-
-
 def test_shuffled_genes_give_the_same_answer_shuffled(learned):
     model, task, _ = learned
     order = torch.randperm(len(task.genes), generator=torch.Generator().manual_seed(8))

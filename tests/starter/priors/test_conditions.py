@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from starter.priors.conditions import LENGTH, PERTURBED, conditions
+from starter.priors.conditions import LENGTH, PERTURBED, conditions, side_by_side
 from starter.schema import CONTROL
 
 RNG = np.random.default_rng(8)
@@ -53,3 +53,15 @@ def test_a_pair_of_genes_has_the_sum_of_both_rows():
 def test_features_that_know_no_learned_perturbation_are_left_out():
     assert conditions({"a": SHORT, "b": LONG.loc[["Y"]]}, list("ABC"), ["Y"]).shape == (4, 4)
     assert list(conditions({"b": LONG.loc[["Y"]]}, ["A"], ["Y"]).index) == [CONTROL]
+
+
+def test_tables_side_by_side_weigh_the_same_and_hold_the_genes_that_any_knows():
+    rng = np.random.default_rng(7)
+    wide = pd.DataFrame(rng.normal(3.0, 9.0, (6, 40)), index=list("ABCDEF"))
+    narrow = pd.DataFrame(rng.normal(size=(5, 2)), index=list("FEDCX"))
+    joined = side_by_side([wide, narrow], length=2.0)
+    assert list(joined.index) == list("ABCDEFX")
+    for part, table in ((joined.iloc[:, :40], wide), (joined.iloc[:, 40:], narrow)):
+        assert (part.loc[table.index] ** 2).sum(axis=1).mean() == pytest.approx(4.0)
+        np.testing.assert_allclose(part.mean(), 0, atol=1e-12)
+        assert (part.drop(index=table.index) == 0).all(axis=None)

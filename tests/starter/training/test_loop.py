@@ -309,7 +309,7 @@ SCRIPT = """
 import json, os, sys
 import torch
 from torch import nn
-from starter.training import Settings, fit, in_memory, seeded
+from starter.training.loop import Settings, fit, in_memory, seeded
 
 def loss(model, batch, over):
     x, y = batch
