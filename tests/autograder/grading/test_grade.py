@@ -44,7 +44,7 @@ def test_an_error_in_another_cell_costs_nothing(graded):
 
 def test_the_first_error_is_shown_where_points_are_lost(graded):
     reason = graded("undefined_name\n" + RIGHT.replace("np.mean(", "np.max(")).questions[0].reason
-    assert "first error when the notebook ran: cell 6: NameError: name 'undefined_name' is not defined" in reason
+    assert "first error when the notebook ran: cell 7: NameError: name 'undefined_name' is not defined" in reason
 
 
 def test_an_exception_is_the_students_reason(graded):
@@ -67,7 +67,7 @@ def test_an_endless_notebook_is_stopped_and_told(sandbox_here: None, course: Cou
     submit(short, "ada", "while True:\n    try:\n        while True: pass\n    except: pass\n" + RIGHT)
     result = grade_one(short)
     assert result.points == 0
-    said = "cell 6 was stopped: all cells together took longer than 10 s"
+    said = "cell 7 was stopped: all cells together took longer than 10 s"
     assert result.questions[0].reason == (
         f"case 1 of 3: the notebook defines no train_mean; first error when the notebook ran: {said}"
     )
@@ -81,7 +81,7 @@ def test_what_was_defined_before_an_endless_loop_is_graded(sandbox_here: None, c
     short = read_course(course.root)
     submit(short, "ada", RIGHT + "\nimport time\nwhile True: time.sleep(0.1)")
     result = grade_one(short)
-    assert (result.points, result.notes) == (5, ["cell 6 was stopped: all cells together took longer than 20 s"])
+    assert (result.points, result.notes) == (5, ["cell 7 was stopped: all cells together took longer than 20 s"])
 
 
 def test_a_slow_answer_is_stopped_and_told(graded):
@@ -148,7 +148,7 @@ def test_hidden_folders_where_students_code_can_read_are_refused(
     monkeypatch.setattr(run.sys, "prefix", str(course.root))
     with pytest.raises(NoSandboxError, match="grading lies in .*, which students' code can read; move"):
         grade_stage(course, STAGE)
-    monkeypatch.setattr(run.sys, "prefix", str(Path(run.__file__).parents[1] / "solutions"))
+    monkeypatch.setattr(run.sys, "prefix", str(Path(run.__file__).parents[2] / "solutions"))
     with pytest.raises(NoSandboxError, match="solutions lies in .*solutions, which students' code can read"):
         grade_stage(course, STAGE)
 

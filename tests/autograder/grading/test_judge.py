@@ -1,4 +1,3 @@
-import importlib
 import os
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from starter.errors import InputError
 
 KIT = read_course(Path(__file__).parents[3])
 TRAIN_MEAN = questions_of(KIT, "04_baselines")[0]
-MODULE = importlib.import_module("autograder.questions.04_baselines")
 CASES = TRAIN_MEAN.cases(12, KIT.public_folder)
 
 
@@ -23,7 +21,7 @@ def answers(function: object) -> bytes:
 
 
 def test_right_answers_earn_all():
-    verdict = judge(TRAIN_MEAN, CASES, answers(MODULE._train_mean))
+    verdict = judge(TRAIN_MEAN, CASES, answers(TRAIN_MEAN.due))
     assert (verdict.share, verdict.reason) == (1.0, "right in all 3 cases")
 
 
@@ -32,7 +30,7 @@ def test_the_value_due_by_hand():
 
     expression = scipy.sparse.csr_matrix(np.array([[1.0, 0], [3, 2], [5, 8], [100, 100]]))
     labels = np.array(["A", "A", "B", "non-targeting"])
-    assert MODULE._train_mean(expression, labels).tolist() == [(2 + 5) / 2, (1 + 8) / 2]
+    assert TRAIN_MEAN.due(expression, labels).tolist() == [(2 + 5) / 2, (1 + 8) / 2]
 
 
 @pytest.mark.parametrize("number", range(len(TRAIN_MEAN.mistakes)))
@@ -93,7 +91,7 @@ def test_cases_have_no_symmetry_that_hides_a_mistake():
 
 def test_local_and_hidden_checks_agree(tmp_path):
     (tmp_path / "train_mean.npz").write_bytes(values.encode(TRAIN_MEAN.public(KIT.public_folder)))
-    check("train_mean", MODULE._train_mean, tmp_path)
+    check("train_mean", TRAIN_MEAN.due, tmp_path)
     for mistake in TRAIN_MEAN.mistakes:
         with pytest.raises(AssertionError) as caught:
             check("train_mean", mistake.gives, tmp_path)
