@@ -7,6 +7,8 @@ import numpy as np
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function
 
+from .shared import WITHOUT
+
 
 def _cells(rng: np.random.Generator) -> list[dict[str, object]]:
     """Three sets of cells with odd ones of every kind, between the limits of usual mistakes and the right ones."""
@@ -84,4 +86,5 @@ QUESTION = Question(
         Mistake("a low percent_mito is no fault; check percent_mito on its upper side only", _mask_of(lower_mito=-5)),
         Mistake("a cell must pass both rules, not one of them; use & and not |", _either),
     ),
+    without=WITHOUT,
 )

@@ -10,6 +10,8 @@ from starter.answers.comparators import Same
 from starter.answers.kinds import Function
 from starter.schema import CONTROL
 
+from .shared import WITHOUT
+
 
 def _knocked(rng: np.random.Generator) -> list[dict[str, object]]:
     """Three targets: guides of different strength and size, deep and shallow cells, several control guides."""
@@ -92,4 +94,5 @@ QUESTION = Question(
         Mistake("this is the share that is lost; the residual is what is left", _fall),
     ),
     comparator=Same(),
+    without=WITHOUT,
 )

@@ -1,8 +1,6 @@
 """Question `guide_test`: do two guides of one target agree."""
 
 import numpy as np
-import scipy.optimize
-import scipy.sparse
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

@@ -5,8 +5,6 @@ import itertools
 import numpy as np
 import pandas as pd
 import scipy.optimize
-import scipy.sparse
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function

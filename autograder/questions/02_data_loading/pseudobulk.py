@@ -2,9 +2,7 @@
 
 import numpy as np
 import pandas as pd
-import scipy.optimize
 import scipy.sparse
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.comparators import Same

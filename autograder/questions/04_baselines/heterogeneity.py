@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

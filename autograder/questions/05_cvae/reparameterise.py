@@ -1,7 +1,6 @@
 """Question `reparameterise`: a draw that gradients pass through."""
 
 import numpy as np
-import scipy.special
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

@@ -1,7 +1,6 @@
 """Question `energy_distance`: a loss between sets of cells, with its slopes."""
 
 import numpy as np
-import scipy.linalg
 import scipy.spatial.distance
 
 from autograder.questions.question import Mistake, Question
