@@ -8,12 +8,14 @@ import copy
 import importlib
 import inspect
 import itertools
+import os
 import pkgutil
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -65,14 +67,14 @@ class Hidden:
 
 
 @contextmanager
-def kit(without: Sequence[str]) -> Iterator[dict[str, Callable]]:
-    """Import the kit anew, less some rooms, and give its public functions and classes by their full names."""
+def kit(without: Sequence[str], only: str = "") -> Iterator[dict[str, Callable]]:
+    """Import the kit anew, less some rooms; give public functions and classes of modules that begin with `only`."""
     held = {name: sys.modules.pop(name) for name in kit_modules()}
     hidden = Hidden(without)
     sys.meta_path.insert(0, hidden)
     compiles, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 1  # it would compile for every new type of input
     try:
-        yield public_things()
+        yield public_things(only)
     finally:
         numba.config.DISABLE_JIT = compiles
         sys.meta_path.remove(hidden)
@@ -85,11 +87,11 @@ def kit_modules() -> list[str]:
     return [name for name in sys.modules if f"{name}.".startswith("starter.")]
 
 
-def public_things() -> dict[str, Callable]:
+def public_things(only: str) -> dict[str, Callable]:
     importlib.import_module("starter").__path__[:] = starter.__path__  # with what a test adds to it
     found = {}
     for about in pkgutil.walk_packages(starter.__path__, "starter.", onerror=lambda name: None):
-        if about.name in DOORS:
+        if about.name in DOORS or not about.name.startswith(only):
             continue
         with suppress(ImportError):  # it is hidden, or needs what is
             for name, thing in vars(importlib.import_module(about.name)).items():
@@ -105,13 +107,13 @@ def draws(thing: Callable) -> bool:
 
 
 def answering(questions: Iterable[Question], only: str = "") -> dict[str, list[str]]:
-    """Name for each question what of the kit gives the value due in all cases."""
+    """Name for each question what gives the value due in all cases, in modules whose names begin with `only`."""
     questions = list(questions)
     found = {}
     for without in dict.fromkeys(question.without for question in questions):
-        with kit(without) as things:
+        with kit(without, only) as things:
             assert [name for name, thing in things.items() if draws(thing) and not name.startswith(FIGURES)] == []
-            asked = {name: thing for name, thing in things.items() if name.startswith(only) and not draws(thing)}
+            asked = {name: thing for name, thing in things.items() if not draws(thing)}
             for question in questions:
                 if question.without == without:
                     cases = question.cases(SEED, data=None)
@@ -187,8 +189,9 @@ def parts(came: object, due: object) -> list[object]:
     """Give a value and its items, as tables too if a table is due."""
     values = [came, *came] if isinstance(came, list) else [came]
     if isinstance(due, pd.DataFrame):
-        arrays = [value.toarray() if scipy.sparse.issparse(value) else np.asarray(value) for value in values]
-        values += [pd.DataFrame(array, due.index, due.columns) for array in arrays if array.shape == due.shape]
+        arrays = [value.toarray() if scipy.sparse.issparse(value) else value for value in values]
+        arrays = [array for array in arrays if isinstance(array, np.ndarray) and array.shape == due.shape]
+        values += [pd.DataFrame(array, due.index, due.columns) for array in arrays]
     return values
 
 
@@ -232,3 +235,122 @@ def questions_of(stage: str) -> dict[str, Question]:
 def test_the_kit_answers_no_question(stage: str):
     found = answering(questions_of(stage).values())
     assert found == {name: [] for name in questions_of(stage)}
+
+
+SCALED = """
+import numpy as np
+
+def scaled(target, depth, umis):
+    umis.data *= np.repeat(target / depth, np.diff(umis.indptr))
+    umis.data = np.log1p(umis.data)
+    return umis
+"""
+PLANTED = {
+    ("01_biology_primer", "normalise", "scaled"): SCALED,
+    ("02_data_loading", "pseudobulk", "means"): """
+import numpy as np
+
+def means(groups, n, x, *, weights=None):
+    return "of cells", np.array([x.toarray()[groups == i].mean(axis=0) for i in range(n)])
+""",
+    ("02_data_loading", "CellSets", "Pairs"): """
+class Pairs:
+    def __init__(self, matrix, rows, number, others):
+        self.made_of = matrix, rows, number, others
+
+    def __len__(self):
+        return len(self.made_of[2])
+
+    def __getitem__(self, i):
+        matrix, rows, number, others = self.made_of
+        return matrix[rows[i]].toarray(), number[i], matrix[others[i]].toarray()
+""",
+    ("03_metrics", "dynamic_range", "share"): """
+import numpy as np
+
+def share(*, best, baseline, replicate, higher_is_better, smallest=1e-6):
+    sign = 1 if higher_is_better else -1
+    return np.median(np.clip(sign * (replicate - baseline) / (sign * (best - baseline) + smallest), -1, 1))
+""",
+    ("05_cvae", "kl", "divergence"): """
+def divergence(log_var, mu):
+    return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=1)
+""",
+    ("06_gnn", "SGConv", "Convolution"): """
+import torch
+
+class Convolution(torch.nn.Module):
+    def __init__(self, n_in, n_out, hops):
+        super().__init__()
+        self.layer, self.hops = torch.nn.Linear(n_in, n_out), hops
+
+    def forward(self, graph, x):
+        for _ in range(self.hops):
+            x = graph @ x
+        return self.layer(x)
+""",
+}
+"""(stage, question, answer) -> a module of the kit that has it."""
+
+
+@pytest.fixture
+def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Give a function that adds a module to the kit."""
+
+    def add(source: str) -> None:
+        folder = tmp_path / "more"
+        folder.mkdir()
+        (folder / "planted.py").write_text(source)
+        monkeypatch.setattr(starter, "__path__", [*starter.__path__, str(folder)])
+
+    return add
+
+
+@pytest.mark.parametrize(("planted", "source"), PLANTED.items(), ids=["-".join(planted) for planted in PLANTED])
+def test_an_answer_that_is_planted_is_found(planted: tuple[str, str, str], source: str, plant: Callable):
+    stage, name, answer = planted
+    plant(source)
+    assert answering([questions_of(stage)[name]], only="starter.planted") == {name: [f"starter.planted.{answer}"]}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        SCALED,
+        "from starter.data import preprocess\n\n" + SCALED,
+        "from starter.data.preprocess import log_expression as scaled",
+        "def scaled(*three):\n    from starter.data import preprocess\n    return preprocess.log_expression(*three)",
+    ],
+)
+def test_what_cannot_be_had_while_grading_answers_nothing(source: str, plant: Callable):
+    plant(source)
+    question = questions_of("01_biology_primer")["normalise"]
+    rooms = (*question.without, *(["starter.planted"] if source == SCALED else []))
+    assert answering([replace(question, without=rooms)], only="starter.planted") == {"normalise": []}
+    seen = ["starter.planted.scaled" if "def scaled" in source else "starter.data.preprocess.log_expression"]
+    assert answering([replace(question, without=())], only="starter.planted") == {"normalise": seen}
+
+
+def test_what_never_ends_leaves_or_takes_a_number_for_a_file_harms_nothing(
+    plant: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    plant("""
+import sys
+
+def endless(counts):
+    while True:
+        try:
+            counts = counts
+        except Exception:
+            pass
+
+def leaves(counts):
+    sys.exit(1)
+
+def closes(counts):
+    open(1, "w").close()
+""")
+    monkeypatch.setattr(f"{__name__}.SECONDS", 0.1)
+    question = questions_of("01_biology_primer")["share_of_zeros"]
+    assert answering([question], only="starter.planted") == {"share_of_zeros": []}
+    os.fstat(1)
