@@ -143,7 +143,7 @@ def test_the_reference_implementation_is_not_there(graded):
     result = graded("from starter.scoring.truth.baseline import train_mean")
     assert result.points == 0
     reason = result.questions[0].reason
-    assert "No module named 'starter.scoring.truth.baseline'; what answers questions is not there" in reason
+    assert "No module named 'starter.scoring'; what answers questions is not there" in reason
 
 
 def test_nothing_of_the_grader_or_of_others_is_in_reach(sandbox_here: None, course: Course):
