@@ -1,4 +1,4 @@
-"""Question `expected_zeros`: the zeros that sampling alone explains."""
+"""Question `expected_zeros`: the share of cells in which sampling alone makes each gene zero."""
 
 import numpy as np
 import scipy.sparse

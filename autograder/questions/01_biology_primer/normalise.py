@@ -1,4 +1,4 @@
-"""Question `normalise`: from counts to log1p expression."""
+"""Question `normalise`: log1p expression of every count, without making zeros dense."""
 
 import numpy as np
 import scipy.sparse

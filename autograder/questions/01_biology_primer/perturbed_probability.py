@@ -1,4 +1,4 @@
-"""Question `perturbed_probability`: which cells escaped their guide (a mixture of two normals)."""
+"""Question `perturbed_probability`: how likely each cell did not escape its guide, by a mixture of two normals."""
 
 import numpy as np
 import scipy.special

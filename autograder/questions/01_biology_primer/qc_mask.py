@@ -1,4 +1,4 @@
-"""Question `qc_mask`: which cells are good enough."""
+"""Question `qc_mask`: which cells pass quality control by depth and mitochondrial share."""
 
 from collections.abc import Callable
 

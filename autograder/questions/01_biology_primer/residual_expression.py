@@ -1,4 +1,4 @@
-"""Question `residual_expression`: what a knock-down leaves of its target."""
+"""Question `residual_expression`: the share of a target's RNA that each of its guides leaves."""
 
 from collections.abc import Callable
 

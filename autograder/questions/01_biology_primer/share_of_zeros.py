@@ -1,4 +1,4 @@
-"""Question `share_of_zeros`: how much of a count matrix is zero."""
+"""Question `share_of_zeros`: the share of a count matrix that is zero."""
 
 import numpy as np
 import scipy.sparse

@@ -1,4 +1,4 @@
-"""Question `volcano_table`: fold change and FDR of every gene."""
+"""Question `volcano_table`: fold change, p value and FDR of every gene."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Question `csr_row`: one cell out of a CSR matrix."""
+"""Question `csr_row`: the counts of one cell, from the three arrays of a CSR matrix."""
 
 import numpy as np
 import scipy.sparse

@@ -1,4 +1,4 @@
-"""Question `guide_test`: do two guides of one target agree."""
+"""Question `guide_test`: Welch's t-test of a target's guides against the non-targeting ones."""
 
 import numpy as np
 import scipy.stats

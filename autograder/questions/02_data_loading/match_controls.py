@@ -1,4 +1,4 @@
-"""Question `match_controls`: a control cell of the same batch and depth for every cell."""
+"""Question `match_controls`: a control cell of the same batch, alike in depth, for every perturbed cell."""
 
 import itertools
 

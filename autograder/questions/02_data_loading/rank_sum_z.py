@@ -1,4 +1,4 @@
-"""Question `rank_sum_z`: the rank-sum test's z, with ties."""
+"""Question `rank_sum_z`: the z of a rank-sum test, corrected for ties."""
 
 import numpy as np
 import scipy.stats

@@ -1,4 +1,4 @@
-"""Question `mae`: mean absolute error of profiles."""
+"""Question `mae`: the mean absolute error of each profile."""
 
 import numpy as np
 import scipy.spatial.distance

@@ -1,4 +1,4 @@
-"""Question `heterogeneity`: how alike the effects of a screen are."""
+"""Question `heterogeneity`: the median correlation of every two effects."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Question `correlations`: Pearson of expression against Pearson of change."""
+"""Question `correlations`: Pearson of expression and of effects, averaged over perturbations."""
 
 import numpy as np
 import scipy.stats

@@ -10,6 +10,7 @@ import inspect
 import itertools
 import os
 import pkgutil
+import re
 import signal
 import sys
 import warnings
@@ -19,6 +20,7 @@ from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import nbformat
 import numba
 import numpy as np
 import pandas as pd
@@ -33,6 +35,7 @@ from starter.answers.kinds import Function, Object, plain, to_tensors
 torch = pytest.importorskip("torch")
 
 STAGES = sorted(path.name for path in Path(autograder.questions.__file__).parent.glob("[0-9]*"))
+SOLUTIONS = Path(__file__).parents[3] / "solutions"
 SEED = 12
 SECONDS = 1.0
 """A call that takes longer, on inputs this small, gives nothing that is due."""
@@ -235,6 +238,29 @@ def questions_of(stage: str) -> dict[str, Question]:
 def test_the_kit_answers_no_question(stage: str):
     found = answering(questions_of(stage).values())
     assert found == {name: [] for name in questions_of(stage)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_cells_that_run_while_grading_need_nothing_that_is_left_out(stage: str):
+    rooms = {question.without for question in questions_of(stage).values()}
+    assert len(rooms) == 1  # so the notebook runs once
+    notebook = nbformat.read(SOLUTIONS / stage / f"{stage}.ipynb", as_version=4)
+    lines = [
+        line.strip()
+        for cell in notebook.cells
+        if cell.cell_type == "code" and not is_left_out(cell)
+        for line in cell.source.splitlines()
+        if re.match(r"\s*(from|import) starter\b", line)
+    ]
+    assert "from starter.check import check" in lines
+    with kit(rooms.pop(), only="starter.check"):
+        for line in lines:
+            exec(line, {})
+
+
+def is_left_out(cell: nbformat.NotebookNode) -> bool:
+    grader = cell.metadata.get("nbgrader", {})
+    return "not-graded" in cell.metadata.get("tags", []) or (grader.get("grade") and not grader.get("solution"))
 
 
 SCALED = """
