@@ -340,6 +340,19 @@ def test_an_answer_that_is_planted_is_found(planted: tuple[str, str, str], sourc
 
 
 @pytest.mark.parametrize(
+    ("stage", "name", "answer"),
+    [
+        ("01_biology_primer", "normalise", "starter.data.preprocess.log_expression"),
+        ("02_data_loading", "pseudobulk", "starter.data.pseudobulk.group_means"),
+        ("07_transformer", "Block", "starter.models.attention.Block"),
+    ],
+)
+def test_what_is_left_out_would_answer(stage: str, name: str, answer: str):
+    question = replace(questions_of(stage)[name], without=())
+    assert answering([question], only=answer.rpartition(".")[0]) == {name: [answer]}
+
+
+@pytest.mark.parametrize(
     "source",
     [
         SCALED,
