@@ -38,7 +38,7 @@ def question_result(name: str, verdict: Verdict, most: float, seconds: float, he
 def ask_questions(
     submission: Submission, digest: str, files: Path, points: dict[str, float]
 ) -> tuple[dict[str, QuestionResult], list[str]]:
-    """Ask a stage's questions, those that leave out the same modules in one process.
+    """Ask a stage's questions, those that leave out the same rooms of the kit in one process.
 
     Parameters
     ----------

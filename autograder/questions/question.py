@@ -62,7 +62,7 @@ class Question:
     mistakes: tuple[Mistake, ...] = ()
     comparator: Comparator = field(default_factory=Close)
     without: tuple[str, ...] = ()
-    """Modules of `starter` that are not there when this is asked."""
+    """Packages and modules of `starter` that are not there when this is asked, since they would answer it."""
     seconds: float = 10.0
     """Time for all cases."""
 

@@ -1,4 +1,4 @@
-"""What every run in the sandbox finds there: `starter` without some modules, compiled, and what libraries cache.
+"""What every run in the sandbox finds there: `starter` without some rooms, compiled, and what libraries cache.
 
 Made once and given read-only, so that no submission pays for compiling, and none can change it for another.
 """
@@ -33,17 +33,22 @@ WARM_GIB = 4
 
 
 def kit(course: Course, without: Sequence[str]) -> Path:
-    """Give a folder with `starter` less some modules, compiled.
+    """Give a folder with `starter` less some rooms, compiled.
 
     Parameters
     ----------
     course
         The course in whose `grading/` it is kept.
     without
-        Modules that are left out, such as `starter.scoring.metrics`.
+        Packages and modules that are left out, such as `starter.scoring`.
+
+    Raises
+    ------
+    InputError
+        If the kit has no such package or module.
     """
-    if unknown := [module for module in without if not _source(module).exists()]:
-        msg = f"there is no module {', '.join(unknown)} to leave out; mend the questions' `without`"
+    if unknown := [name for name in without if not name.startswith("starter.") or not _source(name).exists()]:
+        msg = f"the kit has no {', '.join(unknown)} to leave out; mend the questions' `without`"
         raise InputError(msg)
     left_out = {_source(module) for module in without}
 

@@ -1,14 +1,12 @@
-"""Question `expected_zeros`: the zeros that sampling alone explains."""
+"""Question `expected_zeros`: the share of cells in which sampling alone makes each gene zero."""
 
 import numpy as np
 import scipy.sparse
-import scipy.special
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function
 
-from .shared import screens
+from .shared import WITHOUT, screens
 
 
 def _expected_zeros(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
@@ -55,4 +53,5 @@ QUESTION = Question(
         Mistake("this is one number a cell; average over the cells, axis 0", _zeros_of_cells),
         Mistake("this uses the sum of each row as depth; use n_umis, the whole transcriptome", _zeros_by_row_sum),
     ),
+    without=WITHOUT,
 )

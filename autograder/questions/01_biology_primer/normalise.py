@@ -1,14 +1,12 @@
-"""Question `normalise`: from counts to log1p expression."""
+"""Question `normalise`: log1p expression of every count, without making zeros dense."""
 
 import numpy as np
 import scipy.sparse
-import scipy.special
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function
 
-from .shared import screens
+from .shared import WITHOUT, screens
 
 
 def _to_normalise(rng: np.random.Generator) -> list[dict[str, object]]:
@@ -54,4 +52,5 @@ QUESTION = Question(
         Mistake("this scales to 10,000 UMIs; scale to target_sum", _to_ten_thousand),
         Mistake("this is the logarithm to base 2; log1p is the natural one", _log2),
     ),
+    without=WITHOUT,
 )

@@ -1,13 +1,13 @@
-"""Question `perturbed_probability`: which cells escaped their guide (a mixture of two normals)."""
+"""Question `perturbed_probability`: how likely each cell did not escape its guide, by a mixture of two normals."""
 
 import numpy as np
-import scipy.sparse
 import scipy.special
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.comparators import Close
 from starter.answers.kinds import Function
+
+from .shared import WITHOUT
 
 ROUNDS = 100
 """Of expectation maximisation."""
@@ -100,4 +100,5 @@ QUESTION = Question(
         Mistake("the escaped normal moves; it keeps the mean and deviation of control_score", _free_controls),
     ),
     comparator=Close(rtol=1e-3, atol=1e-4),
+    without=WITHOUT,
 )

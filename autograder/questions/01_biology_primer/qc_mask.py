@@ -1,4 +1,4 @@
-"""Question `qc_mask`: which cells are good enough."""
+"""Question `qc_mask`: which cells pass quality control by depth and mitochondrial share."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function
+
+from .shared import WITHOUT
 
 
 def _cells(rng: np.random.Generator) -> list[dict[str, object]]:
@@ -84,4 +86,5 @@ QUESTION = Question(
         Mistake("a low percent_mito is no fault; check percent_mito on its upper side only", _mask_of(lower_mito=-5)),
         Mistake("a cell must pass both rules, not one of them; use & and not |", _either),
     ),
+    without=WITHOUT,
 )

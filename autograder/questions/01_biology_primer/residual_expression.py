@@ -1,4 +1,4 @@
-"""Question `residual_expression`: what a knock-down leaves of its target."""
+"""Question `residual_expression`: the share of a target's RNA that each of its guides leaves."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,8 @@ from autograder.questions.question import Mistake, Question
 from starter.answers.comparators import Same
 from starter.answers.kinds import Function
 from starter.schema import CONTROL
+
+from .shared import WITHOUT
 
 
 def _knocked(rng: np.random.Generator) -> list[dict[str, object]]:
@@ -92,4 +94,5 @@ QUESTION = Question(
         Mistake("this is the share that is lost; the residual is what is left", _fall),
     ),
     comparator=Same(),
+    without=WITHOUT,
 )

@@ -1,12 +1,12 @@
-"""Question `share_of_zeros`: how much of a count matrix is zero."""
+"""Question `share_of_zeros`: the share of a count matrix that is zero."""
 
 import numpy as np
 import scipy.sparse
-import scipy.special
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function
+
+from .shared import WITHOUT
 
 
 def _count_matrices(rng: np.random.Generator) -> list[dict[str, object]]:
@@ -51,4 +51,5 @@ QUESTION = Question(
         Mistake("this is the number of zeros; divide by the number of cells x genes", _number_of_zeros),
         Mistake("the zeros are not among the stored values (counts.data); use nnz and the shape", _stored_zeros),
     ),
+    without=WITHOUT,
 )

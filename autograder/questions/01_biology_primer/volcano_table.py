@@ -1,16 +1,17 @@
-"""Question `volcano_table`: fold change and FDR of every gene."""
+"""Question `volcano_table`: fold change, p value and FDR of every gene."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 import scipy.special
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.comparators import Same
 from starter.answers.kinds import Function
+
+from .shared import WITHOUT
 
 
 def _two_groups(rng: np.random.Generator) -> list[dict[str, object]]:
@@ -112,4 +113,5 @@ QUESTION = Question(
         Mistake("this is Bonferroni's correction; use false_discovery_control", _table_of(correct=_bonferroni)),
     ),
     comparator=Same(),
+    without=WITHOUT,
 )

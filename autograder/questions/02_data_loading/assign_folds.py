@@ -1,4 +1,4 @@
-"""Question `assign_folds`: folds of perturbations, not of cells."""
+"""Question `assign_folds`: the fold of each cell, by its perturbation."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Question `block_order`: read a file in shuffled blocks."""
+"""Question `block_order`: the order in which shuffled blocks give the rows of a file."""
 
 import numpy as np
 

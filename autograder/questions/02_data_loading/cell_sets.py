@@ -1,4 +1,4 @@
-"""Question `cell_sets`: sets of cells for a model, each of one perturbation."""
+"""Question `CellSets`: a data set of control cells, perturbation and perturbed cells."""
 
 import numpy as np
 
@@ -64,7 +64,6 @@ QUESTION = Question(
     asks=Object("CellSets"),
     inputs=_set_cases,
     due=_sets,
-    comparator=Same(),
     mistakes=(
         Mistake("the length is the number of sets, not of the screen's cells", _cells_counted),
         Mistake("the length is the number of sets, not of the cells in them", _all_of_a_set_counted),
@@ -73,5 +72,6 @@ QUESTION = Question(
         Mistake("row numbers came; take these rows of self.expression", _rows_only),
         Mistake("the mean of each set came; give every cell of it", _means_of_sets),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -1,9 +1,7 @@
-"""Question `csr_row`: one cell out of a CSR matrix."""
+"""Question `csr_row`: the counts of one cell, from the three arrays of a CSR matrix."""
 
 import numpy as np
-import scipy.optimize
 import scipy.sparse
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function

@@ -1,8 +1,6 @@
-"""Question `guide_test`: do two guides of one target agree."""
+"""Question `guide_test`: Welch's t-test of a target's guides against the non-targeting ones."""
 
 import numpy as np
-import scipy.optimize
-import scipy.sparse
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

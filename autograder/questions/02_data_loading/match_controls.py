@@ -1,12 +1,10 @@
-"""Question `match_controls`: a control cell of the same batch and depth for every cell."""
+"""Question `match_controls`: a control cell of the same batch, alike in depth, for every perturbed cell."""
 
 import itertools
 
 import numpy as np
 import pandas as pd
 import scipy.optimize
-import scipy.sparse
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function

@@ -1,10 +1,8 @@
-"""Question `pseudobulk`: the mean profile of each perturbation."""
+"""Question `pseudobulk`: the mean expression of each group of cells."""
 
 import numpy as np
 import pandas as pd
-import scipy.optimize
 import scipy.sparse
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.comparators import Same
@@ -49,7 +47,6 @@ QUESTION = Question(
     asks=Function("pseudobulk"),
     inputs=_bulk_cases,
     due=_pseudobulk,
-    comparator=Same(),
     mistakes=(
         Mistake("these are sums; divide each group's by its own number of cells", _sums),
         Mistake("the sums are divided by the number of all cells; take each group's own number", _over_all),
@@ -59,5 +56,6 @@ QUESTION = Question(
             _in_order_of_appearance,
         ),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -1,8 +1,6 @@
-"""Question `rank_sum_z`: the rank-sum test's z, with ties."""
+"""Question `rank_sum_z`: the z of a rank-sum test, corrected for ties."""
 
 import numpy as np
-import scipy.optimize
-import scipy.sparse
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

@@ -1,9 +1,7 @@
 """What several questions of notebook 02 share."""
 
 import numpy as np
-import scipy.optimize
 import scipy.sparse
-import scipy.stats
 
 WITHOUT = ("starter.statistics", "starter.data.pseudobulk", "starter.data.matching", "starter.data.cell_sets")
 """Rooms of the kit that would answer for the student. The same for every question, so that the notebook runs once."""

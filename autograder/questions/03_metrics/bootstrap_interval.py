@@ -1,4 +1,4 @@
-"""Question `bootstrap_interval`: how certain a mean over perturbations is."""
+"""Question `bootstrap_interval`: a 95 % interval of a mean over perturbations, from given draws."""
 
 import numpy as np
 

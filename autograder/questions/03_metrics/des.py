@@ -1,4 +1,4 @@
-"""Question `des`: the differential expression score."""
+"""Question `des`: the differential expression score of each perturbation."""
 
 from collections.abc import Callable, Iterable
 

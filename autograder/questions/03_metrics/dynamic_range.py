@@ -1,4 +1,4 @@
-"""Question `dynamic_range`: the room between baseline and replicate."""
+"""Question `dynamic_range`: how far a replicate goes from the baseline to a perfect score."""
 
 import numpy as np
 

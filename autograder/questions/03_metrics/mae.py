@@ -1,8 +1,7 @@
-"""Question `mae`: mean absolute error of profiles."""
+"""Question `mae`: the mean absolute error of each profile."""
 
 import numpy as np
 import scipy.spatial.distance
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function

@@ -1,4 +1,4 @@
-"""Question `pds`: the perturbation discrimination score."""
+"""Question `pds`: the perturbation discrimination score of each prediction."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Question `pearson_delta`: correlation of effects."""
+"""Question `pearson_delta`: the correlation of measured and predicted effects, with constant ones."""
 
 import numpy as np
 import scipy.spatial.distance

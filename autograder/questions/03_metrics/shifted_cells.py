@@ -1,4 +1,4 @@
-"""Question `shifted_cells`: cells from a predicted profile."""
+"""Question `shifted_cells`: control cells shifted by a predicted effect."""
 
 import numpy as np
 

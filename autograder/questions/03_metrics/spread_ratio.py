@@ -1,4 +1,4 @@
-"""Question `spread_ratio`: predicted against real variation among cells."""
+"""Question `spread_ratio`: how much predicted cells vary, compared with measured ones."""
 
 import numpy as np
 import pandas as pd

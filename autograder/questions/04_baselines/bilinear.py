@@ -1,4 +1,4 @@
-"""Question `bilinear`: the model of Ahlmann-Eltze, features on both sides."""
+"""Question `bilinear`: ridge regression with features of targets and of genes (Ahlmann-Eltze et al.)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Question `difference`: is one model better than another beyond noise."""
+"""Question `difference`: the mean difference of two models' scores, with its interval."""
 
 import numpy as np
 

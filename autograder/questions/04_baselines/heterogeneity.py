@@ -1,8 +1,7 @@
-"""Question `heterogeneity`: how alike the effects of a screen are."""
+"""Question `heterogeneity`: the median correlation of every two effects."""
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

@@ -1,4 +1,4 @@
-"""Question `knn`: the mean effect of the nearest targets."""
+"""Question `knn`: the mean effect of the targets that are most alike."""
 
 import numpy as np
 from sklearn.neighbors import KNeighborsRegressor

@@ -1,4 +1,4 @@
-"""Question `out_of_fold`: predictions for perturbations that were left out."""
+"""Question `out_of_fold`: the mean effect, for each perturbation from the other folds."""
 
 import numpy as np
 import pandas as pd

@@ -1,7 +1,6 @@
-"""Question `pathway_gain`: are genes of one pathway nearer than chance."""
+"""Question `pathway_gain`: how much more alike genes of a pathway are than shuffled genes."""
 
 import numpy as np
-import scipy.sparse
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

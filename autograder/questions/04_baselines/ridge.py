@@ -1,4 +1,4 @@
-"""Question `ridge`: ridge regression from features of targets."""
+"""Question `ridge`: ridge regression of effects on features of targets."""
 
 import numpy as np
 from sklearn.linear_model import Ridge

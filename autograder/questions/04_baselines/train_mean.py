@@ -2,7 +2,6 @@
 
 import numpy as np
 import scipy.sparse
-import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function

@@ -1,4 +1,4 @@
-"""Question `counterfactual`: a control cell as if it were perturbed."""
+"""Question `Counterfactual`: what a perturbation does to log rates, by control cells decoded under two conditions."""
 
 import numpy as np
 
@@ -80,7 +80,6 @@ QUESTION = Question(
     asks=Object("Counterfactual"),
     inputs=_counterfactuals,
     due=_effect,
-    comparator=Same(),
     mistakes=(
         Mistake("the sign is turned round: perturbed less control", _effect_turned),
         Mistake("this is one row a cell; average over the cells", _not_averaged),
@@ -93,5 +92,6 @@ QUESTION = Question(
         Mistake("the cells were encoded under each condition; decode the same latent numbers twice", _each_its_own),
         Mistake("these are log rates under the perturbation; subtract those under the control", _not_subtracted),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -1,4 +1,4 @@
-"""Question `cvae`: encoder and decoder with a condition."""
+"""Question `CVAE`: encoder and decoder that are told the condition."""
 
 from collections.abc import Callable
 
@@ -56,7 +56,6 @@ QUESTION = Question(
     asks=Object("CVAE"),
     inputs=_networks,
     due=_both(),
-    comparator=Same(),
     mistakes=(
         Mistake(
             "the condition comes after the cell, and after z: torch.cat([x, condition], dim=1)",
@@ -69,5 +68,6 @@ QUESTION = Question(
         Mistake("the control's log rate is missing; add self.log_rate to the change", _both(log_rate=False)),
         Mistake("these are rates; give their logarithms, without exp", _as_rates),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

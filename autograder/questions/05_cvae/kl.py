@@ -1,4 +1,4 @@
-"""Question `kl`: the divergence from a standard normal."""
+"""Question `kl`: the divergence of each cell's normal from a standard normal, with its gradients."""
 
 import numpy as np
 
@@ -51,7 +51,6 @@ QUESTION = Question(
     asks=Function("kl_with_gradients", tensors=True),
     inputs=_without_noise,
     due=_kl,
-    comparator=Same(),
     mistakes=(
         Mistake("this is the sum over all cells; sum over the latent numbers of each cell", _over_all_cells),
         Mistake("this is the mean over the latent numbers; sum them", _mean_over_numbers),
@@ -61,5 +60,6 @@ QUESTION = Question(
         Mistake("the value is right, but no gradient reaches the mean: it was detached", detached(_kl, 1)),
         Mistake("the value is right, but no gradient reaches the log-variance: it was detached", detached(_kl, 2)),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -1,4 +1,4 @@
-"""Question `nb_log_likelihood`: the negative binomial of counts."""
+"""Question `nb_log_likelihood`: the log-likelihood of counts under negative binomials."""
 
 import numpy as np
 import scipy.special

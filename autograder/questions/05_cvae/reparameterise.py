@@ -1,7 +1,6 @@
-"""Question `reparameterise`: a draw that gradients pass through."""
+"""Question `reparameterise`: a draw from a normal that gradients pass through."""
 
 import numpy as np
-import scipy.special
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question
@@ -45,7 +44,6 @@ QUESTION = Question(
     asks=Function("draw_with_gradients", tensors=True),
     inputs=_with_noise,
     due=_draw,
-    comparator=Same(),
     mistakes=(
         Mistake("exp(log-variance) is the variance; the standard deviation is its root", _variance_as_spread),
         Mistake("the log-variance itself scales the noise; take exp of its half", _log_as_spread),
@@ -58,5 +56,6 @@ QUESTION = Question(
             detached(_draw, 1, 2),
         ),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -6,6 +6,8 @@ import numpy as np
 
 WITHOUT = ("starter.models",)
 """Rooms of the kit that would answer for the student. The same for every question, so that the notebook runs once."""
+SHAPES = ((5, 9, 4, 3, 7), (3, 6, 5, 2, 8), (4, 11, 3, 4, 5))
+"""Cells, genes, numbers of a condition, latent numbers, hidden units."""
 
 
 def normals(rng: np.random.Generator, *, noise: bool) -> list[dict[str, object]]:
@@ -24,10 +26,6 @@ def detached(due: Callable[..., list[np.ndarray]], *which: int) -> Callable[...,
         return [np.zeros_like(part) if place in which else part for place, part in enumerate(due(**inputs))]
 
     return gives
-
-
-SHAPES = ((5, 9, 4, 3, 7), (3, 6, 5, 2, 8), (4, 11, 3, 4, 5))
-"""Cells, genes, numbers of a condition, latent numbers, hidden units."""
 
 
 def network(rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Question `batch_edges`: many cells' graphs as one."""
+"""Question `batch_edges`: the edges of a batch in which every cell has its own copy of a graph."""
 
 import numpy as np
 

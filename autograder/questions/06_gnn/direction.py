@@ -1,4 +1,4 @@
-"""Question `direction`: a loss of signs that has a gradient."""
+"""Question `direction`: a loss of directions and its gradient."""
 
 import numpy as np
 

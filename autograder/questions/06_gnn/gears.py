@@ -1,4 +1,4 @@
-"""Question `gears`: the network of notebook 06."""
+"""Question `Gears`: from what a target hears to the expression of all genes."""
 
 import numpy as np
 

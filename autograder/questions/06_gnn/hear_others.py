@@ -1,4 +1,4 @@
-"""Question `hear_others`: who hears whom."""
+"""Question `hear_others`: the shares of what a gene hears that come from each speaker, not from itself."""
 
 import numpy as np
 

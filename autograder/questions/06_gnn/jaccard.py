@@ -1,4 +1,4 @@
-"""Question `jaccard`: how alike the annotations of two genes are."""
+"""Question `jaccard`: how alike the annotations of every two genes are."""
 
 import numpy as np
 import scipy.sparse

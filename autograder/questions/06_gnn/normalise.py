@@ -1,4 +1,4 @@
-"""Question `normalise`: a graph's symmetric normalisation."""
+"""Question `normalise`: a graph with self-loops, scaled on both sides."""
 
 import numpy as np
 import scipy.sparse

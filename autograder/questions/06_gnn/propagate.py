@@ -1,4 +1,4 @@
-"""Question `propagate`: messages along edges, several steps."""
+"""Question `propagate`: what genes hold after messages travelled some steps."""
 
 import numpy as np
 import scipy.sparse

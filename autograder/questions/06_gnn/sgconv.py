@@ -1,4 +1,4 @@
-"""Question `sgconv`: a simplified graph convolution."""
+"""Question `SGConv`: messages that travel, then one linear layer."""
 
 import numpy as np
 

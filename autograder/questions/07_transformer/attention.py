@@ -1,4 +1,4 @@
-"""Question `attention`: scaled dot products with a mask."""
+"""Question `attention`: values averaged by scaled dot products, with a mask."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Question `block`: attention, network, norms and short cuts."""
+"""Question `Block`: attention between tokens and a network within each, both with norm and short cut."""
 
 from collections.abc import Callable
 
@@ -68,7 +68,6 @@ QUESTION = Question(
     asks=Object("Block"),
     inputs=_block_cases,
     due=every_call(block),
-    comparator=Same(**ROUNDING),
     mistakes=(
         Mistake("hidden tokens were looked at; hand `real` to the attention", every_call(_block_without_mask)),
         Mistake("the norms came after the sums; here they come first", every_call(_norm_afterwards)),
@@ -78,5 +77,6 @@ QUESTION = Question(
         Mistake("the second norm is missing", _block_mistake(normed=(True, False))),
         Mistake("the network got what came in; give it what attention made of it", every_call(_side_by_side)),
     ),
+    comparator=Same(**ROUNDING),
     without=WITHOUT,
 )

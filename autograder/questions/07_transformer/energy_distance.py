@@ -1,7 +1,6 @@
-"""Question `energy_distance`: a loss between sets of cells, with its slopes."""
+"""Question `energy_distance`: the distance of two sets of cells, and in which direction it grows."""
 
 import numpy as np
-import scipy.linalg
 import scipy.spatial.distance
 
 from autograder.questions.question import Mistake, Question
@@ -71,7 +70,6 @@ QUESTION = Question(
     asks=Function("energy_and_slope", tensors=True),
     inputs=_two_sets,
     due=_energy,
-    comparator=Same(),
     mistakes=(
         Mistake("distances were squared, by which only means count; do not square them", lambda x, y: _energy(x, y, 2)),
         Mistake("the distance across counts twice: 2 E|X - Y|", lambda x, y: _energy(x, y, weights=(1.0, 1.0, 1.0))),
@@ -85,5 +83,6 @@ QUESTION = Question(
         Mistake("a cell is 0 from itself, and the square root has no slope there; use torch.cdist", _no_slope),
         Mistake("a cell is compared with itself too; take plain means", _without_oneself, credit=0.5),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -1,4 +1,4 @@
-"""Question `flow_pair`: a point on the way from noise to a cell, and its velocity."""
+"""Question `flow_pair`: a point on the way from noise to a cell, and the velocity there."""
 
 import numpy as np
 
@@ -25,7 +25,6 @@ QUESTION = Question(
     asks=Function("flow_pair", tensors=True),
     inputs=_flows,
     due=lambda start, end, time: [start + time * (end - start), end - start],
-    comparator=Same(),
     mistakes=(
         Mistake(
             "time runs backwards; at 0 a point is at its start",
@@ -44,5 +43,6 @@ QUESTION = Question(
             lambda start, end, time: [(1 - time) * start + time * end, (1 - time) * (end - start)],
         ),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

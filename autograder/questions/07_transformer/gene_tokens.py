@@ -1,4 +1,4 @@
-"""Question `gene_tokens`: what a gene's token holds."""
+"""Question `gene_tokens`: a gene's responses as principal components, beside its other features."""
 
 import numpy as np
 import scipy.linalg

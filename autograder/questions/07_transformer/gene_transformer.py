@@ -1,4 +1,4 @@
-"""Question `gene_transformer`: a transformer over genes."""
+"""Question `GeneTransformer`: from genes' tokens and a target's features to the effect on each gene."""
 
 from collections.abc import Callable
 
@@ -86,7 +86,6 @@ QUESTION = Question(
     asks=Object("GeneTransformer"),
     inputs=_gene_model_cases,
     due=every_call(_gene_model),
-    comparator=Same(**ROUNDING),
     mistakes=(
         Mistake("add the perturbation's token to every gene's too", _gene_mistake(told=False)),
         Mistake(
@@ -96,5 +95,6 @@ QUESTION = Question(
         Mistake("divide the products by the square root of the size of a token", _gene_mistake(scaled=False)),
         Mistake("the perturbation's token goes through self.query first", _gene_mistake(queried=False)),
     ),
+    comparator=Same(**ROUNDING),
     without=WITHOUT,
 )

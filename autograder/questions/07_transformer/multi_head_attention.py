@@ -1,4 +1,4 @@
-"""Question `multi_head_attention`: attention in several heads."""
+"""Question `MultiHeadAttention`: several attentions side by side."""
 
 import numpy as np
 import torch
@@ -72,7 +72,6 @@ QUESTION = Question(
     asks=Object("MultiHeadAttention"),
     inputs=_multi_head_cases,
     due=every_call(multi_head),
-    comparator=Same(**ROUNDING),
     mistakes=(
         Mistake("the last projection came transposed; call self.out", every_call(_transposed_weight)),
         Mistake("hidden tokens were looked at; pass `real` on as the mask", every_call(_mask_forgotten)),
@@ -86,5 +85,6 @@ QUESTION = Question(
         Mistake("put the heads back beside each other: transpose(1, 2), then flatten", every_call(_heads_not_put_back)),
         Mistake("scores are divided by the root of all numbers; take those of a head", every_call(_scaled_by_size)),
     ),
+    comparator=Same(**ROUNDING),
     without=WITHOUT,
 )

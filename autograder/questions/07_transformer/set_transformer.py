@@ -1,4 +1,4 @@
-"""Question `set_transformer`: a transformer over a set of cells."""
+"""Question `SetTransformer`: from control cells and a target's features to perturbed cells."""
 
 from collections.abc import Callable
 
@@ -76,12 +76,12 @@ QUESTION = Question(
     asks=Object("SetTransformer"),
     inputs=_set_model_cases,
     due=every_call(_set_model),
-    comparator=Same(**ROUNDING),
     mistakes=(
         Mistake("this is the change alone; add it to the control cells", _set_mistake(added=False)),
         Mistake("add the perturbation's token to every cell's too", _set_mistake(told=False)),
         Mistake("the perturbation has a token of its own; put it before the cells", _set_mistake(token=False)),
         Mistake("the last cell was left out; the perturbation's token is the first", _set_mistake(last=True)),
     ),
+    comparator=Same(**ROUNDING),
     without=WITHOUT,
 )

@@ -45,6 +45,11 @@ def of_block(prefix: str, size: int) -> dict[str, tuple[int, ...]]:
     return {**of_attention(f"{prefix}attention.", size), **norms, **network}
 
 
+def of_target(n: int, size: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights of the network that makes a perturbation's token, by name."""
+    return {**linear("target.1", n, size), **linear("target.3", size, size)}
+
+
 def _tensors(weights: Weights) -> dict[str, Tensor]:
     return {name: torch.from_numpy(values) for name, values in weights.items()}
 
@@ -112,11 +117,6 @@ def block(
     )
     # in training mode (no dropout): torch's short cut of the evaluation mode leaves out hidden tokens' own rows
     return layer(x, src_key_padding_mask=None if real is None else ~real)
-
-
-def of_target(n: int, size: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the weights of the network that makes a perturbation's token, by name."""
-    return {**linear("target.1", n, size), **linear("target.3", size, size)}
 
 
 def target_network(weights: dict[str, Tensor], target: Tensor) -> Tensor:

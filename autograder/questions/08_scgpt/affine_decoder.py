@@ -1,4 +1,4 @@
-"""Question `affine_decoder`: scGPT's decoder of perturbed expression."""
+"""Question `AffineDecoder`: expression from a token's vector and the value that went in."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Question `batch_entropy`: are batches mixed in an embedding."""
+"""Question `batch_entropy`: how well batches mix among near cells of an embedding."""
 
 import numpy as np
 import scipy.spatial

@@ -1,4 +1,4 @@
-"""Question `bin_values`: expression in bins of a cell's own quantiles."""
+"""Question `bin_values`: expression as numbers of bins, by each cell's own quantiles."""
 
 import numpy as np
 

@@ -1,7 +1,6 @@
-"""Question `correlations`: Pearson of expression against Pearson of change."""
+"""Question `correlations`: Pearson of expression and of effects, averaged over perturbations."""
 
 import numpy as np
-import scipy.spatial
 import scipy.stats
 
 from autograder.questions.question import Mistake, Question

@@ -1,4 +1,4 @@
-"""Question `masked_error`: the error on hidden values alone."""
+"""Question `masked_error`: the mean squared error of the places that count."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Question `perturbation_flags`: which genes are perturbed."""
+"""Question `perturbation_flags`: which genes each perturbation switches off."""
 
 import numpy as np
 import pandas as pd

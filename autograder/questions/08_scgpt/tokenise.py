@@ -1,4 +1,4 @@
-"""Question `tokenise`: genes to tokens, unknown ones masked."""
+"""Question `tokenise`: the numbers of gene symbols in a vocabulary, and which are known."""
 
 import numpy as np
 import pandas as pd

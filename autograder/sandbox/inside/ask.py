@@ -22,6 +22,8 @@ MESSAGE = 300
 """Characters of an error's message that are passed on."""
 CACHES = "/caches"
 """What libraries compute at their first use, made beforehand; copied, since they want to write there."""
+LEFT_OUT = "what answers questions is not there while grading; import it in a cell that draws or trains"
+"""Said of a part of the kit that cannot be imported."""
 AGAIN = 0.5
 """Seconds after which code that caught the end of its time is interrupted again."""
 
@@ -143,8 +145,11 @@ def describe_error(error: BaseException) -> str:
         return "the blank is still empty (NotImplementedError)"
     try:
         message = str(error)
+        of_kit = isinstance(error, ImportError) and str(error.name).split(".")[0] == "starter"
     except Exception:  # noqa: BLE001  (a student's exception may fail to print)
-        message = "(no message)"
+        message, of_kit = "(no message)", False
+    if of_kit:
+        message = f"{message[: MESSAGE - len(LEFT_OUT) - 2]}; {LEFT_OUT}"
     return message[:MESSAGE] if type(error).__name__ == "InputError" else f"{type(error).__name__}: {message[:MESSAGE]}"
 
 

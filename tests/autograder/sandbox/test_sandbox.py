@@ -83,9 +83,9 @@ def test_excluded_modules_are_not_there(run_inside):
 
 def test_a_module_that_does_not_exist_cannot_be_excluded(run_inside):
     with pytest.raises(
-        InputError, match="there is no module starter.anchor to leave out; mend the questions' `without`"
+        InputError, match="the kit has no starter.anchor, numpy to leave out; mend the questions' `without`"
     ):
-        run_inside("1", without=("starter.anchor",))
+        run_inside("1", without=("starter.anchor", "starter.scoring", "numpy"))
 
 
 def test_what_is_bound_is_read_only(run_inside, tmp_path: Path):

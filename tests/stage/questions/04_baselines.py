@@ -81,6 +81,6 @@ QUESTIONS = (
                 credit=0.5,
             ),
         ),
-        without=("starter.scoring.truth.baseline", "starter.priors.graphs"),
+        without=("starter.models", "starter.priors", "starter.scoring", "starter.statistics"),
     ),
 )
