@@ -8,6 +8,7 @@ from pathlib import Path
 import anndata
 import filelock
 import pytest
+from numpy._core._multiarray_umath import __cpu_dispatch__
 
 from autograder.course import Course, read_course
 from starter.data import dataset
@@ -18,6 +19,22 @@ from starter.simulation.write import write
 STAGE = Path(__file__).parent / "stage"
 """A small stage, with a question and a prediction, so that what grading does is tested quickly."""
 SMALL = Size(targets=24, genes=200, controls=300, min_cells=60)
+
+
+@pytest.fixture(scope="session")
+def old_processor() -> dict[str, str]:
+    """The environment of a process in which numpy, torch and their libraries compute as twenty years ago.
+
+    They add in another order there, and put equal values in another order when they sort.
+    """
+    return {
+        **os.environ,
+        "OPENBLAS_CORETYPE": "Prescott",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__),
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBLE",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+    }
 
 
 @pytest.fixture(scope="session")

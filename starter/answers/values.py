@@ -8,11 +8,14 @@ import io
 import json
 import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from starter.answers.comparators import Close
 from starter.errors import InputError
 
 MAX_BYTES = 256 << 20
@@ -33,6 +36,8 @@ LOCATOR_BYTES = 20
 """Of the record before it in a file beyond all limits here."""
 KINDS = "biufU"
 """Array types that cross: bool, whole numbers, floats, text."""
+ROUNDING = Close(rtol=1e-9, atol=1e-10)
+"""How far sums in double precision may lie apart between processors; no question compares as closely as this."""
 
 
 def encode(value: object) -> bytes:
@@ -63,30 +68,67 @@ def decode(content: bytes) -> object:
     InputError
         If it is not such a file, or larger than `MAX_BYTES`.
     """
+    with _damaged_is_refused():
+        return _from_tree(*_read(content))
+
+
+def alike(content: bytes, other: bytes) -> bool:
+    """Say whether two files hold the same value but for rounding, by which sums differ between processors.
+
+    Raises
+    ------
+    InputError
+        If one of them is not what `encode` writes.
+    """
+    with _damaged_is_refused():
+        return _alike(_read(content), _read(other))
+
+
+@contextmanager
+def _damaged_is_refused() -> Iterator[None]:
     try:
-        _check_directory(content)
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
-            if sum(member.file_size for member in members) > MAX_BYTES or len(members) > MAX_ARRAYS:
-                msg = f"the value is larger than {MAX_BYTES >> 20} MiB or has more than {MAX_ARRAYS:,} arrays"
-                raise InputError(msg)
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                msg = "the value is compressed, which a handed-over value never is"
-                raise InputError(msg)
-            arrays = {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
-        if sum(array.size for array in arrays.values() if array.dtype.kind == "U") > MAX_TEXTS:
-            msg = f"the value has more than {MAX_TEXTS:,} texts"
-            raise InputError(msg)
-        tree = arrays["tree"]
-        if tree.dtype != np.uint8 or tree.size > MAX_TREE_BYTES:
-            msg = "the value's tree is damaged or too large"
-            raise InputError(msg)
-        return _from_tree(json.loads(tree.tobytes()), arrays)
+        yield
     except InputError:
         raise
     except Exception as error:  # whatever a forged value makes the libraries raise
         msg = f"the value is damaged ({type(error).__name__})"
         raise InputError(msg) from error
+
+
+def _read(content: bytes) -> tuple[object, dict[str, np.ndarray]]:
+    """Give the tree and the arrays that it refers to."""
+    _check_directory(content)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > MAX_BYTES or len(members) > MAX_ARRAYS:
+            msg = f"the value is larger than {MAX_BYTES >> 20} MiB or has more than {MAX_ARRAYS:,} arrays"
+            raise InputError(msg)
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            msg = "the value is compressed, which a handed-over value never is"
+            raise InputError(msg)
+        arrays = {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
+    if sum(array.size for array in arrays.values() if array.dtype.kind == "U") > MAX_TEXTS:
+        msg = f"the value has more than {MAX_TEXTS:,} texts"
+        raise InputError(msg)
+    tree = arrays["tree"]
+    if tree.dtype != np.uint8 or tree.size > MAX_TREE_BYTES:
+        msg = "the value's tree is damaged or too large"
+        raise InputError(msg)
+    return json.loads(arrays.pop("tree").tobytes()), arrays
+
+
+def _alike(one: object, other: object) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return _alike([*one.items()], [*other.items()])
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, np.ndarray) and one.dtype != other.dtype:
+        return False
+    if isinstance(one, float) or (isinstance(one, np.ndarray) and one.dtype.kind == "f"):
+        return ROUNDING.fault(one, other) is None
+    return np.array_equal(one, other)
 
 
 def _check_directory(content: bytes) -> None:

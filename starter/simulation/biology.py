@@ -219,7 +219,9 @@ def _changes(n: int, share: float, base: np.ndarray, rng: np.random.Generator) -
     n x genes; 0 for genes that do not change.
     """
     changes = np.zeros((n, len(base)))
-    for genes in np.array_split(np.argsort(base), max(1, len(base) // GENES_PER_LEVEL)):
+    # targets share the lowest expression they may have; stable, for processors order equal values differently
+    order = np.argsort(base, kind="stable")
+    for genes in np.array_split(order, max(1, len(base) // GENES_PER_LEVEL)):
         n_changed = max(1, round(share * len(genes)))
         for row in changes:
             row[rng.choice(genes, n_changed, replace=False)] = _stratified_normal(n_changed, rng)

@@ -10,13 +10,13 @@ from .shared import WITHOUT, screens
 
 
 def _expected_zeros(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
-    totals = counts.toarray().astype(float).sum(axis=0)
+    totals = counts.astype(float).toarray().sum(axis=0)
     return np.array([np.mean([np.exp(-umis * total / n_umis.sum()) for umis in n_umis]) for total in totals])
 
 
 def _zeros_at_one_depth(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
     del n_umis
-    return np.exp(-counts.toarray().mean(axis=0))
+    return np.exp(-counts.astype(float).toarray().mean(axis=0))
 
 
 def _seen_zeros(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
@@ -29,13 +29,13 @@ def _expected_non_zeros(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> 
 
 
 def _zeros_of_cells(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
-    rate = counts.toarray().sum(axis=0) / n_umis.sum()
+    rate = counts.astype(float).toarray().sum(axis=0) / n_umis.sum()
     return np.exp(-np.outer(n_umis, rate)).mean(axis=1)
 
 
 def _zeros_by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
     del n_umis
-    return _expected_zeros(counts, counts.toarray().sum(axis=1))
+    return _expected_zeros(counts, counts.astype(float).toarray().sum(axis=1))
 
 
 QUESTION = Question(

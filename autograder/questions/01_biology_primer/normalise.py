@@ -15,16 +15,17 @@ def _to_normalise(rng: np.random.Generator) -> list[dict[str, object]]:
 
 
 def _normalise(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
-    return np.array([np.log1p(target_sum * row / umis) for row, umis in zip(counts.toarray(), n_umis, strict=True)])
+    dense = counts.astype(float).toarray()
+    return np.array([np.log1p(target_sum * row / umis) for row, umis in zip(dense, n_umis, strict=True)])
 
 
 def _log_first(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
-    return target_sum * np.log1p(counts.toarray()) / n_umis[:, None]
+    return target_sum * np.log1p(counts.astype(float).toarray()) / n_umis[:, None]
 
 
 def _by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
     del n_umis
-    return _normalise(counts, np.maximum(counts.toarray().sum(axis=1), 1), target_sum)
+    return _normalise(counts, np.maximum(counts.astype(float).toarray().sum(axis=1), 1), target_sum)
 
 
 def _no_log(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:

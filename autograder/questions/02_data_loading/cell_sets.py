@@ -56,7 +56,11 @@ def _rows_only(build: dict[str, object], calls: list) -> list:
 
 
 def _means_of_sets(build: dict[str, object], calls: list) -> list:
-    return _changed(build, calls, item=lambda parts: [parts[0].mean(axis=0), parts[1], parts[2].mean(axis=0)])
+    return _changed(
+        build,
+        calls,
+        item=lambda parts: [parts[0].mean(axis=0, dtype=float), parts[1], parts[2].mean(axis=0, dtype=float)],
+    )
 
 
 QUESTION = Question(

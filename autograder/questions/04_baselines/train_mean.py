@@ -25,9 +25,13 @@ def _screens(rng: np.random.Generator) -> list[dict[str, object]]:
     return cases
 
 
+def _mean(expression: scipy.sparse.csr_matrix) -> np.ndarray:
+    return expression.toarray().mean(axis=0, dtype=float)
+
+
 def _profiles(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> dict[str, np.ndarray]:
     labels = np.asarray(target_gene)
-    return {str(label): np.asarray(expression[labels == label].mean(axis=0)).ravel() for label in np.unique(labels)}
+    return {str(label): _mean(expression[labels == label]) for label in np.unique(labels)}
 
 
 def _train_mean(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
@@ -40,12 +44,12 @@ def _with_control(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) 
 
 
 def _over_cells(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
-    return np.asarray(expression[np.asarray(target_gene) != CONTROL].mean(axis=0)).ravel()
+    return _mean(expression[np.asarray(target_gene) != CONTROL])
 
 
 def _over_all_cells(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
     del target_gene
-    return np.asarray(expression.mean(axis=0)).ravel()
+    return _mean(expression)
 
 
 def _control_mean(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:

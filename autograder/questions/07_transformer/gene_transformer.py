@@ -70,7 +70,7 @@ def _gene_model(
     if told:
         tokens = tokens + perturbation
     if placed:
-        tokens = tokens + torch.linspace(0, 1, len(genes))[:, None] * torch.linspace(-1, 1, build["size"])
+        tokens = tokens + torch.from_numpy(np.outer(np.linspace(0, 1, len(genes)), np.linspace(-1, 1, build["size"])))
     x = through(build, weights, torch.cat([perturbation, tokens], dim=1))
     query = functional.linear(x[:, 0], weights["query.weight"], weights["query.bias"]) if queried else x[:, 0]
     along = torch.einsum("bs,bgs->bg", query, x[:, 1:])

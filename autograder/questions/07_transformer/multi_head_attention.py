@@ -41,7 +41,7 @@ def _one_head(build: dict, weights: dict[str, Tensor], x: Tensor, real: Tensor |
 
 
 def _without_out(build: dict, weights: dict[str, Tensor], x: Tensor, real: Tensor | None = None) -> Tensor:
-    identity = {"out.weight": torch.eye(build["size"]), "out.bias": torch.zeros(build["size"])}
+    identity = {"out.weight": torch.eye(build["size"]).double(), "out.bias": torch.zeros(build["size"]).double()}
     return multi_head(build, {**weights, **identity}, x, real)
 
 

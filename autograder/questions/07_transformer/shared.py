@@ -10,7 +10,7 @@ from torch.nn import functional
 WITHOUT = ("starter.models",)
 """Rooms of the kit that would answer for the student. The same for every question, so that the notebook runs once."""
 ROUNDING = {"rtol": 1e-4, "atol": 1e-5}
-"""Of networks in single precision, whose sums depend on their order."""
+"""Of a student's network, in single precision: its sums depend on their order."""
 Weights = dict[str, np.ndarray]
 
 
@@ -50,8 +50,10 @@ def of_target(n: int, size: int) -> dict[str, tuple[int, ...]]:
     return {**linear("target.1", n, size), **linear("target.3", size, size)}
 
 
-def _tensors(weights: Weights) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(values) for name, values in weights.items()}
+def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Give numbers in double precision, where a sum's order is far below what counts; masks as they are."""
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
 def weights_of(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -73,23 +75,18 @@ def module_cases(
 
 
 def every_call(function: Callable[..., Tensor]) -> Callable[..., list[np.ndarray]]:
-    """Answer each call of a module by a function (build, weights, **arguments) on tensors."""
+    """Answer each call of a module by a function (build, weights, **arguments) on tensors of double precision."""
 
     def answers(build: dict, weights: Weights, calls: list) -> list[np.ndarray]:
         with torch.no_grad():
-            return [
-                function(build, _tensors(weights), **{name: torch.from_numpy(array) for name, array in given.items()})
-                .contiguous()
-                .numpy()
-                for _, given in calls
-            ]
+            return [function(build, _tensors(weights), **_tensors(given)).contiguous().numpy() for _, given in calls]
 
     return answers
 
 
 def multi_head(build: dict, weights: dict[str, Tensor], x: Tensor, real: Tensor | None = None) -> Tensor:
     """Attend in several heads by torch's own module: batch x tokens x size."""
-    module = nn.MultiheadAttention(build["size"], build["heads"], batch_first=True)
+    module = nn.MultiheadAttention(build["size"], build["heads"], batch_first=True, dtype=torch.float64)
     names = {"in_proj_weight": "project.weight", "in_proj_bias": "project.bias"}
     names |= {"out_proj.weight": "out.weight", "out_proj.bias": "out.bias"}
     module.load_state_dict({name: weights[ours] for name, ours in names.items()})
@@ -102,7 +99,14 @@ def block(
     """Pass tokens through torch's own encoder layer: batch x tokens x size."""
     size = build["size"]
     layer = nn.TransformerEncoderLayer(
-        size, build["heads"], 2 * size, dropout=0, activation="gelu", batch_first=True, norm_first=first
+        size,
+        build["heads"],
+        2 * size,
+        dropout=0,
+        activation="gelu",
+        batch_first=True,
+        norm_first=first,
+        dtype=torch.float64,
     )
     names = {
         "self_attn.in_proj_": "attention.project.",

@@ -58,6 +58,44 @@ def test_matrices_and_tables_come_back():
     assert back[3] == [3, 0.5]
 
 
+VALUE = {
+    "table": pd.DataFrame({"g": [0.1, 2.0], "name": ["a", "b"]}, index=["x", "y"]),
+    "cells": scipy.sparse.csr_matrix(np.eye(2, dtype=np.float32)),
+    "array": np.array([1.0, -3.0, np.nan, 0.0]),
+    "n": 3,
+    "share": 0.25,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({}, True),
+        ({"array": VALUE["array"] + [1e-16, -1e-14, 0, 1e-16]}, True),
+        ({"share": 0.25 + 1e-16}, True),
+        ({"cells": VALUE["cells"] * np.float32(1 + 1e-7)}, True),
+        ({"array": VALUE["array"] + [1e-7, 0, 0, 0]}, False),
+        ({"array": VALUE["array"].astype(np.float32)}, False),
+        ({"array": VALUE["array"][:3]}, False),
+        ({"array": np.array([1.0, -3.0, 0.0, 0.0])}, False),
+        ({"share": 0.25001}, False),
+        ({"n": 4}, False),
+        ({"n": 3.0}, False),
+        ({"cells": VALUE["cells"] * np.float32(1.001)}, False),
+        ({"table": VALUE["table"].rename(index={"x": "z"})}, False),
+        ({"table": VALUE["table"].assign(g=[0.1, 2.001])}, False),
+        ({"more": None}, False),
+    ],
+)
+def test_values_are_alike_but_for_rounding(changed: dict, same: bool):
+    assert values.alike(values.encode(VALUE), values.encode(VALUE | changed)) == same
+
+
+def test_what_is_damaged_is_like_nothing():
+    with pytest.raises(InputError, match="the value is damaged"):
+        values.alike(values.encode(VALUE), values.encode(VALUE)[:-3])
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

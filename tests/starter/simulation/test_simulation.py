@@ -104,6 +104,20 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path, small_path: Path):
         assert sha256(again.parent / "priors" / name) == sha256(small_path.parent / "priors" / name)
 
 
+def test_every_processor_draws_the_same_cells(
+    tmp_path: Path, small_path: Path, small_screen: anndata.AnnData, old_processor: dict[str, str]
+):
+    code = (
+        "import sys; from starter.simulation import biology, setup, write; "
+        "size = setup.Size(targets=24, genes=200, controls=300, min_cells=60); "
+        "write.write(biology.draw(seed=1, size=size), sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], env=old_processor, check=True)
+    there = dataset.read_screen(tmp_path / small_path.name)
+    assert (there.X != small_screen.X).nnz == 0
+    pd.testing.assert_frame_equal(there.obs, small_screen.obs)
+
+
 def test_it_says_that_it_is_simulated_and_never_from_which_seed(small_path: Path, small_screen: anndata.AnnData):
     assert small_path.name == "simulated_default.h5ad"
     course = small_screen.uns["course"]
