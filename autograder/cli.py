@@ -92,12 +92,14 @@ def collect(
     Example: autograder collect 04_baselines downloaded.zip --received 2026-10-01T23:59:00+02:00
     """
     from autograder.course import read_course
+    from autograder.gradebook.book import write_settings
     from autograder.gradebook.late import days_late
     from autograder.handed_in import attempts
     from autograder.handed_in.submissions import Submission
     from autograder.text import printable
 
     opened = read_course(course)
+    write_settings(opened)  # it names the exchange, and an earlier kit may have written it
     done = attempts.collect(opened, stage, source, _time(received) if received else None)
     if done.new:
         table = Table(title=f"New attempts at {stage}", title_justify="left")

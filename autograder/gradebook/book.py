@@ -30,6 +30,7 @@ from autograder.folders import ASSIGNMENTS, AUTOGRADED, FEEDBACK, GENERATED, GRA
 from autograder.gradebook.late import PointsPerDay, update_penalties
 from autograder.gradebook.plugins import ByValue, CleanText, Collect, Hold, earned
 from autograder.grading.results import read_result
+from autograder.grading.rules import hash_rules
 from autograder.handed_in.submissions import Submission
 from autograder.questions.points import released_points
 from starter.errors import InputError
@@ -79,7 +80,7 @@ def configuration(course: Course) -> Config:
     c.CourseDirectory.feedback_directory = f"{GRADING}/{FEEDBACK}"
     c.CourseDirectory.db_url = f"sqlite:///{course.grading / GRADEBOOK}"
     c.ClearSolutions.code_stub = {"python": BLANK}
-    for reader in (c.ByValue, c.Hold, c.FeedbackExporter, c.Collect):
+    for reader in (c.ResultReader, c.FeedbackExporter, c.Collect):
         reader.course_file = str(course.root / FILE)
     c.ExchangeFactory.collect = Collect
     # nbgrader's own button for feedback writes our page, too
@@ -151,7 +152,10 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
         If a question's points changed since the notebook was released.
     """
     check_points(course, stage)
-    api = _api(course)
+    write_settings(course)  # a course that an earlier kit released goes on in formgrader
+    once = Config()
+    once.ResultReader.rules = hash_rules(course, stage)
+    api = _api(course, once)
     with _book(course) as book:
         for student in course.students.values():
             first, _, last = student.name.rpartition(" ")

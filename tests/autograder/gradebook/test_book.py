@@ -3,14 +3,17 @@ import re
 
 import nbformat
 import pytest
-from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
+from handing_in import RIGHT, STAGE, grade_one, hand_in, put_result, submit
 from nbconvert import HTMLExporter
 from nbgrader.api import Gradebook
+from traitlets.config import PyFileConfigLoader
 
 from autograder.course import Course
 from autograder.gradebook.book import is_recorded, record
 from autograder.grading.grade import grade_stage
+from autograder.grading.results import QuestionResult
 from autograder.handed_in.submissions import Submission
+from autograder.questions.question import PREDICTION
 
 NOTEBOOKS = {
     "none": (None, "there is no notebook 04_baselines.ipynb in the submission"),
@@ -151,6 +154,21 @@ def test_what_the_instructor_did_since_stays(sandbox_here: None, course: Course)
     (course.grading / "gradebook.db").unlink()
     assert record(course, STAGE, ["ada"]) == {}
     assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_settings_that_an_earlier_kit_wrote_are_renewed_with_the_grades(course: Course):
+    settings = course.root / "nbgrader_config.py"
+    before = settings.read_text()
+    settings.write_text(before.replace("autograder.gradebook.book", "autograder.gradebook") + "c.Mine.kept = 1\n")
+    with pytest.raises(ImportError):
+        PyFileConfigLoader(settings.name, str(course.root)).load_config()
+    submit(course, "ada", RIGHT)
+    put_result(course, "ada", [QuestionResult(name, 1.0, 5.0, "", 0.0) for name in ("train_mean", PREDICTION)])
+    assert record(course, STAGE, ["ada"]) == {}
+    assert settings.read_text() == f"{before}c.Mine.kept = 1\n"
+    read = PyFileConfigLoader(settings.name, str(course.root)).load_config()
+    assert (read.CourseDirectory.course_id, read.Mine.kept) == (course.name, 1)
+    assert recorded(course) == {"ada": (1.0, 0)}
 
 
 def test_a_gradebook_with_other_points_than_the_result_is_filled_again(sandbox_here: None, course: Course):

@@ -85,6 +85,8 @@ def graded_course(released_with_text: Course, tmp_path_factory: pytest.TempPathF
     nbformat.write(notebook, path)
     for student, (question, _) in students.items():
         put_result(course, student, [question])
+    settings = root / "nbgrader_config.py"
+    settings.write_text(settings.read_text().replace("autograder.gradebook.book", "autograder.gradebook"))  # as it was
     assert record(course, STAGE, list(students)) == {}
     exchange = root.parent / "exchange"
     (exchange / course.name / "outbound" / STAGE).mkdir(parents=True)
@@ -92,8 +94,8 @@ def graded_course(released_with_text: Course, tmp_path_factory: pytest.TempPathF
     shutil.copytree(course.grading / "submitted" / "ada" / STAGE, attempt)
     course.secret()  # is made
     (attempt / "secret.html").symlink_to(course.grading / "secret")
-    with (root / "nbgrader_config.py").open("a") as settings:
-        settings.write(f"c.Exchange.root = {str(exchange)!r}\nc.ExchangeCollect.check_owner = False\n")
+    with settings.open("a") as file:
+        file.write(f"c.Exchange.root = {str(exchange)!r}\nc.ExchangeCollect.check_owner = False\n")
     with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
         book.find_comment(TEXT, STAGE, STAGE, "script").manual_comment = f"</textarea>{RUNS}"
         book.db.commit()

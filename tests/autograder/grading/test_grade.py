@@ -148,7 +148,7 @@ def test_hidden_folders_where_students_code_can_read_are_refused(
     monkeypatch.setattr(run.sys, "prefix", str(course.root))
     with pytest.raises(NoSandboxError, match="grading lies in .*, which students' code can read; move"):
         grade_stage(course, STAGE)
-    monkeypatch.setattr(run.sys, "prefix", str(Path(run.__file__).parents[1] / "solutions"))
+    monkeypatch.setattr(run.sys, "prefix", str(Path(run.__file__).parents[2] / "solutions"))
     with pytest.raises(NoSandboxError, match="solutions lies in .*solutions, which students' code can read"):
         grade_stage(course, STAGE)
 
