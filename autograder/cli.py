@@ -197,7 +197,7 @@ def grade(
     with progress.bar(f"grade {stage}", len(student or known)) as advance:
         results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask)
     with progress.spinner("fill the gradebook"):
-        failed |= book.record(opened, stage, [result.student for result in results])
+        failed |= book.record_results(opened, stage, [result.student for result in results])
     if results:
         Console().print(results_table(results) if len(results) <= FEW else summary_table(results))
     for result in results:

@@ -106,7 +106,7 @@ def configuration(course: Course) -> Config:
     return c
 
 
-def generate(course: Course, stage: str) -> Path:
+def generate_notebook(course: Course, stage: str) -> Path:
     """Make the students' notebook of a stage from the instructor's, in `grading/generated/`.
 
     Returns
@@ -127,7 +127,7 @@ def generate(course: Course, stage: str) -> Path:
     return course.grading / GENERATED / stage
 
 
-def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str]:
+def record_results(course: Course, stage: str, students: Sequence[str]) -> dict[str, str]:
     """Put results into the gradebook, one student after the other, whatever happens to one of them.
 
     A result that is there already is left alone, and with it what the instructor did since. What is taken off for being
@@ -185,7 +185,7 @@ def check_points(course: Course, stage: str) -> None:
     try:
         most = _points_in_book(course, stage)
     except MissingEntry:
-        generate(course, stage)  # a gradebook that was lost is filled again
+        generate_notebook(course, stage)  # a gradebook that was lost is filled again
         most = _points_in_book(course, stage)
     points = released_points(course, stage)
     if changed := [name for name in points if points[name] != most.get(name)]:

@@ -17,7 +17,7 @@ from handing_in import RIGHT, STAGE, TEXT, answer, put_result, submit
 from nbgrader.api import Gradebook
 
 from autograder.course import Course, read_course
-from autograder.gradebook.book import record
+from autograder.gradebook.book import record_results
 from autograder.gradebook.feedback import write_feedback
 from autograder.gradebook.grades import Grade, read_grades
 from autograder.grading.results import QuestionResult
@@ -87,7 +87,7 @@ def graded_course(released_with_text: Course, tmp_path_factory: pytest.TempPathF
         put_result(course, student, [question])
     settings = root / "nbgrader_config.py"
     settings.write_text(settings.read_text().replace("autograder.gradebook.book", "autograder.gradebook"))  # as it was
-    assert record(course, STAGE, list(students)) == {}
+    assert record_results(course, STAGE, list(students)) == {}
     exchange = root.parent / "exchange"
     (exchange / course.name / "outbound" / STAGE).mkdir(parents=True)
     attempt = exchange / course.name / "inbound" / f"linked+{STAGE}+2026-10-01 10:00:00.000000 UTC+x"
