@@ -13,8 +13,8 @@ from autograder.sandbox import contents
 def test_a_kit_lacks_what_is_left_out_and_is_compiled(course: Course):
     folder = contents.kit(course, ("starter.scoring.truth.baseline", "starter.scoring.metrics"))
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
-    assert {"starter/check.py", "starter/values.py"} <= names
-    assert not [path for path in folder.rglob("*") if "anchors" in path.name or "metrics" in path.name]
+    assert {"starter/check.py", "starter/answers/values.py"} <= names
+    assert not [path for path in folder.rglob("*") if path.stem == "baseline" or "metrics" in path.name]
     compiled = {path.name.split(".")[0] for path in folder.rglob("*.pyc")}
     assert compiled == {Path(name).stem for name in names}
 
