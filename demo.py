@@ -194,7 +194,7 @@ def _grade(course: Course) -> list[Result]:
     except NoSandboxError as error:
         console.print(Text(f"left out grading: {error}", style="yellow"), soft_wrap=True)
         return []
-    failed |= book.record(course, STAGE, [result.student for result in results])
+    failed |= book.record_results(course, STAGE, [result.student for result in results])
     for student, reason in failed.items():
         console.print(Text(f"{student}: {reason}", style="yellow"), soft_wrap=True)
     return results

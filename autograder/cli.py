@@ -92,12 +92,14 @@ def collect(
     Example: autograder collect 04_baselines downloaded.zip --received 2026-10-01T23:59:00+02:00
     """
     from autograder.course import read_course
+    from autograder.gradebook.book import write_settings
     from autograder.gradebook.late import days_late
     from autograder.handed_in import attempts
     from autograder.handed_in.submissions import Submission
     from autograder.text import printable
 
     opened = read_course(course)
+    write_settings(opened)  # it names the exchange, and an earlier kit may have written it
     done = attempts.collect(opened, stage, source, _time(received) if received else None)
     if done.new:
         table = Table(title=f"New attempts at {stage}", title_justify="left")
@@ -195,7 +197,7 @@ def grade(
     with progress.bar(f"grade {stage}", len(student or known)) as advance:
         results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask)
     with progress.spinner("fill the gradebook"):
-        failed |= book.record(opened, stage, [result.student for result in results])
+        failed |= book.record_results(opened, stage, [result.student for result in results])
     if results:
         Console().print(results_table(results) if len(results) <= FEW else summary_table(results))
     for result in results:

@@ -30,6 +30,7 @@ from autograder.folders import ASSIGNMENTS, AUTOGRADED, FEEDBACK, GENERATED, GRA
 from autograder.gradebook.late import PointsPerDay, update_penalties
 from autograder.gradebook.plugins import ByValue, CleanText, Collect, Hold, earned
 from autograder.grading.results import read_result
+from autograder.grading.rules import hash_rules
 from autograder.handed_in.submissions import Submission
 from autograder.questions.points import released_points
 from starter.errors import InputError
@@ -79,7 +80,7 @@ def configuration(course: Course) -> Config:
     c.CourseDirectory.feedback_directory = f"{GRADING}/{FEEDBACK}"
     c.CourseDirectory.db_url = f"sqlite:///{course.grading / GRADEBOOK}"
     c.ClearSolutions.code_stub = {"python": BLANK}
-    for reader in (c.ByValue, c.Hold, c.FeedbackExporter, c.Collect):
+    for reader in (c.ResultReader, c.FeedbackExporter, c.Collect):
         reader.course_file = str(course.root / FILE)
     c.ExchangeFactory.collect = Collect
     # nbgrader's own button for feedback writes our page, too
@@ -105,7 +106,7 @@ def configuration(course: Course) -> Config:
     return c
 
 
-def generate(course: Course, stage: str) -> Path:
+def generate_notebook(course: Course, stage: str) -> Path:
     """Make the students' notebook of a stage from the instructor's, in `grading/generated/`.
 
     Returns
@@ -126,7 +127,7 @@ def generate(course: Course, stage: str) -> Path:
     return course.grading / GENERATED / stage
 
 
-def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str]:
+def record_results(course: Course, stage: str, students: Sequence[str]) -> dict[str, str]:
     """Put results into the gradebook, one student after the other, whatever happens to one of them.
 
     A result that is there already is left alone, and with it what the instructor did since. What is taken off for being
@@ -151,7 +152,10 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
         If a question's points changed since the notebook was released.
     """
     check_points(course, stage)
-    api = _api(course)
+    write_settings(course)  # a course that an earlier kit released goes on in formgrader
+    once = Config()
+    once.ResultReader.rules = hash_rules(course, stage)
+    api = _api(course, once)
     with _book(course) as book:
         for student in course.students.values():
             first, _, last = student.name.rpartition(" ")
@@ -181,7 +185,7 @@ def check_points(course: Course, stage: str) -> None:
     try:
         most = _points_in_book(course, stage)
     except MissingEntry:
-        generate(course, stage)  # a gradebook that was lost is filled again
+        generate_notebook(course, stage)  # a gradebook that was lost is filled again
         most = _points_in_book(course, stage)
     points = released_points(course, stage)
     if changed := [name for name in points if points[name] != most.get(name)]:

@@ -45,14 +45,29 @@ class CleanText(NbGraderPreprocessor):
         return cell, resources
 
 
-class ByValue(NbGraderPreprocessor):
-    """Gives each graded cell the points and the reason of its question; runs nothing."""
+class ResultReader(NbGraderPreprocessor):
+    """What reads the result of the submission that nbgrader is at."""
 
     course_file = Unicode(help="The course's course.toml").tag(config=True)
+    rules = Unicode(help="What `hash_rules` gave for the stage; empty: it is asked").tag(config=True)
+
+    def results(self, resources: ResourcesDict) -> list[QuestionResult]:
+        """Give what was found for each question, if it is of what is there now."""
+        stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
+        course = read_course(self.course_file)
+        result = current_result(Submission(course, stage, student), self.rules or hash_rules(course, stage))
+        if result is None:
+            msg = f"{student}'s submission was not graded yet, or changed since; run: autograder grade {stage}"
+            raise InputError(msg)
+        return result.questions
+
+
+class ByValue(ResultReader):
+    """Gives each graded cell the points and the reason of its question; runs nothing."""
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         """Read the student's result and set the outputs."""
-        questions = {question.name: question for question in _questions(self.course_file, resources)}
+        questions = {question.name: question for question in self.results(resources)}
         for cell in nb.cells:
             if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
                 question = questions[cell.metadata.nbgrader["grade_id"]]
@@ -66,16 +81,14 @@ class ByValue(NbGraderPreprocessor):
         return nb, resources
 
 
-class Hold(NbGraderPreprocessor):
+class Hold(ResultReader):
     """Marks held questions as needing a look by the instructor."""
-
-    course_file = Unicode(help="The course's course.toml").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
         """Set nbgrader's own flag in the gradebook."""
         about = resources["nbgrader"]
         with Gradebook(about["db_url"]) as book:
-            for question in _questions(self.course_file, resources):
+            for question in self.results(resources):
                 if question.held:
                     grade = book.find_grade(question.name, about["notebook"], about["assignment"], about["student"])
                     grade.needs_manual_grade = True
@@ -94,17 +107,6 @@ class Collect(ExchangeCollect):
         self.log.info("%s new; now run: autograder grade %s", len(done.new), self.coursedir.assignment_id)
         for reason in done.refused:
             self.log.warning(printable(reason))
-
-
-def _questions(course_file: str, resources: ResourcesDict) -> list[QuestionResult]:
-    """Give the results of the submission that nbgrader is at, if they are of what is there now."""
-    stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
-    course = read_course(course_file)
-    result = current_result(Submission(course, stage, student), hash_rules(course, stage))
-    if result is None:
-        msg = f"{student}'s submission was not graded yet, or changed since; run: autograder grade {stage}"
-        raise InputError(msg)
-    return result.questions
 
 
 def earned(question: QuestionResult) -> float:

@@ -24,7 +24,6 @@ from autograder.text import printable
 from starter.errors import InputError, counted
 from starter.files import whole
 
-"""Folder below grading/: SIMILAR/<stage>.html."""
 LENGTH = 25
 """Characters of a fingerprint, which makes it about a line."""
 MIN_SHARED = 80

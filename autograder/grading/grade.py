@@ -100,7 +100,7 @@ def grade_stage(
         for without in {(), *(question.without for question in questions_of(course, stage))}:
             contents.kit(course, without)  # before several want the same
         if len(waiting) >= WORTH_CACHES:
-            contents.caches(course)
+            contents.fill_caches(course)
         work = functools.partial(grade_submission, rules=rules)
         for submission, outcome in batch.for_each(work, waiting, jobs, dask):
             if isinstance(outcome, Result):

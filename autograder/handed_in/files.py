@@ -12,6 +12,12 @@ from typing import BinaryIO
 
 from starter.errors import InputError
 
+MAX_FILES = 200
+MAX_DEPTH = 10
+"""Folders within each other."""
+MAX_NAME = 500
+"""Bytes of a file's name with its folders."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -44,7 +50,7 @@ def regular_files(folder: Path, left_out: list[str] | None = None) -> dict[str, 
     return files
 
 
-def plainly_named(files: Mapping[str, File], left_out: list[str]) -> dict[str, File]:
+def with_safe_names(files: Mapping[str, File], left_out: list[str]) -> dict[str, File]:
     """Take the files whose names mean the same everywhere and stay within their folder."""
     plain = {}
     for name, file in files.items():
@@ -92,10 +98,3 @@ def _reading(folder: Path, name: str, about: os.stat_result) -> Iterator[BinaryI
 def utc_time(seconds: float) -> datetime:
     """Give a file's time as a date in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
-
-
-MAX_FILES = 200
-MAX_DEPTH = 10
-"""Folders within each other."""
-MAX_NAME = 500
-"""Bytes of a file's name with its folders."""

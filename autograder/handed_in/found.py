@@ -32,7 +32,7 @@ class Inbox:
     """Links, special files and files with odd names."""
 
 
-def add_attempt(
+def take_or_refuse(
     course: Course,
     inbox: Inbox,
     student: str,
@@ -55,7 +55,7 @@ def add_attempt(
         inbox.found.append(Found(student, files, received or max(file.changed for file in files.values()), source))
 
 
-def unknown_student(course: Course, student: str) -> str:
+def why_not_a_student(course: Course, student: str) -> str:
     """Say why this is nobody; nothing if it is a student."""
     if not STUDENT_NAME.fullmatch(student):
         return "a student's folder is named with letters, digits and . _ @ -"

@@ -21,9 +21,9 @@ from nbgrader.exchange.default import ExchangeCollect
 from traitlets.config import Application, Config
 
 from autograder.course import Course
-from autograder.handed_in.files import File, plainly_named, regular_files, utc_time
-from autograder.handed_in.found import Inbox, add_attempt, unknown_student
-from autograder.handed_in.platforms import take_download
+from autograder.handed_in.files import File, regular_files, utc_time, with_safe_names
+from autograder.handed_in.found import Inbox, take_or_refuse, why_not_a_student
+from autograder.handed_in.platforms import read_download
 from starter.errors import InputError
 from starter.files import check_file
 
@@ -55,11 +55,11 @@ def open_inbox(course: Course, stage: str, source: Path | None, received: dateti
         If the source cannot be read, or holds nothing for this stage.
     """
     if source is None:
-        yield _in_exchange(course, stage)
+        yield _read_exchange(course, stage)
     elif source.is_dir():
         inbox = Inbox()
         files = regular_files(source.resolve(), inbox.left_out)
-        yield take_download(course, stage, source, files, inbox, received)
+        yield read_download(course, stage, source, files, inbox, received)
     else:
         check_file(source)
         try:
@@ -70,10 +70,10 @@ def open_inbox(course: Course, stage: str, source: Path | None, received: dateti
         with archive:
             inbox = Inbox()
             files = _members(archive, utc_time(source.stat().st_mtime), inbox)
-            yield take_download(course, stage, source, files, inbox, received)
+            yield read_download(course, stage, source, files, inbox, received)
 
 
-def _in_exchange(course: Course, stage: str) -> Inbox:
+def _read_exchange(course: Course, stage: str) -> Inbox:
     """List all attempts in nbgrader's exchange.
 
     An attempt was received when the kernel last saw one of its files change (`st_ctime`). The folder's name and its
@@ -97,7 +97,7 @@ def _in_exchange(course: Course, stage: str) -> Inbox:
             continue
         student, attempt = parts[1], folder / name
         owner = _owner(attempt)
-        if reason := unknown_student(course, student):
+        if reason := why_not_a_student(course, student):
             inbox.refused.append(f"{name}: not collected: {reason}")
         elif settings.check_owner and owner != student:
             inbox.refused.append(
@@ -106,9 +106,9 @@ def _in_exchange(course: Course, stage: str) -> Inbox:
             )
         else:
             odd: list[str] = []
-            files = plainly_named(regular_files(attempt, odd), odd)
+            files = with_safe_names(regular_files(attempt, odd), odd)
             inbox.left_out += [f"{name}/{file}" for file in odd]
-            add_attempt(course, inbox, student, files, None, name)
+            take_or_refuse(course, inbox, student, files, None, name)
     return inbox
 
 

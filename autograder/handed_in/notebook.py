@@ -15,7 +15,7 @@ BASE64 = re.compile(r"[A-Za-z0-9+/\s]++={0,2}\s*+")
 CELL_TYPES = ("code", "markdown", "raw")
 
 
-def rebuilt(path: Path, released: dict, notes: list[str]) -> tuple[dict, str | None]:
+def rebuild_notebook(path: Path, released: dict, notes: list[str]) -> tuple[dict, str | None]:
     """Rebuild the handed-in notebook from the released one; else give the released one, and what is wrong."""
     if not path.is_file():
         fault = f"there is no notebook {path.name} in the submission; hand it in under the name it was given out"

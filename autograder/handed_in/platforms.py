@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from autograder.course import FILE, Course
-from autograder.handed_in.files import File, plainly_named
-from autograder.handed_in.found import Inbox, add_attempt, unknown_student
+from autograder.handed_in.files import File, with_safe_names
+from autograder.handed_in.found import Inbox, take_or_refuse, why_not_a_student
 from starter.errors import InputError
 
 MOODLE = re.compile(r"(?P<name>[^/_]+)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_/|_|/)(?P<file>.+)")
@@ -19,11 +19,11 @@ HANDED_IN_AGAIN = re.compile(r"-\d+(?=\.[^.]+$)")
 """What Canvas adds to a file's name when a student hands in another one of this name."""
 
 
-def take_download(
+def read_download(
     course: Course, stage: str, source: Path, given: Mapping[str, File], inbox: Inbox, received: datetime | None
 ) -> Inbox:
     """Tell whose files these are, by the names that a learning platform gives or by plain folders."""
-    files = plainly_named(given, inbox.left_out)
+    files = with_safe_names(given, inbox.left_out)
     for pattern, platform, key, student_of in (
         (MOODLE, "Moodle", "name", _by_name(course)),
         (CANVAS, "Canvas", "canvas_id", _by_canvas_id(course)),
@@ -77,7 +77,7 @@ def _from_platform(
         if reason:
             inbox.refused.append(f"{names[participant]} ({participant}): not collected: {reason}")
         else:
-            add_attempt(course, inbox, student, theirs, received)
+            take_or_refuse(course, inbox, student, theirs, received)
 
 
 def _from_folders(
@@ -97,12 +97,12 @@ def _from_folders(
         mine = inside or beside
         if not mine:
             continue  # of other stages
-        if reason := unknown_student(course, student):
+        if reason := why_not_a_student(course, student):
             inbox.refused.append(f"{student}: not collected: {reason}")
         elif not inside and f"{stage}.ipynb" not in beside:
             inbox.refused.append(f"{student}: not collected: there is no {student}/{stage}.ipynb and no folder {stage}")
         else:
-            add_attempt(course, inbox, student, mine, received)
+            take_or_refuse(course, inbox, student, mine, received)
 
 
 def _by_name(course: Course) -> Callable[[re.Match], tuple[str, str]]:

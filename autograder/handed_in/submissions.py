@@ -13,7 +13,7 @@ from pathlib import Path
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS, ATTEMPTS, AUTOGRADED, FEEDBACK, NORMALISED, RESULTS, SCORECARDS, SUBMITTED
 from autograder.handed_in.files import MAX_DEPTH, MAX_FILES, MAX_NAME
-from autograder.handed_in.notebook import rebuilt
+from autograder.handed_in.notebook import rebuild_notebook
 from autograder.settings import STUDENT_NAME
 from starter.errors import InputError
 from starter.files import sha256, whole
@@ -192,7 +192,7 @@ def normalise(submission: Submission, folder: Path) -> tuple[str | None, list[st
             continue
         (folder / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / relative, follow_symlinks=False)
-    notebook, fault = rebuilt(folder / name, released, notes)
+    notebook, fault = rebuild_notebook(folder / name, released, notes)
     if (folder / name).is_dir():
         shutil.rmtree(folder / name)
     if submission.normalised.exists():

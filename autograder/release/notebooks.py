@@ -61,7 +61,7 @@ def release_notebook(course: Course, stage: str) -> Path:
     InputError
         If nbgrader refuses, or something else lies in that folder; what was there stays.
     """
-    made = book.generate(course, stage)
+    made = book.generate_notebook(course, stage)
     checks = made / FOLDER
     checks.mkdir(exist_ok=True)
     folder = course.root / ASSIGNMENTS / stage

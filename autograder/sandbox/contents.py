@@ -64,7 +64,7 @@ def kit(course: Course, without: Sequence[str]) -> Path:
     return _made_once(course.grading / CACHE / f"kit-{_key(*without)}", fill)
 
 
-def caches(course: Course) -> Path:
+def fill_caches(course: Course) -> Path:
     """Give a folder with what matplotlib and numba keep for the next time: fonts found, kernels compiled."""
     complete = kit(course, ())
 
@@ -107,7 +107,7 @@ def _made_once(folder: Path, fill: Callable[[Path], None]) -> Path:
 
 
 def filled_caches(course: Course) -> Path | None:
-    """Give the folder that `caches` made, if it did."""
+    """Give the folder that `fill_caches` made, if it did."""
     folder = _caches_folder(course)
     return folder if folder.is_dir() else None
 

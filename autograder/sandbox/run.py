@@ -33,8 +33,8 @@ INSIDE = "/inside"
 MAX_OUTPUT = 256 << 20
 """Bytes that may come out."""
 ERROR_TAIL = 2_000
-LOOK = 0.2
-"""Seconds between two looks at the memory in use."""
+LOOK_SECONDS = 0.2
+"""Between two looks at the memory in use."""
 LAST_BREATH = 5
 """Seconds that the processes inside have to be gone once they are killed."""
 STOP = threading.Event()
@@ -157,12 +157,12 @@ def _watch(
                 if now >= start + seconds:
                     status = "time"
                     break
-                if now >= looked + LOOK:
+                if now >= looked + LOOK_SECONDS:
                     looked = now
                     if _memory_of(process.pid) > memory:
                         status = "memory"
                         break
-                if not selector.select(min(LOOK, start + seconds - now)):
+                if not selector.select(min(LOOK_SECONDS, start + seconds - now)):
                     continue
                 chunk = os.read(process.stdout.fileno(), 1 << 20)
                 if not chunk:

@@ -3,14 +3,17 @@ import re
 
 import nbformat
 import pytest
-from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
+from handing_in import RIGHT, STAGE, grade_one, hand_in, put_result, submit
 from nbconvert import HTMLExporter
 from nbgrader.api import Gradebook
+from traitlets.config import PyFileConfigLoader
 
 from autograder.course import Course
-from autograder.gradebook.book import is_recorded, record
+from autograder.gradebook.book import is_recorded, record_results
 from autograder.grading.grade import grade_stage
+from autograder.grading.results import QuestionResult
 from autograder.handed_in.submissions import Submission
+from autograder.questions.question import PREDICTION
 
 NOTEBOOKS = {
     "none": (None, "there is no notebook 04_baselines.ipynb in the submission"),
@@ -45,7 +48,7 @@ def test_a_notebook_that_is_none_is_0_with_the_reason_in_the_gradebook_too(
         results, _ = grade_stage(course, STAGE)
         assert results[0].questions[0].reason.startswith(said)
         assert [result.points for result in results] == [0, 5]
-        assert record(course, STAGE, ["ada", "bob"]) == {}
+        assert record_results(course, STAGE, ["ada", "bob"]) == {}
         assert recorded(course) == {"ada": (0.0, 0), "bob": (5.0, 0)}
 
 
@@ -108,7 +111,7 @@ def a_print_of_points(notebook: dict) -> None:
 def test_changed_cells_change_no_points_anywhere(sandbox_here: None, course: Course, work: object):
     change(course, "ada", work)
     assert grade_one(course).points == 5
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     assert recorded(course) == {"ada": (5.0, 0)}
 
 
@@ -119,7 +122,7 @@ def test_a_held_question_waits_for_the_instructor_and_keeps_its_points(sandbox_h
     content = json.loads(path.read_text())
     content["questions"][0]["held"] = "look at this"
     path.write_text(json.dumps(content))
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     assert recorded(course) == {"ada": (result.points, 1)}
 
 
@@ -131,37 +134,52 @@ def test_points_are_clamped_whatever_a_result_says(sandbox_here: None, course: C
     content = json.loads(path.read_text())
     content["questions"][0]["points"] = points
     path.write_text(json.dumps(content))
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     assert recorded(course)["ada"][0] == due
 
 
 def test_what_the_instructor_did_since_stays(sandbox_here: None, course: Course):
     submit(course, "ada", RIGHT)
     grade_one(course)
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
         grade = book.find_grade("train_mean", STAGE, STAGE, "ada")
         grade.manual_score, grade.needs_manual_grade = 3.5, False
         book.db.commit()
     grade_one(course)
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
         grade = book.find_grade("train_mean", STAGE, STAGE, "ada")
         assert (grade.manual_score, grade.needs_manual_grade) == (3.5, False)
     (course.grading / "gradebook.db").unlink()
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_settings_that_an_earlier_kit_wrote_are_renewed_with_the_grades(course: Course):
+    settings = course.root / "nbgrader_config.py"
+    before = settings.read_text()
+    settings.write_text(before.replace("autograder.gradebook.book", "autograder.gradebook") + "c.Mine.kept = 1\n")
+    with pytest.raises(ImportError):
+        PyFileConfigLoader(settings.name, str(course.root)).load_config()
+    submit(course, "ada", RIGHT)
+    put_result(course, "ada", [QuestionResult(name, 1.0, 5.0, "", 0.0) for name in ("train_mean", PREDICTION)])
+    assert record_results(course, STAGE, ["ada"]) == {}
+    assert settings.read_text() == f"{before}c.Mine.kept = 1\n"
+    read = PyFileConfigLoader(settings.name, str(course.root)).load_config()
+    assert (read.CourseDirectory.course_id, read.Mine.kept) == (course.name, 1)
+    assert recorded(course) == {"ada": (1.0, 0)}
 
 
 def test_a_gradebook_with_other_points_than_the_result_is_filled_again(sandbox_here: None, course: Course):
     submit(course, "ada", RIGHT)
     grade_one(course)
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
         book.find_grade("train_mean", STAGE, STAGE, "ada").auto_score = 1.0
         book.db.commit()
     assert not is_recorded(Submission(course, STAGE, "ada"))
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     assert recorded(course) == {"ada": (5.0, 0)}
 
 
@@ -177,7 +195,7 @@ def test_pasted_pictures_are_shown_and_missing_ones_break_nothing(sandbox_here: 
 
     change(course, "ada", paste)
     assert grade_one(course).points == 5
-    assert record(course, STAGE, ["ada"]) == {}
+    assert record_results(course, STAGE, ["ada"]) == {}
     # as formgrader makes HTML of it
     page, _ = HTMLExporter().from_filename(str(course.grading / "autograded" / "ada" / STAGE / f"{STAGE}.ipynb"))
     assert "data:image/png;base64,iVBORw0KGgo=" in page
@@ -189,7 +207,7 @@ def test_a_stale_result_is_not_recorded(sandbox_here: None, course: Course):
     folder = submit(course, "ada", RIGHT)
     grade_one(course)
     (folder / "new.txt").write_text("changed since")
-    failed = record(course, STAGE, ["ada"])
+    failed = record_results(course, STAGE, ["ada"])
     assert "ada's submission was not graded yet, or changed since; run: autograder grade 04_baselines" in failed["ada"]
 
 
@@ -210,7 +228,7 @@ def test_the_gradebook_has_points_reasons_and_clean_text(sandbox_here: None, cou
     submit(course, "bob", RIGHT)
     (course.grading / "submitted" / "cyd" / STAGE).mkdir(parents=True)
     results, _ = grade_stage(course, STAGE)
-    record(course, STAGE, [result.student for result in results])
+    record_results(course, STAGE, [result.student for result in results])
 
     assert recorded(course) == {"ada": (0.0, 0), "bob": (5.0, 0), "cyd": (0.0, 0)}
     shown = nbformat.read(course.grading / "autograded" / "ada" / STAGE / f"{STAGE}.ipynb", as_version=4)

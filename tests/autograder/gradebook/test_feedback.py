@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from autograder.cli import app
 from autograder.course import Course, read_course
-from autograder.gradebook.book import configuration, record
+from autograder.gradebook.book import configuration, record_results
 from autograder.gradebook.feedback import LONGEST, PICTURES, feedback_page, write_feedback
 from autograder.gradebook.grades import Grade, QuestionGrade
 from autograder.grading.results import QuestionResult, Result
@@ -89,7 +89,7 @@ def grade_by_hand(course: Course, student: str, points: float, comments: dict[st
 def test_the_page_says_what_the_grader_and_the_instructor_said(titled: Course):
     hand_in(titled, "ada", FAULT, "Because of the **mean**.\nIt is near to everything.")
     hand_in(titled, "bob", FULL, "An answer of bob's.")
-    assert record(titled, STAGE, ["ada", "bob"]) == {}
+    assert record_results(titled, STAGE, ["ada", "bob"]) == {}
     comments = {TEXT: "And the variance?", "train_mean_code": "Short\nand nice."}
     grade_by_hand(titled, "ada", 3, comments)
     pages, failed = write_feedback(titled, STAGE)
@@ -156,7 +156,7 @@ def test_a_late_day_is_named_with_what_it_costs(titled: Course, tmp_path: Path):
     received = datetime.fromisoformat("2026-10-02T13:00:00+02:00")
     collect(titled, STAGE, tmp_path / "download", received)
     put_result(titled, "ada", [FULL])
-    assert record(titled, STAGE, ["ada"]) == {}
+    assert record_results(titled, STAGE, ["ada"]) == {}
     (page,), _ = write_feedback(titled, STAGE)
     score = texts(parsed(page.read_text()), ".score p")
     assert score == ["3 of 9 points", "2 days late: −2 points"]
@@ -261,7 +261,7 @@ def test_a_prediction_shows_its_scores_and_pictures(written: Course):
 def test_who_has_no_page_is_named_and_the_others_have_theirs(titled: Course):
     for student in ("ada", "bob", "cyd", "dan"):
         hand_in(titled, student, FULL)
-    assert record(titled, STAGE, ["ada", "bob", "cyd"]) == {}
+    assert record_results(titled, STAGE, ["ada", "bob", "cyd"]) == {}
     Submission(titled, STAGE, "bob").result.unlink()
     (titled.grading / "submitted" / "cyd" / STAGE / "new.txt").write_text("changed since")
     done = CliRunner().invoke(app, ["feedback", STAGE, "--course", str(titled.root)])
@@ -279,7 +279,7 @@ def test_who_has_no_page_is_named_and_the_others_have_theirs(titled: Course):
 
 def test_a_page_that_cannot_be_made_leaves_the_earlier_one(titled: Course):
     hand_in(titled, "ada", FULL)
-    assert record(titled, STAGE, ["ada"]) == {}
+    assert record_results(titled, STAGE, ["ada"]) == {}
     (page,), _ = write_feedback(titled, STAGE)
     earlier = page.read_bytes()
     Submission(titled, STAGE, "ada").result.write_text("{half")
@@ -302,7 +302,7 @@ def test_nbgraders_own_button_writes_the_same_page(titled: Course):
     hand_in(titled, "ada", FULL)
     (titled.grading / "submitted" / "ada" / STAGE / "submission_secret.txt").write_text("ab" * 64)
     put_result(titled, "ada", [FULL])
-    assert record(titled, STAGE, ["ada"]) == {}
+    assert record_results(titled, STAGE, ["ada"]) == {}
     (page,), _ = write_feedback(titled, STAGE)
     ours = {path.name: path.read_bytes() for path in page.parent.iterdir()}
     api = NbGraderAPI(config=configuration(titled))
@@ -342,7 +342,7 @@ def test_a_page_reaches_its_student_through_the_exchange(titled: Course, tmp_pat
         submit(titled, student, RIGHT)
         (titled.grading / "submitted" / student / STAGE / "submission_secret.txt").write_bytes(secret)
         put_result(titled, student, [FULL])
-    assert record(titled, STAGE, ["ada", "bob"]) == {}
+    assert record_results(titled, STAGE, ["ada", "bob"]) == {}
     pages, _ = write_feedback(titled, STAGE)
     assert release_and_fetch(titled, tmp_path, "ada", "ab" * 64) == [pages[0].read_text()]
     assert len(list((tmp_path / "exchange").rglob("*.html"))) == 2
@@ -363,7 +363,7 @@ def test_team_mates_find_their_own_pages_although_one_attempt_counts(titled: Cou
             (course.grading / "submitted").rename(tmp_path / "before bob")
     for student in ("ada", "bob"):
         put_result(course, student, [FULL])
-    assert record(course, STAGE, ["ada", "bob"]) == {}
+    assert record_results(course, STAGE, ["ada", "bob"]) == {}
     pages, failed = write_feedback(course, STAGE)
     assert failed == {}
     assert release_and_fetch(course, tmp_path, "ada", "ab" * 64) == [pages[0].read_text()]

@@ -17,7 +17,7 @@ from handing_in import RIGHT, STAGE, TEXT, answer, put_result, submit
 from nbgrader.api import Gradebook
 
 from autograder.course import Course, read_course
-from autograder.gradebook.book import record
+from autograder.gradebook.book import record_results
 from autograder.gradebook.feedback import write_feedback
 from autograder.gradebook.grades import Grade, read_grades
 from autograder.grading.results import QuestionResult
@@ -85,15 +85,17 @@ def graded_course(released_with_text: Course, tmp_path_factory: pytest.TempPathF
     nbformat.write(notebook, path)
     for student, (question, _) in students.items():
         put_result(course, student, [question])
-    assert record(course, STAGE, list(students)) == {}
+    settings = root / "nbgrader_config.py"
+    settings.write_text(settings.read_text().replace("autograder.gradebook.book", "autograder.gradebook"))  # as it was
+    assert record_results(course, STAGE, list(students)) == {}
     exchange = root.parent / "exchange"
     (exchange / course.name / "outbound" / STAGE).mkdir(parents=True)
     attempt = exchange / course.name / "inbound" / f"linked+{STAGE}+2026-10-01 10:00:00.000000 UTC+x"
     shutil.copytree(course.grading / "submitted" / "ada" / STAGE, attempt)
     course.secret()  # is made
     (attempt / "secret.html").symlink_to(course.grading / "secret")
-    with (root / "nbgrader_config.py").open("a") as settings:
-        settings.write(f"c.Exchange.root = {str(exchange)!r}\nc.ExchangeCollect.check_owner = False\n")
+    with settings.open("a") as file:
+        file.write(f"c.Exchange.root = {str(exchange)!r}\nc.ExchangeCollect.check_owner = False\n")
     with Gradebook(f"sqlite:///{course.grading / 'gradebook.db'}") as book:
         book.find_comment(TEXT, STAGE, STAGE, "script").manual_comment = f"</textarea>{RUNS}"
         book.db.commit()

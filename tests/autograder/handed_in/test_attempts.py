@@ -188,6 +188,15 @@ def test_who_hands_in_for_somebody_else_is_listed(exchange: Course):
     assert f"it belongs to {LOGIN}, who may have handed in for somebody else" in done.refused[0]
 
 
+def test_settings_that_an_earlier_kit_wrote_are_renewed_and_name_the_exchange(exchange: Course):
+    config = exchange.root / "nbgrader_config.py"
+    config.write_text(f"from autograder.gradebook import configuration\n{config.read_text()}")
+    hand_in(exchange, "ada", "mine")
+    run = CliRunner().invoke(app, ["collect", STAGE, "--course", str(exchange.root)])
+    assert "collected 1 new attempt" in run.stdout
+    assert config.read_text().startswith("from autograder.gradebook.book import configuration\nc = get_config()\n")
+
+
 def test_an_exchange_that_is_not_there_says_where_it_is_set(exchange: Course):
     shutil.rmtree(exchange.root.parent / "exchange")
     with pytest.raises(InputError, match=r"cannot read nbgrader's exchange .*inbound: .*; set c.Exchange.root in .*"):
