@@ -102,7 +102,7 @@ def cell_eval2(
 @app.command("ours-2026")
 def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
     """Compute the six metrics of 2026 from both files by our engine, without the baseline and the replicate."""
-    from starter.data.scan import look
+    from starter.data.scan import tidied
     from starter.scoring.metrics.rule_sets import get_rule_set, score_perturbations
     from starter.scoring.screens import from_counts, screen
 
@@ -114,15 +114,15 @@ def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
             groups = pd.Categorical(side.labels, [CONTROL, *names]).codes.astype(np.int64)
             if side is predicted:
                 groups[groups == 0] = -1
-            cells, seen = look(side.cells, groups >= 0)
+            cells, scan = tidied(side.cells, groups >= 0)
             reduced = from_counts.summarise_counts(
                 cells,
                 groups[None],
                 names,
                 side.genes,
-                seen.totals,
+                scan.totals,
                 controls,
-                known=seen,
+                known=scan,
                 keep_controls=side is measured,
             )
             controls = reduced.controls

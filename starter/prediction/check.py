@@ -6,7 +6,7 @@ import h5py
 import pandas as pd
 
 from starter.data.h5ad import check_matrix, open_h5ad, read_frame, unreadable
-from starter.data.scan import scan_matrix
+from starter.data.scan import scan_upload
 from starter.errors import Finding, FindingsError, InputError, listed
 from starter.prediction import season_2025, season_2026
 from starter.prediction.requirements import Requirements
@@ -82,12 +82,12 @@ def _check_content(file: h5py.File, due: Requirements | None, season: Season, si
         {column: labels[column].astype(str).to_numpy() if column in labels else "" for column in season.columns},
         index=range(len(obs)),
     )
-    scan = scan_matrix(file["X"], (cells[TARGET_GENE] == CONTROL).to_numpy())
+    scan = scan_upload(file["X"], (cells[TARGET_GENE] == CONTROL).to_numpy())
     findings.extend(check_numbers(scan))
     findings.extend(rules.check_values(scan, due))
     findings.extend(check_empty(scan, cells))
     if sidecar is not None and season.sidecar == META:
-        findings.extend(check_meta(sidecar, len(obs), len(var), scan.stored, sorted(set(cells[CONTEXT])), due))
+        findings.extend(check_meta(sidecar, len(obs), len(var), scan.n_stored, sorted(set(cells[CONTEXT])), due))
     return findings
 
 

@@ -62,10 +62,11 @@ def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding
 
 def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
     """Tell logs from counts, and judge the target sum."""
-    if scan.stored and scan.fraction <= FRACTION:
+    if scan.n_stored and scan.fraction <= FRACTION:
         what = (
-            f"X looks like counts: all {scan.stored:,} stored values are whole numbers (largest {scan.largest:,.0f}); "
-            "the scorer would scale them to the file's own median, which on a screen of few genes is another quantity"
+            f"X looks like counts: all {scan.n_stored:,} stored values are whole numbers "
+            f"(largest {scan.largest:,.0f}); the scorer would scale them to the file's own median, which on a screen "
+            "of few genes is another quantity"
         )
         target = (
             f"the course's target_sum, {due.target_sum:,.0f}"
@@ -77,8 +78,8 @@ def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
     if scan.largest >= LOG_LIMIT:
         what = f"X holds fractions and values up to {scan.largest:,.4g}; log1p expression stays below {LOG_LIMIT:g}"
         findings.append(Finding("error", what, "take log1p once, of counts scaled to target_sum"))
-    if scan.natural_totals.size and due is not None:
-        findings.extend(_check_scale(scan.natural_totals, due))
+    if scan.weighed.any() and due is not None:
+        findings.extend(_check_scale(scan.natural_totals[scan.weighed], due))
     return findings
 
 

@@ -113,7 +113,7 @@ def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
     if over.size:
         what = f"cells whose counts add up to more than {MAX_TOTAL:,}: {over.size:,} (most: {over.max():,.0f})"
         findings.append(Finding("error", what, "scale the expected counts of a cell to a measured cell's total"))
-    if scan.stored > SEASON_2026.max_stored:
-        what = f"X stores {scan.stored:,} values; the limit is {SEASON_2026.max_stored:,}"
+    if scan.n_stored > SEASON_2026.max_stored:
+        what = f"X stores {scan.n_stored:,} values; the limit is {SEASON_2026.max_stored:,}"
         findings.append(Finding("error", what, "predict fewer expressed genes a cell, and call X.eliminate_zeros()"))
     return findings

@@ -15,7 +15,7 @@ import numpy as np
 from starter.errors import InputError
 from starter.files import sha256
 from starter.scoring.metrics.rule_sets import RuleSet
-from starter.scoring.screens.from_counts import ControlCells
+from starter.scoring.screens.from_counts import CountControls
 from starter.scoring.screens.from_logs import LogControls
 from starter.scoring.screens.summary import Reference
 from starter.statistics.components import Components
@@ -126,7 +126,7 @@ class Truth:
             return None
         return Components(_open(folder / "component_vectors.npy"), _open(folder / "component_offset.npy"))
 
-    def controls(self, profile: RuleSet, context: str | None = None) -> LogControls | ControlCells:
+    def controls(self, profile: RuleSet, context: str | None = None) -> LogControls | CountControls:
         """Open the sorted control cells: those of log1p expression, or by the rules of 2026 those of log CPM."""
         folder = self._folder(profile, context)
         n_control = int(_open(folder / "n_control.npy")[0])
@@ -134,7 +134,7 @@ class Truth:
         if profile.de:
             return LogControls(logs, *(_open(folder / f"control_{name}.npy") for name in LogControls._fields[1:]))
         measured = self.measured(profile, context)
-        return ControlCells(logs, _open(folder / "mean_cpm.npy"), measured.control, measured.control_noise)
+        return CountControls(logs, _open(folder / "mean_cpm.npy"), measured.control, measured.control_noise)
 
     def _folder(self, profile: RuleSet, context: str | None) -> Path:
         self.check_prepared(profile)
