@@ -213,14 +213,14 @@ def _grades(results: list[Result]) -> Table:
 
 
 def _scores(cards: list[Scorecard]) -> Table:
-    profile = cards[0].profile
-    title = f"{cards[0].about['truth']['title']}: scores by {profile.title}"
+    rules = cards[0].rules
+    title = f"{cards[0].about['truth']['title']}: scores by {rules.title}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("metric", no_wrap=True)
     for heading in (*(card.name for card in cards), "baseline", "replicate"):
         table.add_column(heading, justify="right")
-    for metric in profile.metrics:
-        if metric.name in profile.scored:
+    for metric in rules.metrics:
+        if metric.name in rules.scored:
             rows = [card.metrics[metric.name] for card in cards]
             ends = [number(rows[0][anchor]) for anchor in ("baseline", "replicate")]
             name = metric.title if rows[0]["gradable"] else f"{metric.title} (not gradable)"

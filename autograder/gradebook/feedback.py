@@ -260,11 +260,9 @@ def _scorecard(course: Course, result: Result) -> dict | None:
         return None
     try:
         content = json.loads((folder / "scorecard.json").read_text(encoding="utf-8"))
-        profile = get_rule_set(content["profile"])
+        rules = get_rule_set(content["profile"])
         rows = [
-            (metric.title, content["metrics"][metric.name])
-            for metric in profile.metrics
-            if metric.name in profile.scored
+            (metric.title, content["metrics"][metric.name]) for metric in rules.metrics if metric.name in rules.scored
         ]
     except (ValueError, KeyError) as error:
         msg = f"{folder / 'scorecard.json'} is damaged ({type(error).__name__}); grade the submission again"

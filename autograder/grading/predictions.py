@@ -16,7 +16,7 @@ import scipy.sparse
 from autograder.course import Course
 from autograder.folders import TRUTH
 from autograder.grading.judge import REASON, Verdict
-from autograder.grading.rubric import PROFILE, Scored, by_rubric
+from autograder.grading.rubric import RULE_SET, Scored, by_rubric
 from autograder.handed_in.submissions import Submission
 from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import KIT
@@ -67,7 +67,7 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
             return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
         with SCORING:
             truth = _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
-            card = score_prediction(plain, truth, PROFILE)
+            card = score_prediction(plain, truth, RULE_SET)
             write_scorecard(card, submission.scorecard)
     except InputError as error:
         return Scored(Verdict(0.0, _sentence(str(error)), file.name), "")

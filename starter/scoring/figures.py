@@ -160,8 +160,8 @@ def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
         {
             card.name: {
                 metric.title: card.metrics[metric.name]["scaled"]
-                for metric in card.profile.metrics
-                if metric.name in card.profile.scored and card.metrics[metric.name]["gradable"]
+                for metric in card.rules.metrics
+                if metric.name in card.rules.scored and card.metrics[metric.name]["gradable"]
             }
             for card in cards
         }

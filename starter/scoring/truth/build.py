@@ -38,7 +38,7 @@ def build_truth(
     split: str | Path | None = None,
     part: Part | None = None,
     train: str | Path | None = None,
-    profile: str | None = None,
+    rule_set: str | None = None,
     seed: int = 0,
 ) -> Truth:
     """Prepare a measured screen for scoring.
@@ -55,7 +55,7 @@ def build_truth(
     train
         `.h5ad` whose training perturbations give the train mean; with `split`, only its train pairs count. Without it
         the mean is made from `real`, and every scorecard says so. The rules of 2026 do not look at it.
-    profile
+    rule_set
         Prepare for one rule set; default: all that the data allow (`vcc2026` needs counts of a whole transcriptome).
     seed
         Fixes the anchors' cells and splits (those of 2026 are fixed by its rules).
@@ -66,7 +66,7 @@ def build_truth(
         If a file cannot be used, or `real` and `train` do not fit together.
     """
     _check_arguments(real, out, split, part, train)
-    chosen = [get_rule_set(profile)] if profile else list(RULE_SETS.values())
+    chosen = [get_rule_set(rule_set)] if rule_set else list(RULE_SETS.values())
     parts = read_split(split) if split else None
     with ExitStack() as stack:
         measured = _selected(stack.enter_context(open_screen(real)), parts, part)
@@ -96,7 +96,7 @@ def build_truth(
         folder = stack.enter_context(whole(out, replaces=("truth.json", *RULE_SETS)))
         folder.mkdir()
         digest = stack.enter_context(ThreadPoolExecutor(1)).submit(sha256, real)
-        _prepare(folder, about, chosen, measured, training, optional=not profile)
+        _prepare(folder, about, chosen, measured, training, optional=not rule_set)
         about["real"]["sha256"] = digest.result()
         about["arrays_sha256"] = hash_arrays(folder)
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
