@@ -158,14 +158,14 @@ def _write(course: Course, tables: dict[str, pd.DataFrame]) -> list[Path]:
     data = open_course(course.public_folder)
     train, n_cells = data.train(), data.split().n_cells("hidden")
     controls = controls_of(train)
-    due = requirements_of_course(course.public_folder)
+    required = requirements_of_course(course.public_folder)
     uploads = []
     for name, table in tables.items():
         pseudobulk.check_profile_table(table, train.var_names)
         prediction = course.root / "predictions" / f"{name}.h5ad"
         write_prediction(prediction, cells.make_cells(table, controls, n_cells), train.var_names)
         uploads.append(prediction.with_suffix(".vcc"))
-        pack.pack(prediction, uploads[-1], due)
+        pack.pack(prediction, uploads[-1], required)
     return uploads
 
 

@@ -79,8 +79,8 @@ def check(
     from starter.prediction.vcc import season_of
 
     found = season_of(file)
-    due = _due(course, genes, perts, found.year if found else season)
-    findings = check_prediction(file, due, season)
+    required = _required(course, genes, perts, found.year if found else season)
+    findings = check_prediction(file, required, season)
     console = Console(soft_wrap=True)
     for finding in findings:
         console.print(f"[{LEVELS[finding.level]}]{finding.level:>7}[/]  ", end="")
@@ -88,7 +88,7 @@ def check(
     if errors := sum(finding.level == "error" for finding in findings):
         typer.echo(f"{file} has {counted(errors, 'error')}; scoring would refuse or misjudge it", err=True)
         raise typer.Exit(2)
-    typer.echo(f"{file} has no error" + _not_compared(due, found.year if found else season))
+    typer.echo(f"{file} has no error" + _not_compared(required, found.year if found else season))
 
 
 @app.command()
@@ -110,10 +110,10 @@ def pack(
     from starter.prediction.season import SEASON_2025
 
     year = season or SEASON_2025.year
-    due = _due(course, genes, perts, year)
-    for finding in pack_upload(file, out, due, year):
+    required = _required(course, genes, perts, year)
+    for finding in pack_upload(file, out, required, year):
         typer.echo(f"{finding.level}: {finding}")
-    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(due, year))
+    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(required, year))
 
 
 @app.command()
@@ -269,7 +269,7 @@ def _print_scores(cards: "list[Scorecard]") -> None:
             console.print(f"{flag.level}: {card.name}: {flag.text}")
 
 
-def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Requirements | None":
+def _required(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Requirements | None":
     from starter.prediction.requirements import requirements_of_course, requirements_of_lists
     from starter.prediction.season import SEASON_2026
 
@@ -290,13 +290,13 @@ def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int 
     return requirements_of_course(course) if course else None
 
 
-def _not_compared(due: "Requirements | None", year: int | None) -> str:
+def _not_compared(required: "Requirements | None", year: int | None) -> str:
     from starter.prediction.season import SEASON_2026
 
     options = "--genes and --perts"
     if year != SEASON_2026.year:
         options = f"--course, or {options}"
-    return f"{NOT_COMPARED}{options}" if due is None else ""
+    return f"{NOT_COMPARED}{options}" if required is None else ""
 
 
 def main() -> None:

@@ -58,10 +58,10 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
     """
     course = submission.course
     settings = course.stages[submission.stage].prediction
-    due = _due(course.public_folder, _changed(course.public_folder / "train.h5ad"))
+    required = _required(course.public_folder, _changed(course.public_folder / "train.h5ad"))
     try:
-        plain = _written_anew(course, file, settings, len(due.genes), work)
-        findings = check_prediction(plain, due)
+        plain = _written_anew(course, file, settings, len(required.genes), work)
+        findings = check_prediction(plain, required)
         if errors := [finding for finding in findings if finding.level == "error"]:
             more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
             return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
@@ -169,7 +169,7 @@ def _changed(path: Path) -> int:
 
 
 @functools.lru_cache(maxsize=2)
-def _due(folder: Path, changed: int) -> Requirements:
+def _required(folder: Path, changed: int) -> Requirements:
     del changed  # a part of the key: a course that was released anew is read anew
     return requirements_of_course(folder)
 
