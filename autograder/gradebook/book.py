@@ -134,10 +134,6 @@ def record(course: Course, stage: str, students: Sequence[str]) -> dict[str, str
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     students
         Whose results.
 

@@ -104,10 +104,6 @@ def write_feedback(
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     students
         Whose pages; default: all who submitted.
 
@@ -145,8 +141,6 @@ def feedback_page(course: Course, grade: Grade, result: Result) -> str:
 
     Parameters
     ----------
-    course
-        The course.
     grade
         What the gradebook says.
     result

@@ -167,8 +167,6 @@ def score_perturbations(rules: RuleSet, truth: Summary, prediction: Summary) -> 
     ----------
     rules
         The rule set.
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------
