@@ -104,10 +104,11 @@ def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
     """Compute the six metrics of 2026 from both files by our engine, without the baseline and the replicate."""
     from starter.data.scan import tidied
     from starter.scoring.metrics.rule_sets import get_rule_set, score_perturbations
-    from starter.scoring.screens import from_counts, screen
+    from starter.scoring.screens.from_counts import summarise_counts
+    from starter.scoring.screens.opened import open_screen
 
     rules = get_rule_set("vcc2026")
-    with screen.open_screen(real) as measured, screen.open_screen(prediction, controls=False) as predicted:
+    with open_screen(real) as measured, open_screen(prediction, controls=False) as predicted:
         names = np.unique(measured.labels[measured.labels != CONTROL])
         sides, controls = [], None
         for side in (measured, predicted):
@@ -115,7 +116,7 @@ def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
             if side is predicted:
                 groups[groups == 0] = -1
             cells, scan = tidied(side.cells, groups >= 0)
-            reduced = from_counts.summarise_counts(
+            reduced = summarise_counts(
                 cells,
                 groups[None],
                 names,

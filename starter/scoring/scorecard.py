@@ -15,11 +15,11 @@ from starter.files import sha256
 from starter.prediction.vcc import unpacked
 from starter.schema import CONTEXT, PERTURBATION
 from starter.scoring import flags
+from starter.scoring.context_score import ContextScore, cells_of_contexts, check_genes, score_context
 from starter.scoring.flags import Flag
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
-from starter.scoring.predicted import ContextScore, cells_of_contexts, check_genes, score_context
 from starter.scoring.rows import context_rows, over_contexts
-from starter.scoring.screens.screen import open_screen
+from starter.scoring.screens.opened import open_screen
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.opened import Truth
 from starter.scoring.truth.replicate import SPLITS

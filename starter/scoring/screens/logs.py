@@ -11,7 +11,7 @@ from starter.data.preprocess import log_expression, log_to_target, stated_totals
 from starter.data.scale import judge_scale
 from starter.data.scan import Scan, scan_cells
 from starter.schema import N_UMIS
-from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.opened import Screen
 
 WEIGHED = 200
 """Cells of each perturbation whose natural total is taken."""

@@ -18,7 +18,7 @@ from starter.errors import InputError
 from starter.files import check_room, sha256, whole
 from starter.schema import CONTROL
 from starter.scoring.metrics.rule_sets import RULE_SETS, RuleSet, get_rule_set
-from starter.scoring.screens.screen import Screen, open_screen
+from starter.scoring.screens.opened import Screen, open_screen
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.from_counts import prepare_counts
 from starter.scoring.truth.from_logs import prepare_logs

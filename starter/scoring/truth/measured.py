@@ -21,7 +21,7 @@ from starter.scoring.screens.logs import (
     median_depth,
     sample,
 )
-from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.opened import Screen
 from starter.scoring.screens.summary import Reference, Summary
 from starter.statistics.sorted_controls import SortedControls
 

@@ -25,7 +25,7 @@ from starter.scoring.screens.logs import (
     median_depth,
     sample,
 )
-from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.opened import Screen
 from starter.scoring.screens.summary import Reference, Summary
 from starter.scoring.truth.opened import Truth
 from starter.scoring.truth.replicate import mean_of_defined
