@@ -158,14 +158,14 @@ def _write(course: Course, tables: dict[str, pd.DataFrame]) -> list[Path]:
     data = open_course(course.public_folder)
     train, n_cells = data.train(), data.split().n_cells("hidden")
     controls = controls_of(train)
-    due = requirements_of_course(course.public_folder)
+    required = requirements_of_course(course.public_folder)
     uploads = []
     for name, table in tables.items():
         pseudobulk.check_profile_table(table, train.var_names)
         prediction = course.root / "predictions" / f"{name}.h5ad"
         write_prediction(prediction, cells.make_cells(table, controls, n_cells), train.var_names)
         uploads.append(prediction.with_suffix(".vcc"))
-        pack.pack(prediction, uploads[-1], due)
+        pack.pack(prediction, uploads[-1], required)
     return uploads
 
 
@@ -213,14 +213,14 @@ def _grades(results: list[Result]) -> Table:
 
 
 def _scores(cards: list[Scorecard]) -> Table:
-    profile = cards[0].profile
-    title = f"{cards[0].about['truth']['title']}: scores by {profile.title}"
+    rules = cards[0].rules
+    title = f"{cards[0].about['truth']['title']}: scores by {rules.title}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("metric", no_wrap=True)
     for heading in (*(card.name for card in cards), "baseline", "replicate"):
         table.add_column(heading, justify="right")
-    for metric in profile.metrics:
-        if metric.name in profile.scored:
+    for metric in rules.metrics:
+        if metric.name in rules.scored:
             rows = [card.metrics[metric.name] for card in cards]
             ends = [number(rows[0][anchor]) for anchor in ("baseline", "replicate")]
             name = metric.title if rows[0]["gradable"] else f"{metric.title} (not gradable)"

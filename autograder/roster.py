@@ -93,8 +93,6 @@ def import_roster(course: Course, file: str | Path) -> Changes:
 
     Parameters
     ----------
-    course
-        The course.
     file
         The CSV file that Canvas or Moodle exported.
 

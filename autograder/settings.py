@@ -76,7 +76,7 @@ class Goal(Section):
     """One metric of a prediction's rubric: points grow linearly from `zero` to `full`."""
 
     metric: str = "overall"
-    """A metric of the course's profile, by its scaled score (0 baseline, 1 replicate), or `overall`."""
+    """A metric of the course's rule set, by its scaled score (0 baseline, 1 replicate), or `overall`."""
     zero: float = 0.0
     """Scaled score that earns nothing."""
     full: float = 0.6

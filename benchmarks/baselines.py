@@ -34,7 +34,7 @@ from starter.schema import CONTROL, COURSE, TARGET_GENE
 from starter.scoring.metrics.overlap import de_genes
 from starter.scoring.metrics.rule_sets import get_rule_set
 from starter.scoring.scorecard import score_prediction
-from starter.scoring.screens.from_logs import summarise
+from starter.scoring.screens.from_logs import summarise_logs
 from starter.scoring.truth.opened import Truth, open_truth
 from starter.statistics.intervals import FEWEST
 
@@ -141,7 +141,7 @@ def strong_targets(screen: anndata.AnnData) -> list[str]:
     groups[labels == CONTROL] = 0
     rule = get_rule_set("vcc2025").de
     logs = in_memory(preprocess.expression(screen))
-    summary = summarise(logs, groups[None], names, np.array(screen.var_names), rule).summaries[0]
+    summary = summarise_logs(logs, groups[None], names, np.array(screen.var_names), rule).summaries[0]
     return [str(name) for name, called in zip(names, de_genes(summary.de), strict=True) if len(called) >= STRONG]
 
 

@@ -26,7 +26,7 @@ from starter.schema import CONTROL, COURSE, TARGET_GENE
 from starter.scoring.metrics.error import mae
 from starter.scoring.metrics.overlap import overlap_at_n
 from starter.scoring.metrics.rule_sets import get_rule_set
-from starter.scoring.screens.from_logs import summarise
+from starter.scoring.screens.from_logs import summarise_logs
 from starter.scoring.screens.summary import Summary
 
 TARGET_SUM = 1e4
@@ -96,7 +96,7 @@ def measure_ways(screen: anndata.AnnData, hidden: np.ndarray, seeds: int) -> pd.
 def _summary(x: scipy.sparse.csr_matrix, labels: np.ndarray, names: np.ndarray, genes: np.ndarray) -> Summary:
     code = {CONTROL: 0} | {name: number for number, name in enumerate(names, start=1)}
     groups = np.array([code[label] for label in labels])
-    return summarise(in_memory(x), groups[None], names, genes, get_rule_set("vcc2025").de).summaries[0]
+    return summarise_logs(in_memory(x), groups[None], names, genes, get_rule_set("vcc2025").de).summaries[0]
 
 
 def _bootstrap(scored: anndata.AnnData) -> cells.Way:

@@ -102,27 +102,28 @@ def cell_eval2(
 @app.command("ours-2026")
 def ours_2026(real: Real, prediction: Prediction, out: Out) -> None:
     """Compute the six metrics of 2026 from both files by our engine, without the baseline and the replicate."""
-    from starter.data.scan import look
+    from starter.data.scan import tidied
     from starter.scoring.metrics.rule_sets import get_rule_set, score_perturbations
-    from starter.scoring.screens import from_counts, screen
+    from starter.scoring.screens.from_counts import summarise_counts
+    from starter.scoring.screens.opened import open_screen
 
     rules = get_rule_set("vcc2026")
-    with screen.open_screen(real) as measured, screen.open_screen(prediction, controls=False) as predicted:
+    with open_screen(real) as measured, open_screen(prediction, controls=False) as predicted:
         names = np.unique(measured.labels[measured.labels != CONTROL])
         sides, controls = [], None
         for side in (measured, predicted):
             groups = pd.Categorical(side.labels, [CONTROL, *names]).codes.astype(np.int64)
             if side is predicted:
                 groups[groups == 0] = -1
-            cells, seen = look(side.cells, groups >= 0)
-            reduced = from_counts.summarise_counts(
+            cells, scan = tidied(side.cells, groups >= 0)
+            reduced = summarise_counts(
                 cells,
                 groups[None],
                 names,
                 side.genes,
-                seen.totals,
+                scan.totals,
                 controls,
-                known=seen,
+                known=scan,
                 keep_controls=side is measured,
             )
             controls = reduced.controls

@@ -149,11 +149,11 @@ def main(
 def _trials(chosen: list[Benchmark], peers: tuple[Peer, ...]) -> list[Benchmark]:
     """Give the tiny benchmarks that let everyone chosen compile; a test does so in its own process."""
     used = {peer for benchmark in chosen if not benchmark.test for peer in benchmark.peers if peer in peers}
-    seasons = {SCREENS[benchmark.screen].profile for benchmark in chosen if not benchmark.test}
+    seasons = {SCREENS[benchmark.screen].rule_set for benchmark in chosen if not benchmark.test}
     return [
         Benchmark(screen, tuple(used & set(BENCHMARKS[screen].peers)))
         for screen in ("tiny", "tiny2026")
-        if SCREENS[screen].profile in seasons
+        if SCREENS[screen].rule_set in seasons
     ]
 
 
@@ -170,7 +170,7 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 def _measure(benchmark: Benchmark, peers: tuple[Peer, ...], kept: Path, *, warm: bool) -> list[Run]:
     """Make what is missing of the files, and measure everyone on them in turn."""
     files = kept / benchmark.screen
-    name, profile = benchmark.screen, SCREENS[benchmark.screen].profile
+    name, rule_set = benchmark.screen, SCREENS[benchmark.screen].rule_set
     chosen = [peer for peer in benchmark.peers if peer in peers]
     _write_files(name, files, Form.csr)
     with tempfile.TemporaryDirectory(prefix="runs-", dir=kept) as work:
@@ -180,7 +180,7 @@ def _measure(benchmark: Benchmark, peers: tuple[Peer, ...], kept: Path, *, warm:
         runs = []
         for peer in chosen:
             if peer is Peer.ours:
-                runs += _ours(profile, files, out, warm=warm)
+                runs += _ours(rule_set, files, out, warm=warm)
             elif peer is Peer.cell_eval:
                 runs += _cell_eval(files, out, warm=warm)
             else:
@@ -190,10 +190,10 @@ def _measure(benchmark: Benchmark, peers: tuple[Peer, ...], kept: Path, *, warm:
             for form in benchmark.forms:
                 _write_files(name, files, form)
                 prediction = prediction_path(files / form.value)
-                runs.append(_run(Peer.ours, f"warm, {form} file", _score(profile, prediction, out), out))
+                runs.append(_run(Peer.ours, f"warm, {form} file", _score(rule_set, prediction, out), out))
                 shutil.rmtree(prediction.parent)
             if benchmark.packed:
-                runs += _ours_packed(profile, files, out)
+                runs += _ours_packed(rule_set, files, out)
         return runs
 
 
@@ -204,31 +204,31 @@ def _write_files(screen: str, folder: Path, form: Form) -> None:
         raise typer.Exit(2)  # it said why
 
 
-def _ours(profile: str, files: Path, out: Path, *, warm: bool) -> list[Run]:
-    score = _score(profile, prediction_path(files), out)
+def _ours(rule_set: str, files: Path, out: Path, *, warm: bool) -> list[Run]:
+    score = _score(rule_set, prediction_path(files), out)
     runs = [_run(Peer.ours, "cold", [*score, "--real", real_path(files)], out)]
     if warm and not runs[0].verdict:
         runs.append(_run(Peer.ours, "warm", score, out))
-    if profile == "vcc2026" and not runs[0].verdict:
+    if rule_set == "vcc2026" and not runs[0].verdict:
         alone = out / "alone"
         command = [sys.executable, "-m", "benchmarks.peers", "ours-2026", real_path(files), prediction_path(files)]
         runs.append(_compared(_run(Peer.ours, ALONE, [*command, "--out", alone], out), alone, out))
     return runs
 
 
-def _ours_packed(profile: str, files: Path, out: Path) -> list[Run]:
+def _ours_packed(rule_set: str, files: Path, out: Path) -> list[Run]:
     """Pack the prediction, and score the upload against the screen prepared before."""
     upload = out / prediction_path(files).with_suffix(".vcc").name
-    year = profile.removeprefix("vcc")
+    year = rule_set.removeprefix("vcc")
     pack = [STARTER, "pack", prediction_path(files), "--out", upload, "--season", year]
     packed = _run(Peer.ours, "pack", pack, out)
     if packed.verdict:
         return [packed]
-    return [packed, _run(Peer.ours, "warm, .vcc", _score(profile, upload, out), out)]
+    return [packed, _run(Peer.ours, "warm, .vcc", _score(rule_set, upload, out), out)]
 
 
-def _score(profile: str, prediction: Path, out: Path) -> list[str | Path]:
-    return [STARTER, "score", prediction, "--truth", out / "truth", "--profile", profile, "--out", out / "scores"]
+def _score(rule_set: str, prediction: Path, out: Path) -> list[str | Path]:
+    return [STARTER, "score", prediction, "--truth", out / "truth", "--profile", rule_set, "--out", out / "scores"]
 
 
 def _cell_eval(files: Path, out: Path, *, warm: bool) -> list[Run]:
@@ -339,8 +339,8 @@ def _described(screen: str, files: Path) -> str:
         names = labels["categories"].asstr()[:].tolist()
         n_control = int((labels["codes"][:] == names.index(CONTROL)).sum())
     return (
-        f"**{screen}** (simulated; rules {SCREENS[screen].profile}): {len(names) - 1} perturbations, {n_cells:,} cells "
-        f"of which {n_control:,} controls, {n_genes:,} genes, density {n_values / n_cells / n_genes:.3f}, "
+        f"**{screen}** (simulated; rules {SCREENS[screen].rule_set}): {len(names) - 1} perturbations, {n_cells:,} "
+        f"cells of which {n_control:,} controls, {n_genes:,} genes, density {n_values / n_cells / n_genes:.3f}, "
         f"{n_values / n_cells:,.0f} genes seen in a cell"
     )
 

@@ -40,7 +40,7 @@ SIMULATED = "simulated"
 class Screen:
     """What is simulated, and by which rules it is scored."""
 
-    profile: Literal["vcc2025", "vcc2026"]
+    rule_set: Literal["vcc2025", "vcc2026"]
     size: Size
 
 
@@ -117,13 +117,13 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
         for block in draw_counts(drawn_from, obs.iloc[rows], code[rows]):
             n_umis = obs[N_UMIS].to_numpy()[rows[start : start + block.shape[0]]]
             start += block.shape[0]
-            yield block if screen.profile == "vcc2026" else log_expression(block, n_umis, target)
+            yield block if screen.rule_set == "vcc2026" else log_expression(block, n_umis, target)
 
     labels = obs[[TARGET_GENE]]
     if CONTEXT in obs:
         labels = obs[[TARGET_GENE, CONTEXT]].copy()
         labels[CONTEXT] = labels[CONTEXT].cat.rename_categories(list("ABC"))  # as an upload names them
-    elif screen.profile == "vcc2026":
+    elif screen.rule_set == "vcc2026":
         labels = labels.assign(**{CONTEXT: pd.Categorical([ONE_OF] * len(obs))})
     course = {
         "name": real.stem,
@@ -137,7 +137,7 @@ def write(screen: Screen, folder: Path, seed: int = 0) -> None:
     }
     write_h5ad(real, cells(simulation, np.arange(len(obs))), labels, var, uns={COURSE: course, **uns})
     predicted = cells(_blend(simulation), grouped)
-    if screen.profile == "vcc2025":
+    if screen.rule_set == "vcc2025":
         predicted, grouped = chain(_control_cells(real), predicted), np.append(np.flatnonzero(code < 0), grouped)
     write_h5ad(prediction, predicted, labels.iloc[grouped], var, uns=uns)
 

@@ -79,8 +79,8 @@ def check(
     from starter.prediction.vcc import season_of
 
     found = season_of(file)
-    due = _due(course, genes, perts, found.year if found else season)
-    findings = check_prediction(file, due, season)
+    required = _required(course, genes, perts, found.year if found else season)
+    findings = check_prediction(file, required, season)
     console = Console(soft_wrap=True)
     for finding in findings:
         console.print(f"[{LEVELS[finding.level]}]{finding.level:>7}[/]  ", end="")
@@ -88,7 +88,7 @@ def check(
     if errors := sum(finding.level == "error" for finding in findings):
         typer.echo(f"{file} has {counted(errors, 'error')}; scoring would refuse or misjudge it", err=True)
         raise typer.Exit(2)
-    typer.echo(f"{file} has no error" + _not_compared(due, found.year if found else season))
+    typer.echo(f"{file} has no error" + _not_compared(required, found.year if found else season))
 
 
 @app.command()
@@ -110,10 +110,10 @@ def pack(
     from starter.prediction.season import SEASON_2025
 
     year = season or SEASON_2025.year
-    due = _due(course, genes, perts, year)
-    for finding in pack_upload(file, out, due, year):
+    required = _required(course, genes, perts, year)
+    for finding in pack_upload(file, out, required, year):
         typer.echo(f"{finding.level}: {finding}")
-    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(due, year))
+    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(required, year))
 
 
 @app.command()
@@ -125,14 +125,14 @@ def metrics() -> None:
     from starter.scoring.metrics.rule_sets import RULE_SETS
 
     console = Console(markup=False, highlight=False)
-    for profile in RULE_SETS.values():
-        title = f"{profile.name}: {profile.title}"
+    for rules in RULE_SETS.values():
+        title = f"{rules.name}: {rules.title}"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("name", "title", "better", "range", "in the score", "source"):
             table.add_column(heading, overflow="fold")
-        for metric in profile.metrics:
+        for metric in rules.metrics:
             low, high = (f"{end:g}" for end in metric.range)
-            scored = "yes" if metric.name in profile.scored else ""
+            scored = "yes" if metric.name in rules.scored else ""
             table.add_row(metric.name, metric.title, metric.direction, f"{low} to {high}", scored, metric.source)
         console.print(table)
 
@@ -162,7 +162,7 @@ def truth_build(
     """
     from starter.scoring.truth.build import build_truth
 
-    truth = build_truth(real, out, split=split, part=part, train=train, profile=profile)
+    truth = build_truth(real, out, split=split, part=part, train=train, rule_set=profile)
     prepared = truth.about["profiles"]
     n_pairs, n_genes = sum(len(names) for names in truth.contexts.values()), len(truth.about["genes"])
     where = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
@@ -201,7 +201,7 @@ def score(
         raise InputError(msg)
     rules = get_rule_set(profile)
     if real and not truth.exists():
-        opened = build_truth(real, truth, profile=profile)
+        opened = build_truth(real, truth, rule_set=profile)
     else:
         opened = open_truth(truth)
         opened.check_prepared(rules)
@@ -233,18 +233,18 @@ def score(
 def _print_scores(cards: "list[Scorecard]") -> None:
     from starter.scoring.scorecard import number
 
-    profile = cards[0].profile
+    rules = cards[0].rules
     console = Console(markup=False, highlight=False)
     for start in range(0, len(cards), COLUMNS):
         shown = cards[start : start + COLUMNS]
-        table = Table(title=f"Scores by {profile.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(title=f"Scores by {rules.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("metric", overflow="fold")
         for card in shown:
             table.add_column(card.name, justify="right", overflow="fold")
         for anchor in ("baseline", "replicate"):
             table.add_column(anchor, justify="right", style="dim")
-        for metric in profile.metrics:
-            if metric.name not in profile.scored:
+        for metric in rules.metrics:
+            if metric.name not in rules.scored:
                 continue
             rows = [card.metrics[metric.name] for card in shown]
             anchors = [number(rows[0][anchor]) for anchor in ("baseline", "replicate")]
@@ -259,7 +259,7 @@ def _print_scores(cards: "list[Scorecard]") -> None:
             scaled = (number(row["scaled"]) if row["gradable"] else "not gradable" for row in rows)
             table.add_row("  scaled", *scaled, style="dim")
         table.add_section()
-        ends = ("0", "–" if profile.full_score == "perfection" else "1")
+        ends = ("0", "–" if rules.full_score == "perfection" else "1")
         table.add_row("overall", *(number(card.overall) for card in shown), *ends)
         console.print(table)
     for note in dict.fromkeys(note for card in cards for note in card.notes):
@@ -269,7 +269,7 @@ def _print_scores(cards: "list[Scorecard]") -> None:
             console.print(f"{flag.level}: {card.name}: {flag.text}")
 
 
-def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Requirements | None":
+def _required(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Requirements | None":
     from starter.prediction.requirements import requirements_of_course, requirements_of_lists
     from starter.prediction.season import SEASON_2026
 
@@ -290,13 +290,13 @@ def _due(course: Path | None, genes: Path | None, perts: Path | None, year: int 
     return requirements_of_course(course) if course else None
 
 
-def _not_compared(due: "Requirements | None", year: int | None) -> str:
+def _not_compared(required: "Requirements | None", year: int | None) -> str:
     from starter.prediction.season import SEASON_2026
 
     options = "--genes and --perts"
     if year != SEASON_2026.year:
         options = f"--course, or {options}"
-    return f"{NOT_COMPARED}{options}" if due is None else ""
+    return f"{NOT_COMPARED}{options}" if required is None else ""
 
 
 def main() -> None:

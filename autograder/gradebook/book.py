@@ -135,10 +135,6 @@ def record_results(course: Course, stage: str, students: Sequence[str]) -> dict[
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     students
         Whose results.
 

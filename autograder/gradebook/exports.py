@@ -25,8 +25,6 @@ def write_export(course: Course, stages: Sequence[str], kind: Format, path: str 
 
     Parameters
     ----------
-    course
-        The course.
     stages
         Such as `04_baselines`; none means all that were graded.
     kind

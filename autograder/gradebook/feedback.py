@@ -104,10 +104,6 @@ def write_feedback(
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     students
         Whose pages; default: all who submitted.
 
@@ -145,8 +141,6 @@ def feedback_page(course: Course, grade: Grade, result: Result) -> str:
 
     Parameters
     ----------
-    course
-        The course.
     grade
         What the gradebook says.
     result
@@ -260,11 +254,9 @@ def _scorecard(course: Course, result: Result) -> dict | None:
         return None
     try:
         content = json.loads((folder / "scorecard.json").read_text(encoding="utf-8"))
-        profile = get_rule_set(content["profile"])
+        rules = get_rule_set(content["profile"])
         rows = [
-            (metric.title, content["metrics"][metric.name])
-            for metric in profile.metrics
-            if metric.name in profile.scored
+            (metric.title, content["metrics"][metric.name]) for metric in rules.metrics if metric.name in rules.scored
         ]
     except (ValueError, KeyError) as error:
         msg = f"{folder / 'scorecard.json'} is damaged ({type(error).__name__}); grade the submission again"

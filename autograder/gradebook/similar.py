@@ -73,13 +73,6 @@ def compare_stage(course: Course, stage: str) -> tuple[list[Pair], Path, list[st
     What the notebooks as they were given out, or the instructor's own, hold does not count, nor what is usual among
     the submissions. Members of one team are not compared.
 
-    Parameters
-    ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
-
     Returns
     -------
     Pairs, the one that shares the largest part first; the page; and whose text was not compared, or only in part.

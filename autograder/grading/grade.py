@@ -53,10 +53,6 @@ def grade_stage(
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     students
         Whom to grade; default: all who submitted.
     report

@@ -16,7 +16,7 @@ import scipy.sparse
 from autograder.course import Course
 from autograder.folders import TRUTH
 from autograder.grading.judge import REASON, Verdict
-from autograder.grading.rubric import PROFILE, Scored, by_rubric
+from autograder.grading.rubric import RULE_SET, Scored, by_rubric
 from autograder.handed_in.submissions import Submission
 from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import KIT
@@ -58,16 +58,16 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
     """
     course = submission.course
     settings = course.stages[submission.stage].prediction
-    due = _due(course.public_folder, _changed(course.public_folder / "train.h5ad"))
+    required = _required(course.public_folder, _changed(course.public_folder / "train.h5ad"))
     try:
-        plain = _written_anew(course, file, settings, len(due.genes), work)
-        findings = check_prediction(plain, due)
+        plain = _written_anew(course, file, settings, len(required.genes), work)
+        findings = check_prediction(plain, required)
         if errors := [finding for finding in findings if finding.level == "error"]:
             more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
             return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
         with SCORING:
             truth = _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
-            card = score_prediction(plain, truth, PROFILE)
+            card = score_prediction(plain, truth, RULE_SET)
             write_scorecard(card, submission.scorecard)
     except InputError as error:
         return Scored(Verdict(0.0, _sentence(str(error)), file.name), "")
@@ -169,7 +169,7 @@ def _changed(path: Path) -> int:
 
 
 @functools.lru_cache(maxsize=2)
-def _due(folder: Path, changed: int) -> Requirements:
+def _required(folder: Path, changed: int) -> Requirements:
     del changed  # a part of the key: a course that was released anew is read anew
     return requirements_of_course(folder)
 

@@ -10,7 +10,7 @@ from starter.errors import InputError
 from starter.scoring.metrics.rule_sets import get_rule_set
 from starter.scoring.scorecard import Scorecard, number
 
-PROFILE = "course"
+RULE_SET = "course"
 """The rule set by which a course scores."""
 OVERALL = "overall"
 """What a rubric calls the mean of the scaled scores."""
@@ -33,7 +33,7 @@ def check_rubric(course: Course, stage: str) -> None:
     InputError
         With the metrics that there are.
     """
-    scored = [OVERALL, *get_rule_set(PROFILE).scored]
+    scored = [OVERALL, *get_rule_set(RULE_SET).scored]
     for goal in course.stages[stage].prediction.rubric:
         if goal.metric not in scored:
             msg = f"the rubric of {stage} names {goal.metric!r}; the course scores {', '.join(scored)}"
@@ -62,5 +62,5 @@ def by_rubric(card: Scorecard, rubric: list[Goal]) -> Scored:
 def _scaled(card: Scorecard, metric: str) -> tuple[str, float | None]:
     if metric == OVERALL:
         return OVERALL, card.overall
-    title = next(known.title for known in card.profile.metrics if known.name == metric)
+    title = next(known.title for known in card.rules.metrics if known.name == metric)
     return title, card.metrics[metric]["scaled"]

@@ -72,10 +72,6 @@ def collect(
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     source
         A folder or .zip, see `open_inbox`. Default: nbgrader's exchange.
     received
@@ -121,10 +117,6 @@ def place_attempts(course: Course, stage: str, students: Sequence[str] | None = 
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     students
         For whom; default: everybody of whom there are attempts, and their teams.
 

@@ -34,10 +34,6 @@ def open_inbox(course: Course, stage: str, source: Path | None, received: dateti
 
     Parameters
     ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
     source
         A folder or .zip: a download from Moodle or Canvas, or `<student>/<stage>.ipynb`, or `<student>/<stage>/` with
         files. Default: nbgrader's exchange.

@@ -85,13 +85,6 @@ class Submission:
 def students_of(course: Course, stage: str) -> tuple[list[str], list[str]]:
     """List the students who submitted a stage.
 
-    Parameters
-    ----------
-    course
-        The course.
-    stage
-        Such as `04_baselines`.
-
     Returns
     -------
     Students, and the names of folders that cannot be a student's.

@@ -39,8 +39,6 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
 
     Parameters
     ----------
-    course
-        The course.
     report
         Called with a sentence for each step that is done.
 

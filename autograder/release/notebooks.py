@@ -23,8 +23,6 @@ def release(course: Course, report: Callable[[str], None] = lambda step: None) -
 
     Parameters
     ----------
-    course
-        The course.
     report
         Called with a sentence for each step that is done.
 

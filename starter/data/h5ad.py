@@ -328,6 +328,3 @@ def write_h5ad(
             anndata.io.write_elem(file, key, element)
         for key in ("obsm", "varm", "obsp", "varp", "layers"):
             anndata.io.write_elem(file, key, {})
-
-
-CELLS_PER_BLOCK = 2048

@@ -15,14 +15,14 @@ SCALE_TOLERANCE = 0.02
 """Control cells on one scale agree in their median natural total up to this share."""
 
 
-def judge_scale(lowest: float, highest: float, n_odd: int, name: str, *, fractional: bool) -> bool:
+def judge_scale(lowest: float, highest: float, n_not_finite: int, name: str, *, fractional: bool) -> bool:
     """Tell log1p expression from counts by what was seen of the values, as cell-eval 0.8.2 does (`guess_is_lognorm`).
 
     Parameters
     ----------
     lowest, highest
         Of the finite values.
-    n_odd
+    n_not_finite
         NaN and infinite values.
     name
         What to call the data in a message.
@@ -39,8 +39,8 @@ def judge_scale(lowest: float, highest: float, n_odd: int, name: str, *, fractio
         If it is neither: a value is NaN or infinite, or negative, or there are fractions and a value reaches
         `LOG_LIMIT`.
     """
-    if n_odd:
-        msg = f"{name}: NaN or infinite values: {n_odd:,}; write finite numbers"
+    if n_not_finite:
+        msg = f"{name}: NaN or infinite values: {n_not_finite:,}; write finite numbers"
         raise InputError(msg)
     if lowest < 0:
         msg = f"{name} holds negative values (lowest {lowest:.3g}); expression is never below 0, so clip it there"

@@ -1,6 +1,5 @@
-"""One pass over a stored matrix, block by block: what its values are, and what is wrong with them in any season."""
+"""One pass over a matrix, block by block: what its values are, and what is wrong with them in any season."""
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import h5py
@@ -11,35 +10,52 @@ import scipy.sparse
 from starter import progress
 from starter.data.blocks import Cells
 from starter.data.h5ad import CELLS_PER_BLOCK, read_blocks
-from starter.data.scale import FRACTION, LOG_LIMIT, natural_totals
+from starter.data.scale import FRACTION, LOG_LIMIT
 from starter.errors import InputError
 
 
-class Seen(NamedTuple):
-    """What one pass over the values tells, of the cells that are kept."""
+class Scan(NamedTuple):
+    """What one pass over the stored values of some cells tells."""
 
     n_values: np.ndarray
     """Values above 0 of each gene, int64."""
     totals: np.ndarray
-    """Sum of each cell's values, float64; 0 for cells that are not kept."""
+    """Sum of each cell's values, float64; 0 for cells that were not looked at."""
     natural_totals: np.ndarray
-    """Sum of expm1 of each cell's values, for those cells of which it was asked for; else 0."""
+    """Sum of expm1 of each cell's values, for the `weighed` cells; else 0."""
+    weighed: np.ndarray
+    """Of which cells the natural total was asked for and taken, boolean: it is, as long as the values can be logs."""
     lowest: float
-    highest: float
-    n_odd: int
-    """NaN and infinite values."""
-    fractional: bool
-    """Whether a value has a fractional part above the limit that was given."""
+    """Of the finite values and 0."""
+    largest: float
+    fraction: float
+    """Largest distance of a value from the whole number towards 0."""
     off_whole: float
-    """Largest distance of a value from a whole number."""
+    """Largest distance of a value from the nearest whole number."""
+    n_stored: int
+    n_nan: int
+    n_infinite: int
+    n_negative: int
+    n_zeros: int
+    """Zeros that are stored."""
     canonical: bool
     """Whether indices are sorted and no entry is stored twice."""
     itemsize: int
     """Bytes of a value."""
 
+    @property
+    def n_not_finite(self) -> int:
+        """NaN and infinite values."""
+        return self.n_nan + self.n_infinite
 
-def scan(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None, fraction: float = 0.0) -> Seen:
-    """Look at every value once.
+    @property
+    def fractional(self) -> bool:
+        """Whether a value has a fractional part, by cell-eval's rule."""
+        return self.fraction > FRACTION
+
+
+def scan_cells(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> Scan:
+    """Look at every stored value once.
 
     Parameters
     ----------
@@ -49,73 +65,81 @@ def scan(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None, fracti
         Which cells to look at, boolean.
     weigh
         Of which cells the natural total is needed, boolean; default: of none.
-    fraction
-        A fractional part above this makes the values `fractional`.
 
     Raises
     ------
     InputError
         If the matrix is damaged: a column index beyond the genes.
     """
+    n_cells, n_genes = cells.shape
     n_threads = numba.get_num_threads()
-    n_values = np.zeros((n_threads, cells.shape[1]), np.int64)
-    totals, natural_totals = np.zeros(cells.shape[0]), np.zeros(cells.shape[0])
-    found = np.tile([np.inf, -np.inf, 0, 0, 0, 0, 0], (n_threads, 1))
-    start, itemsize = 0, 4
+    n_values = np.zeros((n_threads, n_genes), np.int64)
+    totals, natural_totals = np.zeros((2, n_cells))
+    weighed = np.zeros(n_cells, bool) if weigh is None else weigh & keep
+    extremes, faults = np.zeros((n_threads, 4)), np.zeros((n_threads, 5), np.int64)
+    start, itemsize, n_stored = 0, 4, 0
     for block in cells.read(keep):
         span = slice(start, start + block.shape[0])
-        weighed = np.zeros(block.shape[0], bool) if weigh is None else weigh[span]
-        _scan(
+        _scan_block(
             block.data,
             block.indices,
             block.indptr,
             keep[span],
-            weighed,
-            fraction,
+            weighed[span],
             n_values,
             totals[span],
             natural_totals[span],
-            found,
+            extremes,
+            faults,
         )
+        n_stored += int(np.diff(block.indptr)[keep[span]].sum())
+        if extremes[:, 1].max() >= LOG_LIMIT or faults[:, 0].any():
+            weighed[start:] = natural_totals[start:] = 0
         start, itemsize = span.stop, block.dtype.itemsize
-    n_odd, n_fractional, n_out_of_order, n_beyond = found[:, 3:].sum(axis=0)
+    n_nan, n_infinite, n_negative, n_out_of_order, n_beyond = faults.sum(axis=0).tolist()
     if n_beyond:
-        msg = f"X is damaged: {int(n_beyond):,} of its column indices lie beyond its {cells.shape[1]:,} genes"
+        msg = f"X is damaged: {n_beyond:,} of its column indices lie beyond its {n_genes:,} genes"
         raise InputError(msg)
-    lowest, highest = found[:, 0].min(), found[:, 1].max()
-    return Seen(
-        n_values=n_values.sum(axis=0),
+    n_values = n_values.sum(axis=0)
+    return Scan(
+        n_values=n_values,
         totals=totals,
         natural_totals=natural_totals,
-        lowest=float(min(lowest, 0)),
-        highest=float(max(highest, 0)),
-        n_odd=int(n_odd),
-        fractional=bool(n_fractional > 0),
-        off_whole=float(found[:, 2].max()),
-        canonical=bool(n_out_of_order == 0),
+        weighed=weighed,
+        lowest=float(extremes[:, 0].min()),
+        largest=float(extremes[:, 1].max()),
+        fraction=float(extremes[:, 2].max()),
+        off_whole=float(extremes[:, 3].max()),
+        n_stored=n_stored,
+        n_nan=n_nan,
+        n_infinite=n_infinite,
+        n_negative=n_negative,
+        n_zeros=n_stored - n_nan - n_infinite - n_negative - int(n_values.sum()),
+        canonical=not n_out_of_order,
         itemsize=itemsize,
     )
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _scan(
+def _scan_block(
     data: np.ndarray,
     indices: np.ndarray,
     indptr: np.ndarray,
     keep: np.ndarray,
     weigh: np.ndarray,
-    fraction: float,
     n_values: np.ndarray,
     totals: np.ndarray,
     natural_totals: np.ndarray,
-    found: np.ndarray,
+    extremes: np.ndarray,
+    faults: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
+    """Add a block to what each thread has found: `extremes` and `faults` hold one row a thread."""
     n_threads, n_genes = n_values.shape
     n_cells = len(indptr) - 1
     for thread in numba.prange(n_threads):
         of_thread = n_values[thread]
-        lowest, highest, off_whole = found[thread, 0], found[thread, 1], found[thread, 2]
-        n_odd = n_fractional = n_out_of_order = n_beyond = 0
+        lowest, largest, fraction, off_whole = extremes[thread]
+        n_nan = n_infinite = n_negative = n_out_of_order = n_beyond = 0
         for cell in range(thread * n_cells // n_threads, (thread + 1) * n_cells // n_threads):
             if not keep[cell]:
                 continue
@@ -128,120 +152,79 @@ def _scan(
                 if gene < 0 or gene >= n_genes:
                     n_beyond += 1
                     continue
+                total += value
                 if not np.isfinite(value):
-                    n_odd += 1
+                    n_nan += np.isnan(value)
+                    n_infinite += np.isinf(value)
                     continue
                 of_thread[gene] += value > 0
-                total += value
-                lowest, highest = min(lowest, value), max(highest, value)
-                part = value - np.floor(value)
-                n_fractional += part > fraction
-                off_whole = max(off_whole, min(part, 1 - part))
+                n_negative += value < 0
+                lowest, largest = min(lowest, value), max(largest, value)
+                part = abs(value - np.trunc(value))
+                fraction, off_whole = max(fraction, part), max(off_whole, min(part, 1 - part))
                 if weigh[cell]:
                     natural += np.expm1(np.float64(value))
             totals[cell] = total
             natural_totals[cell] = natural
-        found[thread, 0], found[thread, 1], found[thread, 2] = lowest, highest, off_whole
-        found[thread, 3] += n_odd
-        found[thread, 4] += n_fractional
-        found[thread, 5] += n_out_of_order
-        found[thread, 6] += n_beyond
+        extremes[thread] = lowest, largest, fraction, off_whole
+        faults[thread, 0] += n_nan
+        faults[thread, 1] += n_infinite
+        faults[thread, 2] += n_negative
+        faults[thread, 3] += n_out_of_order
+        faults[thread, 4] += n_beyond
 
 
-@dataclass
-class Scan:
-    """What one pass over the matrix tells of its values, taken as float32 as an upload stores them."""
-
-    stored: int = 0
-    nan: int = 0
-    infinite: int = 0
-    negative: int = 0
-    largest: float = 0.0
-    lowest: float = 0.0
-    fraction: float = 0.0
-    """Largest distance of a value from the whole number towards 0."""
-    zeros: int = 0
-    twice: bool = False
-    """Whether an entry of one cell and gene is stored more than once."""
-    totals: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """Sum of every cell."""
-    natural_totals: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """Totals of the control cells on the natural scale, as long as the values can be logs."""
-
-
-def scan_matrix(x: h5py.Group | h5py.Dataset, control: np.ndarray) -> Scan:
-    """Look at every stored value once.
+def scan_upload(x: h5py.Group | h5py.Dataset, control: np.ndarray) -> Scan:
+    """Look at every stored value once, taken as float32 as an upload stores it.
 
     Parameters
     ----------
     x
         The element `X` of an open `.h5ad`.
     control
-        Which cells are controls.
-    """
-    scan = Scan()
-    totals, natural = [], []
-    start = 0
-    with progress.bar("check", -(-len(control) // CELLS_PER_BLOCK)) as advance:
-        for block in read_blocks(x):
-            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and counted so
-                block = block.astype(np.float32, copy=False)
-            data = block.data
-            finite = np.isfinite(data)
-            n_finite = int(np.count_nonzero(finite))
-            scan.stored += data.size
-            if n_finite < data.size:
-                nan = int(np.isnan(data).sum())
-                scan.nan += nan
-                scan.infinite += data.size - n_finite - nan
-                data = data[finite]
-            if data.size:
-                scan.negative += int(np.count_nonzero(data < 0))
-                scan.zeros += int(np.count_nonzero(data == 0))
-                scan.largest = max(scan.largest, float(data.max()))
-                scan.lowest = min(scan.lowest, float(data.min()))
-                scan.fraction = max(scan.fraction, float(np.abs(data - np.trunc(data)).max()))
-            block.sort_indices()
-            scan.twice |= not block.has_canonical_format
-            totals.append(block @ np.ones(block.shape[1]))
-            of_controls = control[start : start + block.shape[0]]
-            if scan.largest < LOG_LIMIT and not scan.nan and of_controls.any():
-                natural.append(natural_totals(block[of_controls]))
-            start += block.shape[0]
-            advance()
-    if totals:
-        scan.totals = np.concatenate(totals)
-    if natural:
-        scan.natural_totals = np.concatenate(natural)
-    return scan
-
-
-def look(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> tuple[Cells, Seen]:
-    """Look at all values once, and mend what is merely untidy: unsorted indices, entries stored in pieces.
-
-    Parameters
-    ----------
-    cells
-        Cells x genes.
-    keep
-        Which cells to look at, boolean.
-    weigh
-        Of which cells the natural total is needed, boolean.
+        Which cells are controls, whose natural totals are taken.
 
     Returns
     -------
-    The cells, tidy, and what was seen.
+    What the values are. A cell's entries are put in order first, so what is not canonical is stored twice.
+    """
+    shape = x.attrs["shape"] if isinstance(x, h5py.Group) else x.shape
+    with progress.bar("check", -(-len(control) // CELLS_PER_BLOCK)) as advance:
+
+        def as_uploaded(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
+            del start
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and counted so
+                block = block.astype(np.float32, copy=False)
+            block.sort_indices()
+            advance()
+            return block
+
+        cells = Cells((len(control), int(shape[1])), lambda keep: read_blocks(x)).mapped(as_uploaded)
+        return scan_cells(cells, np.ones(len(control), bool), control)
+
+
+def tidied(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> tuple[Cells, Scan]:
+    """Scan some cells, and mend what is merely untidy: unsorted indices, entries stored in pieces.
+
+    Parameters
+    ----------
+    cells, keep, weigh
+        As for `scan_cells`.
+
+    Returns
+    -------
+    The cells, tidy, and what the scan of them tells.
 
     Raises
     ------
     InputError
         If the matrix is damaged.
     """
-    seen = scan(cells, keep, weigh, FRACTION)
-    if seen.canonical:
-        return cells, seen
+    scan = scan_cells(cells, keep, weigh)
+    if scan.canonical:
+        return cells, scan
     tidy = cells.mapped(_tidy)
-    return tidy, scan(tidy, keep, weigh, FRACTION)
+    return tidy, scan_cells(tidy, keep, weigh)
 
 
 def _tidy(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:

@@ -24,7 +24,10 @@ from starter.priors.graphs import neighbour_mean
 from starter.schema import CONTROL, PERTURBATION
 
 Model = Callable[[pd.DataFrame, object, Sequence[str]], pd.DataFrame]
-"""(training profiles, what is known, targets) -> predicted profiles; settings may follow as keywords."""
+"""(profiles, known, targets) -> predicted profiles, as the module's docstring says; settings may follow as keywords.
+
+Every model of the course has this form, and what its own docstring does not say of them holds as here.
+"""
 
 EFFECT_COMPONENTS = 20
 """Principal components of the training effects that forest and elastic net learn, in place of every gene."""
@@ -53,7 +56,7 @@ def perturbed_mean(profiles: pd.DataFrame, known: pd.Series, targets: Sequence[s
     Parameters
     ----------
     profiles, targets
-        As in the module's docstring.
+        As of every `Model`.
     known
         Cells of each training perturbation.
 
@@ -137,7 +140,7 @@ def bilinear(
     Parameters
     ----------
     profiles, targets
-        As in the module's docstring.
+        As of every `Model`.
     known
         Features of the targets; None for the targets' own rows in G, which only targets that are among the genes have.
     penalty

@@ -281,12 +281,10 @@ def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **setting
 
     Parameters
     ----------
-    profiles
-        Training profiles of one context: index perturbation with the control, columns genes.
+    profiles, targets
+        As of every `starter.models.baselines.Model`. A target that no table of features knows gets the train mean.
     known
         Features and cells; cells of perturbations that are not in `profiles` are not read.
-    targets
-        Perturbations to predict. One that no table of features knows gets the train mean.
     settings
         Keywords of `train`.
 

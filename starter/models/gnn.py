@@ -204,12 +204,10 @@ def gnn(
 
     Parameters
     ----------
-    profiles
-        Training profiles of one context: index perturbation with the control, columns genes, mean log1p expression.
+    profiles, targets
+        As of every `starter.models.baselines.Model`. A target that no message reaches gets the train mean.
     known
         Gene graphs by name (`starter.priors.graphs`).
-    targets
-        Perturbations to predict. One that no message reaches gets the train mean.
     steps
         How far messages go.
     direction

@@ -146,12 +146,10 @@ def prepare(profiles: pd.DataFrame, known: KnownCells, targets: Sequence[str], n
 
     Parameters
     ----------
-    profiles
-        Training profiles of one context: index perturbation with the control, columns genes.
+    profiles, targets
+        As of every `starter.models.baselines.Model`.
     known
         Features, and cells.
-    targets
-        Perturbations to predict.
     n
         Components, or as many as there are training effects and genes.
     """

@@ -139,12 +139,10 @@ def prepare(profiles: pd.DataFrame, known: Known, targets: Sequence[str]) -> Tas
 
     Parameters
     ----------
-    profiles
-        Training profiles of one context: index perturbation with the control, columns genes.
+    profiles, targets
+        As of every `starter.models.baselines.Model`.
     known
         Features. A gene that the genes' features do not know gets their mean.
-    targets
-        Perturbations to predict.
     """
     predicted = train_mean(profiles, None, targets)
     effects = profiles.drop(index=CONTROL) - profiles.loc[CONTROL]

@@ -1,4 +1,8 @@
-"""Every figure of the course, one function each."""
+"""Every figure of the course, one function each.
+
+Wherever a figure takes them, `title` says what is shown, and whether the data are simulated; `ax` says where to draw,
+which by default is a new figure.
+"""
 
 from starter.plots.attention import attention_map, cell_panels, cost_curve, flow_paths, likeness_curves, loss_curves
 from starter.plots.biology import (

@@ -27,8 +27,6 @@ def likeness_curves(likeness: Mapping[str, np.ndarray], response: np.ndarray, ti
         Kind of tokens -> cosine of the tokens of pairs of genes.
     response
         Of the same pairs: how alike their responses are.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(6, 3.2), layout="constrained")[1]
     for (kind, values), colour in zip(likeness.items(), COLOURS, strict=False):
@@ -52,8 +50,6 @@ def attention_map(weights: np.ndarray, names: Sequence[str], n_hidden: int, titl
         Of the tokens.
     n_hidden
         How many of the last tokens nobody may look at: they are framed.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(6, 4.6), layout="constrained")[1]
     image = ax.imshow(np.ma.masked_equal(weights, 0), cmap="cividis", vmin=0)
@@ -100,8 +96,6 @@ def loss_curves(losses: pd.DataFrame, label: str, title: str) -> Axes:
         Index epoch, a column a training.
     label
         What the loss is, with units.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     for (name, values), colour in zip(losses.items(), COLOURS, strict=False):
@@ -122,8 +116,6 @@ def cell_panels(sets: Mapping[str, np.ndarray], reference: np.ndarray, title: st
         What stands above a panel -> cells x components (the first two are drawn).
     reference
         Cells x components.
-    title
-        What is shown, and whether the data are simulated.
     """
     size = (1 + 2.9 * len(sets), 3.6)
     figure, axes = plt.subplots(1, len(sets), figsize=size, layout="constrained", sharex=True, sharey=True)
@@ -147,8 +139,6 @@ def flow_paths(paths: np.ndarray, end: np.ndarray, title: str) -> Axes:
         Times x cells x components.
     end
         Measured cells x components: where the ways should lead.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(5, 4.2), layout="constrained")[1]
     drawn = paths[:, :60]

@@ -80,8 +80,6 @@ def batch_maps(maps: Mapping[str, np.ndarray], batch: np.ndarray, title: str) ->
         What a map shows -> its coordinates, points x 2.
     batch
         The batch of each point.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, len(maps), figsize=(4.25 * len(maps), 4.2), layout="constrained")
     colours = (BLUE, ORANGE, GREEN, PINK, SKY)
@@ -102,8 +100,6 @@ def all_correlations(correlations: Mapping[str, np.ndarray], title: str) -> Axes
     ----------
     correlations
         What was correlated -> the correlation of each pair.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     together = np.concatenate(list(correlations.values()))
@@ -127,8 +123,6 @@ def pair_figure(
         Expression and mean expression of the two genes, two columns.
     thinned
         Share of the UMIs that is kept -> correlation over cells.
-    title
-        What is shown, and whether the data are simulated.
     rng
         Moves the cells' points a little, so that equal ones can be seen.
     """
@@ -155,8 +149,6 @@ def residuals(table: pd.DataFrame, title: str) -> Axes:
     ----------
     table
         A row a guide: columns target_gene and residual (share of the controls' RNA).
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(8.5, 3.4), layout="constrained")[1]
     order = table.groupby("target_gene")["residual"].mean().sort_values().index
@@ -184,8 +176,6 @@ def volcano(table: pd.DataFrame, target: str, title: str) -> Axes:
         Index gene; columns log2_fold_change, p_value and fdr.
     target
         The gene that was switched off; it is marked where it was measured.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
     fold = table["log2_fold_change"].clip(-5, 5)
@@ -226,8 +216,6 @@ def along_genome(changes: pd.DataFrame, title: str) -> Axes:
     ----------
     changes
         A row a target and gene: columns distance (genes from the target, along the chromosome) and log2_fold_change.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(7, 3.4), layout="constrained")[1]
     distances = np.sort(changes["distance"].unique())
@@ -253,8 +241,6 @@ def guide_against_others(effects: pd.DataFrame, odd: str, title: str) -> Axes:
         Index gene; first column the guide's effect, second that of the others, in log1p expression.
     odd
         The gene that only this guide changes.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(4.6, 4.4), layout="constrained")[1]
     own, others = (effects[column] for column in effects.columns)
@@ -279,8 +265,6 @@ def escape_figure(scores: pd.DataFrame, rna: pd.Series, target: str, title: str)
         Mean UMIs of the target's gene in 10,000, by group; empty where the gene was not measured.
     target
         The gene that was switched off.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), width_ratios=[2, 1], layout="constrained")
     colours = {"control": GREY, "escaped": SKY, "perturbed": RED}

@@ -29,8 +29,6 @@ def count_table(counts: pd.DataFrame, title: str) -> Figure:
     ----------
     counts
         Cells x genes, UMIs.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, ax = plt.subplots(figsize=(8.5, 0.3 * len(counts) + 1.6), layout="constrained")
     values = counts.to_numpy()
@@ -52,8 +50,6 @@ def zeros_by_depth(depth: np.ndarray, zeros: np.ndarray, title: str) -> Axes:
         Median UMIs of each group's cells.
     zeros
         Share of zeros of each group, 0 to 1.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(5, 3.2), layout="constrained")[1]
     ax.plot(depth, 100 * np.asarray(zeros), "o-", color=BLUE)
@@ -71,8 +67,6 @@ def zeros_by_mean(mean: np.ndarray, seen: np.ndarray, expected: np.ndarray, titl
         Mean UMIs of each gene.
     seen, expected
         Share of cells in which it is zero, 0 to 1.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(5.5, 3.6), layout="constrained")[1]
     ax.scatter(mean, 100 * np.asarray(seen), s=8, color=BLUE, alpha=0.5, lw=0, label="seen")
@@ -93,8 +87,6 @@ def cell_quality(n_umis: np.ndarray, percent_mito: np.ndarray, kept: np.ndarray,
         Percent of them from mitochondrial genes.
     kept
         Which cells pass quality control.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(5.5, 3.6), layout="constrained")[1]
     for which, colour, size, label in ((kept, BLUE, 2, "kept"), (~kept, RED, 8, "removed")):
@@ -119,8 +111,6 @@ def depth_figure(depth: np.ndarray, before: pd.DataFrame, after: pd.DataFrame, t
         Median UMIs of groups of cells.
     before, after
         Mean count and mean expression, groups x the same genes.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), layout="constrained")
     colours = (BLUE, ORANGE, GREEN, PINK, SKY)

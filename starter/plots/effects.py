@@ -20,10 +20,6 @@ def effect_scatter(measured: pd.Series, predicted: pd.Series, title: str, ax: Ax
     ----------
     measured, predicted
         Effects over the same genes, in log1p expression.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(4, 4), layout="constrained")[1]
     limit = 1.05 * max(np.abs(measured).max(), np.abs(predicted).max(), 1e-3)
@@ -42,10 +38,6 @@ def cells_per_perturbation(table: pd.DataFrame, title: str, ax: Axes | None = No
     ----------
     table
         The table of a `starter.data.split.Split`: columns part and n_cells.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(8, 3), layout="constrained")[1]
     colours = {"train": BLUE, "public": GREEN, "hidden": ORANGE}

@@ -25,10 +25,6 @@ def token_figure(ids: np.ndarray, known: np.ndarray, share: np.ndarray, title: s
         Token number of each gene, and whether the vocabulary has the gene.
     share
         Share of the control cells that express the gene, 0 to 1.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(6.5, 3.4), layout="constrained")[1]
     known = np.asarray(known, bool)
@@ -52,8 +48,6 @@ def bin_figure(cells: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -
     ----------
     cells
         What the cell is, its values (log1p expression), and their bins.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), layout="constrained")
     for (name, (values, bins)), colour, marker in zip(cells.items(), COLOURS, MARKERS, strict=False):
@@ -76,8 +70,6 @@ def masked_figure(values: np.ndarray, guess: np.ndarray, counts: np.ndarray, tit
     ----------
     values, guess, counts
         Cells x genes: the bins, what was guessed, and True where a value is masked.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
     shown = np.ma.array(values, mask=counts)
@@ -99,10 +91,6 @@ def entropy_curves(curves: pd.DataFrame, title: str, ax: Axes | None = None) -> 
     ----------
     curves
         Index number of neighbours, a column a curve: batch entropy, 0 to 1.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     for (name, values), colour, marker, line in zip(curves.items(), COLOURS, MARKERS, LINES, strict=False):
@@ -121,8 +109,6 @@ def quality_bars(table: pd.DataFrame, title: str) -> Figure:
     ----------
     table
         Index (label, embedding), columns measures, all of which grow with how visible the label is.
-    title
-        What is shown, and whether the data are simulated.
     """
     labels = list(dict.fromkeys(table.index.get_level_values(0)))
     size = (1.5 + 5 * len(labels), 3.2)
@@ -149,8 +135,6 @@ def flag_figure(flags: np.ndarray, genes: Sequence[str], targets: Sequence[str],
         Targets x genes, 0 or 1.
     genes, targets
         Their names.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(7, 1 + 0.28 * len(targets)), layout="constrained")[1]
     rows, columns = np.nonzero(np.asarray(flags))
@@ -174,8 +158,6 @@ def decoder_lines(values: np.ndarray, predicted: np.ndarray, names: Sequence[str
         Tokens x values: what comes out.
     names
         Of the tokens.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     for name, row, colour, marker in zip(names, predicted, COLOURS, MARKERS, strict=False):
@@ -193,8 +175,6 @@ def difference_panels(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     ----------
     tables
         Name of the metric, and a table: index model; columns difference, low and high (95 % interval; NaN for none).
-    title
-        What is shown, and whether the data are simulated.
     """
     n = max(len(table) for table in tables.values())
     size = (2 + 3.4 * len(tables), 1.4 + 0.32 * n)

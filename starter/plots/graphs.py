@@ -29,10 +29,6 @@ def similarity_curve(similarity: np.ndarray, correlation: np.ndarray, title: str
         Jaccard similarity of every two genes, 0 to 1.
     correlation
         Pearson correlation of their effects, -1 to 1.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(6.5, 3.4), layout="constrained")[1]
     bins = np.arange(0, 1.01, 0.05)
@@ -60,10 +56,6 @@ def likeness_figure(table: pd.DataFrame, title: str, ax: Axes | None = None) -> 
     ----------
     table
         Index graph; columns mean, low and high (95 % interval; NaN for none), and shuffled.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 1.3 + 0.45 * len(table)), layout="constrained")[1]
     y = np.arange(len(table))
@@ -91,8 +83,6 @@ def loudness_figure(degree: np.ndarray, weight: np.ndarray, own: int, title: str
         Neighbours of the gene that listens.
     title
         Who listens, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(6, 3.4), layout="constrained")[1]
     x = np.linspace(max(degree.min() - 1, 0), degree.max() + 1, 100)
@@ -151,8 +141,6 @@ def gradient_figure(table: pd.DataFrame, title: str) -> Figure:
     ----------
     table
         Rows with term, weight (above 0), loss and gradient (Euclidean length).
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.2), layout="constrained")
     for (term, rows), colour, style in zip(table.groupby("term", sort=False), (RED, BLUE), ("o--", "s-"), strict=False):
@@ -172,10 +160,6 @@ def cell_bars(changes: Mapping[str, np.ndarray], title: str, ax: Axes | None = N
     ----------
     changes
         Which edges, and mean absolute change of the output of each cell of a batch.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
     table = pd.DataFrame(changes)

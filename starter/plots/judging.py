@@ -26,10 +26,6 @@ def score_strips(scores: pd.DataFrame, label: str, title: str, ax: Axes | None =
         Perturbations x predictions; missing values are left out.
     label
         Name of the score, with its unit.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 0.9 + 0.5 * scores.shape[1]), layout="constrained")[1]
     rng = np.random.default_rng(0)
@@ -52,8 +48,6 @@ def reference_strips(by_reference: Mapping[str, pd.DataFrame], label: str, title
         Reference to scores, perturbations x predictions.
     label
         Name of the score.
-    title
-        What is shown, and whether the data are simulated.
     """
     rows = next(iter(by_reference.values())).shape[1]
     size = (4.2 * len(by_reference), 1.4 + 0.5 * rows)
@@ -73,10 +67,6 @@ def cosine_histograms(cosines: pd.DataFrame, title: str, ax: Axes | None = None)
     ----------
     cosines
         Perturbations x references, in [-1, 1].
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
     for name, colour in zip(cosines.columns, (BLUE, ORANGE), strict=True):
@@ -98,10 +88,6 @@ def nearest_effects(distances: pd.Series, target: str, title: str, ax: Axes | No
         From the prediction for `target` to the measured effect of each perturbation.
     target
         The perturbation that was predicted.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
     ordered = distances.sort_values()
@@ -123,8 +109,6 @@ def called_genes(measured: pd.DataFrame, predicted: pd.DataFrame, title: str) ->
     ----------
     measured, predicted
         Index genes, columns fdr and log2_fold_change; n is the number of measured genes below FDR 5 %.
-    title
-        What is shown, and whether the data are simulated.
     """
     called = [
         side[side["fdr"] < FDR]["log2_fold_change"].abs().sort_values(ascending=False).index
@@ -158,8 +142,6 @@ def gene_by_way(values: Mapping[str, np.ndarray], gene: str, title: str) -> Figu
         Name of the way to log1p expression of the gene, a number a cell.
     gene
         Its symbol.
-    title
-        What is shown, and whether the data are simulated.
     """
     columns = 5
     rows = -(-len(values) // columns)
@@ -186,10 +168,6 @@ def ways_bars(table: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:
     ----------
     table
         Index ways, columns DES and MAE of a perfect profile.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 3.6), layout="constrained")[1]
     ordered = table.sort_values("DES")
@@ -212,10 +190,6 @@ def interval_bars(table: pd.DataFrame, label: str, title: str, ax: Axes | None =
         Index what it is, columns mean, low and high.
     label
         Name of the score.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 1.1 + 0.4 * len(table)), layout="constrained")[1]
     y = np.arange(len(table))
@@ -235,10 +209,6 @@ def coverage_curve(shares: pd.Series, title: str, ax: Axes | None = None) -> Axe
     ----------
     shares
         Index number of perturbations, values share of intervals, 0 to 1.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
     ax.plot(shares.index, shares, color=BLUE, marker="o")
@@ -259,10 +229,6 @@ def room_to_improve(table: pd.DataFrame, title: str, ax: Axes | None = None) -> 
     ----------
     table
         Index metrics, columns shares of that way: first a replicate (bars), then up to three others (dots).
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 1.3 + 0.45 * len(table)), layout="constrained")[1]
     y = np.arange(len(table))
@@ -289,8 +255,6 @@ def limits_bars(numbers: pd.Series, limits: tuple[float, float], label: str, tit
         Lowest and highest number that raise no flag.
     label
         What the numbers are.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(7, 1.2 + 0.32 * len(numbers)), layout="constrained")[1]
     inside = numbers.between(*limits)
@@ -310,8 +274,6 @@ def trick_bars(table: pd.DataFrame, title: str) -> Figure:
     ----------
     table
         Index predictions, the first one honest; columns DES, official and unclipped.
-    title
-        What is shown, and whether the data are simulated.
     """
     size = (9, 1.5 + 0.4 * len(table))
     figure, axes = plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True, width_ratios=[1, 1.6])
@@ -336,10 +298,6 @@ def scaling_curves(table: pd.DataFrame, title: str, ax: Axes | None = None) -> A
     ----------
     table
         Index factors, a column a score.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
     for name, colour, marker in zip(table.columns, (ORANGE, BLUE, GREEN), "osD", strict=False):

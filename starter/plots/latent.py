@@ -30,8 +30,6 @@ def count_fit(counts: np.ndarray, fits: Mapping[str, np.ndarray], gene: str, tit
         Name of a distribution -> probabilities of the counts 0, 1, 2, ...
     gene
         Its symbol.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(7, 3), layout="constrained")[1]
     n = len(next(iter(fits.values())))
@@ -64,8 +62,6 @@ def draw_figure(
         The standard normal numbers from which `draws` were made, same shape.
     gradients
         Name of a parameter -> derivative of each drawn number by it, same shape.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     angle = np.linspace(0, 2 * np.pi, 100)
@@ -91,8 +87,6 @@ def weight_curves(curves: pd.DataFrame, title: str) -> Axes:
     ----------
     curves
         Index share of the training that is over, a column a setting.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(6, 2.8), layout="constrained")[1]
     for (name, values), colour, style in zip(curves.items(), COLOURS, ("-", "--", ":", "-."), strict=False):
@@ -109,8 +103,6 @@ def kl_bars(runs: Mapping[str, np.ndarray], title: str) -> Figure:
     ----------
     runs
         What was trained -> mean KL divergence of each latent number, in nats.
-    title
-        What is shown, and whether the data are simulated.
     """
     size = (1 + 2.8 * len(runs), 2.9)
     figure, axes = plt.subplots(1, len(runs), figsize=size, layout="constrained", sharey=True, squeeze=False)
@@ -138,8 +130,6 @@ def generated_figure(
         Its symbol.
     zeros
         Share of cells without a count, one number a gene, in measured and in generated cells; names say which.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained", width_ratios=[1.4, 1])
     low, high = (function([function(part) for part in values.values()]) for function in (np.min, np.max))
@@ -173,8 +163,6 @@ def transport_figure(
         Cells x 2, coordinates.
     partners
         How partners were chosen -> the row of each control cell's partner.
-    title
-        What is shown, and whether the data are simulated.
     """
     size = (4.2 * len(partners), 3.8)
     figure, axes = plt.subplots(1, len(partners), figsize=size, layout="constrained", sharex=True, sharey=True)

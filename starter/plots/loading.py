@@ -24,8 +24,6 @@ def csr_figure(counts: scipy.sparse.csr_matrix, genes: Sequence[str], title: str
         A few cells x a few genes.
     genes
         The genes' names.
-    title
-        What is shown, and whether the data are simulated.
     """
     n_cells, n_genes = counts.shape
     figure, (top, below) = plt.subplots(2, 1, figsize=(8, 1.9 + 0.3 * n_cells), height_ratios=[n_cells, 3])
@@ -59,8 +57,6 @@ def row_figure(row: np.ndarray, genes: np.ndarray, counts: np.ndarray, title: st
         One count a gene.
     genes, counts
         Columns and values of the stored counts.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
     ax.scatter(genes, counts, s=18, color=ORANGE, label="stored", zorder=2)
@@ -82,8 +78,6 @@ def product_figure(membership: np.ndarray, expression: np.ndarray, groups: Seque
         Cells x genes, log1p expression.
     groups
         Their names.
-    title
-        What is shown, and whether the data are simulated.
     """
     parts = {"membership": membership, "expression": expression, "sums": membership @ expression}
     widths = [part.shape[1] for part in parts.values()]
@@ -106,10 +100,6 @@ def agreement(x: pd.Series, y: pd.Series, title: str, ax: Axes | None = None) ->
     ----------
     x, y
         One number a gene or perturbation; their names say what they are.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(4, 4), layout="constrained")[1]
     ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
@@ -128,8 +118,6 @@ def tie_figure(tests: pd.DataFrame, title: str) -> Figure:
     tests
         Index genes; columns p (of `starter.statistics.de`), scanpy and tie_correct (scanpy's p without and with
         correction), and zeros (share of the cells without a count).
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
     logs = -np.log10(tests[["p", "scanpy", "tie_correct"]].clip(lower=SMALLEST_P))
@@ -152,8 +140,6 @@ def de_curve(counts: pd.DataFrame, title: str) -> Axes:
     ----------
     counts
         Columns perturbation, n_cells, n_de.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(6, 3.4), layout="constrained")[1]
     for colour, (name, part) in zip(COLOURS, counts.groupby("perturbation", sort=False), strict=False):
@@ -173,8 +159,6 @@ def qq_figure(p_values: Mapping[str, Sequence[np.ndarray]], title: str) -> Axes:
     ----------
     p_values
         Kind of comparison -> the p-values of each comparison, one a gene.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")[1]
     ax.axline((0, 0), slope=1, color="black", lw=1, ls="--", label="chance")
@@ -195,8 +179,6 @@ def guide_figure(effects: pd.DataFrame, title: str) -> Axes:
     ----------
     effects
         Guides x genes, change of mean log1p expression against all non-targeting guides.
-    title
-        What is shown, and whether the data are simulated.
     """
     n_guides, n_genes = effects.shape
     ax = plt.subplots(figsize=(1.8 + 0.26 * n_genes, 1.9 + 0.24 * n_guides), layout="constrained")[1]
@@ -219,8 +201,6 @@ def two_tests(cells: pd.Series, guides: pd.Series, marked: str, title: str) -> A
         p-values of the same genes.
     marked
         The gene that gets a ring and its name.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")[1]
     x, y = (-np.log10(p.clip(lower=SMALLEST_P)) for p in (cells, guides))
@@ -241,8 +221,6 @@ def fold_figure(target_gene: np.ndarray, fold: np.ndarray, title: str) -> Axes:
     ----------
     target_gene, fold
         Of each cell.
-    title
-        What is shown, and whether the data are simulated.
     """
     table = pd.crosstab(fold, target_gene)
     table = table[table.idxmax().sort_values(kind="stable").index]
@@ -261,8 +239,6 @@ def leak_figure(scores: pd.DataFrame, title: str) -> Figure:
     ----------
     scores
         Columns metric, split and value, one row a tested perturbation.
-    title
-        What is shown, and whether the data are simulated.
     """
     metrics, splits = scores["metric"].unique(), scores["split"].unique()
     figure, axes = plt.subplots(1, len(metrics), figsize=(4 * len(metrics), 3.4), layout="constrained")
@@ -285,8 +261,6 @@ def matched_pairs(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str
     ----------
     pairs
         How controls were chosen -> UMIs of the cells and of their controls.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(
         1, len(pairs), figsize=(4 * len(pairs), 3.9), layout="constrained", sharex=True, sharey=True
@@ -308,8 +282,6 @@ def error_figure(errors: pd.DataFrame, title: str) -> Axes:
     ----------
     errors
         Index ways of choosing controls; columns systematic and by chance.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(7, 3), layout="constrained")[1]
     errors.plot.barh(ax=ax, color=[ORANGE, BLUE], width=0.7)
@@ -328,8 +300,6 @@ def set_figure(control: np.ndarray, perturbed: np.ndarray, genes: Sequence[str],
         Cells x genes, log1p expression.
     genes
         Their names.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
     top = max(control.max(), perturbed.max())
@@ -350,8 +320,6 @@ def order_figure(orders: Mapping[str, np.ndarray], title: str) -> Figure:
     ----------
     orders
         Name -> rows in the order in which they are read.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, len(orders), figsize=(3.2 * len(orders), 3.4), layout="constrained", sharey=True)
     for ax, (name, rows) in zip(axes, orders.items(), strict=True):
@@ -369,8 +337,6 @@ def speed_bars(speeds: Mapping[str, float], title: str) -> Axes:
     ----------
     speeds
         Way -> cells a second.
-    title
-        What is shown, and whether the data are simulated.
     """
     ax = plt.subplots(figsize=(7, 0.9 + 0.4 * len(speeds)), layout="constrained")[1]
     names = list(speeds)[::-1]

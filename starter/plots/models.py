@@ -30,8 +30,6 @@ def effect_panels(measured: pd.Series, predicted: dict[str, pd.Series], title: s
         The effect, in log1p expression.
     predicted
         What stands above a panel, and the prediction over the same genes.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, len(predicted), figsize=(4.2 * len(predicted), 4.6), layout="constrained")
     for ax, (name, values) in zip(np.atleast_1d(axes), predicted.items(), strict=True):
@@ -49,10 +47,6 @@ def correlation_histogram(correlations: np.ndarray, middle: float, title: str, a
         Pearson correlation of every two effects.
     middle
         Where to draw a line, the median.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(6, 3), layout="constrained")[1]
     ax.hist(correlations, bins=np.linspace(-1, 1, 61), color=SKY)
@@ -70,10 +64,6 @@ def value_bars(table: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:
     ----------
     table
         Models x metrics, on a scale where 1 is perfect.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
     table.T.plot.bar(ax=ax, color=list(MODEL_COLOURS[: len(table)]), width=0.8)
@@ -95,8 +85,6 @@ def setting_curves(curves: dict[str, pd.DataFrame], baseline: pd.Series, ylabel:
         The train mean's value of each curve: a dashed line.
     ylabel
         What the curves show, with units.
-    title
-        What is shown, and whether the data are simulated.
     """
     size = (1.5 + 3.8 * len(curves), 3.4)
     figure, axes = plt.subplots(1, len(curves), figsize=size, layout="constrained", squeeze=False)
@@ -121,10 +109,6 @@ def knowledge_bars(table: pd.DataFrame, title: str, ax: Axes | None = None) -> A
     ----------
     table
         One row a kind of features and of gene sets: features, sets, gain, low, high (95 % interval; NaN for none).
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
     names, kinds = list(dict.fromkeys(table["features"])), list(dict.fromkeys(table["sets"]))
@@ -150,8 +134,6 @@ def study_figure(table: pd.DataFrame, titles: dict[str, str], title: str) -> Fig
         Rows with model, features, metric, value, difference from the train mean, low and high of the difference.
     titles
         Metrics to draw, with their titles.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, axes = plt.subplots(1, len(titles), figsize=(4 * len(titles), 4.2), layout="constrained", squeeze=False)
     kinds, models = (list(dict.fromkeys(table[column])) for column in ("features", "model"))
@@ -188,8 +170,6 @@ def gain_figure(
         Name, median effect correlation and gain in Pearson delta of the screen at hand.
     title
         What is shown, and whether the data at hand are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(6.5, 3.8), layout="constrained")[1]
     for screen in published:

@@ -74,8 +74,6 @@ def pooled_screen(part: pd.DataFrame, n_guides: int, n_cells: int, n_genes: int,
         Counts of some cells and genes, index the guide of each cell.
     n_guides, n_cells, n_genes
         Of the screen.
-    title
-        What is shown, and whether the data are simulated.
     """
     figure, ax = plt.subplots(figsize=(10, 2.5), layout="constrained")
     colours = (BLUE, ORANGE, GREEN, PINK, SKY, GREY)

@@ -17,8 +17,6 @@ def training_curves(history: pd.DataFrame, title: str) -> Figure:
     ----------
     history
         What `starter.training.loop.fit` gave: index epoch; loss, its terms, and what was validated.
-    title
-        What is shown, and whether the data are simulated.
     """
     names = [name for name in history.columns if name not in NO_CURVE]
     terms = [name for name in names if name in history.attrs.get("terms", ())]

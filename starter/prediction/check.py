@@ -6,7 +6,7 @@ import h5py
 import pandas as pd
 
 from starter.data.h5ad import check_matrix, open_h5ad, read_frame, unreadable
-from starter.data.scan import scan_matrix
+from starter.data.scan import scan_upload
 from starter.errors import Finding, FindingsError, InputError, listed
 from starter.prediction import season_2025, season_2026
 from starter.prediction.requirements import Requirements
@@ -19,14 +19,14 @@ from starter.schema import CONTEXT, CONTROL, TARGET_GENE
 OUT_OF_ORDER = "the genes are those due, but in another order"
 
 
-def check_prediction(path: str | Path, due: Requirements | None = None, year: int | None = None) -> list[Finding]:
+def check_prediction(path: str | Path, required: Requirements | None = None, year: int | None = None) -> list[Finding]:
     """Check a prediction file or upload, and report everything at once.
 
     Parameters
     ----------
     path
         `.h5ad` or `.vcc`.
-    due
+    required
         What it must hold; without it, only what holds of any prediction is checked.
     year
         The season of the challenge. An upload tells its own; a file is of 2025, as a course's are, if nothing is said.
@@ -47,11 +47,11 @@ def check_prediction(path: str | Path, due: Requirements | None = None, year: in
         what = f"it is an upload of season {found.year} (it holds {found.sidecar}), not of {asked.year}"
         findings.append(Finding("error", what, f"give --season {found.year}, or pack the prediction of {asked.year}"))
     try:
-        with unpacked(path, len(due.genes) if due else None) as file:
+        with unpacked(path, len(required.genes) if required else None) as file:
             try:
                 with open_h5ad(file) as opened:
                     sidecar = read_sidecar(path, found) if found else None
-                    return [*findings, *_check_content(opened, due, season, sidecar)]
+                    return [*findings, *_check_content(opened, required, season, sidecar)]
             except Exception as error:  # whatever is in somebody's file
                 known = error if isinstance(error, InputError) else unreadable(str(file), error)
                 if not isinstance(known, InputError):
@@ -61,13 +61,19 @@ def check_prediction(path: str | Path, due: Requirements | None = None, year: in
         return [*findings, *error.findings]
 
 
-def _check_content(file: h5py.File, due: Requirements | None, season: Season, sidecar: bytes | None) -> list[Finding]:
+def _check_content(
+    file: h5py.File, required: Requirements | None, season: Season, sidecar: bytes | None
+) -> list[Finding]:
     obs, var = read_frame(file, "obs"), read_frame(file, "var")
-    rules = season_2026 if season == SEASON_2026 else season_2025
-    findings = [*_check_season(obs, season), *_check_genes(var.index.astype(str), due), *_check_columns(obs, season)]
+    of_season = season_2026 if season == SEASON_2026 else season_2025
+    findings = [
+        *_check_season(obs, season),
+        *_check_genes(var.index.astype(str), required),
+        *_check_columns(obs, season),
+    ]
     labels = obs[[column for column in season.columns if column in obs]]
     if TARGET_GENE in labels:
-        findings.extend(rules.check_labels(labels.dropna().astype(str), due))
+        findings.extend(of_season.check_labels(labels.dropna().astype(str), required))
     extra = [f"obs.{column}" for column in obs.columns if column not in season.columns]
     extra += [f"var.{column}" for column in var.columns]
     extra += [key for key in ("layers", "obsm", "varm", "obsp", "varp", "raw") if key in file and len(file[key])]
@@ -82,12 +88,12 @@ def _check_content(file: h5py.File, due: Requirements | None, season: Season, si
         {column: labels[column].astype(str).to_numpy() if column in labels else "" for column in season.columns},
         index=range(len(obs)),
     )
-    scan = scan_matrix(file["X"], (cells[TARGET_GENE] == CONTROL).to_numpy())
+    scan = scan_upload(file["X"], (cells[TARGET_GENE] == CONTROL).to_numpy())
     findings.extend(check_numbers(scan))
-    findings.extend(rules.check_values(scan, due))
+    findings.extend(of_season.check_values(scan, required))
     findings.extend(check_empty(scan, cells))
     if sidecar is not None and season.sidecar == META:
-        findings.extend(check_meta(sidecar, len(obs), len(var), scan.stored, sorted(set(cells[CONTEXT])), due))
+        findings.extend(check_meta(sidecar, len(obs), len(var), scan.n_stored, sorted(set(cells[CONTEXT])), required))
     return findings
 
 
@@ -114,14 +120,14 @@ def _check_columns(obs: pd.DataFrame, season: Season) -> list[Finding]:
     return findings
 
 
-def _check_genes(genes: pd.Index, due: Requirements | None) -> list[Finding]:
+def _check_genes(genes: pd.Index, required: Requirements | None) -> list[Finding]:
     findings = []
     if not genes.is_unique:
         twice = genes[genes.duplicated()].unique()
         findings.append(Finding("error", f"genes occur twice: {listed(twice)}", "each gene is one column"))
-    if due is None:
+    if required is None:
         return findings
-    expected = pd.Index(due.genes)
+    expected = pd.Index(required.genes)
     missing, extra = expected.difference(genes, sort=False), genes.difference(expected, sort=False)
     if len(missing):
         findings.append(Finding("error", f"genes missing: {len(missing):,} ({listed(missing)})", "predict every gene"))

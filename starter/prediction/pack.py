@@ -26,7 +26,7 @@ WATERMARK_TEXT = b"vcc-prep"
 
 
 def pack(
-    path: str | Path, out: str | Path, due: Requirements | None = None, year: int = SEASON_2025.year
+    path: str | Path, out: str | Path, required: Requirements | None = None, year: int = SEASON_2025.year
 ) -> list[Finding]:
     """Make the challenge's upload of a prediction file.
 
@@ -39,7 +39,7 @@ def pack(
         The prediction file, `.h5ad`.
     out
         The `.vcc` to write.
-    due
+    required
         What it must hold.
     year
         The season of the challenge.
@@ -57,7 +57,7 @@ def pack(
     if Path(out).suffix != ".vcc" or Path(out).resolve() == Path(path).resolve():
         msg = f"an upload is named like prediction.vcc, not {out}; name it so with --out"
         raise InputError(msg)
-    findings = check_prediction(path, due, year)
+    findings = check_prediction(path, required, year)
     repaired = [finding for finding in findings if finding.what == OUT_OF_ORDER]
     findings = [finding for finding in findings if finding not in repaired]
     if any(finding.level == "error" for finding in findings):
@@ -72,7 +72,7 @@ def pack(
         stored = x["data"].size if isinstance(x, h5py.Group) else min(x.size, season.max_stored)
         # values, columns that may be int64, and what compression leaves of both
         check_room(part.parent, (12 + 8) * stored + 128 * (len(obs) + len(var)))
-        genes = pd.Index(due.genes if repaired else var.index.astype(str))
+        genes = pd.Index(required.genes if repaired else var.index.astype(str))
         order = var.index.astype(str).get_indexer(genes)
         n_blocks = -(-len(obs) // CELLS_PER_BLOCK)
         labels = {column: obs[column].astype(str) for column in season.columns}
@@ -88,7 +88,7 @@ def pack(
         if season.sidecar == META:
             with h5py.File(plain) as written:
                 stored = written["X/data"].size
-            sidecar = make_meta(len(obs), len(var), stored, contexts_due(set(labels[CONTEXT]), due), due)
+            sidecar = make_meta(len(obs), len(var), stored, contexts_due(set(labels[CONTEXT]), required), required)
         write_archive(plain, part, season, sidecar)
     if repaired:
         findings.append(Finding("note", "the genes were put in the order of the list"))

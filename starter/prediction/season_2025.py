@@ -15,14 +15,14 @@ FEW_CELLS = 10
 """Fewer cells of a perturbation leave the rank test without power."""
 
 
-def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding]:
+def check_labels(labels: pd.DataFrame, required: Requirements | None) -> list[Finding]:
     """Compare the labels with those due.
 
     Parameters
     ----------
     labels
         `target_gene` of every labelled cell.
-    due
+    required
         What the prediction must hold, if known.
     """
     findings = []
@@ -32,8 +32,8 @@ def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding
             Finding("error", f"no cell is labelled {CONTROL!r}", "add the course's control cells as they are")
         )
     predicted = counts.drop(CONTROL, errors="ignore").sort_index()
-    if due is not None:
-        expected = pd.Index(sorted(due.n_cells))
+    if required is not None:
+        expected = pd.Index(sorted(required.n_cells))
         if len(absent := expected.difference(predicted.index)):
             what = f"perturbations missing: {len(absent):,} ({listed(absent)})"
             findings.append(Finding("error", what, "predict all of them"))
@@ -41,9 +41,9 @@ def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding
             what = f"perturbations that are not due: {len(extra):,} ({listed(extra)})"
             findings.append(Finding("error", what, "leave them out"))
         other = [
-            f"{label} has {n:,}, measured {due.n_cells[label]:,}"
+            f"{label} has {n:,}, measured {required.n_cells[label]:,}"
             for label, n in predicted.items()
-            if due.n_cells.get(label) and n != due.n_cells[label]
+            if required.n_cells.get(label) and n != required.n_cells[label]
         ]
         if other:
             what = f"perturbations with another number of cells than measured: {len(other):,} ({listed(other)})"
@@ -60,16 +60,17 @@ def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding
     return findings
 
 
-def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
+def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
     """Tell logs from counts, and judge the target sum."""
-    if scan.stored and scan.fraction <= FRACTION:
+    if scan.n_stored and scan.fraction <= FRACTION:
         what = (
-            f"X looks like counts: all {scan.stored:,} stored values are whole numbers (largest {scan.largest:,.0f}); "
-            "the scorer would scale them to the file's own median, which on a screen of few genes is another quantity"
+            f"X looks like counts: all {scan.n_stored:,} stored values are whole numbers "
+            f"(largest {scan.largest:,.0f}); the scorer would scale them to the file's own median, which on a screen "
+            "of few genes is another quantity"
         )
         target = (
-            f"the course's target_sum, {due.target_sum:,.0f}"
-            if due and due.target_sum
+            f"the course's target_sum, {required.target_sum:,.0f}"
+            if required and required.target_sum
             else "one target_sum for all cells"
         )
         return [Finding("error", what, f"write log1p(target_sum x count / n_umis) with {target}")]
@@ -77,25 +78,25 @@ def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
     if scan.largest >= LOG_LIMIT:
         what = f"X holds fractions and values up to {scan.largest:,.4g}; log1p expression stays below {LOG_LIMIT:g}"
         findings.append(Finding("error", what, "take log1p once, of counts scaled to target_sum"))
-    if scan.natural_totals.size and due is not None:
-        findings.extend(_check_scale(scan.natural_totals, due))
+    if scan.weighed.any() and required is not None:
+        findings.extend(_check_scale(scan.natural_totals[scan.weighed], required))
     return findings
 
 
-def _check_scale(totals: np.ndarray, due: Requirements) -> list[Finding]:
+def _check_scale(totals: np.ndarray, required: Requirements) -> list[Finding]:
     """Judge the target sum by the control cells' natural totals."""
     include = "include the course's control cells unchanged, and scale predictions to the same target_sum"
-    if due.control_totals is not None:
-        ratio = scale_ratio(totals, due.control_totals)
+    if required.control_totals is not None:
+        ratio = scale_ratio(totals, required.control_totals)
         if abs(ratio - 1) <= SCALE_TOLERANCE:
             return []
         what = (
             f"the control cells add up to {np.median(totals):,.0f} on the natural scale, the course's to "
-            f"{np.median(due.control_totals):,.0f}: they look scaled to target_sum {ratio * due.target_sum:,.0f}, "
-            f"not {due.target_sum:,.0f}"
+            f"{np.median(required.control_totals):,.0f}: they look scaled to target_sum "
+            f"{ratio * required.target_sum:,.0f}, not {required.target_sum:,.0f}"
         )
         return [Finding("error", what, include)]
-    if len(due.genes) >= WHOLE_TRANSCRIPTOME:
+    if len(required.genes) >= WHOLE_TRANSCRIPTOME:
         low, high = np.quantile(totals, [0.05, 0.95])
         if high > low * (1 + SCALE_TOLERANCE):
             what = (

@@ -23,34 +23,34 @@ MAX_TOTAL = 1_000_000
 """Counts that a cell may have."""
 
 
-def contexts_due(present: set[str], due: Requirements | None) -> tuple[str, ...]:
+def contexts_due(present: set[str], required: Requirements | None) -> tuple[str, ...]:
     """Say which contexts a prediction must hold: those of its list, else of the phase that fits it best.
 
     Parameters
     ----------
     present
         The contexts that it holds.
-    due
+    required
         What it must hold, if known.
     """
-    if due is not None and due.contexts:
-        return due.contexts
+    if required is not None and required.contexts:
+        return required.contexts
     return max(PHASES, key=lambda phase: len(present & set(phase)))
 
 
-def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding]:
+def check_labels(labels: pd.DataFrame, required: Requirements | None) -> list[Finding]:
     """Compare contexts, perturbations and their cells with those due.
 
     Parameters
     ----------
     labels
         `target_gene` and, if there is one, `context` of every labelled cell.
-    due
+    required
         What the prediction must hold, if known.
     """
     findings = []
-    if due is not None and len(due.genes) != GENES:
-        what = f"the list has {len(due.genes):,} genes, and that of season 2026 has {GENES:,}"
+    if required is not None and len(required.genes) != GENES:
+        what = f"the list has {len(required.genes):,} genes, and that of season 2026 has {GENES:,}"
         findings.append(Finding("warning", what, "take gene_names.csv from the challenge's controls"))
     control = labels[TARGET_GENE] == CONTROL
     if control.any():
@@ -60,38 +60,41 @@ def check_labels(labels: pd.DataFrame, due: Requirements | None) -> list[Finding
     if CONTEXT not in labels:
         return findings
     present = set(labels[CONTEXT])
-    contexts = contexts_due(present, due)
+    contexts = contexts_due(present, required)
     if odd := difference(contexts, present):
         what = f"the contexts are not {', '.join(contexts)}: {odd}"
         findings.append(Finding("error", what, "label every cell as the challenge's control cells are labelled"))
-    if due is None:
+    if required is None:
         return findings
-    if not due.contexts:
+    if not required.contexts:
         what = f"whether contexts {', '.join(contexts)} are those of this phase was not judged"
         findings.append(Finding("note", what, "keep the challenge's manifest.json beside the lists"))
     cells = labels[labels[CONTEXT].isin(contexts)].groupby([TARGET_GENE, CONTEXT]).size()
-    return [*findings, *_check_pairs(cells, due, [context for context in contexts if context in present])]
+    return [*findings, *_check_pairs(cells, required, [context for context in contexts if context in present])]
 
 
-def _check_pairs(cells: pd.Series, due: Requirements, contexts: list[str]) -> list[Finding]:
+def _check_pairs(cells: pd.Series, required: Requirements, contexts: list[str]) -> list[Finding]:
     """Compare the cells of each perturbation and context with those due."""
     findings = []
     missing = [
-        f"{label} in {context}" for label in due.n_cells for context in contexts if (label, context) not in cells.index
+        f"{label} in {context}"
+        for label in required.n_cells
+        for context in contexts
+        if (label, context) not in cells.index
     ]
     if missing:
         what = f"perturbations missing: {len(missing):,} ({listed(missing)})"
         findings.append(Finding("error", what, "predict all of them in every context"))
-    extra = sorted(set(cells.index.get_level_values(TARGET_GENE)) - set(due.n_cells))
+    extra = sorted(set(cells.index.get_level_values(TARGET_GENE)) - set(required.n_cells))
     if extra:
         what = f"perturbations that are not due: {len(extra):,} ({listed(extra)})"
-        guides = any(re.sub(r"-\d+$", "", label) in due.n_cells for label in extra)
+        guides = any(re.sub(r"-\d+$", "", label) in required.n_cells for label in extra)
         way_out = "a label is the gene's symbol, without the number of a guide" if guides else "leave them out"
         findings.append(Finding("error", what, way_out))
     wrong = [
         f"{label} in {context} has {n:,}, due {expected:,}"
         for (label, context), n in cells.items()
-        if label in due.n_cells and n != (expected := due.n_cells[label] or CELLS)
+        if label in required.n_cells and n != (expected := required.n_cells[label] or CELLS)
     ]
     if wrong:
         what = f"perturbations with another number of cells than due: {len(wrong):,} ({listed(wrong)})"
@@ -100,9 +103,9 @@ def _check_pairs(cells: pd.Series, due: Requirements, contexts: list[str]) -> li
     return findings
 
 
-def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
+def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
     """Judge whether the values are counts that scoring accepts, whatever is due."""
-    del due
+    del required
     findings = []
     if scan.fraction > FRACTION:
         logs = "; it looks like log1p expression" if scan.largest < LOG_LIMIT else ""
@@ -113,7 +116,7 @@ def check_values(scan: Scan, due: Requirements | None) -> list[Finding]:
     if over.size:
         what = f"cells whose counts add up to more than {MAX_TOTAL:,}: {over.size:,} (most: {over.max():,.0f})"
         findings.append(Finding("error", what, "scale the expected counts of a cell to a measured cell's total"))
-    if scan.stored > SEASON_2026.max_stored:
-        what = f"X stores {scan.stored:,} values; the limit is {SEASON_2026.max_stored:,}"
+    if scan.n_stored > SEASON_2026.max_stored:
+        what = f"X stores {scan.n_stored:,} values; the limit is {SEASON_2026.max_stored:,}"
         findings.append(Finding("error", what, "predict fewer expressed genes a cell, and call X.eliminate_zeros()"))
     return findings

@@ -13,7 +13,7 @@ MAX_BYTES = 64 << 10
 """vcc-cli reads no larger one."""
 
 
-def make_meta(n_cells: int, n_genes: int, stored: int, contexts: Sequence[str], due: Requirements | None) -> bytes:
+def make_meta(n_cells: int, n_genes: int, stored: int, contexts: Sequence[str], required: Requirements | None) -> bytes:
     """Describe a prediction.
 
     Parameters
@@ -22,7 +22,7 @@ def make_meta(n_cells: int, n_genes: int, stored: int, contexts: Sequence[str], 
         Its shape and the values that it stores.
     contexts
         The contexts that it holds.
-    due
+    required
         What it was checked against, if anything.
     """
     meta = {
@@ -32,13 +32,13 @@ def make_meta(n_cells: int, n_genes: int, stored: int, contexts: Sequence[str], 
         "n_vars": n_genes,
         "cli_version": CLI_VERSION,
         "contexts": list(contexts),
-        **_list_of(due),
+        **_list_of(required),
     }
     return json.dumps(meta, sort_keys=True).encode()
 
 
 def check_meta(
-    content: bytes, n_cells: int, n_genes: int, stored: int, contexts: Sequence[str], due: Requirements | None
+    content: bytes, n_cells: int, n_genes: int, stored: int, contexts: Sequence[str], required: Requirements | None
 ) -> list[Finding]:
     """Compare what an upload says of itself with what it holds, and with the list at hand.
 
@@ -46,7 +46,7 @@ def check_meta(
     ----------
     content
         The file `meta.json`.
-    n_cells, n_genes, stored, contexts, due
+    n_cells, n_genes, stored, contexts, required
         As `make_meta` takes them.
     """
     again = "pack it again with: starter pack --season 2026"
@@ -64,16 +64,16 @@ def check_meta(
     if wrong:
         what = f"meta.json does not describe this prediction: {', '.join(wrong)}"
         findings.append(Finding("error", what, again))
-    other = [key for key, value in _list_of(due).items() if key in meta and meta[key] != value]
+    other = [key for key, value in _list_of(required).items() if key in meta and meta[key] != value]
     if other:
         what = f"it was packed with another list of perturbations ({', '.join(other)} of meta.json)"
         findings.append(Finding("warning", what, "see whether the lists are those of this phase"))
     return findings
 
 
-def _list_of(due: Requirements | None) -> dict[str, str]:
+def _list_of(required: Requirements | None) -> dict[str, str]:
     """Give what names the list, as far as it is known."""
-    if due is None:
+    if required is None:
         return {}
-    names = {"perts_fingerprint": due.fingerprint, "panel_id": due.panel_id}
+    names = {"perts_fingerprint": required.fingerprint, "panel_id": required.panel_id}
     return {key: value for key, value in names.items() if value is not None}

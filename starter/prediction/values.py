@@ -10,17 +10,17 @@ from starter.schema import CONTEXT, TARGET_GENE
 def check_numbers(scan: Scan) -> list[Finding]:
     """Report values that neither expression nor counts can have."""
     findings = []
-    if scan.nan or scan.infinite:
-        what = f"NaN in X: {scan.nan:,}; infinite values: {scan.infinite:,}"
+    if scan.n_nan or scan.n_infinite:
+        what = f"NaN in X: {scan.n_nan:,}; infinite values: {scan.n_infinite:,}"
         findings.append(Finding("error", what, "write finite numbers; a model that gives NaN has diverged"))
-    if scan.negative:
-        what = f"negative values in X: {scan.negative:,} (lowest {scan.lowest:.3g})"
+    if scan.n_negative:
+        what = f"negative values in X: {scan.n_negative:,} (lowest {scan.lowest:.3g})"
         findings.append(Finding("error", what, "expression is never below 0; clip there"))
-    if scan.twice:
+    if not scan.canonical:
         what = "X stores entries of one cell and gene more than once"
         findings.append(Finding("error", what, "call X.sum_duplicates(), and see why it was so"))
-    if scan.zeros:
-        findings.append(Finding("note", f"zeros stored in X: {scan.zeros:,}", "starter pack leaves them out"))
+    if scan.n_zeros:
+        findings.append(Finding("note", f"zeros stored in X: {scan.n_zeros:,}", "starter pack leaves them out"))
     return findings
 
 

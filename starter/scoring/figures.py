@@ -24,15 +24,7 @@ SQUARES = 60
 
 
 def effects_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
-    """Draw predicted against measured effects of the perturbations with the largest measured effects.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-    title
-        What is shown, and whether the data are simulated.
-    """
+    """Draw predicted against measured effects of the perturbations with the largest measured effects."""
     measured, predicted = (
         pd.DataFrame(side.effects(), truth.perturbations, truth.genes) for side in (truth, prediction)
     )
@@ -56,15 +48,7 @@ def effects_figure(truth: "Summary", prediction: "Summary", title: str) -> Figur
 
 
 def rank_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
-    """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-    title
-        What is shown, and whether the data are simulated.
-    """
+    """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal."""
     # here: scoring takes a second to import, which other figures do not need
     from starter.scoring.metrics.discrimination import rank_matrix
 
@@ -87,15 +71,7 @@ def rank_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
 
 
 def overlap_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
-    """Draw how many measured DE genes were found, for the perturbations with most of them.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-    title
-        What is shown, and whether the data are simulated.
-    """
+    """Draw how many measured DE genes were found, for the perturbations with most of them."""
     # here: scoring takes a second to import, which other figures do not need
     from starter.scoring.metrics.overlap import de_genes
 
@@ -124,10 +100,6 @@ def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes
     ----------
     scores
         Models x metrics; 0 is the baseline, 1 the replicate.
-    title
-        What is shown, and whether the data are simulated.
-    ax
-        Where to draw; default: a new figure.
     """
     ax = ax or plt.subplots(figsize=(7, 3), layout="constrained")[1]
     colours = (BLUE, ORANGE, GREEN, GREY)
@@ -160,8 +132,8 @@ def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
         {
             card.name: {
                 metric.title: card.metrics[metric.name]["scaled"]
-                for metric in card.profile.metrics
-                if metric.name in card.profile.scored and card.metrics[metric.name]["gradable"]
+                for metric in card.rules.metrics
+                if metric.name in card.rules.scored and card.metrics[metric.name]["gradable"]
             }
             for card in cards
         }

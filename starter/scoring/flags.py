@@ -7,7 +7,7 @@ one; docs/metrics.md has the table.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -57,7 +57,8 @@ class Flag:
     """From where on it is raised."""
     text: str
     """What was found, and what it may mean."""
-    context: str
+    context: str = ""
+    """Where it was found."""
 
     def as_dict(self) -> dict:
         """Give the content for JSON."""
@@ -94,7 +95,7 @@ def find_flags(
         _above(rules, rows),
         _list(predicted),
     ]
-    return [Flag(**{**vars(flag), "context": context}) for flag in found if flag]
+    return [replace(flag, context=context) for flag in found if flag]
 
 
 def _controls(truth: Reference, prediction: Summary, measured: np.ndarray) -> Flag | None:
@@ -105,7 +106,7 @@ def _controls(truth: Reference, prediction: Summary, measured: np.ndarray) -> Fl
         f"changed controls: the control profile differs from the course's by {shift:.2g} of a mean effect; DES and PDS "
         "are taken against a prediction's own controls, so editing them moves scores"
     )
-    return Flag("changed_controls", "flag", float(shift), CONTROL_SHIFT, text, "")
+    return Flag("changed_controls", "flag", float(shift), CONTROL_SHIFT, text)
 
 
 def _spread(truth: Reference, prediction: Summary) -> Flag | None:
@@ -126,12 +127,12 @@ def _spread(truth: Reference, prediction: Summary) -> Flag | None:
             f"cells (nearly) identical: within a perturbation they vary {ratio:.2g} times as much as measured cells; "
             "equal cells make hundreds of genes differentially expressed"
         )
-        return Flag("identical_cells", "flag", ratio, SPREAD[0], text, "")
+        return Flag("identical_cells", "flag", ratio, SPREAD[0], text)
     text = (
         f"inflated variance: within a perturbation cells vary {ratio:.2g} times as much as measured cells, which hides "
         "effects from the rank test"
     )
-    return Flag("inflated_variance", "flag", ratio, SPREAD[1], text, "")
+    return Flag("inflated_variance", "flag", ratio, SPREAD[1], text)
 
 
 def _variance(side: Summary) -> np.ndarray:
@@ -145,7 +146,7 @@ def _depth(truth: Reference, prediction: Summary) -> Flag | None:
         return None
     way = "small, as after a second log1p" if ratio < DEPTH[0] else "large"
     text = f"library size: the cells of a perturbation add up to {ratio:.2g} times those measured, which is too {way}"
-    return Flag("library_size", "flag", ratio, DEPTH[ratio > DEPTH[1]], text, "")
+    return Flag("library_size", "flag", ratio, DEPTH[ratio > DEPTH[1]], text)
 
 
 def _size(measured: np.ndarray, predicted: np.ndarray) -> Flag | None:
@@ -156,7 +157,7 @@ def _size(measured: np.ndarray, predicted: np.ndarray) -> Flag | None:
         f"scaled effects: predicted effects are {ratio:.2g} times as long as measured ones; models shrink effects, "
         "since overshooting costs error, and scaling them up buys discrimination"
     )
-    return Flag("scaled_effects", "flag", ratio, EFFECT_SIZE, text, "")
+    return Flag("scaled_effects", "flag", ratio, EFFECT_SIZE, text)
 
 
 def _follows(truth: Reference, predicted: np.ndarray) -> Flag | None:
@@ -173,7 +174,7 @@ def _follows(truth: Reference, predicted: np.ndarray) -> Flag | None:
         f"DE counts that follow the number of cells x UMIs (rank correlation {answer.statistic:.2f}): how many genes "
         "change seems to be taken from the published cell numbers and not from biology"
     )
-    return Flag("counts_follow_power", "flag", float(answer.statistic), FOLLOWS, text, "")
+    return Flag("counts_follow_power", "flag", float(answer.statistic), FOLLOWS, text)
 
 
 def _above(rules: RuleSet, rows: dict[str, dict]) -> Flag | None:
@@ -193,7 +194,7 @@ def _above(rules: RuleSet, rows: dict[str, dict]) -> Flag | None:
         f"above the replicate: on average {share:.2f} of the way from the baseline to the replicate; no model should "
         "know more than a second experiment, so ask where the measured cells came from"
     )
-    return Flag("above_replicate", "flag", share, ABOVE_REPLICATE, text, "")
+    return Flag("above_replicate", "flag", share, ABOVE_REPLICATE, text)
 
 
 def _list(predicted: np.ndarray) -> Flag | None:
@@ -206,7 +207,7 @@ def _list(predicted: np.ndarray) -> Flag | None:
         f"one gene list: the sizes of two perturbations' effects are alike by {alike:.2f} (cosine), so all share one "
         "list of genes; an honest train mean does that too"
     )
-    return Flag("one_gene_list", "information", alike, SAME_LIST, text, "")
+    return Flag("one_gene_list", "information", alike, SAME_LIST, text)
 
 
 def _median(ratio: np.ndarray) -> float:

@@ -53,11 +53,11 @@ def scorecard_page(card: Scorecard, pictures: dict[str, bytes]) -> str:
     """
     template = resources.files("starter.scoring").joinpath("scorecard.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    metrics = card.profile.metrics
+    metrics = card.rules.metrics
     return environment.from_string(template).render(
         card=card,
-        scored=[metric for metric in metrics if metric.name in card.profile.scored],
-        shown=[metric for metric in metrics if metric.name not in card.profile.scored],
+        scored=[metric for metric in metrics if metric.name in card.rules.scored],
+        shown=[metric for metric in metrics if metric.name not in card.rules.scored],
         truth_title=_title(card),
         pictures=[{"data": base64.b64encode(pictures[name]).decode(), "text": text} for name, text in PICTURES.items()],
         number=number,

@@ -7,9 +7,9 @@ import numpy as np
 import scipy.stats
 
 from starter.errors import InputError
+from starter.scoring.context_score import ContextScore
 from starter.scoring.metrics.base import Metric
 from starter.scoring.metrics.rule_sets import RuleSet
-from starter.scoring.predicted import ContextScore
 from starter.scoring.truth.replicate import mean_of_defined
 from starter.statistics.intervals import interval
 

@@ -15,11 +15,11 @@ from starter.files import sha256
 from starter.prediction.vcc import unpacked
 from starter.schema import CONTEXT, PERTURBATION
 from starter.scoring import flags
+from starter.scoring.context_score import ContextScore, cells_of_contexts, check_genes, score_context
 from starter.scoring.flags import Flag
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
-from starter.scoring.predicted import ContextScore, cells_of_contexts, check_genes, score_context
 from starter.scoring.rows import context_rows, over_contexts
-from starter.scoring.screens.screen import open_screen
+from starter.scoring.screens.opened import open_screen
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.opened import Truth
 from starter.scoring.truth.replicate import SPLITS
@@ -35,12 +35,12 @@ class Scorecard:
 
     name: str
     """The prediction's file name without its ending."""
-    profile: RuleSet
+    rules: RuleSet
     metrics: dict[str, dict]
     """Metric name to value, low, high, direction, baseline, replicate, scaled, gradable, dynamic_range, difference from
     the baseline with its low and high, n and left_out; means over contexts."""
     overall: float | None
-    """Mean scaled value over the metrics of the profile's score."""
+    """Mean scaled value over the metrics that the rule set scores."""
     contexts: dict[str, dict]
     """The same of each context: its metrics and overall."""
     flags: list[Flag]
@@ -58,7 +58,7 @@ class Scorecard:
     def to_json(self) -> str:
         """Give the content of `scorecard.json`; undefined numbers are null."""
         content = {
-            "profile": self.profile.name,
+            "profile": self.rules.name,
             "metrics": self.metrics,
             "overall": self.overall,
             "contexts": self.contexts,
@@ -84,7 +84,7 @@ def prediction_name(path: str | Path) -> str:
     return name
 
 
-def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0) -> Scorecard:
+def score_prediction(path: str | Path, truth: Truth, rule_set: str, seed: int = 0) -> Scorecard:
     """Score a prediction file or upload.
 
     Parameters
@@ -93,7 +93,7 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
         `.h5ad` or `.vcc`. Its values are read in blocks; contexts are scored one at a time.
     truth
         What `starter.scoring.truth.opened.open_truth` gave.
-    profile
+    rule_set
         Name of the rule set.
     seed
         Fixes the bootstrap.
@@ -103,7 +103,7 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
     InputError
         If the file does not hold exactly the truth's genes, contexts and perturbations, or is on another scale.
     """
-    rules = get_rule_set(profile)
+    rules = get_rule_set(rule_set)
     truth.check_prepared(rules)
     name = Path(path).name
     with (
@@ -123,7 +123,7 @@ def score_prediction(path: str | Path, truth: Truth, profile: str, seed: int = 0
     overall = [context["overall"] for context in per_context.values()]
     card = Scorecard(
         name=prediction_name(path),
-        profile=rules,
+        rules=rules,
         metrics=metrics,
         overall=None if None in overall else float(np.mean(overall)),
         contexts=per_context if len(scored) > 1 else {},
@@ -173,7 +173,7 @@ def number(value: float | None) -> str:
 
 
 def _notes(card: Scorecard, truth: Truth) -> list[str]:
-    rules, metrics = card.profile, card.metrics
+    rules, metrics = card.rules, card.metrics
     prepared = truth.about["profiles"][rules.name]
     n_pairs = sum(len(names) for names in truth.contexts.values())
     n_contexts = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from starter.data.blocks import Cells
-from starter.data.scan import Seen, scan
+from starter.data.scan import Scan, scan_cells
 from starter.errors import InputError
 
 OTHER_VALUES = (
@@ -37,7 +37,7 @@ class Columns(NamedTuple):
         return Columns(self.values[first:last], self.cells[first:last], self.pointers[begin : end + 1] - first)
 
 
-def columns(cells: Cells, keep: np.ndarray, known: Seen | None = None) -> Iterator[tuple[slice, Columns]]:
+def columns(cells: Cells, keep: np.ndarray, known: Scan | None = None) -> Iterator[tuple[slice, Columns]]:
     """Give the genes in parts, each as columns.
 
     Parameters
@@ -58,10 +58,10 @@ def columns(cells: Cells, keep: np.ndarray, known: Seen | None = None) -> Iterat
     InputError
         If a value is negative or NaN, or the data change while they are read.
     """
-    known = known or scan(cells, keep)
+    known = known or scan_cells(cells, keep)
     if (known.n_values < 0).any():
         raise InputError(OTHER_VALUES)
-    if known.n_odd or known.lowest < 0:
+    if known.n_not_finite or known.lowest < 0:
         msg = "expression is never negative, NaN or infinite, and there are such values; mend the data first"
         raise InputError(msg)
     begin, n_genes = 0, cells.shape[1]

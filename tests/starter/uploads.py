@@ -8,7 +8,7 @@ import pandas as pd
 
 from starter.data.blocks import gather
 from starter.prediction.vcc import unpacked
-from starter.scoring.screens.screen import open_screen
+from starter.scoring.screens.opened import open_screen
 
 
 def in_upload(path: Path) -> anndata.AnnData:

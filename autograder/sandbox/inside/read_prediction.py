@@ -41,7 +41,7 @@ def send_values(channel: object, name: str) -> None:
     from starter.answers import values
     from starter.data.h5ad import check_sparse
     from starter.schema import CONTEXT, TARGET_GENE
-    from starter.scoring.screens.screen import open_screen
+    from starter.scoring.screens.opened import open_screen
 
     with open_screen(PREDICTION, name, controls=False) as screen:
         labels = {TARGET_GENE: screen.labels}

@@ -106,12 +106,10 @@ def scgpt(profiles: pd.DataFrame, known: Pretrained, targets: Sequence[str], **s
 
     Parameters
     ----------
-    profiles
-        Training profiles of one context: index perturbation with the control, columns genes.
+    profiles, targets
+        As of every `starter.models.baselines.Model`. A target that is not in the vocabulary gets the train mean.
     known
         A pre-trained model.
-    targets
-        Perturbations to predict; a target that is not in the vocabulary gets the train mean.
     settings
         Of `short_rows`.
     """

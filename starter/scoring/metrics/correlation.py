@@ -21,11 +21,6 @@ MASKED_FDR, MASKED_LOG2_FOLD_CHANGE, MASKED_GENES = 1e-4, 1.0, 10
 def pearson_delta(truth: Summary, prediction: Summary) -> np.ndarray:
     """Pearson correlation over all genes of predicted and measured effect, each against its own control.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation in [-1, 1]; NaN where an effect is the same for every gene.
@@ -37,11 +32,6 @@ def pearson_delta(truth: Summary, prediction: Summary) -> np.ndarray:
 
 def pearson_delta_or_zero(truth: Summary, prediction: Summary) -> np.ndarray:
     """`pearson_delta`, with 0 where an effect is the same for every gene: it tells nothing.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------
@@ -165,11 +155,6 @@ def cosine_logfc(truth: Reference, prediction: Summary) -> np.ndarray:
     control profile; the cosine also sees a shift that all genes share, which a correlation does not. PerturBench, Wu et
     al. (2024), arXiv:2408.10609.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation in [-1, 1]; 0 where a side does not differ from the control profile.
@@ -191,11 +176,6 @@ def masked_spearman(truth: Reference, prediction: Summary) -> np.ndarray:
     model that sees the cell's other genes; here the whole perturbation is hidden, so all of them count. Fold changes on
     both sides are its "ratio", log((mean + 1e-8) / (control mean + 1e-8)), of expm1(mean log1p expression) as in the DE
     table, against the measured control profile, so that a perfect prediction scores 1.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------

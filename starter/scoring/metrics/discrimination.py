@@ -12,11 +12,6 @@ def discrimination_score_l1(truth: Summary, prediction: Summary) -> np.ndarray:
     The predicted effect is compared by L1 distance with every measured effect, over all genes but the
     perturbation's own target; rank is the number of perturbations that are nearer than the right one.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation in [1/n, 1]; a constant prediction scores (n + 1) / 2n on average.
@@ -33,11 +28,6 @@ def discrimination_score_l1_midrank(truth: Summary, prediction: Summary) -> np.n
 
     Ties count half, and a constant prediction scores .5 on average whatever n.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation in [0, 1]; NaN if there is one perturbation only.
@@ -51,11 +41,6 @@ def centroid_accuracy(truth: Reference, prediction: Summary) -> np.ndarray:
     Distances are Euclidean, over all genes, the target included; a measured profile that is exactly as far as the right
     one does not count. The centroid accuracy of Systema, Viñas Torné et al. (2025), Nature Biotechnology; the
     normalised inverse rank of Diversity by design, arXiv:2506.22641.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------
@@ -75,11 +60,6 @@ def rank(truth: Reference, prediction: Summary) -> np.ndarray:
     PerturBench's rank by RMSE, Wu et al. (2024), arXiv:2408.10609: `centroid_accuracy` fixes a prediction and ranks the
     measured profiles, this fixes a measured profile and ranks the predictions. PerturBench breaks ties at random; here
     they count half.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------

@@ -10,11 +10,6 @@ def mae(truth: Summary, prediction: Summary) -> np.ndarray:
 
     Controls play no part, which is why editing them cannot improve it.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation, 0 (perfect) or more.
@@ -26,11 +21,6 @@ def rmse(truth: Reference, prediction: Summary) -> np.ndarray:
     """Root mean squared error over all genes, the target included, in log1p expression.
 
     PerturBench's RMSE of average expression, Wu et al. (2024), arXiv:2408.10609.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------

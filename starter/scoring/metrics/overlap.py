@@ -17,11 +17,6 @@ def overlap_at_n(truth: Summary, prediction: Summary) -> np.ndarray:
     n is the number of measured DE genes; genes are ordered by absolute log fold change, and only a longer
     predicted list is cut.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation in [0, 1]; 0 where no gene is differentially expressed.
@@ -31,11 +26,6 @@ def overlap_at_n(truth: Summary, prediction: Summary) -> np.ndarray:
 
 def overlap_where_de(truth: Summary, prediction: Summary) -> np.ndarray:
     """`overlap_at_n`, undefined where no measured gene is differentially expressed.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------
@@ -76,11 +66,6 @@ def de_count_error(truth: Reference, prediction: Summary) -> np.ndarray:
     """Doublings between the predicted and the measured number of differentially expressed genes.
 
     |log2((predicted + 1) / (measured + 1))|; ours.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------

@@ -142,7 +142,7 @@ _VCC_2026 = RuleSet(
     replicate="own controls",
     full_score="replicate",
 )
-RULE_SETS = {profile.name: profile for profile in (_COURSE, _VCC_2025, _VCC_2025_FINAL, _VCC_2026)}
+RULE_SETS = {rules.name: rules for rules in (_COURSE, _VCC_2025, _VCC_2025_FINAL, _VCC_2026)}
 """All rule sets by name."""
 
 
@@ -160,18 +160,16 @@ def get_rule_set(name: str) -> RuleSet:
     return RULE_SETS[name]
 
 
-def score_perturbations(profile: RuleSet, truth: Summary, prediction: Summary) -> dict[str, np.ndarray]:
-    """Compute every metric of a profile.
+def score_perturbations(rules: RuleSet, truth: Summary, prediction: Summary) -> dict[str, np.ndarray]:
+    """Compute every metric of a rule set.
 
     Parameters
     ----------
-    profile
+    rules
         The rule set.
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------
     Metric name to one value a perturbation, in the truth's order (numerator and denominator for a ratio).
     """
-    return {metric.name: metric.compute(truth, prediction) for metric in profile.metrics}
+    return {metric.name: metric.compute(truth, prediction) for metric in rules.metrics}

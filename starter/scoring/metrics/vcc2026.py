@@ -133,11 +133,6 @@ def direction_fidelity(truth: Summary, prediction: Summary) -> np.ndarray:
     in the prediction and have a measured fold change other than 0, right those of them whose predicted one has its
     sign, and measured all that are significant in the truth.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation in [0, 1], 1 best; NaN where nothing is called and nothing measured.
@@ -160,11 +155,6 @@ def direction_reach(truth: Summary, prediction: Summary) -> np.ndarray:
     prediction's table holds are ordered by its adjusted p, its p, its absolute fold change (largest first) and their
     name; k is the largest number of them, from the top and without those of measured fold change 0, of which 90 % have
     the measured sign.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------
@@ -195,11 +185,6 @@ def significant_jaccard(truth: Summary, prediction: Summary) -> np.ndarray:
 
     A gene outside of one side's gate is not significant there.
 
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
-
     Returns
     -------
     One value a perturbation in [0, 1], 1 best and where nothing is significant.
@@ -219,11 +204,6 @@ def lfc_nmae(truth: Summary, prediction: Summary) -> np.ndarray:
 
     sum |predicted - measured| / sum |measured| over the genes that are significant in the truth. A gene outside of the
     prediction's gate counts as predicted not to change.
-
-    Parameters
-    ----------
-    truth, prediction
-        Summaries of the same perturbations and genes.
 
     Returns
     -------

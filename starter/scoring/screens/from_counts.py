@@ -14,9 +14,9 @@ import numpy as np
 import scipy.stats
 
 from starter.data.blocks import Cells
-from starter.data.scan import Seen
+from starter.data.scan import Scan
 from starter.errors import InputError
-from starter.scoring.screens.summary import Summary
+from starter.scoring.screens.summary import Summaries, Summary, group_sizes
 from starter.statistics.columns import Columns, columns
 from starter.statistics.de import DETable
 from starter.statistics.jackknife import BULK_TOTAL, Jackknife
@@ -34,7 +34,7 @@ GENES_PER_BLOCK = 64
 
 
 @dataclass(frozen=True)
-class ControlCells:
+class CountControls:
     """Control cells that predictions are compared with."""
 
     logs: SortedControls
@@ -46,29 +46,18 @@ class ControlCells:
     noise: float
 
 
-class CountSummaries(NamedTuple):
-    """What `summarise_counts` gives."""
-
-    summaries: list[Summary]
-    """One a panel of a grouping."""
-    controls: ControlCells | None
-    """The control cells of the first grouping, if asked for."""
-    mean_counts: np.ndarray | None
-    """Of the first grouping, if asked for: mean counts of each group, groups x genes, control first, float64."""
-
-
 def summarise_counts(
     cells: Cells,
     layers: np.ndarray,
     perturbations: np.ndarray,
     genes: np.ndarray,
     totals: np.ndarray,
-    controls: ControlCells | None = None,
+    controls: CountControls | None = None,
     *,
     orders: Sequence[np.ndarray] | None = None,
-    known: Seen | None = None,
+    known: Scan | None = None,
     keep_controls: bool = False,
-) -> CountSummaries:
+) -> Summaries[CountControls]:
     """Reduce cells to bulk profiles, their noise and DE tables, in several groupings of the same cells at once.
 
     Parameters
@@ -89,9 +78,9 @@ def summarise_counts(
     orders
         The cells of each grouping in the order in which the reference tool adds them up; default: as they are stored.
     known
-        What `starter.data.scan.scan` told of the cells that are in a group.
+        What `starter.data.scan.scan_cells` told of the cells that are in a group.
     keep_controls
-        Whether the first grouping's sorted control cells and mean counts are needed.
+        Whether the control cells and the means of the first grouping are needed.
 
     Returns
     -------
@@ -103,65 +92,99 @@ def summarise_counts(
     InputError
         If no gene passes the gate.
     """
-    n_genes, n_of_panel = cells.shape[1], len(perturbations) + 1
-    n_panels = [max(1, -(-int(groups.max() + 1) // n_of_panel)) for groups in layers]
-    n_groups = max(n_panels) * n_of_panel
-    control_of = np.arange(n_groups) // n_of_panel * n_of_panel
-    n_cells = np.stack([np.bincount(groups[groups >= 0], minlength=n_groups) for groups in layers])
-    sizes = np.stack([np.bincount(groups[groups >= 0], totals[groups >= 0], minlength=n_groups) for groups in layers])
-    shares = np.divide(1.0, n_cells, out=np.zeros(n_cells.shape), where=n_cells > 0)
-    p, means, profiles = np.ones((3, len(layers), n_groups, n_genes))
-    noise = [Jackknife(groups, totals, size, n) for groups, size, n in zip(layers, sizes, n_cells, strict=True)]
-    placed = [_order(*of) for of in zip(orders, layers, n_cells, strict=True)] if orders else [None] * len(layers)
+    reduction = _Reduction(layers, totals, cells.shape[1], len(perturbations) + 1, controls, orders)
     factor = _factor(totals)
-    sorted_parts, mean_counts = [], np.zeros((n_of_panel, n_genes))
+    sorted_parts, mean_parts = [], []
     for here, block in _blocks(cells, (layers >= 0).any(axis=0), known):
         cpm, logs = _log_cpm(block, factor)
-        ranked = rank_columns(logs, layers, n_cells, controls and take_genes(controls.logs, here), control_of)
-        of_panels = iter(ranked)
-        for layer, groups in enumerate(layers):
-            for control in range(0, n_groups, n_of_panel):
-                rows = slice(control + 1, control + n_of_panel)
-                p[layer, rows, here] = np.nan_to_num(p_values(next(of_panels), exact_erfc), nan=1.0)
-            # every value is divided by the number of cells before it is added: whether a fold change is 0 hangs on it
-            order = placed[layer]
-            share = shares[layer]
-            means[layer, :, here] = order.sums(cpm, share) if order else sum_in_order(cpm, groups, share)
-            profiles[layer, :, here] = sums = group_sums(block, groups, n_groups)[0]
-            noise[layer].add(block, sums)
+        reduction.add(here, block, cpm, logs)
         if keep_controls:
             sorted_parts.append(sort_part(logs, layers[0] == 0))
             counts = block._replace(values=block.values.astype(np.float64))
-            mean_counts[:, here] = sum_in_order(counts, layers[0], shares[0])[:n_of_panel]
-    summaries = []
-    for layer, (n_of_layer, of_layer) in enumerate(zip(n_panels, noise, strict=True)):
-        errors = of_layer.total()
-        for control in range(0, n_of_layer * n_of_panel, n_of_panel):
-            rows, of_panel = slice(control + 1, control + n_of_panel), slice(control, control + n_of_panel)
-            with np.errstate(divide="ignore"):
-                scale = np.where(sizes[layer] > 0, BULK_TOTAL / sizes[layer], 0.0)[of_panel]
-            bulk = np.log1p(profiles[layer, of_panel] * scale[:, None])
-            mean_of_control = controls.mean_cpm if controls else means[layer, control]
-            summaries.append(
-                Summary(
-                    np.asarray(perturbations),
-                    np.asarray(genes),
-                    n_cells[layer, rows],
-                    bulk[1:],
-                    controls.profile if controls else bulk[0],
-                    _de_table(p[layer, rows], means[layer, rows], mean_of_control),
-                    noise=errors[rows],
-                    control_noise=controls.noise if controls else float(errors[control]),
-                )
-            )
+            mean_parts.append(sum_in_order(counts, layers[0], reduction.shares[0])[: len(perturbations) + 1])
+    summaries = reduction.summaries(np.asarray(perturbations), np.asarray(genes))
     if not keep_controls:
-        return CountSummaries(summaries, None, None)
+        return Summaries(summaries, None, None)
     first = summaries[0]
-    kept = ControlCells(join_genes(sorted_parts), means[0, 0].copy(), first.control, first.control_noise)
-    return CountSummaries(summaries, kept, mean_counts)
+    mean_cpm = reduction.means[0, 0].copy()
+    kept = CountControls(join_genes(sorted_parts), mean_cpm, first.control, first.control_noise)
+    return Summaries(summaries, kept, np.concatenate(mean_parts, axis=1))
 
 
-def _blocks(cells: Cells, keep: np.ndarray, known: Seen | None) -> Iterator[tuple[slice, Columns]]:
+class _Reduction:
+    """Groups of cells reduced a few genes at a time; arguments as of `summarise_counts`."""
+
+    def __init__(
+        self,
+        layers: np.ndarray,
+        totals: np.ndarray,
+        n_genes: int,
+        n_of_panel: int,
+        controls: CountControls | None,
+        orders: Sequence[np.ndarray] | None,
+    ) -> None:
+        self.layers, self.controls, self.n_of_panel = layers, controls, n_of_panel
+        self.n_panels = [max(1, -(-int(groups.max() + 1) // n_of_panel)) for groups in layers]
+        n_groups = max(self.n_panels) * n_of_panel
+        self.control_of = np.arange(n_groups) // n_of_panel * n_of_panel
+        n_cells = self.n_cells = group_sizes(layers, n_groups)
+        self.sizes = group_sizes(layers, n_groups, totals)
+        self.shares = np.divide(1.0, n_cells, out=np.zeros(n_cells.shape), where=n_cells > 0)
+        self.p, self.means, self.sums = np.ones((3, len(layers), n_groups, n_genes))
+        self.noise = [Jackknife(groups, totals, *of) for groups, *of in zip(layers, self.sizes, n_cells, strict=True)]
+        self.orders = (
+            [_order(*of) for of in zip(orders, layers, n_cells, strict=True)] if orders else [None] * len(layers)
+        )
+
+    def add(self, here: slice, block: Columns, cpm: Columns, logs: Columns) -> None:
+        """Add some genes, of which counts, CPM and log CPM are given."""
+        known = self.controls and take_genes(self.controls.logs, here)
+        of_panels = iter(rank_columns(logs, self.layers, self.n_cells, known, self.control_of))
+        n_groups = len(self.control_of)
+        for layer, groups in enumerate(self.layers):
+            for control in range(0, n_groups, self.n_of_panel):
+                rows = slice(control + 1, control + self.n_of_panel)
+                self.p[layer, rows, here] = np.nan_to_num(p_values(next(of_panels), exact_erfc), nan=1.0)
+            # every value is divided by the number of cells before it is added: whether a fold change is 0 hangs on it
+            order, share = self.orders[layer], self.shares[layer]
+            self.means[layer, :, here] = order.sums(cpm, share) if order else sum_in_order(cpm, groups, share)
+            self.sums[layer, :, here] = sums = group_sums(block, groups, n_groups)[0]
+            self.noise[layer].add(block, sums)
+
+    def summaries(self, perturbations: np.ndarray, genes: np.ndarray) -> list[Summary]:
+        """Make a summary for each panel of each grouping, when all genes were added."""
+        errors = [of_layer.total() for of_layer in self.noise]
+        return [
+            self._summary(layer, control, errors[layer], perturbations, genes)
+            for layer, n_panels in enumerate(self.n_panels)
+            for control in range(0, n_panels * self.n_of_panel, self.n_of_panel)
+        ]
+
+    def _summary(
+        self, layer: int, control: int, errors: np.ndarray, perturbations: np.ndarray, genes: np.ndarray
+    ) -> Summary:
+        """Make the summary of the panel whose control is this group."""
+        rows, of_panel = slice(control + 1, control + self.n_of_panel), slice(control, control + self.n_of_panel)
+        sizes = self.sizes[layer, of_panel]
+        with np.errstate(divide="ignore"):
+            scale = np.where(sizes > 0, BULK_TOTAL / sizes, 0.0)
+        bulk = np.log1p(self.sums[layer, of_panel] * scale[:, None])
+        known = self.controls
+        return Summary(
+            perturbations,
+            genes,
+            self.n_cells[layer, rows],
+            bulk[1:],
+            known.profile if known else bulk[0],
+            _de_table(
+                self.p[layer, rows], self.means[layer, rows], known.mean_cpm if known else self.means[layer, control]
+            ),
+            noise=errors[rows],
+            control_noise=known.noise if known else float(errors[control]),
+        )
+
+
+def _blocks(cells: Cells, keep: np.ndarray, known: Scan | None) -> Iterator[tuple[slice, Columns]]:
     """Give the genes a few at a time, since their log CPM take more memory than their counts."""
     for genes, part in columns(cells, keep, known):
         for begin in range(0, genes.stop - genes.start, GENES_PER_BLOCK):

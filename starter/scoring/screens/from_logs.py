@@ -1,15 +1,16 @@
 """One pass over log1p expression: each perturbation's profile, DE table and spread."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from starter.data.blocks import Cells
-from starter.data.scan import Seen
-from starter.scoring.screens.summary import Summary
-from starter.statistics.columns import columns
+from starter.data.scan import Scan
+from starter.scoring.screens.summary import Summaries, Summary, group_sizes
+from starter.statistics.columns import Columns, columns
 from starter.statistics.de import DERule, in_order_means, in_order_shares
-from starter.statistics.ranksum import rank_columns
+from starter.statistics.ranksum import RankSum, rank_columns
 from starter.statistics.sorted_controls import SortedControls, join_genes, sort_part, take_genes
 from starter.statistics.sums import layer_sums
 from starter.statistics.t_test import change_weights, welch_t
@@ -28,32 +29,18 @@ class LogControls(NamedTuple):
     """Mean of each gene on the natural scale, as the DE rule takes it."""
 
 
-class LogSummaries(NamedTuple):
-    """What `summarise` gives."""
-
-    summaries: list[Summary]
-    """One a panel of a grouping."""
-    sums: np.ndarray
-    """Of the first grouping: sum of each group's log1p expression, groups x genes, control first, float64."""
-    squares: np.ndarray
-    natural: np.ndarray
-    """Mean of each group on the natural scale, as the DE rule takes it."""
-    controls: SortedControls | None
-    """The control cells of the first grouping, sorted, if asked for."""
-
-
-def summarise(
+def summarise_logs(
     cells: Cells,
     layers: np.ndarray,
     perturbations: np.ndarray,
     genes: np.ndarray,
     rule: DERule,
     *,
-    known: Seen | None = None,
+    known: Scan | None = None,
     controls: LogControls | None = None,
     moments: bool = False,
     keep_controls: bool = False,
-) -> LogSummaries:
+) -> Summaries[LogControls]:
     """Reduce cells to profiles and DE tables, in several groupings of the same cells at once.
 
     Parameters
@@ -70,13 +57,13 @@ def summarise(
     rule
         How DE is called.
     known
-        What `starter.data.scan.scan` told of the cells that are in a group.
+        What `starter.data.scan.scan_cells` told of the cells that are in a group.
     controls
         Control cells that stand for those of group 0, which must then be empty.
     moments
         Whether t scores and the weights of genes are needed.
     keep_controls
-        Whether the sorted control cells are needed.
+        Whether the control cells and the means of the first grouping are needed.
 
     Returns
     -------
@@ -88,9 +75,8 @@ def summarise(
         If a value is negative, NaN or infinite.
     """
     n_panels = [max(1, -(-int(groups.max()) // len(perturbations))) for groups in layers]
-    n_groups = max(n_panels) * len(perturbations) + 1
-    n_cells = np.stack([np.bincount(groups[groups >= 0], minlength=n_groups) for groups in layers])
-    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in layers]
+    n_cells = group_sizes(layers, max(n_panels) * len(perturbations) + 1)
+    parts: list[list[_Genes]] = [[] for _ in layers]
     sorted_parts = []
     is_control = layers[0] == 0
     perturbed = np.where(layers == 0, -1, layers)
@@ -98,42 +84,77 @@ def summarise(
         # the controls are sorted alone: every grouping has the same
         of_genes = take_genes(controls.logs, here) if controls else sort_part(part, is_control)
         ranked = rank_columns(part, perturbed, n_cells, of_genes)
-        sums, squares, in_order = layer_sums(part, layers, in_order_shares(n_cells, dense=cells.dense))
-        for layer, ranks in enumerate(ranked):
-            means = in_order_means(in_order[layer], n_cells[layer], dense=cells.dense)
-            p, natural = rule.of_genes(part, layers[layer], ranks, means)
-            if controls:
-                sums[layer, 0], squares[layer, 0], natural[0] = (column[here] for column in controls[1:])
-            parts[layer].append((p, natural, sums[layer], squares[layer]))
+        for of_layer, reduced in zip(
+            parts, _reduce(part, layers, n_cells, ranked, rule, dense=cells.dense), strict=True
+        ):
+            of_layer.append(reduced.with_control(controls, here) if controls else reduced)
         if keep_controls:
             sorted_parts.append(of_genes)
         del part
     if controls:
         n_cells[:, 0] = controls.logs.n_cells
-    summaries, first = [], None
+    summaries, kept, means = [], None, None
     for of_layer, n_of_layer, n in zip(parts, n_panels, n_cells, strict=True):
-        p, *of_groups = (np.concatenate(of_all, axis=1) for of_all in zip(*of_layer, strict=True))
+        whole = _Genes(*(np.concatenate(of_all, axis=1) for of_all in zip(*of_layer, strict=True)))
         of_layer.clear()
         for panel in range(n_of_layer):
             rows = np.arange(panel * len(perturbations), (panel + 1) * len(perturbations))
-            used = np.append(0, rows + 1)
-            natural, sums, squares = (column[used] for column in of_groups)
-            first = first or (sums, squares, natural)
-            count = n[used, None]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                means = (sums / count).astype(np.float32)
-                spread = (np.maximum(squares - sums**2 / count, 0) / (count - 1)).mean(axis=1)
-            summaries.append(
-                Summary(
-                    np.asarray(perturbations),
-                    np.asarray(genes),
-                    n[rows + 1],
-                    means[1:],
-                    means[0],
-                    rule.table(p[rows], natural),
-                    t_score=welch_t(sums, squares, n[used]) if moments else None,
-                    weights=change_weights(sums, squares, n[used]) if moments else None,
-                    spread=spread[1:],
-                )
-            )
-    return LogSummaries(summaries, *first, join_genes(sorted_parts) if keep_controls else None)
+            of_panel, count = whole.panel(rows), n[np.append(0, rows + 1)]
+            summaries.append(_summary(of_panel, count, perturbations, genes, rule, moments=moments))
+            if keep_controls and kept is None:
+                of_control = (column[0] for column in (of_panel.sums, of_panel.squares, of_panel.natural))
+                kept = LogControls(join_genes(sorted_parts), *of_control)
+                means = of_panel.sums / count[:, None]
+    return Summaries(summaries, kept, means)
+
+
+class _Genes(NamedTuple):
+    """What one grouping tells of some genes: perturbations x genes, and groups x genes with the control first."""
+
+    p: np.ndarray
+    natural: np.ndarray
+    """Mean on the natural scale, as the DE rule takes it."""
+    sums: np.ndarray
+    squares: np.ndarray
+
+    def with_control(self, controls: LogControls, here: slice) -> "_Genes":
+        """Put these genes of known control cells in the place of group 0."""
+        self.sums[0], self.squares[0], self.natural[0] = (column[here] for column in controls[1:])
+        return self
+
+    def panel(self, rows: np.ndarray) -> "_Genes":
+        """Take some perturbations, and the control."""
+        used = np.append(0, rows + 1)
+        return _Genes(self.p[rows], self.natural[used], self.sums[used], self.squares[used])
+
+
+def _reduce(
+    part: Columns, layers: np.ndarray, n_cells: np.ndarray, ranked: list[RankSum], rule: DERule, *, dense: bool
+) -> Iterator[_Genes]:
+    """Test and add up some genes in each grouping."""
+    sums, squares, in_order = layer_sums(part, layers, in_order_shares(n_cells, dense=dense))
+    for layer, ranks in enumerate(ranked):
+        means = in_order_means(in_order[layer], n_cells[layer], dense=dense)
+        p, natural = rule.of_genes(part, layers[layer], ranks, means)
+        yield _Genes(p, natural, sums[layer], squares[layer])
+
+
+def _summary(
+    found: _Genes, n_cells: np.ndarray, perturbations: np.ndarray, genes: np.ndarray, rule: DERule, *, moments: bool
+) -> Summary:
+    """Make the summary of a panel; `n_cells` of each group, control first."""
+    sums, squares, count = found.sums, found.squares, n_cells[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = (sums / count).astype(np.float32)
+        spread = (np.maximum(squares - sums**2 / count, 0) / (count - 1)).mean(axis=1)
+    return Summary(
+        np.asarray(perturbations),
+        np.asarray(genes),
+        n_cells[1:],
+        means[1:],
+        means[0],
+        rule.table(found.p, found.natural),
+        t_score=welch_t(sums, squares, n_cells) if moments else None,
+        weights=change_weights(sums, squares, n_cells) if moments else None,
+        spread=spread[1:],
+    )

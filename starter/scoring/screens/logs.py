@@ -9,9 +9,9 @@ import pandas as pd
 from starter.data.blocks import Cells
 from starter.data.preprocess import log_expression, log_to_target, stated_totals
 from starter.data.scale import judge_scale
-from starter.data.scan import Seen, scan
+from starter.data.scan import Scan, scan_cells
 from starter.schema import N_UMIS
-from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.opened import Screen
 
 WEIGHED = 200
 """Cells of each perturbation whose natural total is taken."""
@@ -31,13 +31,13 @@ class Logs(NamedTuple):
     """Whether the values are the stored ones."""
 
 
-def log_expression_of(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, counts: str, target: float) -> Logs:
+def log_expression_of(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray, counts: str, target: float) -> Logs:
     """Bring cells to log1p expression by a rule set.
 
     Parameters
     ----------
-    screen, cells, seen
-        An open screen and what `look` gave of it.
+    screen, cells, scan
+        An open screen and what `starter.data.scan.tidied` gave of its cells.
     keep
         Which cells are looked at, boolean.
     counts
@@ -50,30 +50,30 @@ def log_expression_of(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray
     InputError
         If the values are neither counts nor log1p expression.
     """
-    if is_log(seen, screen.name):
-        return Logs(cells, "log1p expression as given", seen.natural_totals, as_given=True)
+    if is_log(scan, screen.name):
+        return Logs(cells, "log1p expression as given", scan.natural_totals, as_given=True)
     if counts == "scaled to their median" and N_UMIS not in screen.obs:
-        totals = seen.totals[keep]
+        totals = scan.totals[keep]
         median = float(np.median(totals[totals > 0])) if totals.any() else 1.0
         return Logs(
             cells.mapped(lambda block, _: log_to_target(block, median)),
             "counts scaled to their own median total, log1p (cell-eval's rule)",
-            np.where(seen.totals > 0, median, 0.0),
+            np.where(scan.totals > 0, median, 0.0),
         )
-    sizes = library_totals(screen, seen)
+    sizes = library_totals(screen, scan)
     return Logs(
         cells.mapped(lambda block, start: log_expression(block, sizes[start : start + block.shape[0]], target)),
         f"log1p({target:,.0f} x count / {N_UMIS if N_UMIS in screen.obs else 'row sum'})",
-        target * np.divide(seen.totals, sizes, out=np.zeros(len(sizes)), where=sizes > 0),
+        target * np.divide(scan.totals, sizes, out=np.zeros(len(sizes)), where=sizes > 0),
     )
 
 
-def is_log(seen: Seen, name: str) -> bool:
+def is_log(scan: Scan, name: str) -> bool:
     """Tell log1p expression from counts; see `starter.data.scale.judge_scale`."""
-    return judge_scale(seen.lowest, seen.highest, seen.n_odd, name, fractional=seen.fractional)
+    return judge_scale(scan.lowest, scan.largest, scan.n_not_finite, name, fractional=scan.fractional)
 
 
-def library_totals(screen: Screen, seen: Seen) -> np.ndarray:
+def library_totals(screen: Screen, scan: Scan) -> np.ndarray:
     """Total UMIs of every cell: `obs.n_umis` where known, else the sum of its counts.
 
     Raises
@@ -82,7 +82,7 @@ def library_totals(screen: Screen, seen: Seen) -> np.ndarray:
         If `obs.n_umis` is no positive number in a cell.
     """
     stated = stated_totals(screen.obs)
-    return seen.totals if stated is None else stated
+    return scan.totals if stated is None else stated
 
 
 def sample(groups: np.ndarray, n_controls: int, n_perturbed: int) -> np.ndarray:
@@ -103,7 +103,7 @@ def median_depth(totals: np.ndarray, groups: np.ndarray, marked: np.ndarray, n_g
     return table.reindex(range(1, n_groups)).to_numpy(float)
 
 
-def fingerprint(logs: Logs, seen: Seen, cells: np.ndarray) -> np.ndarray:
+def fingerprint(logs: Logs, scan: Scan, cells: np.ndarray) -> np.ndarray:
     """Hash cells in their order by the sums of their log1p expression, exact to the last bit.
 
     Other cells that had the same sums would win little: where a prediction's controls pass for the course's, the
@@ -113,8 +113,8 @@ def fingerprint(logs: Logs, seen: Seen, cells: np.ndarray) -> np.ndarray:
     ----------
     logs
         Cells brought to log1p expression.
-    seen
-        What `look` saw of the values as stored.
+    scan
+        What a scan tells of the values as stored.
     cells
         Which cells to hash, boolean.
 
@@ -122,5 +122,5 @@ def fingerprint(logs: Logs, seen: Seen, cells: np.ndarray) -> np.ndarray:
     -------
     The 32 bytes of a SHA-256.
     """
-    totals = seen.totals if logs.as_given else scan(logs.cells, cells).totals
+    totals = scan.totals if logs.as_given else scan_cells(logs.cells, cells).totals
     return np.frombuffer(hashlib.sha256(np.ascontiguousarray(totals[cells], "<f8")).digest(), np.uint8)

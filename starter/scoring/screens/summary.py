@@ -1,6 +1,7 @@
 """What scoring needs to know of a screen, measured or predicted: profiles and the DE table."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -78,3 +79,39 @@ class Reference(Summary):
     """Unweighted mean of the training profiles, G, float32."""
     power: np.ndarray | None = None
     """Number of cells x median UMIs of a cell, on which the number of DE genes hangs; P."""
+
+
+Controls = TypeVar("Controls")
+"""Control cells as a family of rule sets keeps them: those that start from logs, or from counts."""
+
+
+class Summaries(NamedTuple, Generic[Controls]):
+    """Several groupings of the same cells, reduced in one pass."""
+
+    summaries: list[Summary]
+    """One a panel of a grouping."""
+    controls: Controls | None
+    """The control cells of the first grouping, sorted, if asked for."""
+    means: np.ndarray | None
+    """Of the first grouping, if the controls were asked for: mean of each group's values (log1p expression or counts),
+    groups x genes, control first, float64."""
+
+
+def group_sizes(layers: np.ndarray, n_groups: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Count the cells of each group in each grouping, or add up their weights.
+
+    Parameters
+    ----------
+    layers
+        Group of each cell in each grouping, L x cells; negative to leave out.
+    n_groups
+        How many groups there are.
+    weights
+        Of each cell.
+
+    Returns
+    -------
+    L x n_groups.
+    """
+    of_layers = [(groups[groups >= 0], weights if weights is None else weights[groups >= 0]) for groups in layers]
+    return np.stack([np.bincount(groups, of_cells, minlength=n_groups) for groups, of_cells in of_layers])

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 
 from starter.data.blocks import Cells, float_csr
-from starter.data.scan import scan
+from starter.data.scan import scan_cells
 from starter.errors import InputError
 from starter.prediction.cells import shift, thin
 from starter.prediction.controls import Controls
@@ -177,4 +177,4 @@ def resampled_cells(controls: scipy.sparse.csr_matrix, truth: Summary, means: np
         return block
 
     made = _made(controls[:0], truth.n_cells, make)
-    return made, scan(made, np.ones(made.shape[0], bool)).totals
+    return made, scan_cells(made, np.ones(made.shape[0], bool)).totals

@@ -3,11 +3,12 @@
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from starter.data.split import Part, Split, read_split
 from starter.errors import InputError
 from starter.files import check_room, sha256, whole
 from starter.schema import CONTROL
-from starter.scoring.metrics.rule_sets import RULE_SETS, get_rule_set
-from starter.scoring.screens.screen import Screen, open_screen
+from starter.scoring.metrics.rule_sets import RULE_SETS, RuleSet, get_rule_set
+from starter.scoring.screens.opened import Screen, open_screen
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.from_counts import prepare_counts
 from starter.scoring.truth.from_logs import prepare_logs
@@ -37,7 +38,7 @@ def build_truth(
     split: str | Path | None = None,
     part: Part | None = None,
     train: str | Path | None = None,
-    profile: str | None = None,
+    rule_set: str | None = None,
     seed: int = 0,
 ) -> Truth:
     """Prepare a measured screen for scoring.
@@ -54,7 +55,7 @@ def build_truth(
     train
         `.h5ad` whose training perturbations give the train mean; with `split`, only its train pairs count. Without it
         the mean is made from `real`, and every scorecard says so. The rules of 2026 do not look at it.
-    profile
+    rule_set
         Prepare for one rule set; default: all that the data allow (`vcc2026` needs counts of a whole transcriptome).
     seed
         Fixes the anchors' cells and splits (those of 2026 are fixed by its rules).
@@ -64,6 +65,48 @@ def build_truth(
     InputError
         If a file cannot be used, or `real` and `train` do not fit together.
     """
+    _check_arguments(real, out, split, part, train)
+    chosen = [get_rule_set(rule_set)] if rule_set else list(RULE_SETS.values())
+    parts = read_split(split) if split else None
+    with ExitStack() as stack:
+        measured = _selected(stack.enter_context(open_screen(real)), parts, part)
+        training = _selected(stack.enter_context(open_screen(train)), parts, "train") if train else None
+        names = perturbations_of(*measured)
+        if not names:
+            msg = f"only {CONTROL!r} cells are left{f' in the {part} part' if part else ''}; there is nothing to score"
+            raise InputError(msg)
+        if training and list(measured.screen.genes) != list(training.screen.genes):
+            msg = f"{real} and {train} have different genes, or in a different order"
+            raise InputError(msg)
+        about = {
+            "version": VERSION,
+            "kit": importlib.metadata.version("virtual-cell-course"),
+            "real": {"name": Path(real).name, "part": part},
+            "split": {"name": Path(split).name, "sha256": sha256(split)} if split else None,
+            "train": _about_training(train, training, names) if training else None,
+            "seed": seed,
+            "simulated": bool(measured.screen.course.get("simulated", False)),
+            "title": str(measured.screen.course.get("title", Path(real).name)),
+            "contexts": names,
+            "genes": [str(gene) for gene in measured.screen.genes],
+            "profiles": {},
+            "left_out": {},
+        }
+        check_room(Path(out).absolute().parent, len(chosen) * _bytes_of_truth(measured, names))
+        folder = stack.enter_context(whole(out, replaces=("truth.json", *RULE_SETS)))
+        folder.mkdir()
+        digest = stack.enter_context(ThreadPoolExecutor(1)).submit(sha256, real)
+        _prepare(folder, about, chosen, measured, training, optional=not rule_set)
+        about["real"]["sha256"] = digest.result()
+        about["arrays_sha256"] = hash_arrays(folder)
+        (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return open_truth(out)
+
+
+def _check_arguments(
+    real: str | Path, out: str | Path, split: str | Path | None, part: Part | None, train: str | Path | None
+) -> None:
+    """Refuse what cannot be meant, before anything is read."""
     if (split is None) != (part is None):
         msg = "--split and --part go together: which split, and which part of it"
         raise InputError(msg)
@@ -74,55 +117,62 @@ def build_truth(
         if given is not None and Path(given).resolve().is_relative_to(Path(out).resolve()):
             msg = f"{given} lies in {out}, which is about to be written; choose another folder with --out"
             raise InputError(msg)
-    chosen = [get_rule_set(profile)] if profile else list(RULE_SETS.values())
-    parts = read_split(split) if split else None
-    with ExitStack() as stack:
-        measured = stack.enter_context(open_screen(real))
-        training = stack.enter_context(open_screen(train)) if train else None
-        keep = _selected(measured, parts, part)
-        names = perturbations_of(measured, keep)
-        if not names:
-            msg = f"only {CONTROL!r} cells are left{f' in the {part} part' if part else ''}; there is nothing to score"
-            raise InputError(msg)
-        if training is not None and list(measured.genes) != list(training.genes):
-            msg = f"{real} and {train} have different genes, or in a different order"
-            raise InputError(msg)
-        of_training = _selected(training, parts, "train") if training is not None else None
-        trained = set(training.labels[of_training]) if training is not None else set()
-        also_scored = sorted({name for of_context in names.values() for name in of_context} & trained)
-        about = {
-            "version": VERSION,
-            "kit": importlib.metadata.version("virtual-cell-course"),
-            "real": {"name": Path(real).name, "part": part},
-            "split": {"name": Path(split).name, "sha256": sha256(split)} if split else None,
-            "train": {"name": Path(train).name, "sha256": sha256(train), "also_scored": also_scored} if train else None,
-            "seed": seed,
-            "simulated": bool(measured.course.get("simulated", False)),
-            "title": str(measured.course.get("title", Path(real).name)),
-            "contexts": names,
-            "genes": [str(gene) for gene in measured.genes],
-            "profiles": {},
-            "left_out": {},
-        }
-        check_room(Path(out).absolute().parent, len(chosen) * _bytes_of_truth(measured, keep, names))
-        folder = stack.enter_context(whole(out, replaces=("truth.json", *RULE_SETS)))
-        folder.mkdir()
-        n_readings = sum(READINGS["logs" if rules.de else "counts"] for rules in chosen)
-        total = n_readings * len(names) * (measured.n_blocks + (training.n_blocks if training else 0))
-        advance = stack.enter_context(progress.bar("prepare the truth", total))
-        measured, training = measured.watched(advance), training and training.watched(advance)
-        digest = stack.enter_context(ThreadPoolExecutor(1)).submit(sha256, real)
+
+
+class _Selected(NamedTuple):
+    """A screen, and which of its cells are meant."""
+
+    screen: Screen
+    keep: np.ndarray
+
+
+def _selected(screen: Screen, split: Split | None, part: Part | None) -> _Selected:
+    return _Selected(screen, np.ones(len(screen.obs), bool) if split is None else split.select(screen.obs, part))
+
+
+def _about_training(path: str | Path, training: _Selected, names: dict[str, list[str]]) -> dict:
+    trained = set(training.screen.labels[training.keep])
+    also_scored = sorted({name for of_context in names.values() for name in of_context} & trained)
+    return {"name": Path(path).name, "sha256": sha256(path), "also_scored": also_scored}
+
+
+def _bytes_of_truth(measured: _Selected, names: dict[str, list[str]]) -> int:
+    """Estimate what one rule set takes on the disk: the sorted control cells, and tables of perturbations x genes."""
+    screen, keep = measured
+    controls = (keep & (screen.labels == CONTROL)).sum() / len(keep) * screen.n_bytes
+    tables = TABLES * 8 * sum(map(len, names.values())) * len(screen.genes)
+    return int(controls + tables)
+
+
+def _prepare(
+    folder: Path,
+    about: dict,
+    chosen: Sequence[RuleSet],
+    measured: _Selected,
+    training: _Selected | None,
+    *,
+    optional: bool,
+) -> None:
+    """Prepare every context for the chosen rule sets, and note in `about` how it went.
+
+    Where all rule sets are chosen, those of 2026 are `optional`: they need what not every screen has.
+    """
+    names = about["contexts"]
+    n_readings = sum(READINGS["logs" if rules.de else "counts"] for rules in chosen)
+    n_blocks = sum(side.screen.n_blocks for side in (measured, training) if side)
+    with progress.bar("prepare the truth", n_readings * len(names) * n_blocks) as advance:
+        screen, of_training = measured.screen.watched(advance), training and training.screen.watched(advance)
         for number, context in enumerate(names):
-            one = part_of(measured, keep & (measured.contexts == context), names[context])
-            trained_on = training_part(training, of_training, context, one) if training is not None else None
+            part = part_of(screen, measured.keep & (screen.contexts == context), names[context])
+            trained = training_part(of_training, training.keep, context, part) if training else None
             for rules in chosen:
                 if rules.name in about["left_out"]:
                     continue
                 prepare = prepare_logs if rules.de else prepare_counts
                 try:
-                    prepared = prepare(rules, one, trained_on, seed)
+                    prepared = prepare(rules, part, trained, about["seed"])
                 except InputError as error:
-                    if profile or rules.counts != "needed":
+                    if not optional or rules.counts != "needed":
                         raise
                     # a screen that the rules of 2026 cannot use is prepared for the others
                     about["left_out"][rules.name] = str(error)
@@ -132,21 +182,6 @@ def build_truth(
                 _save(folder / rules.name / str(number), prepared)
                 about["profiles"][rules.name] = prepared.about
                 del prepared
-        about["real"]["sha256"] = digest.result()
-        about["arrays_sha256"] = hash_arrays(folder)
-        (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return open_truth(out)
-
-
-def _selected(screen: Screen, split: Split | None, part: Part | None) -> np.ndarray:
-    return np.ones(len(screen.obs), bool) if split is None else split.select(screen.obs, part)
-
-
-def _bytes_of_truth(screen: Screen, keep: np.ndarray, names: dict[str, list[str]]) -> int:
-    """Estimate what one rule set takes on the disk: the sorted control cells, and tables of perturbations x genes."""
-    controls = (keep & (screen.labels == CONTROL)).sum() / len(keep) * screen.n_bytes
-    tables = TABLES * 8 * sum(map(len, names.values())) * len(screen.genes)
-    return int(controls + tables)
 
 
 def _save(folder: Path, prepared: Prepared) -> None:

@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse
 
-from starter.data.blocks import gather
+from starter.data.blocks import Cells, gather
 from starter.data.scale import scale_ratio
 from starter.errors import InputError
 from starter.prediction.controls import Controls, counts_from_logs
 from starter.scoring.metrics.rule_sets import RuleSet, score_perturbations
-from starter.scoring.screens.from_logs import summarise
-from starter.scoring.screens.logs import fingerprint, library_totals, median_depth, sample
-from starter.scoring.screens.summary import Reference
+from starter.scoring.screens.from_logs import LogControls, summarise_logs
+from starter.scoring.screens.logs import Logs, fingerprint, library_totals, sample
+from starter.scoring.screens.summary import Reference, Summary
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, constant_summary, thinned_cells, train_mean
-from starter.scoring.truth.measured import Prepared, ScreenPart, reference_of, umis_of
+from starter.scoring.truth.measured import Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
 from starter.scoring.truth.replicate import SPLITS, Halves, replicate_scores, split_layers
 from starter.statistics.columns import columns
-from starter.statistics.components import MAX_CELLS, components, project
+from starter.statistics.components import MAX_CELLS, Components, components, project
 from starter.statistics.de import CELL_EVAL_082
 from starter.statistics.sums import group_sums
 
@@ -46,91 +46,103 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
     """
     target = (part if trained is None or part.screen.course else trained).target()
     logs = part.logs(rules, target)
-    control, n_perturbations = part.groups == 0, len(part.perturbations)
-    control_totals = logs.totals[control & part.marked]
+    control_totals = logs.totals[(part.groups == 0) & part.marked]
     layers = np.vstack([part.groups, split_layers(part.groups, seed)])
-    reduced = summarise(
+    (of_all, *of_halves), controls, means = summarise_logs(
         logs.cells,
         layers,
         part.perturbations,
         part.screen.genes,
         rules.de,
-        known=part.seen,
+        known=part.scan,
         moments=rules.gains,
         keep_controls=True,
     )
-    n_cells = reduced.summaries[0].n_cells
-    n_control = int(control.sum())
-    if trained is None:
-        means = reduced.sums / np.append(n_control, n_cells)[:, None]
-    else:
+    if trained is not None:
         means = _training_means(trained, rules, target, control_totals)
     mean = means.mean(axis=0) if rules.baseline == "constant" else train_mean(means[1:])
-
-    basis = None
-    if rules.gains:
-        evenly = sample(np.where(part.groups >= 0, 1, -1), 0, MAX_CELLS)
-        basis = components(gather(logs.cells, evenly), seed)
-    truth = reference_of(reduced.summaries[0], mean)
-    truth = replace(
-        truth,
-        depth=median_depth(logs.totals, part.groups, part.marked, n_perturbations + 1),
-        power=umis_of(part, n_cells),
-    )
+    truth = with_depth(reference_of(of_all, mean), part, logs.totals)
     halves = [
-        Halves(reference_of(first, mean), second)
-        for first, second in zip(reduced.summaries[1::2], reduced.summaries[2::2], strict=True)
+        Halves(reference_of(first, mean), second) for first, second in zip(of_halves[::2], of_halves[1::2], strict=True)
     ]
+    basis = _basis(logs.cells, part.groups, seed) if rules.gains else None
     if basis:
         truth = replace(truth, points=project(logs.cells, part.groups, basis))
         halves = [_with_points(half, truth, part.groups, layer) for half, layer in zip(halves, layers[1:], strict=True)]
-
-    sorted_controls = reduced.controls
-    if rules.de is CELL_EVAL_082 and rules.baseline == "constant" and not logs.cells.dense:
-        how = "every cell is the mean"
-        of_baseline = constant_summary(mean, truth, sorted_controls, reduced.natural[0])
+    if rules.baseline == "constant":
+        of_baseline, how = _constant_baseline(rules, part, logs, mean, truth, controls), "every cell is the mean"
     else:
-        controls = gather(logs.cells, control)
-        if rules.baseline == "constant":
-            made, how = constant_cells(mean, controls, n_cells), "every cell is the mean"
-        else:
-            made, how = thinned_cells(mean, controls, _control_counts(part, target, controls), n_cells, seed)
-        groups = baseline_groups(n_control, n_cells)
-        of_baseline = summarise(
-            made, groups[None], part.perturbations, part.screen.genes, rules.de, moments=rules.gains
-        ).summaries[0]
-        if rules.baseline == "thinned":
-            # the baseline is the mean itself; making cells rounds it to whole UMIs
-            profiles = np.broadcast_to(mean.astype(np.float32), of_baseline.profiles.shape)
-            of_baseline = replace(of_baseline, profiles=profiles, points=project(made, groups, basis))
+        of_baseline, how = _thinned_baseline(rules, part, logs, mean, target, basis, seed)
     baseline_values = score_perturbations(rules, truth, of_baseline)
-    large = np.flatnonzero(n_cells >= 2)
+    large = np.flatnonzero(truth.n_cells >= 2)
     replicate, baseline = replicate_scores(rules, halves, truth, of_baseline, baseline_values, large)
-
     arrays = {
-        "n_control": np.array([n_control]),
-        "control_sums": reduced.sums[0],
-        "control_squares": reduced.squares[0],
-        "control_natural": reduced.natural[0],
+        **sorted_arrays(controls.logs),
+        **{f"control_{name}": values for name, values in controls._asdict().items() if name != "logs"},
         "control_totals": control_totals,
-        "control_hash": fingerprint(logs, part.seen, control),
-        "control_form": np.array([logs.cells.dense, part.seen.itemsize]),
-        "sorted_values": sorted_controls.values,
-        "sorted_pointers": sorted_controls.pointers,
+        "control_hash": fingerprint(logs, part.scan, part.groups == 0),
+        "control_form": np.array([logs.cells.dense, part.scan.itemsize]),
     }
     if basis:
         arrays |= {"component_vectors": basis.vectors, "component_offset": basis.offset}
+    of_first_halves = [half.first for half in halves] if rules.gains else []
+    anchor_scores = {"baseline": baseline, "replicate": replicate}
+    return Prepared(truth, of_first_halves, arrays, anchor_scores, _about(rules, part, trained, logs.how, how))
+
+
+def _basis(cells: Cells, groups: np.ndarray, seed: int) -> Components:
+    """Take the principal components of evenly spaced cells."""
+    return components(gather(cells, sample(np.where(groups >= 0, 1, -1), 0, MAX_CELLS)), seed)
+
+
+def _constant_baseline(
+    rules: RuleSet, part: ScreenPart, logs: Logs, mean: np.ndarray, truth: Reference, controls: LogControls
+) -> Summary:
+    """Summarise cells that all equal the mean."""
+    if rules.de is CELL_EVAL_082 and not logs.cells.dense:
+        return constant_summary(mean, truth, controls.logs, controls.natural)
+    made = constant_cells(mean, gather(logs.cells, part.groups == 0), truth.n_cells)
+    return _summary_of_made(made, rules, part)[0]
+
+
+def _thinned_baseline(
+    rules: RuleSet,
+    part: ScreenPart,
+    logs: Logs,
+    mean: np.ndarray,
+    target: float,
+    basis: Components | None,
+    seed: int,
+) -> tuple[Summary, str]:
+    """Summarise control cells thinned to the mean, and say how they are made."""
+    controls, n_cells = gather(logs.cells, part.groups == 0), part.n_cells()[1:]
+    made, how = thinned_cells(mean, controls, _control_counts(part, target, controls), n_cells, seed)
+    summary, groups = _summary_of_made(made, rules, part)
+    # the baseline is the mean itself; making cells rounds it to whole UMIs
+    profiles = np.broadcast_to(mean.astype(np.float32), summary.profiles.shape)
+    return replace(summary, profiles=profiles, points=project(made, groups, basis)), how
+
+
+def _summary_of_made(made: Cells, rules: RuleSet, part: ScreenPart) -> tuple[Summary, np.ndarray]:
+    """Summarise the baseline's cells, as many of each group as were measured; and give their groups."""
+    n_control, *n_cells = part.n_cells()
+    groups = baseline_groups(n_control, np.array(n_cells))
+    reduced = summarise_logs(made, groups[None], part.perturbations, part.screen.genes, rules.de, moments=rules.gains)
+    return reduced.summaries[0], groups
+
+
+def _about(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, scale: str, how: str) -> dict[str, str]:
+    """Say how the values came to be."""
     source = "the training perturbations" if trained else "the measured perturbations themselves"
     of = "profiles, control included" if rules.baseline == "constant" else "profiles"
-    n_mean_of = len(trained.perturbations if trained else part.perturbations)
-    about = {
-        "scale": logs.how,
-        "baseline": f"mean of the {of}, of {source} ({n_mean_of}); {how}",
-        "replicate": f"split halves, mean of {SPLITS} splits"
-        + ("; metrics on profiles: its gain over the baseline, added to the baseline" if rules.gains else ""),
+    replicate = f"split halves, mean of {SPLITS} splits"
+    if rules.gains:
+        replicate += "; metrics on profiles: its gain over the baseline, added to the baseline"
+    return {
+        "scale": scale,
+        "baseline": f"mean of the {of}, of {source} ({len((trained or part).perturbations)}); {how}",
+        "replicate": replicate,
     }
-    of_halves = [half.first for half in halves] if rules.gains else []
-    return Prepared(truth, of_halves, arrays, {"baseline": baseline, "replicate": replicate}, about)
 
 
 def _training_means(trained: ScreenPart, rules: RuleSet, target: float, control_totals: np.ndarray) -> np.ndarray:
@@ -147,11 +159,11 @@ def _training_means(trained: ScreenPart, rules: RuleSet, target: float, control_
     sums = np.concatenate(
         [
             group_sums(part, trained.groups, n_groups)[0]
-            for _, part in columns(logs.cells, trained.groups >= 0, trained.seen)
+            for _, part in columns(logs.cells, trained.groups >= 0, trained.scan)
         ],
         axis=1,
     )
-    return sums / np.bincount(trained.groups[trained.groups >= 0], minlength=n_groups)[:, None]
+    return sums / trained.n_cells()[:, None]
 
 
 def _control_counts(part: ScreenPart, target: float, logs: scipy.sparse.csr_matrix) -> Controls | None:
@@ -159,7 +171,7 @@ def _control_counts(part: ScreenPart, target: float, logs: scipy.sparse.csr_matr
     if part.is_log:
         return counts_from_logs(logs)
     control = part.groups == 0
-    return Controls(gather(part.cells, control), target / library_totals(part.screen, part.seen)[control])
+    return Controls(gather(part.cells, control), target / library_totals(part.screen, part.scan)[control])
 
 
 def _with_points(half: Halves, truth: Reference, groups: np.ndarray, layer: np.ndarray) -> Halves:

@@ -1,13 +1,13 @@
 """The measured cells of one context, chosen and named, as a truth is prepared from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from starter.data.blocks import Cells
-from starter.data.scan import Seen, look
+from starter.data.scan import Scan, tidied
 from starter.errors import InputError
 from starter.schema import CONTROL
 from starter.scoring.metrics.rule_sets import RuleSet
@@ -21,8 +21,9 @@ from starter.scoring.screens.logs import (
     median_depth,
     sample,
 )
-from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.opened import Screen
 from starter.scoring.screens.summary import Reference, Summary
+from starter.statistics.sorted_controls import SortedControls
 
 
 class Prepared(NamedTuple):
@@ -46,7 +47,7 @@ class ScreenPart:
     screen: Screen
     cells: Cells
     """As stored, tidy."""
-    seen: Seen
+    scan: Scan
     marked: np.ndarray
     """Cells whose natural total was taken."""
     groups: np.ndarray
@@ -54,16 +55,20 @@ class ScreenPart:
     perturbations: np.ndarray
     is_log: bool
 
+    def n_cells(self) -> np.ndarray:
+        """Count the cells of each group, control first."""
+        return np.bincount(self.groups[self.groups >= 0], minlength=len(self.perturbations) + 1)
+
     def logs(self, rules: RuleSet, target: float) -> Logs:
         """Bring the cells to log1p expression by a rule set."""
-        return log_expression_of(self.screen, self.cells, self.seen, self.groups >= 0, rules.counts, target)
+        return log_expression_of(self.screen, self.cells, self.scan, self.groups >= 0, rules.counts, target)
 
     def target(self) -> float:
         """UMIs to which cells are scaled: what the course says, else the median total of the control cells."""
         stated = self.screen.course.get("target_sum")
         if stated is not None:
             return float(stated)
-        target = float(np.median(library_totals(self.screen, self.seen)[self.groups == 0]))
+        target = float(np.median(library_totals(self.screen, self.scan)[self.groups == 0]))
         if not target > 0 and not self.is_log:
             msg = f"more than half of the {CONTROL!r} cells of {self.screen.name} are empty; leave empty cells out"
             raise InputError(msg)
@@ -110,8 +115,8 @@ def part_of(screen: Screen, keep: np.ndarray, names: list[str]) -> ScreenPart:
     groups = np.full(len(keep), -1)
     groups[keep] = [code.get(label, -1) for label in screen.labels[keep]]
     marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
-    cells, seen = look(screen.cells, groups >= 0, marked)
-    return ScreenPart(screen, cells, seen, marked, groups, np.array(names), is_log(seen, screen.name))
+    cells, scan = tidied(screen.cells, groups >= 0, marked)
+    return ScreenPart(screen, cells, scan, marked, groups, np.array(names), is_log(scan, screen.name))
 
 
 def training_part(screen: Screen, keep: np.ndarray, context: str, measured: ScreenPart) -> ScreenPart:
@@ -137,15 +142,39 @@ def training_part(screen: Screen, keep: np.ndarray, context: str, measured: Scre
     return part
 
 
-def umis_of(part: ScreenPart, n_cells: np.ndarray) -> np.ndarray:
-    """Multiply the number of cells by their median UMIs; by 1 where counts are not known."""
-    if part.is_log:
-        return n_cells.astype(float)
-    totals = library_totals(part.screen, part.seen)
-    return n_cells * median_depth(totals, part.groups, part.marked, len(n_cells) + 1)
-
-
-def reference_of(summary: Summary, mean: np.ndarray) -> Reference:
-    """Add the train mean to a summary."""
+def reference_of(summary: Summary, mean: np.ndarray | None = None) -> Reference:
+    """Add the train mean, where there is one, to a summary."""
     values = {field.name: getattr(summary, field.name) for field in fields(Summary)}
-    return Reference(**values, train_mean=mean.astype(np.float32))
+    return Reference(**values, train_mean=mean if mean is None else mean.astype(np.float32))
+
+
+def with_depth(truth: Reference, part: ScreenPart, totals: np.ndarray) -> Reference:
+    """Add what flags compare a prediction with: the depth of the cells, and how many DE genes they can show.
+
+    Parameters
+    ----------
+    truth
+        All measured cells.
+    part
+        The same cells.
+    totals
+        Of each marked cell, on the natural scale.
+    """
+    n_groups = len(part.perturbations) + 1
+    umis = 1.0  # where counts are not known
+    if not part.is_log:
+        umis = median_depth(library_totals(part.screen, part.scan), part.groups, part.marked, n_groups)
+    return replace(
+        truth,
+        depth=median_depth(totals, part.groups, part.marked, n_groups),
+        power=truth.n_cells * umis,
+    )
+
+
+def sorted_arrays(controls: SortedControls) -> dict[str, np.ndarray]:
+    """Name the arrays of sorted control cells, as `starter.scoring.truth.opened.Truth.controls` opens them."""
+    return {
+        "n_control": np.array([controls.n_cells]),
+        "sorted_values": controls.values,
+        "sorted_pointers": controls.pointers,
+    }

@@ -15,7 +15,7 @@ import numpy as np
 from starter.errors import InputError
 from starter.files import sha256
 from starter.scoring.metrics.rule_sets import RuleSet
-from starter.scoring.screens.from_counts import ControlCells
+from starter.scoring.screens.from_counts import CountControls
 from starter.scoring.screens.from_logs import LogControls
 from starter.scoring.screens.summary import Reference
 from starter.statistics.components import Components
@@ -51,7 +51,7 @@ class Truth:
         arrays = self.about.get("arrays_sha256") or hash_arrays(self.folder)
         return hashlib.sha256(f"{sha256(self.folder / 'truth.json')} {arrays}".encode()).hexdigest()
 
-    def check_prepared(self, profile: RuleSet) -> None:
+    def check_prepared(self, rules: RuleSet) -> None:
         """Refuse a rule set for which nothing was prepared.
 
         Raises
@@ -59,7 +59,7 @@ class Truth:
         InputError
             With the command that prepares it.
         """
-        if profile.name not in self.about["profiles"]:
+        if rules.name not in self.about["profiles"]:
             about = self.about
             command = f"starter truth build {about['real']['name']} --out {self.folder}"
             if about["split"]:
@@ -67,7 +67,7 @@ class Truth:
             if about["train"]:
                 command += f" --train {about['train']['name']}"
             msg = (
-                f"{self.folder} was prepared for {', '.join(about['profiles'])}, not for {profile.name}; "
+                f"{self.folder} was prepared for {', '.join(about['profiles'])}, not for {rules.name}; "
                 f"prepare it for all that its data allow: {command}"
             )
             raise InputError(msg)
@@ -84,21 +84,21 @@ class Truth:
             msg = f"{self.folder} was not prepared of {real} as it is now; choose another folder with --truth"
             raise InputError(msg)
 
-    def measured(self, profile: RuleSet, context: str | None = None) -> Reference:
+    def measured(self, rules: RuleSet, context: str | None = None) -> Reference:
         """Open the measured side of a context, memory-mapped; default: the first context."""
-        return self._summary(self._folder(profile, context), context)
+        return self._summary(self._folder(rules, context), context)
 
-    def halves(self, profile: RuleSet, context: str | None = None) -> list[Reference]:
+    def halves(self, rules: RuleSet, context: str | None = None) -> list[Reference]:
         """Open the first halves of the measured cells in each split, for metrics on cells; none if not prepared."""
-        folders = sorted(self._folder(profile, context).glob("half_*"))
+        folders = sorted(self._folder(rules, context).glob("half_*"))
         return [self._summary(folder, context) for folder in folders]
 
-    def anchor_scores(self, profile: RuleSet, anchor: str, context: str | None = None) -> dict[str, np.ndarray]:
+    def anchor_scores(self, rules: RuleSet, anchor: str, context: str | None = None) -> dict[str, np.ndarray]:
         """Open the scores of an anchor.
 
         Parameters
         ----------
-        profile
+        rules
             The rule set.
         anchor
             `baseline` or `replicate`.
@@ -109,37 +109,37 @@ class Truth:
         -------
         Metric name to splits x perturbations (x 2 for a ratio).
         """
-        folder = self._folder(profile, context)
-        return {metric.name: _open(folder / f"{anchor}_{metric.name}.npy") for metric in profile.metrics}
+        folder = self._folder(rules, context)
+        return {metric.name: _open(folder / f"{anchor}_{metric.name}.npy") for metric in rules.metrics}
 
-    def array(self, profile: RuleSet, name: str, context: str | None = None) -> np.ndarray:
+    def array(self, rules: RuleSet, name: str, context: str | None = None) -> np.ndarray:
         """Open what is known of the control cells: `control_totals`, `control_hash` or `control_form`.
 
         These are natural totals, the bytes of their fingerprint, and how they were stored (dense, bytes of a value).
         """
-        return _open(self._folder(profile, context) / f"{name}.npy")
+        return _open(self._folder(rules, context) / f"{name}.npy")
 
-    def components(self, profile: RuleSet, context: str | None = None) -> Components | None:
+    def components(self, rules: RuleSet, context: str | None = None) -> Components | None:
         """Open the principal components of the measured cells; None if the rule set needs none."""
-        folder = self._folder(profile, context)
+        folder = self._folder(rules, context)
         if not (folder / "component_vectors.npy").exists():
             return None
         return Components(_open(folder / "component_vectors.npy"), _open(folder / "component_offset.npy"))
 
-    def controls(self, profile: RuleSet, context: str | None = None) -> LogControls | ControlCells:
+    def controls(self, rules: RuleSet, context: str | None = None) -> LogControls | CountControls:
         """Open the sorted control cells: those of log1p expression, or by the rules of 2026 those of log CPM."""
-        folder = self._folder(profile, context)
+        folder = self._folder(rules, context)
         n_control = int(_open(folder / "n_control.npy")[0])
         logs = SortedControls(_open(folder / "sorted_values.npy"), _open(folder / "sorted_pointers.npy"), n_control)
-        if profile.de:
+        if rules.de:
             return LogControls(logs, *(_open(folder / f"control_{name}.npy") for name in LogControls._fields[1:]))
-        measured = self.measured(profile, context)
-        return ControlCells(logs, _open(folder / "mean_cpm.npy"), measured.control, measured.control_noise)
+        measured = self.measured(rules, context)
+        return CountControls(logs, _open(folder / "mean_cpm.npy"), measured.control, measured.control_noise)
 
-    def _folder(self, profile: RuleSet, context: str | None) -> Path:
-        self.check_prepared(profile)
+    def _folder(self, rules: RuleSet, context: str | None) -> Path:
+        self.check_prepared(rules)
         names = list(self.contexts)
-        return self.folder / profile.name / str(names.index(context) if context else 0)
+        return self.folder / rules.name / str(names.index(context) if context else 0)
 
     def _summary(self, folder: Path, context: str | None) -> Reference:
         labels = np.array(self.contexts[context or next(iter(self.contexts))])

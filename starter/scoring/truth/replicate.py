@@ -91,7 +91,7 @@ def split_with_controls(groups: np.ndarray, perturbations: np.ndarray, seed: int
 
 
 def replicate_scores(
-    profile: RuleSet,
+    rules: RuleSet,
     halves: Sequence[Halves],
     truth: Reference,
     baseline: Summary,
@@ -100,9 +100,9 @@ def replicate_scores(
 ) -> tuple[Values, Values]:
     """Score half of each perturbation's cells as a prediction of the other half.
 
-    The challenge's profiles show the split halves as they are.
+    The challenge's rules show the split halves as they are.
 
-    In the course's profile, metrics on cells are scored against the first half, model, baseline and replicate alike,
+    By the course's rules, metrics on cells are scored against the first half, model, baseline and replicate alike,
     since half the cells show fewer DE genes than all of them. Metrics on profiles use the interpolated duplicate. Half
     the cells are a noisier truth than all of them, so the baseline is scored against the same half, and what the
     replicate gains over it is added to the baseline's score against all cells: then model, baseline and replicate can
@@ -111,7 +111,7 @@ def replicate_scores(
 
     Parameters
     ----------
-    profile
+    rules
         The rule set.
     halves
         Of each split.
@@ -129,7 +129,7 @@ def replicate_scores(
     """
     scores, base = {}, dict(baseline_values)
     halves = [Halves(half.first.select(rows), half.second.select(rows)) for half in halves]
-    duplicates = [interpolate(half.second, truth.train_mean) for half in halves] if profile.gains else []
+    duplicates = [interpolate(half.second, truth.train_mean) for half in halves] if rules.gains else []
     of_rows = baseline.select(rows)
 
     def over_splits(score: Callable[[int], np.ndarray]) -> np.ndarray:
@@ -138,13 +138,13 @@ def replicate_scores(
             values[rows] = mean_of_defined([score(split) for split in range(len(halves))])
         return values
 
-    for metric in profile.metrics:
+    for metric in rules.metrics:
         name, compute = metric.name, metric.compute
-        if not profile.gains or metric.on_cells:
+        if not rules.gains or metric.on_cells:
             scores[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, halves[i].second))
-        if profile.gains and metric.on_cells:
+        if rules.gains and metric.on_cells:
             base[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, of_rows))
-        elif profile.gains:
+        elif rules.gains:
             gain = over_splits(
                 lambda i, compute=compute: compute(halves[i].first, duplicates[i]) - compute(halves[i].first, of_rows)
             )

@@ -315,7 +315,7 @@ def test_points_by_hand():
     told = SimpleNamespace(name="list", level="information", text="the same list")
     card = SimpleNamespace(
         name="prediction",
-        profile=rules,
+        rules=rules,
         overall=0.3,
         metrics={"mae": {"scaled": -0.5}, "pds": {"scaled": None}},
         flags=[flag, told],

@@ -7,8 +7,8 @@ from cell_eval.utils import guess_is_lognorm
 
 from starter.data import preprocess
 from starter.data.blocks import in_memory
-from starter.data.scale import FRACTION, natural_totals, scale_ratio
-from starter.data.scan import scan
+from starter.data.scale import natural_totals, scale_ratio
+from starter.data.scan import scan_cells
 from starter.errors import InputError
 from starter.schema import CONTROL
 from starter.scoring.screens.logs import is_log
@@ -76,8 +76,8 @@ def test_counts_are_scaled_to_their_own_median_as_by_hand():
 )
 def test_logs_are_told_from_counts_as_cell_eval_does(values: list):
     for x in (np.array(values, dtype=np.float32), scipy.sparse.csr_matrix(np.array(values, dtype=np.float32))):
-        seen = scan(in_memory(x), np.ones(len(values), bool), fraction=FRACTION)
-        assert is_log(seen, "it") == guess_is_lognorm(anndata.AnnData(x))
+        scan = scan_cells(in_memory(x), np.ones(len(values), bool))
+        assert is_log(scan, "it") == guess_is_lognorm(anndata.AnnData(x))
 
 
 def test_natural_totals_by_hand():
@@ -108,7 +108,7 @@ def test_a_scale_is_told_from_the_control_cells():
 )
 def test_what_is_neither_is_refused(values: list, said: str):
     with pytest.raises(InputError, match=said):
-        is_log(scan(in_memory(np.array(values)), np.ones(1, bool), fraction=FRACTION), "it")
+        is_log(scan_cells(in_memory(np.array(values)), np.ones(1, bool)), "it")
 
 
 @pytest.mark.parametrize("odd", [0, -5, np.nan, np.inf, 1e9, "many"])

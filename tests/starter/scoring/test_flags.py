@@ -65,7 +65,7 @@ def setting(screen: anndata.AnnData, split: Split, priors: Path, folder: Path) -
         split=folder / "split.json",
         part="hidden",
         train=folder / "train.h5ad",
-        profile="course",
+        rule_set="course",
     )
     profiles = pseudobulk.profiles(parts["train"]).droplevel("context")
     graph = graphs.read_graph(next(priors.glob("*graph.tsv")))

@@ -25,7 +25,7 @@ CLOSE = ("mae", "pearson_delta")
 
 
 def scores(real: Path, pred: Path, profile: str, folder: Path) -> pd.DataFrame:
-    truth = build_truth(real, folder / "truth", profile=profile)
+    truth = build_truth(real, folder / "truth", rule_set=profile)
     card = score_prediction(pred, truth, profile)
     return card.per_perturbation.pivot(index="perturbation", columns="metric", values="value")
 
@@ -146,7 +146,7 @@ def test_live_on_one_profile_in_every_cell(small_path: Path, tmp_path: Path):
     pred = as_one_profile_in_every_cell(pred)
     real.write_h5ad(tmp_path / "real.h5ad")
     pred.write_h5ad(tmp_path / "pred.h5ad")
-    truth = build_truth(tmp_path / "real.h5ad", tmp_path / "truth", profile="vcc2025")
+    truth = build_truth(tmp_path / "real.h5ad", tmp_path / "truth", rule_set="vcc2025")
     card = score_prediction(tmp_path / "pred.h5ad", truth, "vcc2025")
     decided = []
     for row, name in enumerate(card.truth.perturbations):
@@ -182,7 +182,7 @@ def test_live_baseline_and_official_score(small_path: Path, tmp_path: Path):
     real, pred = real[:, seen].copy(), pred[:, seen].copy()
     real.write_h5ad(tmp_path / "real.h5ad")
     pred.write_h5ad(tmp_path / "pred.h5ad")
-    truth = build_truth(tmp_path / "real.h5ad", tmp_path / "truth", profile="vcc2025")
+    truth = build_truth(tmp_path / "real.h5ad", tmp_path / "truth", rule_set="vcc2025")
     card = score_prediction(tmp_path / "pred.h5ad", truth, "vcc2025")
     baseline = build_base_mean_adata(real.copy())
     baseline.obs_names_make_unique()

@@ -46,7 +46,7 @@ def stored(folder: Path, side: str) -> anndata.AnnData:
 def main_truth(vcc_parity: Path, tmp_path_factory: pytest.TempPathFactory) -> Truth:
     folder = tmp_path_factory.mktemp("main")
     stored(vcc_parity / "cell_eval2" / "main", "real").write_h5ad(folder / "real.h5ad")
-    return build_truth(folder / "real.h5ad", folder / "truth", profile="vcc2026")
+    return build_truth(folder / "real.h5ad", folder / "truth", rule_set="vcc2026")
 
 
 @pytest.mark.parametrize("case", ["main", "all_equal", "control_exact"])
@@ -112,7 +112,7 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def truth(screens: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Truth:
-    return build_truth(screens["real"], tmp_path_factory.mktemp("truth") / "t", profile="vcc2026")
+    return build_truth(screens["real"], tmp_path_factory.mktemp("truth") / "t", rule_set="vcc2026")
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_an_upload_scores_as_its_file(screens: dict[str, Path], tmp_path: Path):
         requirements_of_lists(tmp_path / "genes.csv", tmp_path / "perts.csv"),
         2026,
     )
-    made = build_truth(tmp_path / "real.h5ad", tmp_path / "truth", profile="vcc2026")
+    made = build_truth(tmp_path / "real.h5ad", tmp_path / "truth", rule_set="vcc2026")
     cards = [score_prediction(tmp_path / name, made, "vcc2026") for name in ("pred.h5ad", "pred.vcc")]
     assert cards[0].metrics == cards[1].metrics
     values = [context["overall"] for context in cards[0].contexts.values()]
@@ -278,10 +278,10 @@ def test_a_screen_that_the_rules_of_2026_cannot_use_says_why(
     small_path: Path, screens: dict[str, Path], tmp_path: Path
 ):
     with pytest.raises(InputError, match="they need counts of the whole transcriptome"):
-        build_truth(small_path, tmp_path / "t", profile="vcc2026")
+        build_truth(small_path, tmp_path / "t", rule_set="vcc2026")
     real = anndata.read_h5ad(screens["real"])
     alone = real.obs["target_gene"] == sorted(set(real.obs["target_gene"]))[0]
     first = np.flatnonzero(alone & (real.obs["context"] == "context_1"))
     real[np.delete(np.arange(real.n_obs), first[1:])].copy().write_h5ad(tmp_path / "one.h5ad")
     with pytest.raises(InputError, match="has 1 cell; the rules of 2026 split each group in halves"):
-        build_truth(tmp_path / "one.h5ad", tmp_path / "t", profile="vcc2026")
+        build_truth(tmp_path / "one.h5ad", tmp_path / "t", rule_set="vcc2026")

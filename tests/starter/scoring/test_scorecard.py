@@ -65,7 +65,7 @@ def test_better_predictions_score_higher(cards: dict[str, scorecard.Scorecard]):
 def test_scaled_is_what_the_contract_says(cards: dict[str, scorecard.Scorecard]):
     card = cards["half"]
     graded = {name: row for name, row in card.metrics.items() if row["gradable"]}
-    assert set(graded) <= set(card.profile.scored)
+    assert set(graded) <= set(card.rules.scored)
     assert len(graded) >= 8
     for row in graded.values():
         expected = (row["value"] - row["baseline"]) / (row["replicate"] - row["baseline"])
@@ -95,7 +95,7 @@ def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
 def test_the_table_has_a_row_a_perturbation_and_metric(cards: dict[str, scorecard.Scorecard]):
     table = cards["half"].per_perturbation
     assert list(table.columns) == ["context", "perturbation", "metric", "value"]
-    assert len(table) == 24 * len(cards["half"].profile.metrics)
+    assert len(table) == 24 * len(cards["half"].rules.metrics)
     means = table.groupby("metric")["value"].mean()
     for name, row in cards["half"].metrics.items():
         assert row["value"] == pytest.approx(means[name])
@@ -385,7 +385,7 @@ def row_of(card: scorecard.Scorecard, name: str) -> dict:
 def test_differences_from_the_baseline_are_paired(small_truth: Truth, cards: dict[str, scorecard.Scorecard]):
     card = cards["half"]
     values = card.per_perturbation[card.per_perturbation["metric"] == "mae"]["value"].to_numpy()
-    baseline = small_truth.anchor_scores(card.profile, "baseline")["mae"][0]
+    baseline = small_truth.anchor_scores(card.rules, "baseline")["mae"][0]
     low, high = interval([values - baseline], np.mean, seed=0)
     assert row_of(card, "mae")["difference_low"] == pytest.approx(low)
     assert row_of(card, "mae")["difference_high"] == pytest.approx(high)
@@ -424,7 +424,7 @@ def test_what_is_not_gradable_is_not_divided(small_truth: Truth, predictions: di
     card = scorecard.score_prediction(predictions["half"], small_truth, "course")
     assert (card.metrics["mae"]["scaled"], card.metrics["mae"]["gradable"]) == (None, False)
     assert card.overall == pytest.approx(
-        np.mean([row["scaled"] for name, row in card.metrics.items() if name in card.profile.scored and name != "mae"])
+        np.mean([row["scaled"] for name, row in card.metrics.items() if name in card.rules.scored and name != "mae"])
     )
     assert "MAE is not gradable on this screen: the replicate is not clearly better than the baseline." in card.notes
 
@@ -433,7 +433,7 @@ def test_several_contexts_are_scored_by_the_courses_rules_too(small_screen: annd
     context = np.where(np.arange(small_screen.n_obs) % 2, "K562", "RPE1")
     small_screen.obs["context"] = pd.Categorical(context)
     small_screen.write_h5ad(tmp_path / "real.h5ad")
-    both = build_truth(tmp_path / "real.h5ad", tmp_path / "t", profile="course")
+    both = build_truth(tmp_path / "real.h5ad", tmp_path / "t", rule_set="course")
     logs = anndata.AnnData(preprocess.expression(small_screen), small_screen.obs[["target_gene", "context"]])
     logs.var_names = small_screen.var_names
     logs.write_h5ad(tmp_path / "copy.h5ad")

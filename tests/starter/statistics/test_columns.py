@@ -1,14 +1,13 @@
 """From blocks of cells to columns of genes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse
 
-from starter.data.blocks import Cells, in_memory
-from starter.data.scan import scan
+from starter.data.blocks import in_memory
+from starter.data.scan import scan_cells
 from starter.errors import InputError
 from starter.statistics.columns import columns
 from starter.statistics.sums import group_sums, sum_in_order
@@ -16,23 +15,12 @@ from starter.statistics.sums import group_sums, sum_in_order
 X = np.array([[0, 1.5, 0], [2, 0, 0], [0, 3, 4.25], [1, 0, 7]], dtype=np.float32)
 
 
-def test_a_scan_by_hand():
-    keep = np.array([True, True, True, False])
-    seen = scan(in_memory(X), keep, weigh=np.array([True, False, False, False]), fraction=0.3)
-    assert seen.n_values.tolist() == [1, 2, 1]
-    assert seen.totals.tolist() == [1.5, 2, 7.25, 0]
-    assert seen.natural_totals.tolist() == pytest.approx([np.expm1(1.5), 0, 0, 0])
-    assert (seen.lowest, seen.highest, seen.n_odd, seen.itemsize) == (0, 4.25, 0, 4)
-    assert (seen.fractional, seen.off_whole, seen.canonical) == (True, 0.5, True)
-    assert not scan(in_memory(X), keep, fraction=0.5).fractional
-
-
-@pytest.mark.parametrize(("bad", "n_odd", "lowest"), [(np.nan, 1, 0), (np.inf, 1, 0), (-2.5, 0, -2.5)])
-def test_a_scan_sees_what_is_no_expression(bad: float, n_odd: int, lowest: float):
+@pytest.mark.parametrize(("bad", "n_not_finite", "lowest"), [(np.nan, 1, 0), (np.inf, 1, 0), (-2.5, 0, -2.5)])
+def test_what_is_no_expression_is_refused(bad: float, n_not_finite: int, lowest: float):
     x = X.copy()
     x[2, 1] = bad
-    seen = scan(in_memory(x), np.ones(4, bool))
-    assert (seen.n_odd, seen.lowest) == (n_odd, lowest)
+    scan = scan_cells(in_memory(x), np.ones(4, bool))
+    assert (scan.n_not_finite, scan.lowest) == (n_not_finite, lowest)
     with pytest.raises(InputError, match="expression is never negative, NaN or infinite"):
         list(columns(in_memory(x), np.ones(4, bool)))
 
@@ -74,25 +62,8 @@ def test_the_order_of_a_sum_shows_in_its_last_bits():
     assert sum_in_order(part, group, np.ones(1)).tolist() == [[np.float32(1e8) + 8]]
 
 
-def broken(indices: list[int]) -> Cells:
-    def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
-        block = scipy.sparse.csr_matrix(X)
-        block.indices[:] = np.array(indices, np.int32)
-        yield block
-
-    return Cells((4, 3), read)
-
-
-def test_an_index_beyond_the_genes_is_refused_before_anything_is_written():
-    with pytest.raises(InputError, match="1 of its column indices lie beyond its 3 genes"):
-        scan(broken([1, 0, 1, 2, 0, 99]), np.ones(4, bool))
-    with pytest.raises(InputError, match="1 of its column indices lie beyond its 3 genes"):
-        scan(broken([1, 0, -7, 2, 0, 2]), np.ones(4, bool))
-    assert not scan(broken([1, 0, 2, 1, 0, 2]), np.ones(4, bool)).canonical
-
-
 def test_data_that_change_between_two_readings_are_noticed():
-    known = scan(in_memory(X), np.ones(4, bool))
+    known = scan_cells(in_memory(X), np.ones(4, bool))
     more = X.copy()
     more[0] = 5
     with pytest.raises(InputError, match="the file changed while it was read"):

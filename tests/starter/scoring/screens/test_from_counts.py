@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse
 
 from starter.data.blocks import in_memory
-from starter.data.scan import scan
+from starter.data.scan import scan_cells
 from starter.errors import InputError
 from starter.schema import CONTROL
 from starter.scoring.screens.from_counts import summarise_counts
@@ -38,7 +38,7 @@ def test_profiles_noise_and_de_tables_are_the_reference_tools(vcc_parity: Path, 
     x, labels, genes = load(folder, "real")
     groups, names = groups_of(labels)
     cells = in_memory(x)
-    totals = scan(cells, groups >= 0).totals
+    totals = scan_cells(cells, groups >= 0).totals
     (real,), controls, mean_counts = summarise_counts(cells, groups[None], names, genes, totals, keep_controls=True)
     expected = [np.asarray(x[groups == group].mean(axis=0)).ravel() for group in range(len(names) + 1)]
     np.testing.assert_allclose(mean_counts, expected, rtol=1e-12)
@@ -46,7 +46,7 @@ def test_profiles_noise_and_de_tables_are_the_reference_tools(vcc_parity: Path, 
     of_pred, _ = groups_of(labels)
     of_pred = np.where(of_pred == 0, -1, of_pred)
     predicted = in_memory(y)
-    totals = scan(predicted, of_pred >= 0).totals
+    totals = scan_cells(predicted, of_pred >= 0).totals
     (pred,) = summarise_counts(predicted, of_pred[None], names, genes, totals, controls).summaries
     stored = np.load(folder / "inter.npz")
     order = sorted([*names, CONTROL])
@@ -114,7 +114,7 @@ def test_sorted_controls_and_mean_counts_by_hand():
     np.testing.assert_array_equal(logs.values, np.log1p([1 / 4e-6, 5 / 5e-6, 3 / 4e-6]))
     assert (logs.pointers.tolist(), logs.n_cells) == ([0, 2, 3], 3)
     np.testing.assert_allclose(reduced.controls.mean_cpm, [1.25e6 / 3, 0.75e6 / 3], rtol=1e-15)
-    np.testing.assert_allclose(reduced.mean_counts, [[2, 1], [3, 1]], rtol=1e-15)
+    np.testing.assert_allclose(reduced.means, [[2, 1], [3, 1]], rtol=1e-15)
 
 
 def test_genes_below_the_gate_are_not_tested():

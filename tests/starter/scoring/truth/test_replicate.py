@@ -12,7 +12,7 @@ from starter.prediction.controls import Controls
 from starter.scoring.metrics.error import mae
 from starter.scoring.metrics.overlap import overlap_where_de
 from starter.scoring.metrics.rule_sets import get_rule_set, score_perturbations
-from starter.scoring.screens.from_logs import summarise
+from starter.scoring.screens.from_logs import summarise_logs
 from starter.scoring.screens.summary import Reference, Summary
 from starter.scoring.truth import replicate
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, resampled_cells, thinned_cells, train_mean
@@ -31,7 +31,7 @@ def cells() -> scipy.sparse.csr_matrix:
 
 def reduced(groups: np.ndarray, x: scipy.sparse.csr_matrix | None = None) -> Summary:
     x = in_memory(cells() if x is None else x)
-    return summarise(x, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
+    return summarise_logs(x, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
 
 
 def reference(summary: Summary, mean: np.ndarray) -> Reference:
@@ -76,7 +76,7 @@ def split() -> tuple[replicate.Halves, np.ndarray]:
     truth = reduced(GROUPS)
     mean = train_mean(truth.profiles)
     layer = replicate.split_layers(GROUPS, seed=0)[0]
-    reduced_halves = summarise(in_memory(cells()), layer[None], NAMES, GENES, CELL_EVAL_082, moments=True)
+    reduced_halves = summarise_logs(in_memory(cells()), layer[None], NAMES, GENES, CELL_EVAL_082, moments=True)
     points = cells().toarray()
     first, second = reduced_halves.summaries
     first = replace(first, points=points[(layer > 0) & (layer <= 3)])
@@ -87,7 +87,7 @@ def split() -> tuple[replicate.Halves, np.ndarray]:
 def baseline_of(mean: np.ndarray) -> Summary:
     made = constant_cells(mean, cells()[:12], np.array([8, 6, 7]))
     groups = baseline_groups(12, np.array([8, 6, 7]))
-    summary = summarise(made, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
+    summary = summarise_logs(made, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
     return replace(summary, points=gather(made, groups > 0).toarray())
 
 

@@ -68,7 +68,7 @@ def test_the_same_inputs_give_the_same_truth(released, prepared: opened.Truth, t
         split=released.public_folder / "split.json",
         part="hidden",
         train=released.public_folder / "train.h5ad",
-        profile="course",
+        rule_set="course",
     )
     for anchor in ("baseline", "replicate"):
         for name, values in again.anchor_scores(COURSE, anchor).items():
@@ -87,7 +87,7 @@ def test_logs_that_hide_no_counts_get_another_baseline_that_is_named(small_scree
     x = preprocess.expression(small_screen)
     x.data *= np.random.default_rng(0).uniform(0.9, 1.1, x.nnz).astype(np.float32)
     anndata.AnnData(x, small_screen.obs[["target_gene"]], small_screen.var).write_h5ad(tmp_path / "a.h5ad")
-    made = build_truth(tmp_path / "a.h5ad", tmp_path / "t", profile="course")
+    made = build_truth(tmp_path / "a.h5ad", tmp_path / "t", rule_set="course")
     assert "raw counts could not be recovered" in made.about["profiles"]["course"]["baseline"]
 
 
@@ -105,7 +105,7 @@ def test_bare_counts_take_the_rule_of_each_profile(small_screen: anndata.AnnData
 
 
 def test_a_profile_that_was_not_prepared_names_the_command(small_path: Path, tmp_path: Path):
-    made = build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    made = build_truth(small_path, tmp_path / "t", rule_set="vcc2025")
     said = (
         f"{tmp_path}/t was prepared for vcc2025, not for course; "
         f"prepare it for all that its data allow: starter truth build simulated_default.h5ad --out {tmp_path}/t"
@@ -116,7 +116,7 @@ def test_a_profile_that_was_not_prepared_names_the_command(small_path: Path, tmp
 
 
 def test_a_truth_of_another_version_is_refused(small_path: Path, tmp_path: Path):
-    build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    build_truth(small_path, tmp_path / "t", rule_set="vcc2025")
     about = json.loads((tmp_path / "t" / "truth.json").read_text())
     (tmp_path / "t" / "truth.json").write_text(json.dumps(about | {"version": 0}))
     with pytest.raises(
@@ -131,21 +131,21 @@ def test_a_folder_that_is_no_truth_is_never_replaced(small_path: Path, tmp_path:
     (tmp_path / "keep" / "sub").mkdir(parents=True)
     (tmp_path / "keep" / "sub" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="keep is a folder that holds sub, so it is not replaced; choose another name"):
-        build_truth(small_path, tmp_path / "keep", profile="vcc2025")
+        build_truth(small_path, tmp_path / "keep", rule_set="vcc2025")
     assert (tmp_path / "keep" / "sub" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
-    assert build_truth(small_path, tmp_path / "empty", profile="vcc2025").contexts
+    assert build_truth(small_path, tmp_path / "empty", rule_set="vcc2025").contexts
 
 
 def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    build_truth(small_path, tmp_path / "t", rule_set="vcc2025")
 
     def broken(*args: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(from_logs, "replicate_scores", broken)
     with pytest.raises(KeyboardInterrupt):
-        build_truth(small_path, tmp_path / "t", profile="course")
+        build_truth(small_path, tmp_path / "t", rule_set="course")
     assert list(opened.open_truth(tmp_path / "t").about["profiles"]) == ["vcc2025"]
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 
@@ -227,7 +227,7 @@ def test_the_command_that_prepares_all_keeps_how_it_was_made(released, tmp_path:
         split=folder / "split.json",
         part="hidden",
         train=folder / "train.h5ad",
-        profile="vcc2025",
+        rule_set="vcc2025",
     )
     with pytest.raises(
         InputError, match=r"build hidden.h5ad --out .*/t --split split.json --part hidden --train train.h5ad$"
@@ -248,7 +248,7 @@ def test_a_perturbation_with_one_cell_has_no_split_halves(small_screen: anndata.
 
 
 def test_training_perturbations_that_are_scored_are_named(small_path: Path, tmp_path: Path):
-    made = build_truth(small_path, tmp_path / "t", train=small_path, profile="vcc2025")
+    made = build_truth(small_path, tmp_path / "t", train=small_path, rule_set="vcc2025")
     assert len(made.about["train"]["also_scored"]) == 24
 
 
@@ -272,7 +272,7 @@ def test_a_truth_is_never_written_over_its_own_inputs(small_path: Path, tmp_path
 def test_a_damaged_part_of_a_truth_is_named(
     small_path: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ):
-    made = build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    made = build_truth(small_path, tmp_path / "t", rule_set="vcc2025")
     damage(tmp_path / "t" / "vcc2025" / "0" / name)
     with pytest.raises(InputError, match=f"{name} is damaged or missing .*; build the truth again"):
         made.measured(get_rule_set("vcc2025"))
@@ -282,12 +282,12 @@ def test_a_folder_that_is_named_like_a_rule_set_is_no_truth(small_path: Path, tm
     (tmp_path / "data" / "course").mkdir(parents=True)
     (tmp_path / "data" / "course" / "notes.txt").touch()
     with pytest.raises(InputError, match="data is a folder that holds course, so it is not replaced"):
-        build_truth(small_path, tmp_path / "data", profile="vcc2025")
+        build_truth(small_path, tmp_path / "data", rule_set="vcc2025")
     assert (tmp_path / "data" / "course" / "notes.txt").exists()
 
 
 def test_a_truth_that_lacks_a_part_says_so(small_path: Path, tmp_path: Path):
-    made = build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    made = build_truth(small_path, tmp_path / "t", rule_set="vcc2025")
     np.save(tmp_path / "t" / "vcc2025" / "0" / "profiles.npy", np.ones((2, 3)))
     with pytest.raises(InputError, match="profiles.npy is damaged or missing .its shape is .2, 3., not .24, 200.."):
         made.measured(get_rule_set("vcc2025"))
@@ -297,14 +297,14 @@ def test_a_truth_that_lacks_a_part_says_so(small_path: Path, tmp_path: Path):
 
 
 def test_a_damaged_table_of_anchors_is_named(small_path: Path, tmp_path: Path):
-    made = build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    made = build_truth(small_path, tmp_path / "t", rule_set="vcc2025")
     (tmp_path / "t" / "vcc2025" / "0" / "replicate_mae.npy").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="replicate_mae.npy is damaged or missing"):
         made.anchor_scores(get_rule_set("vcc2025"), "replicate")
 
 
 def test_a_truth_of_another_kit_is_refused(small_path: Path, tmp_path: Path):
-    build_truth(small_path, tmp_path / "t", profile="vcc2025")
+    build_truth(small_path, tmp_path / "t", rule_set="vcc2025")
     about = json.loads((tmp_path / "t" / "truth.json").read_text())
     (tmp_path / "t" / "truth.json").write_text(json.dumps(about | {"kit": "0.0.9"}))
     with pytest.raises(InputError, match="was written by version 0.0.9 of the kit, this is .*; build the truth again"):
@@ -328,7 +328,7 @@ def test_mostly_empty_controls_are_refused(small_screen: anndata.AnnData, tmp_pa
     x.eliminate_zeros()
     anndata.AnnData(x, small_screen.obs[["target_gene"]], small_screen.var).write_h5ad(tmp_path / "a.h5ad")
     with pytest.raises(InputError, match="more than half of the 'non-targeting' cells of .* are empty"):
-        build_truth(tmp_path / "a.h5ad", tmp_path / "t", profile="course")
+        build_truth(tmp_path / "a.h5ad", tmp_path / "t", rule_set="course")
 
 
 def test_a_rule_set_that_cannot_use_the_screen_leaves_the_others(small_screen: anndata.AnnData, tmp_path: Path):

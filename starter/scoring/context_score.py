@@ -8,13 +8,13 @@ import numpy as np
 
 from starter.data.blocks import Cells
 from starter.data.scale import SCALE_TOLERANCE, scale_ratio
-from starter.data.scan import Seen, look
+from starter.data.scan import Scan, tidied
 from starter.errors import InputError, difference
 from starter.prediction.season_2026 import FRACTION, MAX_TOTAL
 from starter.schema import CONTEXT, CONTROL, N_UMIS
 from starter.scoring.metrics.rule_sets import RuleSet, score_perturbations
 from starter.scoring.screens.from_counts import summarise_counts
-from starter.scoring.screens.from_logs import summarise
+from starter.scoring.screens.from_logs import summarise_logs
 from starter.scoring.screens.logs import (
     WEIGHED,
     WEIGHED_CONTROLS,
@@ -25,7 +25,7 @@ from starter.scoring.screens.logs import (
     median_depth,
     sample,
 )
-from starter.scoring.screens.screen import Screen
+from starter.scoring.screens.opened import Screen
 from starter.scoring.screens.summary import Reference, Summary
 from starter.scoring.truth.opened import Truth
 from starter.scoring.truth.replicate import mean_of_defined
@@ -138,9 +138,9 @@ def _reduce_logs(
     if not control.any():
         msg = f"{screen.name} has no {CONTROL!r} cells in the context {context}; add the course's control cells"
         raise InputError(msg)
-    cells, seen = look(screen.cells, groups >= 0, marked)
-    logs = _on_scale(screen, cells, seen, groups >= 0, rules)
-    same = bool((fingerprint(logs, seen, control) == truth.array(rules, "control_hash", context)).all())
+    cells, scan = tidied(screen.cells, groups >= 0, marked)
+    logs = _on_scale(screen, cells, scan, groups >= 0, rules)
+    same = bool((fingerprint(logs, scan, control) == truth.array(rules, "control_hash", context)).all())
     if rules.counts == "refused":
         totals = truth.array(rules, "control_totals", context)
         ratio = scale_ratio(logs.totals[control & marked], totals)
@@ -152,18 +152,18 @@ def _reduce_logs(
             raise InputError(msg)
     # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
     form = tuple(truth.array(rules, "control_form", context)) == (0, 4)
-    reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and seen.itemsize == 4
+    reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and scan.itemsize == 4
     taken = np.where(control, -1, groups) if reuse else groups
     controls = truth.controls(rules, context) if reuse else None
     if controls:
-        seen = seen._replace(n_values=seen.n_values - np.diff(controls.logs.pointers))
-    summary = summarise(
+        scan = scan._replace(n_values=scan.n_values - np.diff(controls.logs.pointers))
+    summary = summarise_logs(
         logs.cells,
         taken[None],
         measured.perturbations,
         measured.genes,
         rules.de,
-        known=seen,
+        known=scan,
         controls=controls,
         moments=rules.gains,
     ).summaries[0]
@@ -175,8 +175,8 @@ def _reduce_logs(
     )
 
 
-def _on_scale(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, rules: RuleSet) -> Logs:
-    if rules.counts == "refused" and not is_log(seen, screen.name):
+def _on_scale(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray, rules: RuleSet) -> Logs:
+    if rules.counts == "refused" and not is_log(scan, screen.name):
         msg = (
             f"{screen.name} holds counts (every value is a whole number); the course scores log1p expression, because "
             f"counts of {len(screen.genes):,} genes do not tell a cell's total; "
@@ -184,7 +184,7 @@ def _on_scale(screen: Screen, cells: Cells, seen: Seen, keep: np.ndarray, rules:
         )
         raise InputError(msg)
     without_totals = replace(screen, obs=screen.obs.drop(columns=N_UMIS, errors="ignore"))
-    return log_expression_of(without_totals, cells, seen, keep, rules.counts, math.nan)
+    return log_expression_of(without_totals, cells, scan, keep, rules.counts, math.nan)
 
 
 def _reduce_counts(
@@ -197,20 +197,22 @@ def _reduce_counts(
 ) -> Summary:
     """Reduce a prediction by the rules of 2026, which start from counts and know no controls but the measured ones."""
     groups = np.where(groups == 0, -1, groups)
-    cells, seen = look(screen.cells, groups >= 0)
-    if seen.n_odd or seen.lowest < 0:
+    cells, scan = tidied(screen.cells, groups >= 0)
+    if scan.n_not_finite or scan.lowest < 0:
         what = (
-            f"NaN or infinite values: {seen.n_odd:,}" if seen.n_odd else f"negative values (lowest {seen.lowest:.3g})"
+            f"NaN or infinite values: {scan.n_not_finite:,}"
+            if scan.n_not_finite
+            else f"negative values (lowest {scan.lowest:.3g})"
         )
         msg = f"{screen.name} holds {what}; counts are whole numbers, 0 or more"
         raise InputError(msg)
-    if seen.off_whole > FRACTION:
+    if scan.off_whole > FRACTION:
         msg = f"{screen.name} holds fractions; the rules of 2026 score raw counts: whole numbers, no log, no scaling"
         raise InputError(msg)
-    if seen.totals.max() > MAX_TOTAL:
+    if scan.totals.max() > MAX_TOTAL:
         msg = (
-            f"{screen.name} has cells with more than {MAX_TOTAL:,.0f} counts (up to {seen.totals.max():,.0f}): "
-            f"{int((seen.totals > MAX_TOTAL).sum()):,}; write counts of real depth"
+            f"{screen.name} has cells with more than {MAX_TOTAL:,.0f} counts (up to {scan.totals.max():,.0f}): "
+            f"{int((scan.totals > MAX_TOTAL).sum()):,}; write counts of real depth"
         )
         raise InputError(msg)
     (summary,) = summarise_counts(
@@ -218,8 +220,8 @@ def _reduce_counts(
         groups[None],
         measured.perturbations,
         measured.genes,
-        seen.totals,
+        scan.totals,
         truth.controls(rules, context),
-        known=seen,
+        known=scan,
     ).summaries
-    return replace(summary, depth=median_depth(seen.totals, groups, groups > 0, len(measured.perturbations) + 1))
+    return replace(summary, depth=median_depth(scan.totals, groups, groups > 0, len(measured.perturbations) + 1))
