@@ -131,9 +131,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from autograder.questions import Mistake, Question
-from starter.answers import File, Function, Object, Variable
-from starter.check import Same
+from autograder.questions.question import Mistake, Question
+from starter.answers.comparators import Same
+from starter.answers.kinds import File, Function, Object, Variable
 
 
 @functools.cache
