@@ -124,7 +124,7 @@ def rank_columns(
         bits_of(part.values),
         part.cells,
         part.pointers,
-        (layers >= 0).any(axis=0),
+        np.any(layers >= 0, axis=0),
         np.ascontiguousarray(layers, dtype=np.int32),
         n_cells.astype(np.int64),
         control_of,
