@@ -226,7 +226,7 @@ def _matched(entries: Sequence[Entry], students: Sequence[Student]) -> dict[Entr
     return found
 
 
-def _told_apart(people: Sequence[Entry | Student], fields: Sequence[str]) -> dict[tuple[str, ...], Entry | Student]:
+def _told_apart(people: Sequence[Person], fields: Sequence[str]) -> dict[tuple[str, ...], Person]:
     """Give the people who alone have their values of some fields, by these values."""
     by_values = defaultdict(list)
     for person in people:
