@@ -18,7 +18,7 @@ help:
 	@echo "make student-kit            what students get, in one archive"
 	@echo "make assignments            only the students' notebooks, from solutions/"
 	@echo "make bench                  speed and memory of scoring, beside other tools (two hours); make bench SIZE=small"
-	@echo "make lint                   ruff"
+	@echo "make lint                   ruff, and pyright for the types (a minute)"
 
 demo: $(VENV)/.kit system-packages
 	@$(BIN)/python demo.py --dataset $(DATASET)
@@ -59,7 +59,7 @@ bench: $(VENV)/.test
 	@$(BIN)/python -m benchmarks.scoring $(foreach size,$(SIZE),--size $(size))
 
 lint: $(VENV)/.test
-	@$(BIN)/ruff check && $(BIN)/ruff format --check
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/pyright --pythonpath $(BIN)/python
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import tomlkit
 from tomlkit.items import AoT
@@ -74,6 +75,9 @@ class Entry:
     def id(self) -> str:
         """The login, or what stands before its @."""
         return self.login.partition("@")[0]
+
+
+Person = TypeVar("Person", Entry, Student)
 
 
 @dataclass(frozen=True)
@@ -226,9 +230,9 @@ def _matched(entries: Sequence[Entry], students: Sequence[Student]) -> dict[Entr
     return found
 
 
-def _told_apart(people: Sequence[Entry | Student], fields: Sequence[str]) -> dict[tuple[str, ...], Entry | Student]:
+def _told_apart(people: Sequence[Person], fields: Sequence[str]) -> dict[tuple[str, ...], Person]:
     """Give the people who alone have their values of some fields, by these values."""
-    by_values = defaultdict(list)
+    by_values: dict[tuple[str, ...], list[Person]] = defaultdict(list)
     for person in people:
         values = tuple(getattr(person, field).casefold() for field in fields)
         if all(values):

@@ -58,8 +58,8 @@ def obtain(name: str, folder: str | Path) -> tuple[DataSet, list[Path]]:
     """
     entry = data_set(name)
     for choice in (entry, data_set(entry.stand_in)) if entry.stand_in else ():
-        paths = [at_hand(file, folder) for file in choice.files]
-        if all(paths):
+        paths = [path for file in choice.files if (path := at_hand(file, folder))]
+        if len(paths) == len(choice.files):
             return choice, paths
     return entry, [fetch(file, folder) for file in entry.files]
 

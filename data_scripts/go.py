@@ -47,7 +47,8 @@ def build(genes: Collection[str], folder: str | Path, downloads: str | Path) -> 
     """
     entry, sources = obtain(NAME, downloads)
     read = read_gaf if entry.name == NAME else read_terms
-    table = read(*sources, set(genes))
+    (source,) = sources
+    table = read(source, set(genes))
     parameters = {"annotations": "direct", "left_out": [DENIED, NO_DATA, *ROOTS], "genes": len(set(genes))}
     return write_table(Path(folder) / TABLE, table, sources, entry, parameters, __file__)
 

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from starter.errors import InputError
 
@@ -52,7 +51,7 @@ def lines(path: str | Path, limit: int) -> Iterator[str]:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
+def _unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
     with path.open("rb") as file:
         start = file.read(4)
         file.seek(0)
@@ -66,6 +65,6 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
                     msg = f"{path} holds {len(members)} files where one is due; download it again"
                     raise InputError(msg)
                 with archive.open(members[0]) as stream:
-                    yield io.BufferedReader(stream)
+                    yield io.BufferedReader(stream)  # pyright: ignore[reportArgumentType] (it is no mere IO[bytes])
         else:
             yield file

@@ -6,6 +6,7 @@ covariates over the whole transcriptome.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def call_guides(counts: scipy.sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray
     return guide, n_top, np.divide(n_top, total, out=np.zeros(len(total)), where=total > 0)
 
 
-def _matrix(slots: object) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+def _matrix(slots: Any) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
     """Turn an R dgTMatrix of features x cells into cells x features, and the names of the features."""
     n_features, n_cells = (int(size) for size in slots.Dim)
     triplets = scipy.sparse.coo_matrix((slots.x, (slots.j, slots.i)), shape=(n_cells, n_features), dtype=np.float32)

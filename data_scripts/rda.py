@@ -2,13 +2,14 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import rdata
 
 from starter.errors import InputError
 
 
-def read_rda(path: str | Path, name: str) -> object:
+def read_rda(path: str | Path, name: str) -> Any:
     """Read one object of an `.rda` file.
 
     Parameters

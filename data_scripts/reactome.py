@@ -36,7 +36,8 @@ def build(genes: Collection[str], folder: str | Path, downloads: str | Path) -> 
     The path of the table.
     """
     entry, sources = obtain(NAME, downloads)
-    table = read_gmt(*sources, set(genes))
+    (source,) = sources
+    table = read_gmt(source, set(genes))
     return write_table(Path(folder) / TABLE, table, sources, entry, {"genes": len(set(genes))}, __file__)
 
 

@@ -6,6 +6,7 @@ prediction alone, are left out.
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -93,7 +94,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return _signed(edges, path)
 
 
-def _signed(edges: object, path: str | Path) -> pd.DataFrame:
+def _signed(edges: Any, path: str | Path) -> pd.DataFrame:
     if not isinstance(edges, pd.DataFrame) or not set(THEIR_COLUMNS) <= set(edges.columns):
         msg = f"{path} has not DoRothEA's columns {', '.join(THEIR_COLUMNS)}; download it again"
         raise InputError(msg)

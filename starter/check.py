@@ -39,9 +39,7 @@ def check(name: str, given: object, folder: str | Path | None = None) -> None:
         msg = f"no cases for {name!r} at {path.absolute()}; start the notebook in its own folder, beside {FOLDER}/"
         raise InputError(msg) from error
     cases = question["cases"]
-    kind, comparator = (
-        from_plain(kinds, question[key]) for key, kinds in (("asks", KINDS), ("comparator", COMPARATORS))
-    )
+    kind, comparator = from_plain(KINDS, question["asks"]), from_plain(COMPARATORS, question["comparator"])
     for number, case in enumerate(cases, start=1):
         headline = f"{name}: case {number} of {len(cases)} is not right"
         call = describe_call(kind, case["inputs"])

@@ -276,18 +276,18 @@ def _required(course: Path | None, genes: Path | None, perts: Path | None, year:
     if course and (genes or perts):
         msg = "give either --course, or --genes and --perts"
         raise InputError(msg)
-    if (genes is None) != (perts is None):
+    if genes and perts:
+        return requirements_of_lists(genes, perts)
+    if genes or perts:
         msg = "--genes and --perts go together: give both lists"
         raise InputError(msg)
-    if genes:
-        return requirements_of_lists(genes, perts)
     if year == SEASON_2026.year:
         if course:
             msg = f"a course asks for log1p expression, season {year} for counts; give --genes and --perts"
             raise InputError(msg)
         return None
-    course = course or os.environ.get(COURSE_VARIABLE)
-    return requirements_of_course(course) if course else None
+    folder = course or os.environ.get(COURSE_VARIABLE)
+    return requirements_of_course(folder) if folder else None
 
 
 def _not_compared(required: "Requirements | None", year: int | None) -> str:

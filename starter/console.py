@@ -34,8 +34,8 @@ def run(app: typer.Typer) -> None:
     except Exception as error:
         if debug:
             raise
-        if hasattr(error, "format_message"):  # the command line itself is wrong
-            if not (message := error.format_message()):  # no command was given: its help was printed
+        if complaint := getattr(error, "format_message", None):  # the command line itself is wrong
+            if not (message := complaint()):  # no command was given: its help was printed
                 raise SystemExit(2) from None
             _fail(f"error: {message} (--help explains)")
         _fail(f"fault of the kit ({type(error).__name__}: {error}); run again with {DEBUG} and report what it prints")

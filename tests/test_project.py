@@ -52,6 +52,26 @@ def test_ruff_is_satisfied_notebooks_included():
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow  # 40 s of a quiet core
+def test_the_types_hold():
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--project", str(ROOT)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_the_packages_say_that_they_are_typed(package: str):
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert (ROOT / package / "py.typed").is_file()
+    assert "py.typed" in settings["tool"]["setuptools"]["package-data"][package]
+    assert package in settings["tool"]["pyright"]["include"]
+
+
 def tracked() -> list[Path]:
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     return [ROOT / name for name in names if (ROOT / name).is_file()]

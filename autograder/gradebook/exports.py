@@ -70,7 +70,7 @@ def harmless(cell: Cell) -> Cell:
 
 
 def _long(course: Course, grades: Mapping[str, Sequence[Grade]]) -> tuple[list[list[Cell]], list[str]]:
-    heading = ["student", "name", "team", "stage", "question", "points", "max", "open", "late", "comment"]
+    heading: list[Cell] = ["student", "name", "team", "stage", "question", "points", "max", "open", "late", "comment"]
     rows: list[list[Cell]] = [heading]
     for stage, given in grades.items():
         for grade in given:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from nbconvert.exporters.exporter import Exporter, FilenameExtension, ResourcesDict
@@ -82,19 +83,19 @@ class FeedbackExporter(Exporter):
 
     @default("file_extension")
     def _file_extension_default(self) -> FilenameExtension:
-        return ".html"
+        return FilenameExtension(".html")
 
     def from_notebook_node(
         self, nb: NotebookNode, resources: ResourcesDict | None = None, **kw: object
-    ) -> tuple[str, ResourcesDict]:
+    ) -> tuple[str, dict[str, Any]]:
         """Make the page of the student whose notebook this is."""
-        _, resources = super().from_notebook_node(nb, resources, **kw)
-        stage, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
+        _, made = super().from_notebook_node(nb, resources, **kw)
+        stage, student = made["nbgrader"]["assignment"], made["nbgrader"]["student"]
         course = read_course(self.course_file)
         submission = Submission(course, stage, student)
         page = _page_of(submission, _grades(course, stage))
-        resources["outputs"] = _for_the_exchange(submission)
-        return page, resources
+        made["outputs"] = _for_the_exchange(submission)
+        return page, made
 
 
 def write_feedback(

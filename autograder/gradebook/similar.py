@@ -164,7 +164,7 @@ def _pairs(course: Course, marks: Mapping[str, np.ndarray]) -> tuple[list[Pair],
     shares = counts / np.minimum(of_each[one], of_each[two])
     pairs: dict[tuple[int, ...], Pair] = {}
     for i in np.lexsort((-counts, -shares)):
-        both = tuple(sorted((teams[one[i]], teams[two[i]])))
+        both = tuple(sorted((int(teams[one[i]]), int(teams[two[i]]))))
         if both[0] != both[1] and both not in pairs:
             pairs[both] = Pair((students[one[i]], students[two[i]]), int(counts[i]), float(shares[i]))
     return list(pairs.values()), set(values[unusual].tolist())
@@ -201,7 +201,7 @@ def _sides(texts: Sequence[Cells], unusual: set[int]) -> list[list[Line]]:
     for made in (*prints[0], *prints[1]):
         made.hashes &= unusual
     shared = [
-        (*compare_files(one, two), i, j)
+        (compare_files(one, two), i, j)
         for i, one in enumerate(prints[0])
         if one.hashes  # not in the thousands of tiny cells that a notebook may have
         for j, two in enumerate(prints[1])
@@ -209,7 +209,7 @@ def _sides(texts: Sequence[Cells], unusual: set[int]) -> list[list[Line]]:
     ]
     owners = [[np.zeros(len(code), dtype=int) for code in cells.values()] for cells in texts]
     # cells that share most come first, and a stretch keeps its first number
-    for number, (_, _, slices, *places) in enumerate(sorted(shared, key=lambda pair: -pair[0]), start=1):
+    for number, ((_, _, slices), *places) in enumerate(sorted(shared, key=lambda pair: -pair[0][0]), start=1):
         for side, place in enumerate(places):
             code = list(texts[side].values())[place]
             for start, end in slices[side].T.astype(int):

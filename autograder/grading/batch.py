@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
@@ -83,7 +83,7 @@ def core_shares(jobs: int) -> list[list[int]]:
     return [cores[job % len(cores) :: jobs] for job in range(jobs)]
 
 
-def _outcome(future: Future) -> object:
+def _outcome(future: Future[T]) -> T | Exception:
     error = future.exception()
     if isinstance(error, NoSandboxError) or (error is not None and not isinstance(error, Exception)):
         raise error
@@ -113,7 +113,7 @@ def _executor(first: Submission, jobs: int, dask: str | None) -> Iterator[Execut
 
 def _check_workers(client: Client, dask: str, settings: Path) -> None:
     """Refuse workers without the course's files, this kit or a sandbox, before they fail student by student."""
-    seen = client.run(_see, settings)
+    seen: Any = client.run(_see, settings)  # of a client that waits: worker -> what it saw
     here = _hashes(settings)
     if not seen:
         msg = f"the scheduler at {dask} has no workers; start some with: dask worker {dask}"

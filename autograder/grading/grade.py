@@ -33,6 +33,7 @@ from autograder.questions.points import released_points
 from autograder.questions.question import PREDICTION, questions_of
 from autograder.sandbox import contents, run
 from autograder.sandbox.ready import check_hidden, check_sandbox
+from autograder.settings import Prediction
 from autograder.text import printable
 from starter.errors import InputError
 from starter.files import whole
@@ -156,8 +157,8 @@ def grade_submission(submission: Submission, rules: str) -> Result:
             asked, more = ask_questions(submission, digest, files, points)
             answered |= asked
             notes += more
-        if PREDICTION in answered and course.stages[stage].prediction:
-            answered[PREDICTION] = _score(submission, Path(folder), points[PREDICTION])
+        if PREDICTION in answered and (due := course.stages[stage].prediction):
+            answered[PREDICTION] = _score(submission, due, Path(folder), points[PREDICTION])
     result = Result(
         student,
         stage,
@@ -171,13 +172,12 @@ def grade_submission(submission: Submission, rules: str) -> Result:
     return result
 
 
-def _score(submission: Submission, folder: Path, most: float) -> QuestionResult:
+def _score(submission: Submission, due: Prediction, folder: Path, most: float) -> QuestionResult:
     start = time.monotonic()
     shutil.rmtree(submission.scorecard, ignore_errors=True)  # of an earlier one
     given = prediction_of(submission)
     if given is None:
-        name = submission.course.stages[submission.stage].prediction.file
-        return QuestionResult(PREDICTION, 0.0, most, f"there is no {name} in the submission", 0.0)
+        return QuestionResult(PREDICTION, 0.0, most, f"there is no {due.file} in the submission", 0.0)
     file = folder / given.name
     shutil.copyfile(given, file)
     file.chmod(0o644)

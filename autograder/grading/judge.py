@@ -82,7 +82,7 @@ def _fault(question: Question, case: Case, given: object) -> Verdict | None:
         raise
     except Exception as error:  # noqa: BLE001  (a forged value may make any library stumble)
         return Verdict(0.0, f"the answer cannot be read ({type(error).__name__})", called)
-    credit = case.credit.get(meaning, 0.0)
+    credit = case.credit.get(meaning, 0.0) if meaning else 0.0
     earned = f" (this earns {credit:.0%} of the case)" if credit else ""
     usually = f"; usually: {meaning}{earned}" if meaning else ""
     return Verdict(credit, f"{fault}{usually}", called, came, describe(case.due))

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,9 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
     """
     course = submission.course
     settings = course.stages[submission.stage].prediction
+    if settings is None:
+        msg = f"the stage {submission.stage} asks for no prediction file"
+        raise InputError(msg)
     required = _required(course.public_folder, _changed(course.public_folder / "train.h5ad"))
     try:
         plain = _written_anew(course, file, settings, len(required.genes), work)
@@ -104,7 +108,7 @@ def _written_anew(course: Course, file: Path, settings: Prediction, n_genes: int
     return plain
 
 
-def _value(content: Iterator[tuple[str, bytes]], due: str) -> object:
+def _value(content: Iterator[tuple[str, bytes]], due: str) -> Any:
     name, value = next(content, ("", b""))
     if name != due:
         msg = f"the prediction cannot be read: its {due} did not come out of the sandbox"
@@ -120,7 +124,7 @@ def _blocks(content: Iterator[tuple[str, bytes]], n_cells: int, n_genes: int) ->
         if name == "end" and came == n_cells:
             return
         block = values.decode(value) if name == "cells" else None
-        if not scipy.sparse.issparse(block) or block.shape[1] != n_genes:
+        if block is None or not scipy.sparse.issparse(block) or block.shape[1] != n_genes:
             break
         if not 0 < block.shape[0] <= n_cells - came:  # empty ones might come for ever
             break

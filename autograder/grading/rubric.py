@@ -34,7 +34,8 @@ def check_rubric(course: Course, stage: str) -> None:
         With the metrics that there are.
     """
     scored = [OVERALL, *get_rule_set(RULE_SET).scored]
-    for goal in course.stages[stage].prediction.rubric:
+    settings = course.stages[stage].prediction
+    for goal in settings.rubric if settings else ():
         if goal.metric not in scored:
             msg = f"the rubric of {stage} names {goal.metric!r}; the course scores {', '.join(scored)}"
             raise InputError(msg)

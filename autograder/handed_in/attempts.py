@@ -96,7 +96,7 @@ def collect(
         _check_space(course, sum(file.size for found in new for file in found.files.values()))
         done.known = len(inbox.found) - len(new)
         done.refused, done.left_out = inbox.refused, inbox.left_out
-        for found in sorted(new, key=lambda found: found.received):
+        for found in sorted(new, key=lambda found: found.received or BEFORE_ALL):
             try:
                 attempt = _add(course, stage, found)
             except Exception as error:  # noqa: BLE001  (one student's files must not end the collecting)
@@ -279,7 +279,7 @@ def _copy(files: Mapping[str, File], folder: Path) -> None:
 def _digest(files: Mapping[str, File]) -> str:
     def content_hash(file: File) -> bytes:
         with file.open() as content:
-            return hashlib.file_digest(content, "sha256").digest()
+            return hashlib.file_digest(content, "sha256").digest()  # pyright: ignore[reportArgumentType] (has readinto)
 
     return hash_files((name, content_hash(files[name])) for name in sorted(files))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from starter.errors import InputError
 
@@ -26,7 +26,7 @@ class File:
     size: int
     changed: datetime
     """Since when it is surely there as it is; a student cannot set this back."""
-    open: Callable[[], AbstractContextManager[BinaryIO]]
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 def regular_files(folder: Path, left_out: list[str] | None = None) -> dict[str, File]:
@@ -69,7 +69,7 @@ def with_safe_names(files: Mapping[str, File], left_out: list[str]) -> dict[str,
 
 
 @contextmanager
-def _reading(folder: Path, name: str, about: os.stat_result) -> Iterator[BinaryIO]:
+def _reading(folder: Path, name: str, about: os.stat_result) -> Iterator[IO[bytes]]:
     """Read a file below a folder through no link, even one that a student sets at this moment.
 
     Raises

@@ -42,7 +42,7 @@ def rebuild_notebook(path: Path, released: dict, notes: list[str]) -> tuple[dict
             cell["cell_type"] = due[name]["cell_type"]
             if cell["cell_type"] != "markdown":
                 cell.pop("attachments", None)  # which no other cell may have
-            if _grader(due[name]).get("locked"):
+            if due[name]["metadata"]["nbgrader"].get("locked"):
                 cell["source"] = due[name]["source"]
         elif name is not None:
             notes.append(
@@ -53,7 +53,7 @@ def rebuild_notebook(path: Path, released: dict, notes: list[str]) -> tuple[dict
         ids.add(cell["id"])
         cells.append(_with_outputs(cell))
     # only cells that carry points: a blank that is added would undo an answer that stands elsewhere
-    for name in (name for name in due if name not in seen and _grader(due[name]).get("grade")):
+    for name in (name for name in due if name not in seen and due[name]["metadata"]["nbgrader"].get("grade")):
         notes.append(f"the cell {name!r} is missing and was added as it was given out")
         cells.append(due[name] | {"id": f"added-{len(cells)}"})
     return {**released, "cells": cells}, None

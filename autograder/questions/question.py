@@ -76,7 +76,7 @@ class Question:
         data
             The course's public folder, from which the value of a variable or a file follows.
         """
-        if isinstance(self.asks, Variable | File):
+        if self.inputs is None:
             return [self._case({}, data=data)]
         return [self._case(inputs, **inputs) for inputs in self.inputs(np.random.default_rng(seed))]
 
@@ -139,6 +139,9 @@ def questions_of(course: Course, stage: str) -> tuple[Question, ...]:
 def _load(path: Path, changed: int) -> ModuleType:
     del changed  # a part of the key: an edited file is loaded again
     spec = importlib.util.spec_from_file_location(f"questions_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        msg = f"{path} is no Python module"
+        raise ImportError(msg)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

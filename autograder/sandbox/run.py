@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO, BinaryIO, Literal
 
 import psutil
 
@@ -147,6 +147,7 @@ def _watch(
         start_new_session=True,
         pass_fds=[calls],
     )
+    assert process.stdout is not None  # a pipe was asked for
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
@@ -190,7 +191,7 @@ def _watch(
     return Outcome(status, process.returncode, output, tail, time.monotonic() - start)
 
 
-def _await_end(output: BinaryIO) -> None:
+def _await_end(output: IO[bytes]) -> None:
     """Read on until nobody inside is left to write, since the kernel ends a sandbox of many processes bit by bit."""
     deadline = time.monotonic() + LAST_BREATH
     with selectors.DefaultSelector() as selector:

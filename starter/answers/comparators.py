@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ class Close:
     atol: float = 1e-8
     """Absolute."""
 
-    def fault(self, came: object, due: object) -> str | None:
+    def fault(self, came: Any, due: Any) -> str | None:
         """Say what is wrong with a value, or None if it is right."""
         expected = _numbers(due)
         if expected is None:
@@ -75,11 +76,11 @@ class Same:
     ordered: bool = True
     """Whether the order of lists and of a table's rows counts."""
 
-    def fault(self, came: object, due: object) -> str | None:
+    def fault(self, came: Any, due: Any) -> str | None:
         """Say what is wrong with a value and where, or None if it is right."""
         return self._fault(came, due, "")
 
-    def _fault(self, came: object, due: object, where: str) -> str | None:
+    def _fault(self, came: Any, due: Any, where: str) -> str | None:
         prefix = f"at {where}: " if where else ""
         if isinstance(due, pd.DataFrame | pd.Series):
             return self._table_fault(came, due, prefix)
@@ -116,10 +117,10 @@ class Same:
         fault = Close(self.rtol, self.atol).fault(came, due)
         return fault and f"{prefix}{fault}"
 
-    def _first_fault(self, parts: Iterable[tuple[object, object, str]]) -> str | None:
+    def _first_fault(self, parts: Iterable[tuple[Any, Any, str]]) -> str | None:
         return next((fault for came, due, where in parts if (fault := self._fault(came, due, where))), None)
 
-    def _table_fault(self, came: object, due: pd.DataFrame | pd.Series, prefix: str) -> str | None:
+    def _table_fault(self, came: Any, due: pd.DataFrame | pd.Series, prefix: str) -> str | None:
         if not isinstance(came, type(due)):
             return f"{prefix}{describe(due)} is due, and {describe(came)} came"
         if isinstance(due, pd.Series):
@@ -146,23 +147,24 @@ class Same:
         return None
 
 
-COMPARATORS = {"close": Close, "same": Same}
-"""Ways to compare, by the name under which a question's public file keeps them."""
 Comparator = Close | Same
+COMPARATORS: dict[str, type[Comparator]] = {"close": Close, "same": Same}
+"""Ways to compare, by the name under which a question's public file keeps them."""
+Made = TypeVar("Made")
 
 
-def as_plain(thing: Kind | Comparator, kinds: Mapping[str, type]) -> dict[str, object]:
+def as_plain(thing: Kind | Comparator, kinds: Mapping[str, type]) -> dict[str, Any]:
     """Write a kind of question or a comparator as plain values, which `check` reads."""
     return {"kind": next(name for name, kind in kinds.items() if isinstance(thing, kind)), **asdict(thing)}
 
 
-def from_plain(kinds: Mapping[str, type], content: dict[str, object]) -> object:
+def from_plain(kinds: Mapping[str, type[Made]], content: Mapping[str, Any]) -> Made:
     """Make of stored content what `as_plain` stored."""
     settings = dict(content)
     return kinds[settings.pop("kind")](**settings)
 
 
-def usual_meaning(came: object, mistakes: dict[str, object], comparator: Comparator) -> str | None:
+def usual_meaning(came: Any, mistakes: Mapping[str, Any], comparator: Comparator) -> str | None:
     """Recognise a common mistake by its value.
 
     Parameters
@@ -177,11 +179,11 @@ def usual_meaning(came: object, mistakes: dict[str, object], comparator: Compara
     return next((meaning for meaning, value in mistakes.items() if comparator.fault(came, value) is None), None)
 
 
-def _numbers(value: object) -> np.ndarray | None:
-    if isinstance(value, list | tuple) and not holds_numbers(value):
-        return None  # as an array, a text among short ones would take its length for each of them
+def _numbers(value: Any) -> np.ndarray | None:
     if scipy.sparse.issparse(value):
         value = value.toarray()
+    if isinstance(value, list | tuple) and not holds_numbers(value):
+        return None  # as an array, a text among short ones would take its length for each of them
     try:
         array = np.asarray(value)
     except ValueError:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,13 +28,13 @@ class Function:
     tensors: bool = False
     """Whether arrays are given as torch tensors."""
 
-    def find(self, names: Mapping[str, object]) -> object:
+    def find(self, names: Mapping[str, Any]) -> Any:
         """Take the function from the notebook's names."""
         return _named(names, self.name)
 
-    def answer(self, function: object, inputs: dict[str, object]) -> object:
+    def answer(self, given: Any, inputs: dict[str, Any]) -> Any:
         """Call it."""
-        return plain(function(**(to_tensors(inputs) if self.tensors else inputs)))
+        return plain(given(**(to_tensors(inputs) if self.tensors else inputs)))
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class Variable:
 
     name: str
 
-    def find(self, names: Mapping[str, object]) -> object:
+    def find(self, names: Mapping[str, Any]) -> Any:
         """Take the variable from the notebook's names."""
         return _named(names, self.name)
 
-    def answer(self, value: object, inputs: dict[str, object]) -> object:
+    def answer(self, given: Any, inputs: dict[str, Any]) -> Any:
         """Give its value."""
         del inputs
-        return plain(value)
+        return plain(given)
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ class Object:
 
     name: str
 
-    def find(self, names: Mapping[str, object]) -> object:
+    def find(self, names: Mapping[str, Any]) -> Any:
         """Take the class from the notebook's names."""
         return _named(names, self.name)
 
-    def answer(self, kind: object, inputs: dict[str, object]) -> list:
+    def answer(self, given: Any, inputs: dict[str, Any]) -> list:
         """Build it, load its weights and make the calls in order."""
-        made = kind(**inputs["build"])
+        made = given(**inputs["build"])
         torch = sys.modules.get("torch")
         if torch is None or not isinstance(made, torch.nn.Module):
             return [plain(getattr(made, method)(**arguments)) for method, arguments in inputs["calls"]]
@@ -92,12 +93,12 @@ class File:
         """The file."""
         return self.path
 
-    def find(self, names: Mapping[str, object]) -> object:
+    def find(self, names: Mapping[str, Any]) -> Any:
         """Take the path as it is."""
         del names
         return self.path
 
-    def answer(self, path: str, inputs: dict[str, object]) -> object:
+    def answer(self, given: Any, inputs: dict[str, Any]) -> Any:
         """Read it by its ending.
 
         Raises
@@ -106,14 +107,14 @@ class File:
             If there is no regular file, or it is too large.
         """
         del inputs
-        file = Path(path)
+        file = Path(given)
         try:
             about = file.lstat()
         except OSError as error:
-            msg = f"there is no file {path} beside the notebook"
+            msg = f"there is no file {given} beside the notebook"
             raise InputError(msg) from error
         if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_FILE:
-            msg = f"{path} is not a regular file of at most {MAX_FILE >> 20} MiB"
+            msg = f"{given} is not a regular file of at most {MAX_FILE >> 20} MiB"
             raise InputError(msg)
         return READERS[file.suffix](file)
 
@@ -126,12 +127,12 @@ READERS = {
     ".npy": lambda file: np.load(file, allow_pickle=False),
     ".npz": lambda file: dict(np.load(file, allow_pickle=False)),
 }
-KINDS = {"function": Function, "variable": Variable, "object": Object, "file": File}
-"""Kinds of questions, by the name under which they are stored."""
 Kind = Function | Variable | Object | File
+KINDS: dict[str, type[Kind]] = {"function": Function, "variable": Variable, "object": Object, "file": File}
+"""Kinds of questions, by the name under which they are stored."""
 
 
-def to_tensors(value: object) -> object:
+def to_tensors(value: Any) -> Any:
     """Turn the arrays in a value into torch tensors."""
     import torch
 
@@ -144,7 +145,7 @@ def to_tensors(value: object) -> object:
     return value
 
 
-def plain(value: object) -> object:
+def plain(value: Any) -> Any:
     """Turn the torch tensors in a value into arrays."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
@@ -157,7 +158,7 @@ def plain(value: object) -> object:
     return value
 
 
-def _named(names: Mapping[str, object], name: str) -> object:
+def _named(names: Mapping[str, Any], name: str) -> Any:
     if name not in names:
         msg = f"the notebook defines no {name}"
         raise InputError(msg)

@@ -10,6 +10,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def encode(value: object) -> bytes:
     return buffer.getvalue()
 
 
-def decode(content: bytes) -> object:
+def decode(content: bytes) -> Any:
     """Read what `encode` wrote, trusting nothing: sizes are checked before memory is taken.
 
     Raises
@@ -155,7 +156,7 @@ def _array(content: bytes) -> np.ndarray:
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C").copy()
 
 
-def _to_tree(value: object, arrays: dict[str, np.ndarray]) -> object:
+def _to_tree(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
@@ -191,13 +192,13 @@ def _to_tree(value: object, arrays: dict[str, np.ndarray]) -> object:
     raise InputError(msg)
 
 
-def _labels(index: pd.Index, arrays: dict[str, np.ndarray]) -> object:
+def _labels(index: pd.Index, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     levels = [index.get_level_values(i).to_numpy() for i in range(index.nlevels)]
     names = [None if name is None else str(name) for name in index.names]
     return {"levels": [_to_tree(level, arrays) for level in levels], "names": names}
 
 
-def _from_tree(tree: object, arrays: dict[str, np.ndarray], depth: int = 0) -> object:
+def _from_tree(tree: Any, arrays: dict[str, np.ndarray], depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         msg = f"the value is nested more than {MAX_DEPTH} deep"
         raise InputError(msg)

@@ -3,6 +3,7 @@
 import reprlib
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ SHORT = reprlib.Repr()
 ARRAYS = (np.ndarray, pd.Series, pd.DataFrame, scipy.sparse.spmatrix, scipy.sparse.sparray)
 
 
-def describe_call(kind: Kind, inputs: dict[str, object]) -> str:
+def describe_call(kind: Kind, inputs: dict[str, Any]) -> str:
     """Write a call with a description of each argument."""
     if isinstance(kind, File | Variable):
         return kind.name
@@ -28,11 +29,11 @@ def describe_call(kind: Kind, inputs: dict[str, object]) -> str:
     return f"{kind.name}({_arguments(inputs)})"
 
 
-def _arguments(inputs: dict[str, object]) -> str:
+def _arguments(inputs: dict[str, Any]) -> str:
     return ", ".join(f"{key}={describe(value)}" for key, value in inputs.items())
 
 
-def form_of(value: object) -> str:
+def form_of(value: Any) -> str:
     """Say of what kind and size a value is, and nothing of what it holds."""
     if scipy.sparse.issparse(value):
         return f"{value.shape[0]} x {value.shape[1]} sparse matrix"
@@ -47,7 +48,7 @@ def form_of(value: object) -> str:
     return "number" if isinstance(value, int | float | np.generic | np.ndarray) else type(value).__name__
 
 
-def describe(value: object) -> str:
+def describe(value: Any) -> str:
     """Describe a value in a few words: type, shape, first numbers."""
     if scipy.sparse.issparse(value):
         return f"{value.shape[0]} x {value.shape[1]} sparse matrix ({value.nnz} stored values)"
@@ -81,7 +82,7 @@ def _is_list_of_arrays(item: object) -> bool:
     return isinstance(item, list | tuple) and any(isinstance(part, ARRAYS) for part in item[:SHOWN])
 
 
-def _part(item: object) -> str:
+def _part(item: Any) -> str:
     """Describe an array in a list or dict, or the arrays in a list there; of all else the first letters."""
     if _is_list_of_arrays(item):
         return f"({'; '.join(describe(x) if isinstance(x, ARRAYS) else _first([x]) for x in item[:SHOWN])})"

@@ -47,12 +47,12 @@ def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
     if x.dtype.kind in "iu" and 0 not in x.shape and x.max() > WHOLE_IN_FLOAT32:
         x = x.astype(np.float64)
     if scipy.sparse.issparse(x):
-        x = scipy.sparse.csr_matrix(x)
-        if not x.has_canonical_format:
-            x = x.copy()
-            x.sum_duplicates()
-        x = float_csr(x)
-        return Cells(x.shape, lambda keep: _views(x), part_bytes=PART_IN_MEMORY)
+        csr = scipy.sparse.csr_matrix(x)
+        if not csr.has_canonical_format:
+            csr = csr.copy()
+            csr.sum_duplicates()
+        csr = float_csr(csr)
+        return Cells(csr.shape, lambda keep: _views(csr), part_bytes=PART_IN_MEMORY)
 
     def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
         del keep

@@ -228,9 +228,10 @@ class ScreenFile:
                 msg = f"{path} stores X as {kind!r}, and single cells are read from 'csr_matrix'; write X.tocsr()"
                 raise InputError(msg)
             self._counts = anndata.io.sparse_dataset(file["X"])
-            self._n_umis = stated_totals(self.obs)
-            if self._n_umis is None:
-                self._n_umis = np.concatenate([block.sum(axis=1).A1 for block in read_blocks(file["X"])])
+            totals = stated_totals(self.obs)
+            if totals is None:
+                totals = np.concatenate([block.sum(axis=1).A1 for block in read_blocks(file["X"])])
+            self._n_umis = totals
             uns = anndata.io.read_elem(file["uns"]) if "uns" in file else {}
             self._target = target_sum(anndata.AnnData(obs=self.obs.assign(**{N_UMIS: self._n_umis}), uns=uns))
             self._stack = stack.pop_all()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anndata
 import h5py
@@ -242,7 +243,7 @@ def _compressed(
     return matrix
 
 
-def check_sparse(x: object) -> None:
+def check_sparse(x: Any) -> None:
     """Refuse a compressed sparse matrix whose parts do not fit together.
 
     Raises
@@ -317,14 +318,14 @@ def write_h5ad(
                 dataset[before:after] = values
             indptr.append(block.indptr[1:].astype(np.int64) + before)
         pointers = np.concatenate(indptr)
-        obs = obs() if callable(obs) else obs
-        if len(pointers) != len(obs) + 1:
-            msg = f"the blocks have {len(pointers) - 1} cells, obs has {len(obs)}"
+        cells = pd.DataFrame(obs() if callable(obs) else obs)
+        if len(pointers) != len(cells) + 1:
+            msg = f"the blocks have {len(pointers) - 1} cells, obs has {len(cells)}"
             raise AssertionError(msg)
-        x.attrs["shape"] = (len(obs), len(var))
+        x.attrs["shape"] = (len(cells), len(var))
         # AnnData and SciPy want both index arrays of one type wherever int32 suffices
         x.create_dataset("indptr", data=pointers.astype(index) if pointers[-1] <= np.iinfo(np.int32).max else pointers)
-        for key, element in (("obs", obs), ("var", var), ("uns", uns or {})):
+        for key, element in (("obs", cells), ("var", var), ("uns", uns or {})):
             anndata.io.write_elem(file, key, element)
         for key in ("obsm", "varm", "obsp", "varp", "layers"):
             anndata.io.write_elem(file, key, {})

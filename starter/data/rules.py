@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[
     return [*_check_labels(adata, controls=controls), *_check_genes(adata), *_check_course(adata)]
 
 
-def _check_counts(x: object) -> list[Finding]:
+def _check_counts(x: Any) -> list[Finding]:
     if getattr(x, "format", None) != "csr":
         kind = "missing" if x is None else type(x).__name__
         way_out = "store scipy.sparse.csr_matrix(X, dtype='float32')"
@@ -126,7 +126,7 @@ def _check_labels(adata: anndata.AnnData, *, controls: bool = True) -> list[Find
 def _check_obs(adata: anndata.AnnData) -> list[Finding]:
     obs = adata.obs
     found = []
-    if TARGET_GENE in obs and getattr(obs[TARGET_GENE], "dtype", "").name != "category":
+    if TARGET_GENE in obs and str(getattr(obs[TARGET_GENE], "dtype", "")) != "category":
         way_out = f"obs[{TARGET_GENE!r}] = obs[{TARGET_GENE!r}].astype('category')"
         found.append(Finding("error", f"obs[{TARGET_GENE!r}] is {obs[TARGET_GENE].dtype}, not a category", way_out))
     if N_UMIS in obs:

@@ -66,7 +66,7 @@ def natural_totals(logs: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
     -------
     float64, one per cell.
     """
-    if not scipy.sparse.issparse(logs):
+    if isinstance(logs, np.ndarray):
         return np.expm1(logs, dtype=np.float64).sum(axis=1)
     natural = logs.astype(np.float64)
     np.expm1(natural.data, out=natural.data)

@@ -28,10 +28,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     -------
     ... x queries x size of a value.
     """
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # ... x queries x keys
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
-    return scores.softmax(dim=-1) @ value
+    return scores.softmax(dim=-1) @ value  # ... x queries x size of a value
 
 
 class MultiHeadAttention(nn.Module):
@@ -69,10 +69,11 @@ class MultiHeadAttention(nn.Module):
         -------
         Batch x tokens x size.
         """
-        # batch x heads x tokens x numbers of a head
-        parts = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.project(x).chunk(3, dim=-1))
-        seen = attention(*parts, mask=None if real is None else real[:, None, None, :])
-        return self.out(seen.transpose(1, 2).flatten(2))
+        parts = self.project(x).unflatten(-1, (3, self.heads, -1))  # batch x tokens x 3 x heads x numbers of a head
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # batch x heads x tokens x numbers of a head, each
+        mask = None if real is None else real[:, None, None, :]  # batch x 1 x 1 x tokens
+        seen = attention(query, key, value, mask)  # batch x heads x tokens x numbers of a head
+        return self.out(seen.transpose(1, 2).flatten(2))  # batch x tokens x size
 
 
 class Block(nn.Module):

@@ -8,6 +8,7 @@ never below 0. A target of which nothing is known gets the train mean; `starter.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from starter.priors.features import of_targets
 from starter.priors.graphs import neighbour_mean
 from starter.schema import CONTROL, PERTURBATION
 
-Model = Callable[[pd.DataFrame, object, Sequence[str]], pd.DataFrame]
+Model = Callable[[pd.DataFrame, Any, Sequence[str]], pd.DataFrame]
 """(profiles, known, targets) -> predicted profiles, as the module's docstring says; settings may follow as keywords.
 
 Every model of the course has this form, and what its own docstring does not say of them holds as here.
@@ -151,15 +152,15 @@ def bilinear(
     predicted = train_mean(profiles, None, targets)
     if n < 1:
         return predicted
-    g = PCA(n, random_state=0).fit_transform(training.to_numpy().T)
+    g = PCA(n, random_state=0).fit_transform(training.to_numpy().T)  # genes x components
     features = pd.DataFrame(g, index=profiles.columns) if known is None else known
     p, p_new = of_targets(features, training.index), of_targets(features, targets)
     if p.empty or p_new.empty:
         return predicted
     b = training.mean()
-    rest = (training.loc[p.index] - b).to_numpy()
+    rest = (training.loc[p.index] - b).to_numpy()  # perturbations x genes
     w = np.linalg.solve(_penalised(p.to_numpy(), penalty), p.to_numpy().T @ rest @ g)
-    w = np.linalg.solve(_penalised(g, penalty), w.T).T
+    w = np.linalg.solve(_penalised(g, penalty), w.T).T  # numbers of a target x components
     predicted.loc[p_new.index] = np.maximum(b.to_numpy() + p_new.to_numpy() @ w @ g.T, 0)
     return predicted
 

@@ -13,7 +13,7 @@ This module needs torch (the extra `student`).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anndata
 import numpy as np
@@ -100,6 +100,9 @@ def warm_up(progress: float, share: float, weight: float) -> float:
 class ConditionalVAE(nn.Module):
     """Encoder and decoder, each with one hidden layer, and both told the condition."""
 
+    log_rate: Tensor
+    log_theta: Tensor
+
     def __init__(self, n_genes: int, n_conditions: int, n_latent: int = 16, n_hidden: int = 128) -> None:
         super().__init__()
         self.encoder = nn.Linear(n_genes + n_conditions, n_hidden)
@@ -114,13 +117,13 @@ class ConditionalVAE(nn.Module):
 
     def encode(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Give mean and log-variance of the latent numbers, cells x latent numbers each."""
-        hidden = torch.relu(self.encoder(torch.cat([x, condition], dim=1)))
+        hidden = torch.relu(self.encoder(torch.cat([x, condition], dim=1)))  # cells x hidden
         return self.mean(hidden), self.log_variance(hidden)
 
     def decode(self, z: Tensor, condition: Tensor) -> Tensor:
         """Give the log rate of every gene, in counts of a cell with `target_sum` UMIs, cells x genes."""
-        hidden = torch.relu(self.decoder(torch.cat([z, condition], dim=1)))
-        return self.log_rate + self.change(hidden)
+        hidden = torch.relu(self.decoder(torch.cat([z, condition], dim=1)))  # cells x hidden
+        return self.log_rate + self.change(hidden)  # genes + cells x genes
 
 
 def loss_terms(model: ConditionalVAE, batch: Batch, weight: float) -> dict[str, Tensor]:
@@ -136,9 +139,9 @@ def loss_terms(model: ConditionalVAE, batch: Batch, weight: float) -> dict[str, 
         Of the KL term; 1 makes it the bound itself, more a beta-VAE (Higgins et al. 2017, ICLR).
     """
     mean, log_variance = model.encode(batch.x, batch.condition)
-    z = draw(mean, log_variance, torch.randn_like(mean))
-    log_mean = model.decode(z, batch.condition) + batch.depth.log()
-    likelihood = nb_log_likelihood(batch.counts, log_mean, model.log_theta)
+    z = draw(mean, log_variance, torch.randn_like(mean))  # cells x latent numbers
+    log_mean = model.decode(z, batch.condition) + batch.depth.log()  # cells x genes + cells x 1
+    likelihood = nb_log_likelihood(batch.counts, log_mean, model.log_theta)  # cells x genes
     return {
         "reconstruction": -likelihood.sum(dim=1).mean(),
         "kl": weight * kl(mean, log_variance).sum(dim=1).mean(),
@@ -227,8 +230,8 @@ def log_rates(model: ConditionalVAE, x: Tensor, condition: Tensor) -> Tensor:
         1 x numbers.
     """
     with torch.no_grad():
-        condition = condition.expand(len(x), -1)
-        return model.decode(model.encode(x, condition)[0], condition).mean(dim=0)
+        condition = condition.expand(len(x), -1)  # cells x numbers
+        return model.decode(model.encode(x, condition)[0], condition).mean(dim=0)  # genes
 
 
 def log_fold_change(model: ConditionalVAE, x: Tensor, control: Tensor, perturbed: Tensor) -> Tensor:
@@ -248,7 +251,7 @@ def log_fold_change(model: ConditionalVAE, x: Tensor, control: Tensor, perturbed
     with torch.no_grad():
         z, _ = model.encode(x, control.expand(len(x), -1))
         change = model.decode(z, perturbed.expand(len(x), -1)) - model.decode(z, control.expand(len(x), -1))
-    return change.mean(dim=0)
+    return change.mean(dim=0)  # cells x genes -> genes
 
 
 def generate(fitted: Fitted, target: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -270,13 +273,13 @@ def generate(fitted: Fitted, target: str, seed: int = 0) -> tuple[np.ndarray, np
     model, cells = fitted.model, fitted.controls
     with torch.no_grad(), loop.seeded(seed):
         mean, log_variance = model.encode(cells.x, cells.condition)
-        z = draw(mean, log_variance, torch.randn_like(mean))
+        z = draw(mean, log_variance, torch.randn_like(mean))  # cells x latent numbers
         log_mean = model.decode(z, fitted.condition(target).expand(len(z), -1)) + cells.depth.log()
         counts = torch.distributions.NegativeBinomial(model.log_theta.exp(), logits=log_mean - model.log_theta).sample()
     return counts.numpy(), cells.depth.numpy().ravel()
 
 
-def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **settings: float) -> pd.DataFrame:
+def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **settings: Any) -> pd.DataFrame:
     """Train a conditional VAE and predict profiles: the control's, plus what the counterfactual changes.
 
     Parameters
@@ -299,10 +302,11 @@ def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **setting
         return predicted
     fitted = train(profiles, known, targets, **settings)
     model, x, control = fitted.model, fitted.controls.x, fitted.condition(CONTROL)
-    base = log_rates(model, x, control)
-    changes = torch.stack([log_fold_change(model, x, control, fitted.condition(target)) for target in able])
+    base = log_rates(model, x, control)  # genes
+    changes = [log_fold_change(model, x, control, fitted.condition(target)) for target in able]
+    changed = base + torch.stack(changes)  # targets x genes
     with torch.no_grad():
-        effects = mean_log1p(base + changes, model.log_theta) - mean_log1p(base, model.log_theta)
+        effects = mean_log1p(changed, model.log_theta) - mean_log1p(base, model.log_theta)
     predicted.loc[able] = np.maximum(profiles.loc[CONTROL].to_numpy() + effects.double().numpy(), 0)
     return predicted
 
@@ -328,8 +332,8 @@ class Cells(Dataset):
         self.number = table.index.get_indexer(known.target_gene[rows])
         control = self.number == table.index.get_loc(CONTROL)
         counts, depth = self.counts[control].toarray(), self.depth[control]
-        logs = np.log1p(counts / depth)
-        self.centre, self.spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), SMALLEST_SPREAD)
+        logs = np.log1p(counts / depth)  # cells x genes
+        self.centre, self.spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), SMALLEST_SPREAD)  # genes, each
         self.rate, self.theta = moments(counts, depth)
 
     def __len__(self) -> int:

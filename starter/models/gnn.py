@@ -76,7 +76,7 @@ def reach(edges: pd.DataFrame, targets: Sequence[str], sources: Sequence[str], s
     """
     matrix, genes = adjacency(edges)
     messages = propagate(normalise(matrix), _places(targets, genes).T, steps).T  # symmetric: there as back
-    heard = (messages @ _places(sources, genes).T).toarray()
+    heard = (messages @ _places(sources, genes).T).toarray()  # targets x genes, genes x sources -> targets x sources
     heard[np.equal.outer(np.asarray(targets, dtype=object), np.asarray(sources, dtype=object))] = 0
     total = heard.sum(axis=1, keepdims=True)
     return np.divide(heard, total, out=np.zeros_like(heard), where=total > 0)
@@ -98,9 +98,9 @@ class Gears(nn.Module):
 
     def forward(self, heard: Tensor, control: Tensor) -> Tensor:
         """Predict expression, perturbations x genes, from messages (perturbations x n_messages) and control (genes)."""
-        perturbation = self.conv(heard)
+        perturbation = self.conv(heard)  # perturbations x width
         hidden = torch.relu(self.gene + perturbation[:, None])  # perturbations x genes x width
-        return control + (hidden * self.weight).sum(dim=2) + self.bias
+        return control + (hidden * self.weight).sum(dim=2) + self.bias  # perturbations x genes
 
 
 def direction_loss(predicted: Tensor, measured: Tensor, control: Tensor, width: float) -> Tensor:
@@ -178,7 +178,7 @@ def train(
         for values in (heard / heard_scale, measured / unit, control / unit)
     )
     with torch.no_grad():
-        network.bias.copy_(torch.from_numpy(effects.mean(axis=0) / unit))
+        network.get_parameter("bias").copy_(torch.from_numpy(effects.mean(axis=0) / unit))
     batches = loop.in_memory(inputs, outputs, batch_size=BATCH, seed=seed)
     history = loop.fit(network, lambda model, batch, over: loss_terms(model, batch, base, direction), batches, settings)
 
@@ -232,7 +232,7 @@ def gnn(
         raise InputError(msg)
     measured, control = profiles.drop(index=CONTROL), profiles.loc[CONTROL].to_numpy(float)
     values = measured.to_numpy(float)
-    numbers = effect_numbers(values)
+    numbers = effect_numbers(values)  # measured x components
     heard, wanted = (
         np.hstack([reach(edges, listeners, measured.index, steps) @ numbers for edges in known.values()])
         for listeners in (measured.index, targets)
@@ -253,7 +253,7 @@ def effect_numbers(values: np.ndarray, n: int = COMPONENTS) -> np.ndarray:
     There are fewer where there are not `EXAMPLES_EACH` perturbations for each.
     """
     centred = values - values.mean(axis=0)
-    left, length, _ = np.linalg.svd(centred, full_matrices=False)
+    left, length, _ = np.linalg.svd(centred, full_matrices=False)  # perturbations x rank, rank
     n = min(n, max(1, len(values) // EXAMPLES_EACH))
     return left[:, :n] * length[:n]
 

@@ -49,7 +49,7 @@ def mean_log1p(log_mean: Tensor, log_theta: Tensor) -> Tensor:
         As in `nb_log_likelihood`.
     """
     theta, odds = log_theta.exp(), (log_mean - log_theta).exp()
-    total = torch.zeros_like(odds)
+    total = torch.zeros_like(odds)  # as log_mean and log_theta broadcast
     for t in NODES:
         total += -torch.expm1(-theta * torch.log1p(odds * -torch.expm1(-t))) * torch.exp(-t) * STEP
     return total
@@ -69,7 +69,7 @@ def moments(counts: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarr
     -------
     Rate and theta, one a gene; theta within `THETA`.
     """
-    rate = (counts.sum(axis=0) + FEWEST_COUNTS) / depth.sum()
-    mean = depth * rate
-    excess = (np.square(counts - mean) - mean).sum(axis=0)
+    rate = (counts.sum(axis=0) + FEWEST_COUNTS) / depth.sum()  # genes
+    mean = depth * rate  # cells x genes
+    excess = (np.square(counts - mean) - mean).sum(axis=0)  # genes
     return rate, 1 / np.clip(excess / np.square(mean).sum(axis=0), 1 / THETA[1], 1 / THETA[0])

@@ -93,11 +93,11 @@ class SetTransformer(nn.Module):
         -------
         Batch x cells x numbers: each control cell, changed.
         """
-        perturbation = self.target(target)[:, None]
-        x = torch.cat([perturbation, self.cell(control) + perturbation], dim=1)
+        perturbation = self.target(target)[:, None]  # batch x 1 x size
+        x = torch.cat([perturbation, self.cell(control) + perturbation], dim=1)  # batch x (1 + cells) x size
         for block in self.blocks:
             x = block(x)
-        return control + self.change(self.norm(x[:, 1:]))
+        return control + self.change(self.norm(x[:, 1:]))  # batch x cells x numbers
 
 
 class KnownCells(NamedTuple):
@@ -138,7 +138,7 @@ class Task(NamedTuple):
     def reduce(self, cells: Tensor) -> Tensor:
         """Describe cells (... x genes, log1p expression) by components."""
         centre, components = (tensor.to(cells.device) for tensor in (self.centre, self.components))
-        return (cells - centre) @ components / self.scale
+        return (cells - centre) @ components / self.scale  # ... x components
 
 
 def prepare(profiles: pd.DataFrame, known: KnownCells, targets: Sequence[str], n: int = COMPONENTS) -> Task:
@@ -156,22 +156,23 @@ def prepare(profiles: pd.DataFrame, known: KnownCells, targets: Sequence[str], n
     predicted = train_mean(profiles, None, targets)
     control = profiles.loc[CONTROL].to_numpy()
     effects = profiles.drop(index=CONTROL).to_numpy() - control
-    components = np.linalg.svd(effects, full_matrices=False)[2][:n].T  # not centred: the mean effect is among them
+    # not centred, so that the mean effect is among them
+    components = np.linalg.svd(effects, full_matrices=False)[2][:n].T  # genes x components
     label = known.obs[TARGET_GENE].astype(str).to_numpy()
     trained, wanted = (of_targets(known.targets, names) for names in (profiles.index.drop(CONTROL), targets))
     used = np.isin(label, [CONTROL, *trained.index])
     spread = ((known.expression[label == CONTROL] @ components) - control @ components).std()
-    tensors = (torch.tensor(values, dtype=torch.float32) for values in (components, control))
-    features = (torch.tensor(table.to_numpy(), dtype=torch.float32) for table in (trained, wanted))
     return Task(
-        *tensors,
-        max(float(spread), np.finfo(np.float32).tiny),
-        known.expression[used],
-        known.obs[used],
-        list(trained.index),
-        *features,
-        list(wanted.index),
-        predicted,
+        components=torch.tensor(components, dtype=torch.float32),
+        centre=torch.tensor(control, dtype=torch.float32),
+        scale=max(float(spread), float(np.finfo(np.float32).tiny)),
+        expression=known.expression[used],
+        obs=known.obs[used],
+        training=list(trained.index),
+        targets=torch.tensor(trained.to_numpy(), dtype=torch.float32),
+        wanted=torch.tensor(wanted.to_numpy(), dtype=torch.float32),
+        names=list(wanted.index),
+        train_mean=predicted,
     )
 
 
@@ -194,8 +195,8 @@ def set_loss(model: nn.Module, task: Task, batch: CellSet, weight: float = 1.0) 
     energy, the mean energy distance; mean, the squared distance of the sets' means, a component, times `weight`.
     """
     control, perturbed = task.reduce(batch.control), task.reduce(batch.perturbed)
-    predicted = model(control, task.targets.to(control.device)[batch.perturbation])
-    apart = predicted.mean(dim=1) - perturbed.mean(dim=1)
+    predicted = model(control, task.targets.to(control.device)[batch.perturbation])  # sets x cells x components
+    apart = predicted.mean(dim=1) - perturbed.mean(dim=1)  # sets x components
     return {"energy": energy_distance(predicted, perturbed).mean(), "mean": weight * apart.square().mean()}
 
 
@@ -213,7 +214,7 @@ def control_sets(task: Task, seed: int = 0) -> Tensor:
     """Draw sets of control cells, `SETS` x `SIZE` x components."""
     controls = np.flatnonzero((task.obs[TARGET_GENE] == CONTROL).to_numpy())
     drawn = np.random.default_rng(seed).choice(controls, SETS * SIZE, replace=len(controls) < SETS * SIZE)
-    cells = torch.from_numpy(task.expression[drawn].toarray()).float()
+    cells = torch.from_numpy(task.expression[drawn].toarray()).float()  # (SETS SIZE) x genes
     return task.reduce(cells).unflatten(0, (SETS, SIZE))
 
 
@@ -222,8 +223,8 @@ def predict(model: nn.Module, task: Task, seed: int = 0) -> pd.DataFrame:
     predicted, sets = task.train_mean.copy(), control_sets(task, seed)
     for name, target in zip(task.names, task.wanted, strict=True):
         with torch.no_grad():
-            change = (model(sets, target.expand(SETS, -1)) - sets).mean(dim=(0, 1))
-        profile = task.centre + task.scale * (task.components @ change)
+            change = (model(sets, target.expand(SETS, -1)) - sets).mean(dim=(0, 1))  # components
+        profile = task.centre + task.scale * (task.components @ change)  # genes
         predicted.loc[name] = np.maximum(profile.numpy(), 0)
     return predicted
 

@@ -71,14 +71,14 @@ class GeneTransformer(nn.Module):
         -------
         Batch x genes.
         """
-        perturbation = self.target(target)[:, None]
-        tokens = self.gene(genes) + perturbation + is_target[..., None] * self.flag
-        x = torch.cat([perturbation, tokens], dim=1)
+        perturbation = self.target(target)[:, None]  # batch x 1 x size
+        tokens = self.gene(genes) + perturbation + is_target[..., None] * self.flag  # batch x genes x size
+        x = torch.cat([perturbation, tokens], dim=1)  # batch x (1 + genes) x size
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
-        query = self.query(x[:, :1])  # the perturbation asks each gene
-        return (query * x[:, 1:]).sum(dim=-1) / math.sqrt(query.shape[-1])
+        query = self.query(x[:, :1])  # the perturbation asks each gene: batch x 1 x size
+        return (query * x[:, 1:]).sum(dim=-1) / math.sqrt(query.shape[-1])  # batch x genes
 
 
 class Known(NamedTuple):
@@ -129,7 +129,7 @@ def gene_tokens(effects: np.ndarray, more: np.ndarray, n: int = COMPONENTS) -> n
     brings all of these to a mean square of 1. Features are standardised.
     """
     found = PCA(min(n, len(effects) - 1, effects.shape[1]), svd_solver="full").fit(effects)
-    responses = found.components_.T * np.sqrt(found.explained_variance_)
+    responses = found.components_.T * np.sqrt(found.explained_variance_)  # genes x components
     size = np.sqrt((responses**2).mean())
     return np.hstack([responses / (size or 1.0), StandardScaler().fit_transform(more)])
 
@@ -153,14 +153,16 @@ def prepare(profiles: pd.DataFrame, known: Known, targets: Sequence[str]) -> Tas
     trained, wanted = (of_targets(known.targets, names) for names in (effects.index, targets))
     own = [np.isin(profiles.columns, target.split("+")) for target in (*trained.index, *wanted.index)]
     scale = float(rest.to_numpy().std()) or 1.0
-    arrays = (
-        gene_tokens(effects.to_numpy(), more.to_numpy()),
-        trained.to_numpy(),
-        rest.loc[trained.index].to_numpy() / scale,
-        wanted.to_numpy(),
-        np.reshape(own, (-1, profiles.shape[1])),
+    return Task(
+        genes=torch.tensor(gene_tokens(effects.to_numpy(), more.to_numpy()), dtype=torch.float32),
+        targets=torch.tensor(trained.to_numpy(), dtype=torch.float32),
+        effects=torch.tensor(rest.loc[trained.index].to_numpy() / scale, dtype=torch.float32),
+        wanted=torch.tensor(wanted.to_numpy(), dtype=torch.float32),
+        is_target=torch.tensor(np.reshape(own, (-1, profiles.shape[1])), dtype=torch.float32),
+        names=list(wanted.index),
+        train_mean=predicted,
+        scale=scale,
     )
-    return Task(*(torch.tensor(array, dtype=torch.float32) for array in arrays), list(wanted.index), predicted, scale)
 
 
 def effect_loss(model: nn.Module, task: Task, batch: tuple[Tensor, ...], n_genes: int = GENES) -> dict[str, Tensor]:
@@ -185,7 +187,7 @@ def effect_loss(model: nn.Module, task: Task, batch: tuple[Tensor, ...], n_genes
     """
     target, effects, is_target = batch
     shown = torch.randperm(len(task.genes))[:n_genes]
-    predicted = model(task.genes[shown].to(target.device), target, is_target[:, shown])
+    predicted = model(task.genes[shown].to(target.device), target, is_target[:, shown])  # batch x genes shown
     return {"error": (predicted - effects[:, shown]).square().mean()}
 
 

@@ -17,6 +17,7 @@ from starter.models.baselines import Model
 from starter.schema import CONTROL, PERTURBATION
 from starter.scoring.metrics.rule_sets import get_rule_set
 from starter.scoring.screens.summary import Reference
+from starter.statistics.de import DETable
 from starter.statistics.intervals import interval
 
 METRICS = ("pearson_delta", "discrimination_score_l1", "pearson_delta_train_mean", "mae")
@@ -90,7 +91,7 @@ def profile_scores(measured: pd.DataFrame, predicted: pd.DataFrame, training: pd
             n_cells=np.zeros(len(measured), int),
             profiles=table.to_numpy(np.float32),
             control=training.loc[CONTROL].to_numpy(np.float32),
-            de=None,
+            de=DETable(*np.full((3, *measured.shape), np.nan)),  # no cells, no test
             train_mean=mean.to_numpy(np.float32),
         )
         for table in (measured, predicted)

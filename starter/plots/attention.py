@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from starter.plots.style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, wrapped
@@ -58,7 +59,7 @@ def attention_map(weights: np.ndarray, names: Sequence[str], n_hidden: int, titl
     ax.set_yticks(range(n), [f"{name}  sum {row.sum():.2f}" for name, row in zip(names, weights, strict=True)])
     ax.tick_params(axis="y", labelsize="x-small")
     if n_hidden:
-        frame = plt.Rectangle((n - n_hidden - 0.5, -0.5), n_hidden, n, fill=False, ec=RED, lw=2, clip_on=False)
+        frame = Rectangle((n - n_hidden - 0.5, -0.5), n_hidden, n, fill=False, ec=RED, lw=2, clip_on=False)
         ax.add_patch(frame)
     ax.set(xlabel="is looked at (framed: hidden)", ylabel="looks")
     ax.figure.colorbar(image, ax=ax, label="weight (white: exactly 0)")

@@ -103,7 +103,8 @@ def all_correlations(correlations: Mapping[str, np.ndarray], title: str) -> Axes
     """
     ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")[1]
     together = np.concatenate(list(correlations.values()))
-    bins = np.linspace(*np.quantile(together, (0.001, 0.999)), 101)
+    low, high = np.quantile(together, (0.001, 0.999))
+    bins = np.linspace(low, high, 101)
     for (name, values), colour in zip(correlations.items(), (ORANGE, BLUE, GREEN), strict=False):
         ax.hist(values, bins, color=colour, alpha=0.6, label=name)
     ax.axvline(0, color="black", lw=1)

@@ -90,7 +90,7 @@ def cell_quality(n_umis: np.ndarray, percent_mito: np.ndarray, kept: np.ndarray,
     """
     ax = plt.subplots(figsize=(5.5, 3.6), layout="constrained")[1]
     for which, colour, size, label in ((kept, BLUE, 2, "kept"), (~kept, RED, 8, "removed")):
-        label = f"{label} ({counted(np.count_nonzero(which), 'cell')})"
+        label = f"{label} ({counted(int(which.sum()), 'cell')})"
         ax.scatter(n_umis[which], percent_mito[which], s=size, color=colour, alpha=0.5, lw=0, label=label)
     if kept.any():
         for limit in (n_umis[kept].min(), n_umis[kept].max()):

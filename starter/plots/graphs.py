@@ -120,7 +120,7 @@ def message_figure(matrix: spmatrix, amounts: Mapping[str, np.ndarray], source: 
     thin = min(1, 500 / max(len(links), 1))
     figure, axes = plt.subplots(1, len(amounts), figsize=(3 * len(amounts) + 1, 3.6), layout="constrained")
     for ax, (name, amount) in zip(np.atleast_1d(axes), amounts.items(), strict=True):
-        ax.add_collection(LineCollection(places[links], colors=GREY, linewidths=thin, alpha=0.25))
+        ax.add_collection(LineCollection(list(places[links]), colors=GREY, linewidths=thin, alpha=0.25))
         heard = shown[amount[shown] > QUIETEST]
         ax.scatter(*places[np.setdiff1d(shown, heard)].T, s=10, facecolor="white", edgecolor="black", lw=0.5, zorder=2)
         dots = ax.scatter(

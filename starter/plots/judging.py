@@ -71,7 +71,7 @@ def cosine_histograms(cosines: pd.DataFrame, title: str, ax: Axes | None = None)
     ax = ax or plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
     for name, colour in zip(cosines.columns, (BLUE, ORANGE), strict=True):
         label = f"minus {name},\nmedian {cosines[name].median():.2f}"
-        ax.hist(cosines[name], np.linspace(-1, 1, 2 * BINS + 1), color=colour, alpha=0.6, label=label)
+        ax.hist(cosines[name], np.linspace(-1, 1, 2 * BINS + 1).tolist(), color=colour, alpha=0.6, label=label)
     ax.axvline(0, color="black", lw=1, ls=":")
     ax.set(xlabel="cosine of an effect with the mean effect of the others", ylabel="perturbations", xlim=(-1, 1))
     ax.set_title(wrapped(title), fontsize="medium")
@@ -171,7 +171,7 @@ def ways_bars(table: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.subplots(figsize=(7, 3.6), layout="constrained")[1]
     ordered = table.sort_values("DES")
-    y = np.arange(len(ordered))
+    y = range(len(ordered))
     ax.barh(y, ordered["DES"], color=BLUE)
     for place, row in zip(y, ordered.itertuples(), strict=True):
         ax.text(row.DES + 0.01, place, f"MAE {row.MAE:.4f}", va="center", fontsize="small")

@@ -167,7 +167,9 @@ def transport_figure(
     size = (4.2 * len(partners), 3.8)
     figure, axes = plt.subplots(1, len(partners), figsize=size, layout="constrained", sharex=True, sharey=True)
     for ax, (way, rows) in zip(axes, partners.items(), strict=True):
-        ax.add_collection(LineCollection(np.stack([control, perturbed[rows]], axis=1), color=GREY, lw=0.6, alpha=0.7))
+        ax.add_collection(
+            LineCollection(list(np.stack([control, perturbed[rows]], axis=1)), color=GREY, lw=0.6, alpha=0.7)
+        )
         ax.scatter(*control.T, s=14, color=BLUE, label="control cells", zorder=3)
         ax.scatter(*perturbed.T, s=14, color=ORANGE, marker="D", label="perturbed cells", zorder=3)
         ax.set(xlabel="principal component 1", title=way)

@@ -8,6 +8,7 @@ import pandas as pd
 import scipy.sparse
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from starter.plots.style import BLUE, EFFECT, GREEN, GREY, ORANGE, PINK, RED, SKY, wrapped
 
@@ -29,9 +30,7 @@ def csr_figure(counts: scipy.sparse.csr_matrix, genes: Sequence[str], title: str
     figure, (top, below) = plt.subplots(2, 1, figsize=(8, 1.9 + 0.3 * n_cells), height_ratios=[n_cells, 3])
     owner = np.repeat(np.arange(n_cells), np.diff(counts.indptr))
     for cell, gene, value in zip(owner, counts.indices, counts.data, strict=True):
-        top.add_patch(
-            plt.Rectangle((gene - 0.5, cell - 0.5), 1, 1, color=COLOURS[cell % len(COLOURS)], alpha=0.4, lw=0)
-        )
+        top.add_patch(Rectangle((gene - 0.5, cell - 0.5), 1, 1, color=COLOURS[cell % len(COLOURS)], alpha=0.4, lw=0))
         top.text(gene, cell, f"{value:g}", ha="center", va="center", fontsize="small")
     top.set(xlim=(-0.5, n_genes - 0.5), ylim=(n_cells - 0.5, -0.5), ylabel="cell", title=wrapped(title))
     top.set_xticks(range(n_genes), [f"{number}\n{gene}" for number, gene in enumerate(genes)], fontsize="x-small")
@@ -39,7 +38,7 @@ def csr_figure(counts: scipy.sparse.csr_matrix, genes: Sequence[str], title: str
     for row, values in enumerate((counts.data, counts.indices)):
         for place, value in enumerate(values):
             colour = COLOURS[owner[place] % len(COLOURS)]
-            below.add_patch(plt.Rectangle((place - 0.5, row - 0.5), 1, 1, color=colour, alpha=0.4, lw=0))
+            below.add_patch(Rectangle((place - 0.5, row - 0.5), 1, 1, color=colour, alpha=0.4, lw=0))
             below.text(place, row, f"{value:g}", ha="center", va="center", fontsize="x-small")
     below.set(xlim=(-0.7, counts.nnz - 0.3), ylim=(1.6, -0.6), xlabel="indptr: where each cell begins, and the end")
     below.set_yticks([0, 1], ["data", "indices"])

@@ -49,7 +49,7 @@ def correlation_histogram(correlations: np.ndarray, middle: float, title: str, a
         Where to draw a line, the median.
     """
     ax = ax or plt.subplots(figsize=(6, 3), layout="constrained")[1]
-    ax.hist(correlations, bins=np.linspace(-1, 1, 61), color=SKY)
+    ax.hist(correlations, bins=np.linspace(-1, 1, 61).tolist(), color=SKY)
     ax.axvline(0, color="black", lw=1)
     ax.axvline(middle, color=RED, lw=2, ls="--", label=f"median {middle:.3f}")
     ax.set(title=wrapped(title), xlabel="Pearson correlation of two effects", ylabel="pairs of perturbations")

@@ -72,7 +72,7 @@ def pack(
         stored = x["data"].size if isinstance(x, h5py.Group) else min(x.size, season.max_stored)
         # values, columns that may be int64, and what compression leaves of both
         check_room(part.parent, (12 + 8) * stored + 128 * (len(obs) + len(var)))
-        genes = pd.Index(required.genes if repaired else var.index.astype(str))
+        genes = pd.Index(required.genes if required is not None and repaired else var.index.astype(str))
         order = var.index.astype(str).get_indexer(genes)
         n_blocks = -(-len(obs) // CELLS_PER_BLOCK)
         labels = {column: obs[column].astype(str) for column in season.columns}

@@ -86,7 +86,7 @@ def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
 def _check_scale(totals: np.ndarray, required: Requirements) -> list[Finding]:
     """Judge the target sum by the control cells' natural totals."""
     include = "include the course's control cells unchanged, and scale predictions to the same target_sum"
-    if required.control_totals is not None:
+    if required.control_totals is not None and required.target_sum is not None:
         ratio = scale_ratio(totals, required.control_totals)
         if abs(ratio - 1) <= SCALE_TOLERANCE:
             return []

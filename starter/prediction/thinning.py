@@ -69,7 +69,7 @@ def _remove(counts: np.ndarray, total: float, goal: float, scale: np.ndarray) ->
         pick = np.random.randint(left)  # noqa: NPY002
         cell = owner[pick]
         owner[pick] = owner[left - 1]
-        change = np.log1p(scale[cell] * counts[cell]) - np.log1p(scale[cell] * (counts[cell] - 1))
+        change = float(np.log1p(scale[cell] * counts[cell]) - np.log1p(scale[cell] * (counts[cell] - 1)))
         if total - change < goal and goal - (total - change) > total - goal:
             return
         counts[cell] -= 1

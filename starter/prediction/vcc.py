@@ -102,7 +102,7 @@ def season_of(path: str | Path) -> Season | None:
 def read_sidecar(path: str | Path, season: Season) -> bytes:
     """Read the small file beside the prediction of a sound upload."""
     with tarfile.open(path, "r:") as archive:
-        return archive.extractfile(season.sidecar).read(MAX_SIDECAR + 1)
+        return _open_member(archive, season.sidecar).read(MAX_SIDECAR + 1)
 
 
 @contextmanager
@@ -187,11 +187,19 @@ def _extract(path: Path, sink: IO[bytes], n_genes: int | None, folder: Path | No
             if findings := _check_members(archive.getmembers(), season):
                 return findings
             with progress.spinner("unpack"):
-                return _decompress(archive.extractfile(PREDICTION), sink, season.size_limit(n_genes), folder)
+                return _decompress(_open_member(archive, PREDICTION), sink, season.size_limit(n_genes), folder)
     except (tarfile.TarError, EOFError, OverflowError, ValueError) as error:
         return [Finding("error", f"the archive is truncated or damaged ({error})", "copy it or pack it again")]
     except zstandard.ZstdError as error:
         return [Finding("error", f"{PREDICTION} is truncated or damaged ({error})", "copy it or pack it again")]
+
+
+def _open_member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    """Open a file of an archive whose members are known to be regular files."""
+    if (member := archive.extractfile(name)) is None:
+        msg = f"{name} is no regular file"
+        raise tarfile.ReadError(msg)
+    return member
 
 
 def _season(names: list[str]) -> Season | None:

@@ -88,7 +88,7 @@ def coexpression_features(
     -------
     A feature table of the genes that vary at all.
     """
-    dense = controls.toarray() if scipy.sparse.issparse(controls) else np.asarray(controls)
+    dense = controls if isinstance(controls, np.ndarray) else controls.toarray()
     varies = np.ptp(dense, axis=0) > 0
     dense = StandardScaler().fit_transform(dense[:, varies].astype(float))
     found = PCA(_possible(n, dense.shape, "control cells"), svd_solver="arpack", random_state=0).fit(dense)
@@ -192,10 +192,10 @@ def _possible(n: int, shape: tuple[int, int], what: str) -> int:
     return min(n, *(size - 1 for size in shape))
 
 
-def _table(values: np.ndarray, genes: Sequence[str], name: str) -> pd.DataFrame:
+def _table(values: np.ndarray, genes: Sequence[str] | np.ndarray, name: str) -> pd.DataFrame:
     """Name rows and columns. A gene of which the reduction left nothing is unknown, and not a row of zeros."""
     length = np.linalg.norm(values, axis=1)
     left = length > ROUNDING * length.max()
-    values, genes = values[left], np.asarray(genes, dtype=object)[left]
+    values, kept = values[left], np.asarray(genes, dtype=object)[left]
     columns = [f"{name}_{number + 1}" for number in range(values.shape[1])]
-    return pd.DataFrame(values, index=pd.Index(genes, name=GENE), columns=columns)
+    return pd.DataFrame(values, index=pd.Index(kept, name=GENE), columns=columns)

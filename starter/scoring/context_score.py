@@ -154,7 +154,7 @@ def _reduce_logs(
     form = tuple(truth.array(rules, "control_form", context)) == (0, 4)
     reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and scan.itemsize == 4
     taken = np.where(control, -1, groups) if reuse else groups
-    controls = truth.controls(rules, context) if reuse else None
+    controls = truth.log_controls(rules, context) if reuse else None
     if controls:
         scan = scan._replace(n_values=scan.n_values - np.diff(controls.logs.pointers))
     summary = summarise_logs(
@@ -162,7 +162,7 @@ def _reduce_logs(
         taken[None],
         measured.perturbations,
         measured.genes,
-        rules.de,
+        rules.de_of_logs(),
         known=scan,
         controls=controls,
         moments=rules.gains,
@@ -221,7 +221,7 @@ def _reduce_counts(
         measured.perturbations,
         measured.genes,
         scan.totals,
-        truth.controls(rules, context),
+        truth.count_controls(rules, context),
         known=scan,
     ).summaries
     return replace(summary, depth=median_depth(scan.totals, groups, groups > 0, len(measured.perturbations) + 1))

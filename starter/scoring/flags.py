@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import scipy.stats
 
-from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.screens.summary import Reference, Summary, needed
 
 if TYPE_CHECKING:
     from starter.scoring.metrics.rule_sets import RuleSet
@@ -137,11 +137,11 @@ def _spread(truth: Reference, prediction: Summary) -> Flag | None:
 
 def _variance(side: Summary) -> np.ndarray:
     """Variance among cells: of log expression; by the rules of 2026 from the noise of the profile."""
-    return side.spread if side.noise is None else side.noise * side.n_cells
+    return needed(side.spread, "spread") if side.noise is None else side.noise * side.n_cells
 
 
 def _depth(truth: Reference, prediction: Summary) -> Flag | None:
-    ratio = _median(prediction.depth / truth.depth)
+    ratio = _median(needed(prediction.depth, "depth") / needed(truth.depth, "depth"))
     if DEPTH[0] <= ratio <= DEPTH[1] or math.isnan(ratio):
         return None
     way = "small, as after a second log1p" if ratio < DEPTH[0] else "large"

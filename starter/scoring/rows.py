@@ -36,11 +36,11 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
     means = {}
     for name, splits in of_anchor.items():
         if metric.ratio:
-            means[name] = float(np.mean([metric.mean(split) for split in splits]))
+            means[name] = float(np.mean([float(metric.mean(split)) for split in splits]))
         else:
             # a perturbation with too few cells to split has no replicate
             mean = metric.mean if name == "baseline" else _nanmean
-            means[name] = float(np.mean([mean(split) for split in splits]))
+            means[name] = float(np.mean([float(mean(split)) for split in splits]))
     # a baseline plus a gain may pass the best value there is
     means["replicate"] = float(np.clip(means["replicate"], *metric.range)) if rules.gains else means["replicate"]
     gradable = metric.name in rules.scored and (not rules.gains or _clearly_better(metric, of_anchor))

@@ -75,18 +75,18 @@ def columns(cells: Cells, keep: np.ndarray, known: Scan | None = None) -> Iterat
 
 def _part(cells: Cells, keep: np.ndarray, begin: int, pointers: np.ndarray) -> Columns:
     """Read the cells and keep what belongs to some genes."""
-    values = rows = None
+    values = rows = None  # made by the first block, whose dtype they take
     heads = pointers[:-1].copy()
     start = 0
     for block in cells.read(keep):
-        if values is None:
+        if values is None or rows is None:
             values, rows = np.empty(pointers[-1], block.dtype), np.empty(pointers[-1], np.uint32)
         kept = keep[start : start + block.shape[0]]
         fits = _scatter(block.data, block.indices, block.indptr, kept, start, begin, heads, pointers[1:], values, rows)
         if not fits:
             raise InputError(OTHER_VALUES)
         start += block.shape[0]
-    if values is None:
+    if values is None or rows is None:
         values, rows = np.empty(0, np.float32), np.empty(0, np.uint32)
     if not (heads == pointers[1:]).all():  # places that nothing was written to hold anything
         raise InputError(OTHER_VALUES)
@@ -129,4 +129,4 @@ def _scatter(
                     rows[head] = first_cell + cell
                     heads[gene] = head + 1
                 i += 1
-    return fits.all()
+    return bool(fits.all())

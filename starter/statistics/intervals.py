@@ -45,7 +45,7 @@ def interval(
             mean(values[numbers.astype(int)], axis % numbers.ndim)
             for values, numbers in zip(samples, drawn, strict=True)
         ]
-        return sum(each) / len(each)
+        return np.asarray(sum(each) / len(each))
 
     numbers = [np.arange(len(values)) for values in samples]
     point = float(statistic(*numbers, axis=0))

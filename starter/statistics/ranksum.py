@@ -14,7 +14,7 @@ array([[1.   , 0.617]])
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -124,7 +124,7 @@ def rank_columns(
         bits_of(part.values),
         part.cells,
         part.pointers,
-        (layers >= 0).any(axis=0),
+        np.any(layers >= 0, axis=0),
         np.ascontiguousarray(layers, dtype=np.int32),
         n_cells.astype(np.int64),
         control_of,
@@ -143,7 +143,7 @@ def rank_columns(
     return results
 
 
-def p_values(result: RankSum, erfc: Callable[[np.ndarray], np.ndarray] = scipy.special.erfc) -> np.ndarray:
+def p_values(result: RankSum, erfc: Callable[[Any], Any] = scipy.special.erfc) -> np.ndarray:
     """Two-sided asymptotic p with tie and continuity correction.
 
     Equal to `scipy.stats.mannwhitneyu(method="asymptotic")`, and 1 where every value is tied.

@@ -75,7 +75,8 @@ def layer_sums(part: Columns, layers: np.ndarray, shares: np.ndarray) -> tuple[n
     _layer_sums(part.values, part.cells, part.pointers, layers, shares, sums, squares, in_order)
     for array in (sums, squares, in_order):
         array[:, 1:, 0] = array[:, :1, 0]
-    return tuple(np.ascontiguousarray(np.moveaxis(array, 0, 2)) for array in (sums, squares, in_order))
+    first, second, third = (np.ascontiguousarray(np.moveaxis(array, 0, 2)) for array in (sums, squares, in_order))
+    return first, second, third
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)

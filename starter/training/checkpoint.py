@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -13,14 +13,16 @@ from starter.files import whole
 class Stateful(Protocol):
     """A model, an optimiser, or another thing with a state of tensors and plain values."""
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """Give the state."""
+        ...
 
-    def load_state_dict(self, state: dict[str, object]) -> object:
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
         """Take a state."""
+        ...
 
 
-def write(path: Path, settings: dict[str, object], parts: Mapping[str, Stateful], state: dict[str, object]) -> None:
+def write(path: Path, settings: dict[str, object], parts: Mapping[str, Stateful], state: Mapping[str, object]) -> None:
     """Write the state of a training.
 
     Parameters
@@ -44,7 +46,7 @@ def write(path: Path, settings: dict[str, object], parts: Mapping[str, Stateful]
         torch.save({**content, "settings": settings, "state": state}, unfinished)
 
 
-def read(path: Path, settings: dict[str, object], parts: Mapping[str, Stateful]) -> dict[str, object]:
+def read(path: Path, settings: dict[str, object], parts: Mapping[str, Stateful]) -> dict[str, Any]:
     """Read the state of a training into its parts.
 
     Parameters

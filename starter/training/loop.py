@@ -10,11 +10,12 @@ This module needs torch (the extra `student`).
 import math
 import operator
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Literal, get_args, get_type_hints
+from typing import Any, Literal, TypedDict, cast, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from starter.scoring.metrics.rule_sets import get_rule_set
 from starter.training import checkpoint
 from starter.training.processes import Processes, join, n_examples
 
-Loss = Callable[[nn.Module, object, float], Mapping[str, Tensor]]
+Loss = Callable[[Any, Any, float], Mapping[str, Tensor]]
 """(model, batch, share of the training that is over, 0 to 1) -> named terms, each a mean over the batch's examples."""
 Batches = Callable[[int], Iterable]
 """Epoch, from 1 -> its batches: a tensor, or a tuple, list or dict of tensors; the first dimension counts examples."""
@@ -62,6 +63,17 @@ class Settings:
     """Stop after this many epochs in which what is watched did not get better."""
     seed: int = 0
     """Of dropout and all else that the model draws."""
+
+
+class _State(TypedDict):
+    """How far a training came."""
+
+    epoch: int
+    history: list[dict[str, float]]
+    terms: list[str]
+    best: float | None
+    best_epoch: int
+    best_weights: dict[str, Tensor] | None
 
 
 def fit(
@@ -106,17 +118,17 @@ def fit(
     """
     better = _comparison(settings)
     processes = join()
-    device = processes.device(device)
-    state = {"epoch": 0, "history": [], "terms": [], "best": None, "best_epoch": 0, "best_weights": None}
+    chosen = processes.device(device)
+    state: _State = {"epoch": 0, "history": [], "terms": [], "best": None, "best_epoch": 0, "best_weights": None}
     path = Path(folder) / CHECKPOINT if folder is not None else None
-    with _on(device, model):
-        objective = processes.wrap(_Objective(model, loss), device)
+    with _on(chosen, model):
+        objective = processes.wrap(_Objective(model, loss), chosen)
         optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-        scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+        scaler = torch.amp.GradScaler(chosen.type, enabled=settings.precision == "float16")
         parts = {"model": model, "optimiser": optimiser, "scaler": scaler}
         if path is not None and path.exists():
-            state = checkpoint.read(path, asdict(settings), parts)
-        trainer = _Trainer(objective, optimiser, scaler, settings, device, processes)
+            state = cast(_State, checkpoint.read(path, asdict(settings), parts))
+        trainer = _Trainer(objective, optimiser, scaler, settings, chosen, processes)
 
         epochs = range(state["epoch"] + 1, settings.epochs + 1)
         of_epoch = batches(epochs[0]) if epochs else []
@@ -140,7 +152,7 @@ def fit(
                     value = _watched(row, settings.watch)
                     if state["best"] is None or better(value, state["best"]):
                         weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-                        state |= {"best": value, "best_epoch": epoch, "best_weights": weights}
+                        state["best"], state["best_epoch"], state["best_weights"] = value, epoch, weights
                 if path is not None:
                     processes.first(checkpoint.write, path, asdict(settings), parts, state)
         if state["best_weights"] is not None:
@@ -249,7 +261,7 @@ class _Trainer:
         part = n_examples(share) / n  # the examples may not divide evenly
         with torch.autocast(self.device.type, DTYPES[settings.precision], settings.precision != "float32"):
             terms = {name: term * part for name, term in self.objective(share, over).items()}
-            total = sum(terms.values())
+            total = reduce(operator.add, terms.values())
         self.optimiser.zero_grad()
         self.scaler.scale(total * self.processes.count).backward()  # gradients are averaged over processes
         if settings.clip is not None:
@@ -278,14 +290,15 @@ def _comparison(settings: Settings) -> Callable[[float, float], bool]:
     if settings.patience is not None and settings.watch is None:
         msg = 'patience needs something to watch; name a validation value, or "loss", in Settings(watch=...)'
         raise InputError(msg)
-    if (settings.watch or "").startswith(RAW_PEARSON) and not settings.watch.startswith("pearson_delta"):
+    watch = settings.watch or ""
+    if watch.startswith(RAW_PEARSON) and not watch.startswith("pearson_delta"):
         msg = (
-            f"{settings.watch!r} compares expression and not effects, so every model has nearly the same; watch "
+            f"{watch!r} compares expression and not effects, so every model has nearly the same; watch "
             "another, such as 'pearson_delta_train_mean'"
         )
         raise InputError(msg)
     directions = {metric.name: metric.direction for metric in get_rule_set("course").metrics}
-    if directions.get(settings.watch, "lower") == "higher":
+    if directions.get(watch, "lower") == "higher":
         return operator.gt
     return operator.lt
 
@@ -303,4 +316,4 @@ def _validate(model: nn.Module, validate: Callable[[nn.Module], Mapping[str, flo
 
 
 def _length(batches: Iterable) -> int | None:
-    return len(batches) if hasattr(batches, "__len__") else None
+    return len(batches) if isinstance(batches, Sized) else None

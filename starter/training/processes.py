@@ -3,13 +3,15 @@
 import atexit
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from starter.errors import InputError
+
+Result = TypeVar("Result")
 
 
 class Processes(NamedTuple):
@@ -57,9 +59,9 @@ class Processes(NamedTuple):
             distributed.all_reduce(value)
         return value
 
-    def first(self, work: Callable[..., object], *given: object) -> object:
+    def first(self, work: Callable[..., Result], *given: object) -> Result:
         """Do something in the first process only, and give all of them what came of it."""
-        came = [work(*given) if self.rank == 0 else None]
+        came: list[Any] = [work(*given) if self.rank == 0 else None]
         if self.count > 1:
             distributed.broadcast_object_list(came)
         return came[0]
@@ -98,7 +100,7 @@ def _tensors(batch: object) -> Iterator[Tensor]:
             yield from _tensors(part)
 
 
-def _changed(batch: object, change: Callable[[Tensor], Tensor]) -> object:
+def _changed(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Change every tensor of a batch."""
     if isinstance(batch, Tensor):
         return change(batch)

@@ -1,5 +1,8 @@
 """Question `CellSets`: a data set of control cells, perturbation and perturbed cells."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from autograder.questions.question import Mistake, Question
@@ -22,40 +25,42 @@ def _set_cases(rng: np.random.Generator) -> list[dict[str, object]]:
     return cases
 
 
-def _sets(build: dict[str, object], calls: list) -> list:
+def _sets(build: dict[str, Any], calls: list) -> list:
     index = calls[1][1]["index"]
     dense = build["expression"].toarray()
     control, perturbed = dense[build["control"][index]], dense[build["perturbed"][index]]
     return [len(build["control"]), [control, int(build["perturbation"][index]), perturbed]]
 
 
-def _changed(build: dict[str, object], calls: list, *, n: int | None = None, item: object = None) -> list:
+def _changed(
+    build: dict[str, Any], calls: list, *, n: int | None = None, item: Callable[[list], list] | None = None
+) -> list:
     due = _sets(build, calls)
     return [due[0] if n is None else n, due[1] if item is None else item(due[1])]
 
 
-def _cells_counted(build: dict[str, object], calls: list) -> list:
+def _cells_counted(build: dict[str, Any], calls: list) -> list:
     return _changed(build, calls, n=build["expression"].shape[0])
 
 
-def _all_of_a_set_counted(build: dict[str, object], calls: list) -> list:
+def _all_of_a_set_counted(build: dict[str, Any], calls: list) -> list:
     return _changed(build, calls, n=build["control"].size)
 
 
-def _reversed_parts(build: dict[str, object], calls: list) -> list:
+def _reversed_parts(build: dict[str, Any], calls: list) -> list:
     return _changed(build, calls, item=lambda parts: [parts[2], parts[1], parts[0]])
 
 
-def _index_as_perturbation(build: dict[str, object], calls: list) -> list:
+def _index_as_perturbation(build: dict[str, Any], calls: list) -> list:
     return _changed(build, calls, item=lambda parts: [parts[0], calls[1][1]["index"], parts[2]])
 
 
-def _rows_only(build: dict[str, object], calls: list) -> list:
+def _rows_only(build: dict[str, Any], calls: list) -> list:
     index = calls[1][1]["index"]
     return _changed(build, calls, item=lambda parts: [build["control"][index], parts[1], build["perturbed"][index]])
 
 
-def _means_of_sets(build: dict[str, object], calls: list) -> list:
+def _means_of_sets(build: dict[str, Any], calls: list) -> list:
     return _changed(
         build,
         calls,

@@ -1,6 +1,7 @@
 """Question `match_controls`: a control cell of the same batch, alike in depth, for every perturbed cell."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,16 +19,13 @@ def _match_cases(rng: np.random.Generator) -> list[dict[str, object]]:
     for sizes in (((3, 5), (2, 4)), ((4, 5), (3, 2)), ((2, 6), (4, 5))):
         cells = _cells_to_match(rng, sizes)
         # by chance alone, logs and z-scores may change no pair
-        while any((_match_controls(**cells, **off) == _match_controls(**cells)).all() for off in (NO_LOGS, NO_SCALE)):
+        while any((changed(**cells) == _match_controls(**cells)).all() for changed in (_without_logs, _not_scaled)):
             cells = _cells_to_match(rng, sizes)
         cases.append(cells)
     return cases
 
 
-NO_LOGS, NO_SCALE = {"logs": False}, {"scale": False}
-
-
-def _cells_to_match(rng: np.random.Generator, sizes: tuple[tuple[int, int], ...]) -> dict[str, object]:
+def _cells_to_match(rng: np.random.Generator, sizes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
     parts = []
     for number, (n_perturbed, n_controls) in enumerate(sizes):
         n = n_perturbed + n_controls
@@ -69,6 +67,14 @@ def _match_controls(
         for i, j in _nearest_pairs(x, np.flatnonzero(perturbed[here]), np.flatnonzero(~perturbed[here])):
             control_of[here[i]] = here[j]
     return control_of
+
+
+def _without_logs(features: np.ndarray, batch: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
+    return _match_controls(features, batch, perturbed, logs=False)
+
+
+def _not_scaled(features: np.ndarray, batch: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
+    return _match_controls(features, batch, perturbed, scale=False)
 
 
 def _across_batches(features: np.ndarray, batch: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
@@ -117,11 +123,11 @@ QUESTION = Question(
         ),
         Mistake(
             "the features are not on the log scale; take np.log1p before z-scoring",
-            lambda **case: _match_controls(**case, **NO_LOGS),
+            _without_logs,
         ),
         Mistake(
             "the features are not z-scored, so the one that varies more decides",
-            lambda **case: _match_controls(**case, **NO_SCALE),
+            _not_scaled,
         ),
     ),
     without=WITHOUT,

@@ -1,5 +1,7 @@
 """Question `dynamic_range`: how far a replicate goes from the baseline to a perfect score."""
 
+from typing import Any
+
 import numpy as np
 
 from autograder.questions.question import Mistake, Question
@@ -22,35 +24,35 @@ def _ranges(rng: np.random.Generator) -> list[dict[str, object]]:
 
 def _shares(baseline: np.ndarray, replicate: np.ndarray, best: float, *, higher_is_better: bool) -> np.ndarray:
     errors = [x if not higher_is_better else np.negative(x) for x in (baseline, replicate, best)]
-    return (errors[0] - errors[1]) / (errors[0] - errors[2] + 1e-6)
+    return np.asarray((errors[0] - errors[1]) / (errors[0] - errors[2] + 1e-6))
 
 
-def _dynamic_range(**scores: object) -> float:
+def _dynamic_range(**scores: Any) -> float:
     return float(np.quantile(np.minimum(np.maximum(_shares(**scores), -1), 1), 0.5))
 
 
-def _mean_range(**scores: object) -> float:
+def _mean_range(**scores: Any) -> float:
     return float(_shares(**scores).clip(-1, 1).mean())
 
 
-def _mean_not_clipped(**scores: object) -> float:
+def _mean_not_clipped(**scores: Any) -> float:
     return float(_shares(**scores).mean())
 
 
-def _clipped_last(**scores: object) -> float:
+def _clipped_last(**scores: Any) -> float:
     return float(np.clip(np.median(_shares(**scores)), -1, 1))
 
 
-def _room_turned(**scores: object) -> float:
+def _room_turned(**scores: Any) -> float:
     return float(np.median(-_shares(**scores).clip(-1, 1)))
 
 
-def _always_higher(**scores: object) -> float:
+def _always_higher(**scores: Any) -> float:
     room = np.abs(scores["best"] - scores["baseline"])
     return float(np.median(((scores["replicate"] - scores["baseline"]) / (room + 1e-6)).clip(-1, 1)))
 
 
-def _of_means(**scores: object) -> float:
+def _of_means(**scores: Any) -> float:
     means = {name: scores[name].mean() for name in ("baseline", "replicate")}
     return float(_shares(**{**scores, **means}).clip(-1, 1))
 

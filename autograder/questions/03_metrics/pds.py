@@ -1,5 +1,7 @@
 """Question `pds`: the perturbation discrimination score of each prediction."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import scipy.spatial.distance
@@ -10,6 +12,7 @@ from starter.answers.kinds import Function
 
 from .shared import STEP, WITHOUT
 
+Metric = Literal["cityblock", "euclidean"]
 TARGETS = ("GENEA", "GENEB", "GENEC", "GENED", "GENEE", "GENEF", "GENEG", "GENEH")
 
 
@@ -33,7 +36,7 @@ def _effects(rng: np.random.Generator) -> list[dict[str, object]]:
     return cases
 
 
-def _distances(measured: pd.DataFrame, predicted: pd.DataFrame, metric: str = "cityblock") -> np.ndarray:
+def _distances(measured: pd.DataFrame, predicted: pd.DataFrame, metric: Metric = "cityblock") -> np.ndarray:
     rows = []
     for target in measured.index:
         genes = measured.columns.drop(target, errors="ignore")

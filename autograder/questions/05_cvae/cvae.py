@@ -1,6 +1,7 @@
 """Question `CVAE`: encoder and decoder that are told the condition."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def _networks(rng: np.random.Generator) -> list[dict[str, object]]:
     return cases
 
 
-def _both(**ways: object) -> Callable[..., list]:
+def _both(**ways: Any) -> Callable[..., list]:
     """Answer the two calls, in some way of encoding and decoding."""
     encoding = {key: value for key, value in ways.items() if key != "log_rate"}
 

@@ -1,5 +1,7 @@
 """Question `direction`: a loss of directions and its gradient."""
 
+from typing import Any
+
 import numpy as np
 
 from autograder.questions.question import Mistake, Question
@@ -21,7 +23,7 @@ def _directions(rng: np.random.Generator) -> list[dict[str, object]]:
 
 def _direction(
     predicted: np.ndarray, measured: np.ndarray, control: np.ndarray, weight: float, width: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Write the derivative down: d tanh(x) / dx = 1 - tanh(x)^2."""
     due, came = np.sign(measured - control), np.tanh((predicted - control) / width)
     slope = (1 - came**2) / width
@@ -36,23 +38,23 @@ def _of_signs(
     return {"loss": weight * np.mean(miss**2), "gradient": np.zeros(predicted.shape)}
 
 
-def _detached(**given: object) -> dict[str, object]:
+def _detached(**given: Any) -> dict[str, Any]:
     return {"loss": _direction(**given)["loss"], "gradient": np.zeros(given["predicted"].shape)}
 
 
-def _unweighted(**given: object) -> dict[str, object]:
+def _unweighted(**given: Any) -> dict[str, Any]:
     return _direction(**{**given, "weight": 1.0})
 
 
-def _width_forgotten(**given: object) -> dict[str, object]:
+def _width_forgotten(**given: Any) -> dict[str, Any]:
     return _direction(**{**given, "width": 1.0})
 
 
-def _control_forgotten(**given: object) -> dict[str, object]:
+def _control_forgotten(**given: Any) -> dict[str, Any]:
     return _direction(**{**given, "control": np.zeros(given["control"].shape)})
 
 
-def _summed(**given: object) -> dict[str, object]:
+def _summed(**given: Any) -> dict[str, Any]:
     n = given["predicted"].size
     return {name: n * value for name, value in _direction(**given).items()}
 

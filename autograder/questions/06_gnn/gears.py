@@ -1,5 +1,8 @@
 """Question `Gears`: from what a target hears to the expression of all genes."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from autograder.questions.question import Mistake, Question
@@ -23,7 +26,7 @@ def _networks(rng: np.random.Generator) -> list[dict[str, object]]:
     return cases
 
 
-def _gears(build: dict, weights: dict, calls: list, **changes: object) -> list[np.ndarray]:
+def _gears(build: dict, weights: dict, calls: list, **changes: Any) -> list[np.ndarray]:
     """Go through perturbations and genes one by one; `changes` are the mistakes."""
     heard, control = (calls[0][1][name].astype(float) for name in ("heard", "control"))
     conv, gene, weight, bias = (weights[name].astype(float) for name in ("conv.weight", "gene", "weight", "bias"))
@@ -39,7 +42,7 @@ def _gears(build: dict, weights: dict, calls: list, **changes: object) -> list[n
     return [due]
 
 
-def _mistaken_gears(**changes: object) -> object:
+def _mistaken_gears(**changes: Any) -> Callable[..., list[np.ndarray]]:
     return lambda build, weights, calls: _gears(build, weights, calls, **changes)
 
 

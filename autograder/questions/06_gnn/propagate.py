@@ -23,7 +23,7 @@ def _propagate(matrix: scipy.sparse.csr_matrix | np.ndarray, features: np.ndarra
 
 
 def _dense(matrix: scipy.sparse.csr_matrix | np.ndarray) -> np.ndarray:
-    return matrix.toarray() if scipy.sparse.issparse(matrix) else matrix
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 
 def _all_steps(matrix: scipy.sparse.csr_matrix | np.ndarray, features: np.ndarray, steps: int) -> np.ndarray:

@@ -24,8 +24,9 @@ def _looks(rng: np.random.Generator) -> list[dict[str, object]]:
 
 
 def _attention(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    mask = None if mask is None else torch.from_numpy(mask)
-    return functional.scaled_dot_product_attention(*map(torch.from_numpy, (query, key, value)), mask).numpy()
+    q, k, v = (torch.from_numpy(part) for part in (query, key, value))
+    allowed = None if mask is None else torch.from_numpy(mask)
+    return functional.scaled_dot_product_attention(q, k, v, allowed).numpy()
 
 
 def _without_mask(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:

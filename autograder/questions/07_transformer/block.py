@@ -7,10 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from autograder.questions.question import Mistake, Question
-from starter.answers.comparators import Same
 from starter.answers.kinds import Object
 
-from .shared import ROUNDING, WITHOUT, block, every_call, module_cases, multi_head, of_block, weights_of
+from .shared import SINGLE, WITHOUT, block, every_call, module_cases, multi_head, of_block, weights_of
 
 
 def _block_cases(rng: np.random.Generator) -> list[dict[str, object]]:
@@ -77,6 +76,6 @@ QUESTION = Question(
         Mistake("the second norm is missing", _block_mistake(normed=(True, False))),
         Mistake("the network got what came in; give it what attention made of it", every_call(_side_by_side)),
     ),
-    comparator=Same(**ROUNDING),
+    comparator=SINGLE,
     without=WITHOUT,
 )

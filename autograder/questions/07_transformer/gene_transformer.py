@@ -1,6 +1,7 @@
 """Question `GeneTransformer`: from genes' tokens and a target's features to the effect on each gene."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,11 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from autograder.questions.question import Mistake, Question
-from starter.answers.comparators import Same
 from starter.answers.kinds import Object
 
 from .shared import (
-    ROUNDING,
+    SINGLE,
     WITHOUT,
     drawn,
     every_call,
@@ -78,7 +78,7 @@ def _gene_model(
 
 
 def _gene_mistake(**settings: bool) -> Callable[..., list[np.ndarray]]:
-    return every_call(lambda build, weights, **given: _gene_model(build, weights, **given, **settings))
+    return every_call(partial(_gene_model, **settings))
 
 
 QUESTION = Question(
@@ -95,6 +95,6 @@ QUESTION = Question(
         Mistake("divide the products by the square root of the size of a token", _gene_mistake(scaled=False)),
         Mistake("the perturbation's token goes through self.query first", _gene_mistake(queried=False)),
     ),
-    comparator=Same(**ROUNDING),
+    comparator=SINGLE,
     without=WITHOUT,
 )

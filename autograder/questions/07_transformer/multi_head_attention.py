@@ -6,10 +6,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from autograder.questions.question import Mistake, Question
-from starter.answers.comparators import Same
 from starter.answers.kinds import Object
 
-from .shared import ROUNDING, WITHOUT, every_call, module_cases, multi_head, of_attention
+from .shared import SINGLE, WITHOUT, every_call, module_cases, multi_head, of_attention
 
 
 def _multi_head_cases(rng: np.random.Generator) -> list[dict[str, object]]:
@@ -22,9 +21,10 @@ def _parts(build: dict, weights: dict[str, Tensor], x: Tensor) -> list[Tensor]:
     return [part.reshape(*x.shape[:2], build["heads"], -1).transpose(1, 2) for part in parts]
 
 
-def _joined(weights: dict[str, Tensor], parts: list[Tensor], real: Tensor | None, **settings: float) -> Tensor:
+def _joined(weights: dict[str, Tensor], parts: list[Tensor], real: Tensor | None, scale: float | None = None) -> Tensor:
+    query, key, value = parts
     mask = None if real is None else real[:, None, None, :]
-    seen = functional.scaled_dot_product_attention(*parts, mask, **settings)
+    seen = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     return functional.linear(seen.transpose(1, 2).flatten(2), weights["out.weight"], weights["out.bias"])
 
 
@@ -58,8 +58,9 @@ def _heads_mixed_up(build: dict, weights: dict[str, Tensor], x: Tensor, real: Te
 
 
 def _heads_not_put_back(build: dict, weights: dict[str, Tensor], x: Tensor, real: Tensor | None = None) -> Tensor:
+    query, key, value = _parts(build, weights, x)
     mask = None if real is None else real[:, None, None, :]
-    seen = functional.scaled_dot_product_attention(*_parts(build, weights, x), mask).reshape(x.shape)
+    seen = functional.scaled_dot_product_attention(query, key, value, mask).reshape(x.shape)
     return functional.linear(seen, weights["out.weight"], weights["out.bias"])
 
 
@@ -85,6 +86,6 @@ QUESTION = Question(
         Mistake("put the heads back beside each other: transpose(1, 2), then flatten", every_call(_heads_not_put_back)),
         Mistake("scores are divided by the root of all numbers; take those of a head", every_call(_scaled_by_size)),
     ),
-    comparator=Same(**ROUNDING),
+    comparator=SINGLE,
     without=WITHOUT,
 )

@@ -1,6 +1,7 @@
 """Question `SetTransformer`: from control cells and a target's features to perturbed cells."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,11 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from autograder.questions.question import Mistake, Question
-from starter.answers.comparators import Same
 from starter.answers.kinds import Object
 
 from .shared import (
-    ROUNDING,
+    SINGLE,
     WITHOUT,
     drawn,
     every_call,
@@ -68,7 +68,7 @@ def _set_model(
 
 
 def _set_mistake(**settings: bool) -> Callable[..., list[np.ndarray]]:
-    return every_call(lambda build, weights, **given: _set_model(build, weights, **given, **settings))
+    return every_call(partial(_set_model, **settings))
 
 
 QUESTION = Question(
@@ -82,6 +82,6 @@ QUESTION = Question(
         Mistake("the perturbation has a token of its own; put it before the cells", _set_mistake(token=False)),
         Mistake("the last cell was left out; the perturbation's token is the first", _set_mistake(last=True)),
     ),
-    comparator=Same(**ROUNDING),
+    comparator=SINGLE,
     without=WITHOUT,
 )

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from frames import write_frame
 
@@ -59,7 +60,7 @@ def main(job_folder: str) -> None:
     os._exit(0)  # the libraries' farewell takes half a second
 
 
-def run_cells(notebook: Path, seconds: float, channel: object) -> dict[str, object]:
+def run_cells(notebook: Path, seconds: float, channel: BinaryIO) -> dict[str, object]:
     """Run the student's cells in order, going on after errors, for some seconds in all.
 
     Returns

@@ -7,6 +7,7 @@ goes to standard error in one sentence.
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 PREDICTION = Path("/prediction/file")
 REFUSED = 3
@@ -33,7 +34,7 @@ def main(job: str, name: str, n_genes: int) -> None:
     channel.close()
 
 
-def send_values(channel: object, name: str) -> None:
+def send_values(channel: BinaryIO, name: str) -> None:
     """Send labels, genes and, a block of cells at a time, the values."""
     import numpy as np
     from frames import write_frame  # beside this file, inside

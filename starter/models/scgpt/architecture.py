@@ -70,7 +70,7 @@ class ValueEncoder(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Encode values, batch x genes, as batch x genes x width."""
-        hidden = self.linear1(values.clamp(max=LARGEST).unsqueeze(-1)).relu()
+        hidden = self.linear1(values.clamp(max=LARGEST).unsqueeze(-1)).relu()  # batch x genes x 1 -> ... x width
         return self.dropout(self.norm(self.linear2(hidden)))
 
 
@@ -89,11 +89,12 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, attends: Tensor | None) -> Tensor:
         """Mix tokens, batch x genes x width; `attends` (batch x 1 x 1 x genes) is False for tokens to pass over."""
         batch, genes, width = x.shape
-        parts = functional.linear(x, self.in_proj_weight, self.in_proj_bias)
-        q, k, v = parts.view(batch, genes, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        parts = functional.linear(x, self.in_proj_weight, self.in_proj_bias)  # batch x genes x (3 width)
+        parts = parts.view(batch, genes, 3, self.heads, width // self.heads)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)  # batch x heads x genes x numbers of a head, each
         dropout = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=attends, dropout_p=dropout)
-        return self.out_proj(mixed.transpose(1, 2).reshape(batch, genes, width))
+        return self.out_proj(mixed.transpose(1, 2).reshape(batch, genes, width))  # batch x genes x width
 
 
 class Layer(nn.Module):
@@ -121,7 +122,7 @@ class Layers(nn.Module):
 
     def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """Pass tokens (batch x genes x width) through; those where the mask (batch x genes) is True are not seen."""
-        attends = None if padding_mask is None else ~padding_mask[:, None, None, :]
+        attends = None if padding_mask is None else ~padding_mask[:, None, None, :]  # batch x 1 x 1 x genes
         for layer in self.layers:
             x = layer(x, attends)
         return x
@@ -137,7 +138,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give batch x genes of batch x genes x width."""
-        return self.fc(x).squeeze(-1)
+        return self.fc(x).squeeze(-1)  # batch x genes x 1 -> batch x genes
 
 
 class AffineDecoder(nn.Module):
@@ -178,7 +179,8 @@ class CellQuery(nn.Module):
 
     def forward(self, cell: Tensor, genes: Tensor) -> Tensor:
         """Give batch x genes; `cell` is batch x width, `genes` (encoded gene tokens) batch x genes x width."""
-        return torch.einsum("bgw,bw->bg", self.W(self.gene2query(genes).sigmoid()), cell)
+        queries = self.W(self.gene2query(genes).sigmoid())  # batch x genes x width
+        return torch.einsum("bgw,bw->bg", queries, cell)  # batch x genes
 
 
 class Backbone(nn.Module):
@@ -206,7 +208,7 @@ class PretrainingModel(Backbone):
 
     def forward(self, gene_ids: Tensor, values: Tensor, padding_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Predict values twice, batch x genes each: from each gene's own token, and from the first token alone."""
-        hidden = self.transformer_encoder(self.embed(gene_ids, values), padding_mask)
+        hidden = self.transformer_encoder(self.embed(gene_ids, values), padding_mask)  # batch x genes x width
         return self.decoder(hidden), self.mvc_decoder(hidden[:, 0], self.encoder(gene_ids))
 
 
@@ -225,6 +227,7 @@ class PerturbationModel(Backbone):
             that is not perturbed.
         """
         super().__init__(sizes)
+        self.pert_pad_id = pert_pad_id
         self.pert_encoder = nn.Embedding(3, sizes.width, padding_idx=pert_pad_id)
         self.decoder, self.cls_decoder = AffineDecoder(sizes.width), CellClassifier(sizes.width)
         self.loading = Loading((), tuple(self.state_dict()), ())

@@ -11,7 +11,7 @@ This module needs torch (the extra `student`).
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from starter.errors import InputError
 from starter.models import tuning
 from starter.models.baselines import train_mean
-from starter.models.scgpt.architecture import PerturbationModel
+from starter.models.scgpt.architecture import Attention, PerturbationModel
 from starter.models.scgpt.vocabulary import Vocabulary
 from starter.schema import CONTROL
 from starter.training import loop
@@ -101,7 +101,7 @@ class Tuned:
         return torch.cat(parts)[:, n_first:].reshape(-1)[:n].double().cpu().numpy()
 
 
-def scgpt(profiles: pd.DataFrame, known: Pretrained, targets: Sequence[str], **settings: float) -> pd.DataFrame:
+def scgpt(profiles: pd.DataFrame, known: Pretrained, targets: Sequence[str], **settings: Any) -> pd.DataFrame:
     """Predict by a model fine-tuned with short rows; a `starter.models.baselines.Model`.
 
     Parameters
@@ -157,7 +157,7 @@ def short_rows(
         rng = np.random.default_rng([seed, epoch])
         which = torch.from_numpy(rng.integers(len(names), size=(STEPS_AN_EPOCH, ROWS_A_STEP, 1)))
         genes = torch.from_numpy(rng.integers(len(columns), size=(STEPS_AN_EPOCH, ROWS_A_STEP, GENES_A_ROW)))
-        gene_ids = torch.cat([perturbed[which], ids[genes]], dim=-1)
+        gene_ids = torch.cat([perturbed[which], ids[genes]], dim=-1)  # steps x rows a step x (1 + genes a row)
         values = torch.cat([given[which], before[genes]], dim=-1)
         return list(zip(gene_ids, values, due[which, genes], strict=True))
 
@@ -209,7 +209,8 @@ def as_published(
     InputError
         If there are no cells, or none of a training target.
     """
-    if known.expression is None or known.target_gene is None:
+    expression = known.expression
+    if expression is None or known.target_gene is None:
         msg = "fine-tuning as published takes single cells; give expression and target_gene in Pretrained"
         raise InputError(msg)
     label = np.asarray(known.target_gene).astype(str)
@@ -233,7 +234,7 @@ def as_published(
         parts = []
         for start in range(0, len(which), 64):
             some = slice(start, start + 64)
-            cells = (torch.from_numpy(known.expression[rows[some]][:, columns].toarray()) for rows in (before, after))
+            cells = (torch.from_numpy(expression[rows[some]][:, columns].toarray()) for rows in (before, after))
             parts.append((*cells, torch.from_numpy(perturbed[which[some]].astype(np.int64))))
         return parts
 
@@ -255,18 +256,18 @@ def _fresh(model: PerturbationModel, seed: int, *, identity: bool) -> Perturbati
     """
     made = copy.deepcopy(model)
     with loop.seeded(seed):
-        new = PerturbationModel(made.sizes, made.pert_encoder.padding_idx).state_dict()
+        new = PerturbationModel(made.sizes, made.pert_pad_id).state_dict()
     made.load_state_dict({name: new[name] for name in made.loading.initial}, strict=False)
     for module in made.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        elif hasattr(module, "dropout") and isinstance(module.dropout, float):
+        elif isinstance(module, Attention):
             module.dropout = 0.0
     if identity and "decoder.coeff_decoder.fc.4.bias" in made.loading.initial:
         with torch.no_grad():
             for head, level in ((made.decoder.coeff_decoder, 1.0), (made.decoder.bias_decoder, 0.0)):
-                head.fc[4].weight.mul_(0.1)
-                head.fc[4].bias.fill_(level)
+                head.get_parameter("fc.4.weight").mul_(0.1)
+                head.get_parameter("fc.4.bias").fill_(level)
     return made
 
 

@@ -113,8 +113,8 @@ def pretrain(
         del over
         (cells,) = batch
         chosen = torch.randperm(len(ids))[:genes_a_row]
-        shown = torch.cat([cls, ids[chosen]]).to(cells.device).expand(len(cells), -1)
-        due = _with_cls(cells[:, chosen])
+        shown = torch.cat([cls, ids[chosen]]).to(cells.device).expand(len(cells), -1)  # batch x (1 + genes a row)
+        due = _with_cls(cells[:, chosen])  # batch x (1 + genes a row)
         masked = torch.rand(due.shape, device=due.device) < MASKED_SHARE
         masked[:, 0] = False
         of_token, of_cell = model(shown, due.masked_fill(masked, MASKED))
@@ -217,18 +217,18 @@ def cell_embeddings(
     mean = np.where(known, np.asarray(expression.mean(axis=0)).ravel(), -1.0)
     order = np.lexsort((np.random.default_rng(seed).random(len(mean)), -mean))
     shown = np.sort(order[: min(genes_a_row, int(known.sum()))])
-    ids = torch.cat([torch.tensor([vocabulary.numbers[CLS]]), vocabulary.encode([genes[i] for i in shown])[0]])
+    ids = torch.cat([torch.tensor([vocabulary.numbers[CLS]]), vocabulary.encode([genes[int(i)] for i in shown])[0]])
     # binned among all known genes, as in pre-training
     binned = bin_values(expression[:, known].toarray(), n_bins)[:, np.searchsorted(np.flatnonzero(known), shown)]
     rows, device = [], model.encoder.embedding.weight.device
     with torch.no_grad():
         for cells in torch.from_numpy(binned).split(batch_size):
             embedded = Backbone.embed(model, ids.to(device).expand(len(cells), -1), _with_cls(cells.to(device)))
-            hidden = model.transformer_encoder(embedded)[:, 0]
+            hidden = model.transformer_encoder(embedded)[:, 0]  # cells x width
             rows.append(nn.functional.normalize(hidden, dim=1).cpu())
     return torch.cat(rows).numpy()
 
 
 def _with_cls(values: Tensor) -> Tensor:
     """Put the value of the cell's token before the values of its genes, cells x genes."""
-    return nn.functional.pad(values, (1, 0), value=CLS_VALUE)
+    return nn.functional.pad(values, (1, 0), value=CLS_VALUE)  # cells x (1 + genes)

@@ -9,6 +9,7 @@ This module needs torch (the extra `student`).
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,9 +99,10 @@ def save(model: Backbone, vocabulary: Vocabulary, folder: str | Path) -> None:
 
 def _read_sizes(path: Path, vocabulary: Vocabulary) -> Architecture:
     args = read_json(path)
-    sizes = [args.get(name) for name in ("embsize", "nheads", "d_hid", "nlayers")]
+    sizes: list[Any] = [args.get(name) for name in ("embsize", "nheads", "d_hid", "nlayers")]
     whole_numbers = all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in sizes)
-    if not whole_numbers or sizes[0] % sizes[1]:
+    width, heads, hidden, layers = sizes
+    if not whole_numbers or width % heads:
         msg = (
             f"{path}: embsize, nheads, d_hid and nlayers are {', '.join(map(repr, sizes))}; "
             "they are whole numbers above 0, and nheads divides embsize"
@@ -114,7 +116,7 @@ def _read_sizes(path: Path, vocabulary: Vocabulary) -> Architecture:
         was = ", ".join(f"{name} = {args[name]!r} (known: {SUPPORTED[name]!r})" for name in other)
         msg = f"{path} describes another architecture: {was}; take a checkpoint such as whole-human"
         raise InputError(msg)
-    return Architecture(len(vocabulary), vocabulary.pad, *sizes, float(dropout))
+    return Architecture(len(vocabulary), vocabulary.pad, width, heads, hidden, layers, float(dropout))
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,8 +17,9 @@ class Metric:
     """As the reference tool names it."""
     title: str
     """For tables and figures."""
-    compute: Callable[[Summary, Summary], np.ndarray] = field(repr=False)
-    """(truth, prediction) -> one value a perturbation; NaN where undefined. A `ratio` gives two: its parts."""
+    compute: Callable[[Any, Summary], np.ndarray] = field(repr=False)
+    """(truth, prediction) -> one value a perturbation; NaN where undefined. A `ratio` gives two: its parts. The truth
+    is a `Summary`, or a `Reference` where the metric needs what only that has."""
     direction: Literal["higher", "lower"]
     """Which way is better."""
     best: float

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import scipy.stats
 
-from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.screens.summary import Reference, Summary, needed
 
 ROUNDING = 3e-5
 """Spread of an effect, in log1p expression, that float32 rounding alone can make (a mean of 2,000 profiles)."""
@@ -58,7 +58,7 @@ def pearson_delta_train_mean(truth: Reference, prediction: Summary) -> np.ndarra
     the train mean itself is.
     """
     everything = np.ones(truth.profiles.shape, dtype=bool)
-    return _pearson(*_shifts(truth, prediction, truth.train_mean), everything)
+    return _pearson(*_shifts(truth, prediction, needed(truth.train_mean, "the train mean")), everything)
 
 
 def weighted_r2(truth: Reference, prediction: Summary) -> np.ndarray:
@@ -79,7 +79,7 @@ def weighted_r2(truth: Reference, prediction: Summary) -> np.ndarray:
     difference is the same for every gene that has weight there is nothing to explain: 1 for the right prediction, else
     0, as sklearn has it.
     """
-    measured, predicted = _shifts(truth, prediction, truth.train_mean)
+    measured, predicted = _shifts(truth, prediction, needed(truth.train_mean, "the train mean"))
     weights = np.asarray(truth.weights, dtype=float)
     residual = (weights * (measured - predicted) ** 2).sum(axis=1)
     centre = (weights * measured).sum(axis=1, keepdims=True)
@@ -122,7 +122,8 @@ def pearson_over(
     if top is None:
         genes = np.ones(truth.profiles.shape, dtype=bool)
     elif top == "t_test":
-        genes = _first(np.argsort(-np.nan_to_num(np.abs(truth.t_score), nan=0, posinf=np.inf), axis=1, kind="stable"))
+        size = np.nan_to_num(np.abs(needed(truth.t_score, "t scores")), nan=0, posinf=np.inf)
+        genes = _first(np.argsort(-size, axis=1, kind="stable"))
     else:
         genes = _first(np.lexsort((-np.abs(truth.effects()), truth.de.p_value), axis=1))
     if not with_target:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.screens.summary import Reference, Summary, needed
 from starter.statistics.de import DETable
 
 TOP = 50
@@ -55,7 +55,8 @@ def top_k_recall(truth: Reference, prediction: Summary) -> np.ndarray:
     One value a perturbation in [0, 1]; NaN where no measured gene differs from the controls.
     """
     values = np.full(len(truth.perturbations), np.nan)
-    sides = zip(_most_changed(truth.t_score), _most_changed(prediction.t_score), strict=True)
+    measured_first, predicted_first = (_most_changed(needed(side.t_score, "t scores")) for side in (truth, prediction))
+    sides = zip(measured_first, predicted_first, strict=True)
     for row, (measured, predicted) in enumerate(sides):
         if k := len(measured):
             values[row] = len(np.intersect1d(measured, predicted[:k])) / k

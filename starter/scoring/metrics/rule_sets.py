@@ -43,6 +43,19 @@ class RuleSet:
     full_score: Literal["perfection", "replicate"]
     """What a scaled score of 1 means; 0 is the baseline."""
 
+    def de_of_logs(self) -> DERule:
+        """Give how DE is called on log1p expression.
+
+        Raises
+        ------
+        ValueError
+            By the rules of 2026.
+        """
+        if self.de is None:
+            msg = f"{self.title} starts from counts"
+            raise ValueError(msg)
+        return self.de
+
     @property
     def gains(self) -> bool:
         """Whether the replicate's gain over the baseline is what counts, so that it must be clearly above 0."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from starter.errors import InputError, listed
-from starter.scoring.screens.summary import Summary
+from starter.scoring.screens.summary import Summary, needed
 
 ALPHA = 0.05
 """False discovery rate below which a gene is significant (float64, strict)."""
@@ -111,15 +111,16 @@ def mse_terms(truth: Summary, prediction: Summary) -> np.ndarray:
     n_others = np.full(n_perturbations, float(n_genes))
     n_others[rows] -= 1
     weights = np.divide(1, n_others, out=np.zeros(n_perturbations), where=n_others > 0)
-    noise = np.minimum(prediction.noise, truth.noise)
+    of_truth = needed(truth.noise, "noise")
+    noise = np.minimum(needed(prediction.noise, "noise"), of_truth)
     if (claimed := noise @ weights) > 0:
         noise = noise * min(1.0, _spread(prediction.profiles, weights, rows, own) / claimed)
     error, effect = prediction.profiles - truth.profiles, truth.effects()
     error[rows, own] = effect[rows, own] = 0
     terms = np.stack(
         [
-            np.einsum("pg,pg->p", error, error) - noise - truth.noise,
-            np.einsum("pg,pg->p", effect, effect) - truth.noise - truth.control_noise,
+            np.einsum("pg,pg->p", error, error) - noise - of_truth,
+            np.einsum("pg,pg->p", effect, effect) - of_truth - truth.control_noise,
         ],
         axis=1,
     )

@@ -95,7 +95,7 @@ def summarise_counts(
     reduction = _Reduction(layers, totals, cells.shape[1], len(perturbations) + 1, controls, orders)
     factor = _factor(totals)
     sorted_parts, mean_parts = [], []
-    for here, block in _blocks(cells, (layers >= 0).any(axis=0), known):
+    for here, block in _blocks(cells, np.any(layers >= 0, axis=0), known):
         cpm, logs = _log_cpm(block, factor)
         reduction.add(here, block, cpm, logs)
         if keep_controls:

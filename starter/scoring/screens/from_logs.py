@@ -80,7 +80,7 @@ def summarise_logs(
     sorted_parts = []
     is_control = layers[0] == 0
     perturbed = np.where(layers == 0, -1, layers)
-    for here, part in columns(cells, (layers >= 0).any(axis=0), known):
+    for here, part in columns(cells, np.any(layers >= 0, axis=0), known):
         # the controls are sorted alone: every grouping has the same
         of_genes = take_genes(controls.logs, here) if controls else sort_part(part, is_control)
         ranked = rank_columns(part, perturbed, n_cells, of_genes)

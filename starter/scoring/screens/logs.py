@@ -123,4 +123,4 @@ def fingerprint(logs: Logs, scan: Scan, cells: np.ndarray) -> np.ndarray:
     The 32 bytes of a SHA-256.
     """
     totals = scan.totals if logs.as_given else scan_cells(logs.cells, cells).totals
-    return np.frombuffer(hashlib.sha256(np.ascontiguousarray(totals[cells], "<f8")).digest(), np.uint8)
+    return np.frombuffer(hashlib.sha256(np.ascontiguousarray(totals[cells], "<f8").data).digest(), np.uint8)

@@ -8,6 +8,20 @@ import numpy as np
 from starter.statistics.de import DETable
 
 
+def needed(values: np.ndarray | None, what: str) -> np.ndarray:
+    """Give an array that not every summary has.
+
+    Raises
+    ------
+    ValueError
+        If this one was made without it.
+    """
+    if values is None:
+        msg = f"this needs {what}, without which the summary was made"
+        raise ValueError(msg)
+    return values
+
+
 @dataclass(frozen=True)
 class Summary:
     """A screen in one context, reduced to P perturbations x G genes."""
@@ -44,7 +58,7 @@ class Summary:
         """Profile minus control profile, P x G, float32."""
         return self.profiles - self.control
 
-    def select(self, rows: np.ndarray) -> "Summary":
+    def select(self, rows: np.ndarray) -> Self:
         """Keep some perturbations.
 
         Parameters
@@ -68,7 +82,7 @@ class Summary:
 
     def points_of_each(self) -> list[np.ndarray]:
         """Cut `points` by perturbation: P arrays, n_cells[p] x K each."""
-        return np.split(self.points, np.cumsum(self.n_cells)[:-1])
+        return np.split(needed(self.points, "points"), np.cumsum(self.n_cells)[:-1])
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def build_truth(
     out: str | Path,
     *,
     split: str | Path | None = None,
-    part: Part | None = None,
+    part: str | None = None,
     train: str | Path | None = None,
     rule_set: str | None = None,
     seed: int = 0,

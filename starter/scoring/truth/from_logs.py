@@ -178,10 +178,10 @@ def _with_points(half: Halves, truth: Reference, groups: np.ndarray, layer: np.n
     """Share the measured points out to the two halves."""
     perturbed = np.flatnonzero(groups > 0)
     order = perturbed[np.argsort(groups[perturbed], kind="stable")]
-    n_perturbations = len(truth.perturbations)
+    n_perturbations, points = len(truth.perturbations), needed(truth.points, "points")
 
     def of(low: int) -> np.ndarray:
         within = (layer[order] > low) & (layer[order] <= low + n_perturbations)
-        return truth.points[within]
+        return points[within]
 
     return Halves(replace(half.first, points=of(0)), replace(half.second, points=of(n_perturbations)))

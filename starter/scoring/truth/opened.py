@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -195,7 +196,7 @@ def hash_arrays(folder: Path) -> str:
 
 
 def _open_summary(folder: Path, perturbations: np.ndarray, genes: np.ndarray) -> Reference:
-    arrays = {
+    arrays: dict[str, Any] = {
         field.name: _open(folder / f"{field.name}.npy")
         for field in fields(Reference)
         if field.name not in (*LABELS, "de") and (field.default is not None or (folder / f"{field.name}.npy").exists())
@@ -203,6 +204,11 @@ def _open_summary(folder: Path, perturbations: np.ndarray, genes: np.ndarray) ->
     arrays["control_noise"] = float(arrays["control_noise"])
     de = DETable(*(_open(folder / f"{name}.npy") for name in DETable._fields))
     return Reference(perturbations=perturbations, genes=genes, de=de, **arrays)
+
+
+def _open_sorted(folder: Path) -> SortedControls:
+    n_control = int(_open(folder / "n_control.npy")[0])
+    return SortedControls(_open(folder / "sorted_values.npy"), _open(folder / "sorted_pointers.npy"), n_control)
 
 
 def _open(path: Path) -> np.ndarray:

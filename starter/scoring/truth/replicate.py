@@ -8,7 +8,7 @@ import numpy as np
 from starter.errors import InputError, counted
 from starter.schema import CONTROL
 from starter.scoring.metrics.rule_sets import RuleSet
-from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.screens.summary import Reference, Summary, needed
 
 SPLITS = 5
 """Split halves over which the replicate is averaged."""

@@ -363,8 +363,8 @@ def test_controls_of_the_course_are_known_again(
 ):
     """Their sorted values are used again; others are sorted anew, and equal cells give the same numbers."""
     opened = []
-    controls = Truth.controls
-    monkeypatch.setattr(Truth, "controls", lambda *of: opened.append(of) or controls(*of))
+    controls = Truth.log_controls
+    monkeypatch.setattr(Truth, "log_controls", lambda *of: opened.append(of) or controls(*of))
     adata = anndata.read_h5ad(predictions["half"])
     control = (adata.obs["target_gene"] == CONTROL).to_numpy()
     one = scorecard.score_prediction(predictions["half"], small_truth, "vcc2025")

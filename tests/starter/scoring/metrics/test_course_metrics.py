@@ -540,3 +540,11 @@ def test_select_keeps_absent_fields_absent():
     assert type(part) is Summary
     assert part.t_score is None
     assert part.points is None
+
+
+def test_what_a_summary_was_made_without_is_named():
+    bare = reference([[0.1, 1.5, 2.0, 1.0]])
+    with pytest.raises(ValueError, match="needs the train mean, without which"):
+        correlation.pearson_delta_train_mean(bare, bare)
+    with pytest.raises(ValueError, match="needs t scores"):
+        overlap.top_k_recall(bare, bare)
