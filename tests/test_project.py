@@ -64,7 +64,7 @@ def test_the_types_hold():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("package", ROOMS)
+@pytest.mark.parametrize("package", ["starter", "autograder", "data_scripts"])
 def test_the_packages_say_that_they_are_typed(package: str):
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert (ROOT / package / "py.typed").is_file()

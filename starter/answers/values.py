@@ -118,7 +118,7 @@ def _read(content: bytes) -> tuple[object, dict[str, np.ndarray]]:
     return json.loads(arrays.pop("tree").tobytes()), arrays
 
 
-def _alike(one: object, other: object) -> bool:
+def _alike(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):

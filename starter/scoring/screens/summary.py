@@ -1,7 +1,7 @@
 """What scoring needs to know of a screen, measured or predicted: profiles and the DE table."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 

@@ -65,7 +65,7 @@ def build_truth(
     InputError
         If a file cannot be used, or `real` and `train` do not fit together.
     """
-    _check_arguments(real, out, split, part, train)
+    part = _check_arguments(real, out, split, part, train)
     chosen = [get_rule_set(rule_set)] if rule_set else list(RULE_SETS.values())
     parts = read_split(split) if split else None
     with ExitStack() as stack:
@@ -83,7 +83,7 @@ def build_truth(
             "kit": importlib.metadata.version("virtual-cell-course"),
             "real": {"name": Path(real).name, "part": part},
             "split": {"name": Path(split).name, "sha256": sha256(split)} if split else None,
-            "train": _about_training(train, training, names) if training else None,
+            "train": _about_training(train, training, names) if train and training else None,
             "seed": seed,
             "simulated": bool(measured.screen.course.get("simulated", False)),
             "title": str(measured.screen.course.get("title", Path(real).name)),
@@ -104,9 +104,9 @@ def build_truth(
 
 
 def _check_arguments(
-    real: str | Path, out: str | Path, split: str | Path | None, part: Part | None, train: str | Path | None
-) -> None:
-    """Refuse what cannot be meant, before anything is read."""
+    real: str | Path, out: str | Path, split: str | Path | None, part: str | None, train: str | Path | None
+) -> Part | None:
+    """Refuse what cannot be meant, before anything is read; give the part."""
     if (split is None) != (part is None):
         msg = "--split and --part go together: which split, and which part of it"
         raise InputError(msg)
@@ -117,6 +117,7 @@ def _check_arguments(
         if given is not None and Path(given).resolve().is_relative_to(Path(out).resolve()):
             msg = f"{given} lies in {out}, which is about to be written; choose another folder with --out"
             raise InputError(msg)
+    return part
 
 
 class _Selected(NamedTuple):
@@ -127,7 +128,8 @@ class _Selected(NamedTuple):
 
 
 def _selected(screen: Screen, split: Split | None, part: Part | None) -> _Selected:
-    return _Selected(screen, np.ones(len(screen.obs), bool) if split is None else split.select(screen.obs, part))
+    keep = np.ones(len(screen.obs), bool) if split is None or part is None else split.select(screen.obs, part)
+    return _Selected(screen, keep)
 
 
 def _about_training(path: str | Path, training: _Selected, names: dict[str, list[str]]) -> dict:
@@ -161,10 +163,11 @@ def _prepare(
     n_readings = sum(READINGS["logs" if rules.de else "counts"] for rules in chosen)
     n_blocks = sum(side.screen.n_blocks for side in (measured, training) if side)
     with progress.bar("prepare the truth", n_readings * len(names) * n_blocks) as advance:
-        screen, of_training = measured.screen.watched(advance), training and training.screen.watched(advance)
+        screen = measured.screen.watched(advance)
+        training = training and training._replace(screen=training.screen.watched(advance))
         for number, context in enumerate(names):
             part = part_of(screen, measured.keep & (screen.contexts == context), names[context])
-            trained = training_part(of_training, training.keep, context, part) if training else None
+            trained = training_part(*training, context, part) if training else None
             for rules in chosen:
                 if rules.name in about["left_out"]:
                     continue

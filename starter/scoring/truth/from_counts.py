@@ -53,6 +53,7 @@ def prepare_counts(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None,
         known=part.scan,
         keep_controls=True,
     )
+    assert controls is not None and means is not None  # they were asked for
     truth = with_depth(reference_of(of_all), part, part.scan.totals)
     replicate = _replicate_scores(rules, of_all, of_halves)
     del of_halves

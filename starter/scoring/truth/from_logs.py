@@ -12,7 +12,7 @@ from starter.prediction.controls import Controls, counts_from_logs
 from starter.scoring.metrics.rule_sets import RuleSet, score_perturbations
 from starter.scoring.screens.from_logs import LogControls, summarise_logs
 from starter.scoring.screens.logs import Logs, fingerprint, library_totals, sample
-from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.screens.summary import Reference, Summary, needed
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, constant_summary, thinned_cells, train_mean
 from starter.scoring.truth.measured import Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
 from starter.scoring.truth.replicate import SPLITS, Halves, replicate_scores, split_layers
@@ -53,11 +53,12 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
         layers,
         part.perturbations,
         part.screen.genes,
-        rules.de,
+        rules.de_of_logs(),
         known=part.scan,
         moments=rules.gains,
         keep_controls=True,
     )
+    assert controls is not None and means is not None  # they were asked for
     if trained is not None:
         means = _training_means(trained, rules, target, control_totals)
     mean = means.mean(axis=0) if rules.baseline == "constant" else train_mean(means[1:])
@@ -120,14 +121,16 @@ def _thinned_baseline(
     summary, groups = _summary_of_made(made, rules, part)
     # the baseline is the mean itself; making cells rounds it to whole UMIs
     profiles = np.broadcast_to(mean.astype(np.float32), summary.profiles.shape)
-    return replace(summary, profiles=profiles, points=project(made, groups, basis)), how
+    return replace(summary, profiles=profiles, points=project(made, groups, basis) if basis else None), how
 
 
 def _summary_of_made(made: Cells, rules: RuleSet, part: ScreenPart) -> tuple[Summary, np.ndarray]:
     """Summarise the baseline's cells, as many of each group as were measured; and give their groups."""
     n_control, *n_cells = part.n_cells()
     groups = baseline_groups(n_control, np.array(n_cells))
-    reduced = summarise_logs(made, groups[None], part.perturbations, part.screen.genes, rules.de, moments=rules.gains)
+    reduced = summarise_logs(
+        made, groups[None], part.perturbations, part.screen.genes, rules.de_of_logs(), moments=rules.gains
+    )
     return reduced.summaries[0], groups
 
 

@@ -172,7 +172,7 @@ def with_depth(truth: Reference, part: ScreenPart, totals: np.ndarray) -> Refere
 
 
 def sorted_arrays(controls: SortedControls) -> dict[str, np.ndarray]:
-    """Name the arrays of sorted control cells, as `starter.scoring.truth.opened.Truth.controls` opens them."""
+    """Name the arrays of sorted control cells, as `starter.scoring.truth.opened` opens them."""
     return {
         "n_control": np.array([controls.n_cells]),
         "sorted_values": controls.values,

@@ -127,15 +127,17 @@ class Truth:
             return None
         return Components(_open(folder / "component_vectors.npy"), _open(folder / "component_offset.npy"))
 
-    def controls(self, rules: RuleSet, context: str | None = None) -> LogControls | CountControls:
-        """Open the sorted control cells: those of log1p expression, or by the rules of 2026 those of log CPM."""
+    def log_controls(self, rules: RuleSet, context: str | None = None) -> LogControls:
+        """Open the control cells of rules that start from log1p expression."""
         folder = self._folder(rules, context)
-        n_control = int(_open(folder / "n_control.npy")[0])
-        logs = SortedControls(_open(folder / "sorted_values.npy"), _open(folder / "sorted_pointers.npy"), n_control)
-        if rules.de:
-            return LogControls(logs, *(_open(folder / f"control_{name}.npy") for name in LogControls._fields[1:]))
-        measured = self.measured(rules, context)
-        return CountControls(logs, _open(folder / "mean_cpm.npy"), measured.control, measured.control_noise)
+        sums, squares, natural = (_open(folder / f"control_{name}.npy") for name in LogControls._fields[1:])
+        return LogControls(_open_sorted(folder), sums, squares, natural)
+
+    def count_controls(self, rules: RuleSet, context: str | None = None) -> CountControls:
+        """Open the control cells of the rules of 2026, which start from counts."""
+        folder, measured = self._folder(rules, context), self.measured(rules, context)
+        mean_cpm = _open(folder / "mean_cpm.npy")
+        return CountControls(_open_sorted(folder), mean_cpm, measured.control, measured.control_noise)
 
     def _folder(self, rules: RuleSet, context: str | None) -> Path:
         self.check_prepared(rules)

@@ -129,7 +129,10 @@ def replicate_scores(
     """
     scores, base = {}, dict(baseline_values)
     halves = [Halves(half.first.select(rows), half.second.select(rows)) for half in halves]
-    duplicates = [interpolate(half.second, truth.train_mean) for half in halves] if rules.gains else []
+    duplicates = []
+    if rules.gains:
+        mean = needed(truth.train_mean, "the train mean")
+        duplicates = [interpolate(half.second, mean) for half in halves]
     of_rows = baseline.select(rows)
 
     def over_splits(score: Callable[[int], np.ndarray]) -> np.ndarray:
