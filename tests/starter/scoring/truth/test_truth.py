@@ -155,7 +155,7 @@ def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, m
     [
         ({"split": "split.json"}, "--split and --part go together"),
         ({"part": "hidden"}, "--split and --part go together"),
-        ({"profile": "vcc"}, "there is no profile 'vcc'"),
+        ({"rule_set": "vcc"}, "there is no profile 'vcc'"),
     ],
 )
 def test_arguments_that_make_no_sense(small_path: Path, tmp_path: Path, arguments: dict, said: str):
