@@ -169,12 +169,12 @@ def bomb(file: h5py.File) -> None:
     """A few megabytes that unfold to hundreds of gigabytes of ones."""
     shape = file["X"].attrs["shape"]
     del file["X"]
-    x = file.create_dataset("X", (50_000_000, shape[1]), "f4", chunks=(1_000_000, 50), compression="gzip", fillvalue=1)
+    x = file.create_dataset("X", (400_000_000, shape[1]), "f4", chunks=(1_000_000, 50), compression="gzip", fillvalue=1)
     x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     x[:1_000_000, :50] = 1
     for key in ("_index", TARGET_GENE):
         del file["obs"][key]
-        file["obs"].create_dataset(key, (50_000_000,), "S4", chunks=(1_000_000,), compression="gzip")
+        file["obs"].create_dataset(key, (400_000_000,), "S4", chunks=(1_000_000,), compression="gzip")
 
 
 def outside(file: h5py.File) -> None:
