@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import run as run_command
 from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
 
 from autograder.course import Course, read_course
@@ -90,24 +91,12 @@ def test_a_slow_answer_is_stopped_and_told(graded):
 
 
 def test_one_command_grades_all_and_lists_what_failed(sandbox_here: None, course: Course):
-    import subprocess
-    import sys
-
     submit(course, "ada", RIGHT)
     hand_in(course, "bob", b"{broken")
     hand_in(course, "cyd", None)
     hand_in(course, "d e;f", b"{}")
-    command = [
-        sys.executable,
-        "-c",
-        "from autograder.cli import main; main()",
-        "grade",
-        STAGE,
-        "--course",
-        str(course.root),
-    ]
     for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_command("autograder", "grade", STAGE, "--course", course.root)
         assert done.returncode == 2
         assert done.stderr == "d e;f: not graded: a student's folder is named with letters, digits and . _ @ -\n"
         for text in ("5 of 5", "damaged", "there is no notebook"):

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import zstandard
+from commands import run
 from vcc.prep import PrepError, run_prep
 from vcc.vccfile import contexts_from_vcc, nnz_from_vcc, validate_vcc
 
@@ -538,28 +539,23 @@ def test_beyond_2_31_values_both_index_arrays_are_wide(counts: anndata.AnnData, 
     assert (x[::2] != counts.X[::2]).nnz == 0
 
 
-def starter(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from starter.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_commands(counts: anndata.AnnData, lists: Path, released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VCC_COURSE", str(released.public_folder))  # asks for logs, so it does not count here
     path, out = write(counts, tmp_path), tmp_path / "x.vcc"
     due = ("--genes", lists / "gene_names.csv", "--perts", lists / "pert_counts.csv")
-    answer = starter("pack", path, "-o", out, "--season", 2026, *due)
+    answer = run("starter", "pack", path, "-o", out, "--season", 2026, *due)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.splitlines()[-1].startswith(f"wrote {out} (")
-    assert starter("check", out, *due).stdout.splitlines()[-1] == f"{out} has no error"
-    assert starter("check", path, *due).returncode == 2
-    assert starter("check", path, "--season", 2026, *due).returncode == 0
+    assert run("starter", "check", out, *due).stdout.splitlines()[-1] == f"{out} has no error"
+    assert run("starter", "check", path, *due).returncode == 2
+    assert run("starter", "check", path, "--season", 2026, *due).returncode == 0
     said = f"{out} has no error; genes and perturbations were not compared with those due: give --genes and --perts\n"
-    assert starter("check", out).stdout == said
-    answer = starter("check", out, "--season", 2025, *due)
+    assert run("starter", "check", out).stdout == said
+    answer = run("starter", "check", out, "--season", 2025, *due)
     assert (answer.returncode, "it is an upload of season 2026" in answer.stdout) == (2, True)
-    answer = starter("check", out, "--course", released.public_folder)
+    answer = run("starter", "check", out, "--course", released.public_folder)
     assert answer.stderr == (
         "error: a course asks for log1p expression, season 2026 for counts; give --genes and --perts\n"
     )
-    answer = starter("pack", path, "-o", out, "--season", 2027, *due)
+    answer = run("starter", "pack", path, "-o", out, "--season", 2027, *due)
     assert (answer.returncode, answer.stderr) == (2, "error: there is no season 2027; the seasons are 2025, 2026\n")
