@@ -205,7 +205,11 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("attack", ENDLESS)
+@pytest.mark.parametrize(
+    "attack",
+    # the second is stopped as the first is, and takes 20 s more
+    [pytest.param(attack, marks=pytest.mark.slow if attack == "signals are blocked" else ()) for attack in ENDLESS],
+)
 def test_what_never_ends_is_stopped_and_the_next_is_graded(hurried: Course, attack: str):
     code, said = ENDLESS[attack]
     submit(hurried, "ada", RIGHT, extra=code)

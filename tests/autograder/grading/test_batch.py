@@ -78,7 +78,7 @@ def command(course: Course, *more: str) -> list[str]:
     return [sys.executable, "-c", main, "grade", STAGE, "--jobs", "1", "--course", str(course.root), *more]
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_batch_that_was_stopped_goes_on_where_it_stopped(four: Course, end: signal.Signals):
     running = subprocess.Popen(command(four), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = Submission(four, STAGE, "ada").result
