@@ -15,9 +15,9 @@ import scanpy as sc
 import scipy.sparse
 import torch
 
-from starter import dataset
+from starter.data.course import open_course
 
-train = dataset.open_course().train()
+train = open_course().train()
 target_gene = train.obs["target_gene"].astype(str).to_numpy()
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from nbconvert.exporters.exporter import Exporter, FilenameExtension, ResourcesDict
+from nbconvert.exporters.exporter import Exporter, ResourcesDict
 from nbformat import NotebookNode
 from traitlets import Unicode, default
 
@@ -82,8 +82,8 @@ class FeedbackExporter(Exporter):
     course_file = Unicode(help="The course's course.toml").tag(config=True)
 
     @default("file_extension")
-    def _file_extension_default(self) -> FilenameExtension:
-        return FilenameExtension(".html")
+    def _pages_end(self) -> str:
+        return ".html"
 
     def from_notebook_node(
         self, nb: NotebookNode, resources: ResourcesDict | None = None, **kw: object
