@@ -1,8 +1,10 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import anndata
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from starter.data import pseudobulk
 from starter.data.course import open_course
@@ -11,6 +13,13 @@ from starter.prediction import cells
 from starter.prediction.controls import controls_of
 from starter.prediction.requirements import Requirements, requirements_of_course
 from starter.prediction.write import write_prediction
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Give small networks one thread: a compiled kernel of an earlier test leaves OpenMP as many as there are cores."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
