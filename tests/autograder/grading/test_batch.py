@@ -128,6 +128,7 @@ def cluster() -> Iterator[object]:
         yield cluster
 
 
+@pytest.mark.slow
 def test_a_cluster_grades_as_one_machine_does_though_a_worker_is_killed(four: Course, cluster: object):
     """The other worker takes over what the killed one was doing."""
     workers = dict(cluster.scheduler_info["workers"])

@@ -77,12 +77,12 @@ def test_an_endless_notebook_is_stopped_and_told(sandbox_here: None, course: Cou
 
 def test_what_was_defined_before_an_endless_loop_is_graded(sandbox_here: None, course: Course):
     (course.root / "course.toml").write_text(
-        (course.root / "course.toml").read_text().replace("seconds = 60", "seconds = 20")
+        (course.root / "course.toml").read_text().replace("seconds = 60", "seconds = 10")
     )
     short = read_course(course.root)
     submit(short, "ada", RIGHT + "\nimport time\nwhile True: time.sleep(0.1)")
     result = grade_one(short)
-    assert (result.points, result.notes) == (5, ["cell 7 was stopped: all cells together took longer than 20 s"])
+    assert (result.points, result.notes) == (5, ["cell 7 was stopped: all cells together took longer than 10 s"])
 
 
 def test_a_slow_answer_is_stopped_and_told(graded):
