@@ -152,7 +152,9 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("model", HONEST)
+@pytest.mark.parametrize(
+    "model", [pytest.param(model, marks=pytest.mark.slow if model == "random forest" else ()) for model in HONEST]
+)
 def test_honest_models_raise_no_flag(course: Setting, model: str):
     card = score(course, HONEST[model](course))
     assert [flag.text for flag in card.flags] == []

@@ -328,6 +328,7 @@ if int(os.environ.get("RANK", 0)) == 0:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path):
     import json
 
