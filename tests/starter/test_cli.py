@@ -175,8 +175,9 @@ def test_a_mistake_is_one_sentence_and_status_2(scored: Path, arguments: tuple, 
 
 
 def test_debug_shows_the_traceback(scored: Path):
-    with pytest.raises(InputError, match=r"cannot read nothing\.h5ad"):
+    with pytest.raises(InputError, match=r"cannot read nothing\.h5ad") as caught:
         run("starter", "check", "nothing.h5ad", "--debug", cwd=scored)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
 def test_the_commands_are_installed():
