@@ -133,45 +133,75 @@ def _scan_block(
     extremes: np.ndarray,
     faults: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
-    """Add a block to what each thread has found: `extremes` and `faults` hold one row a thread."""
-    n_threads, n_genes = n_values.shape
-    n_cells = len(indptr) - 1
+    n_threads, n_cells = len(n_values), len(indptr) - 1
     for thread in numba.prange(n_threads):
-        of_thread = n_values[thread]
-        lowest, largest, fraction, off_whole = extremes[thread]
-        n_nan = n_infinite = n_negative = n_out_of_order = n_beyond = 0
-        for cell in range(thread * n_cells // n_threads, (thread + 1) * n_cells // n_threads):
-            if not keep[cell]:
+        _scan_span(
+            thread * n_cells // n_threads,
+            (thread + 1) * n_cells // n_threads,
+            data,
+            indices,
+            indptr,
+            keep,
+            weigh,
+            n_values[thread],
+            totals,
+            natural_totals,
+            extremes[thread],
+            faults[thread],
+        )
+
+
+@numba.njit(cache=True, nogil=True)  # by itself, since what runs in parallel takes far longer to compile
+def _scan_span(
+    first: int,
+    last: int,
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    keep: np.ndarray,
+    weigh: np.ndarray,
+    n_values: np.ndarray,
+    totals: np.ndarray,
+    natural_totals: np.ndarray,
+    extremes: np.ndarray,
+    faults: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    """Add some cells of a block to what a thread has found."""
+    n_genes = len(n_values)
+    lowest, largest, fraction, off_whole = extremes[0], extremes[1], extremes[2], extremes[3]
+    n_nan = n_infinite = n_negative = n_out_of_order = n_beyond = 0
+    for cell in range(first, last):
+        if not keep[cell]:
+            continue
+        total = natural = 0.0
+        before = -1
+        for i in range(indptr[cell], indptr[cell + 1]):
+            value, gene = data[i], indices[i]
+            n_out_of_order += gene <= before
+            before = gene
+            if gene < 0 or gene >= n_genes:
+                n_beyond += 1
                 continue
-            total = natural = 0.0
-            before = -1
-            for i in range(indptr[cell], indptr[cell + 1]):
-                value, gene = data[i], indices[i]
-                n_out_of_order += gene <= before
-                before = gene
-                if gene < 0 or gene >= n_genes:
-                    n_beyond += 1
-                    continue
-                total += value
-                if not np.isfinite(value):
-                    n_nan += np.isnan(value)
-                    n_infinite += np.isinf(value)
-                    continue
-                of_thread[gene] += value > 0
-                n_negative += value < 0
-                lowest, largest = min(lowest, value), max(largest, value)
-                part = abs(value - np.trunc(value))
-                fraction, off_whole = max(fraction, part), max(off_whole, min(part, 1 - part))
-                if weigh[cell]:
-                    natural += np.expm1(np.float64(value))
-            totals[cell] = total
-            natural_totals[cell] = natural
-        extremes[thread] = lowest, largest, fraction, off_whole
-        faults[thread, 0] += n_nan
-        faults[thread, 1] += n_infinite
-        faults[thread, 2] += n_negative
-        faults[thread, 3] += n_out_of_order
-        faults[thread, 4] += n_beyond
+            total += value
+            if not np.isfinite(value):
+                n_nan += np.isnan(value)
+                n_infinite += np.isinf(value)
+                continue
+            n_values[gene] += value > 0
+            n_negative += value < 0
+            lowest, largest = min(lowest, value), max(largest, value)
+            part = abs(value - np.trunc(value))
+            fraction, off_whole = max(fraction, part), max(off_whole, min(part, 1 - part))
+            if weigh[cell]:
+                natural += np.expm1(np.float64(value))
+        totals[cell] = total
+        natural_totals[cell] = natural
+    extremes[0], extremes[1], extremes[2], extremes[3] = lowest, largest, fraction, off_whole
+    faults[0] += n_nan
+    faults[1] += n_infinite
+    faults[2] += n_negative
+    faults[3] += n_out_of_order
+    faults[4] += n_beyond
 
 
 def scan_upload(x: h5py.Group | h5py.Dataset, control: np.ndarray) -> Scan:

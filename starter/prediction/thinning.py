@@ -37,19 +37,7 @@ def match_means(
     made = np.zeros((n_genes, n_cells), np.float32)
     n_kept = np.zeros(n_genes, np.int64)
     for gene in numba.prange(n_genes):
-        np.random.seed(seeds[gene])  # noqa: NPY002  (a generator cannot be shared by parallel loops)
-        counts = np.zeros(n_cells, np.int64)
-        total = 0.0
-        for k in range(indptr[gene], indptr[gene + 1]):
-            counts[rows[k]] = data[k]
-            total += np.log1p(scale[rows[k]] * data[k])
-        if total > goal[gene]:
-            _remove(counts, total, goal[gene], scale)
-        elif total < goal[gene]:
-            _add(counts, total, goal[gene], scale, phi[gene])
-        for cell in range(n_cells):
-            made[gene, cell] = counts[cell]
-            n_kept[gene] += counts[cell] > 0
+        n_kept[gene] = _match_mean(gene, data, rows, indptr, scale, goal[gene], phi[gene], seeds[gene], made[gene])
     kept = int(n_kept.sum())
     out_rows, out_values = np.empty(kept, np.int32), np.empty(kept, np.float32)
     at = 0
@@ -59,6 +47,36 @@ def match_means(
                 out_rows[at], out_values[at] = cell, made[gene, cell]
                 at += 1
     return out_rows, out_values, n_kept
+
+
+@numba.njit(cache=True)  # by itself, since what runs in parallel takes far longer to compile
+def _match_mean(
+    gene: int,
+    data: np.ndarray,
+    rows: np.ndarray,
+    indptr: np.ndarray,
+    scale: np.ndarray,
+    goal: float,
+    phi: float,
+    seed: int,
+    made: np.ndarray,
+) -> int:  # pragma: no cover (compiled)
+    """Match one gene; its counts go to `made`, one a cell. Returns how many are above 0."""
+    np.random.seed(seed)  # noqa: NPY002  (a generator cannot be shared by parallel loops)
+    counts = np.zeros(len(scale), np.int64)
+    total = 0.0
+    for k in range(indptr[gene], indptr[gene + 1]):
+        counts[rows[k]] = data[k]
+        total += np.log1p(scale[rows[k]] * data[k])
+    if total > goal:
+        _remove(counts, total, goal, scale)
+    elif total < goal:
+        _add(counts, total, goal, scale, phi)
+    n_kept = 0
+    for cell in range(len(scale)):
+        made[cell] = counts[cell]
+        n_kept += counts[cell] > 0
+    return n_kept
 
 
 @numba.njit(cache=True)

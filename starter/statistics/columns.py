@@ -106,27 +106,46 @@ def _scatter(
     values: np.ndarray,
     rows: np.ndarray,
 ) -> bool:  # pragma: no cover (compiled)
-    n_genes = len(heads)
-    n_strips = -(-n_genes // GENES_PER_STRIP)
-    fits = np.ones(n_strips, np.bool_)
+    n_strips = -(-len(heads) // GENES_PER_STRIP)
+    fits = np.zeros(n_strips, np.bool_)
     for strip in numba.prange(n_strips):
-        low = begin + strip * GENES_PER_STRIP
-        high = min(low + GENES_PER_STRIP, begin + n_genes)
-        for cell in range(len(indptr) - 1):
-            if not keep[cell]:
-                continue
-            end = indptr[cell + 1]
-            i = indptr[cell] + np.searchsorted(indices[indptr[cell] : end], low)
-            while i < end and indices[i] < high:
-                value = data[i]
-                if value > 0:
-                    gene = indices[i] - begin
-                    if indices[i] < low or heads[gene] >= ends[gene]:
-                        fits[strip] = False
-                        break
-                    head = heads[gene]
-                    values[head] = value
-                    rows[head] = first_cell + cell
-                    heads[gene] = head + 1
-                i += 1
+        fits[strip] = _scatter_strip(
+            strip * GENES_PER_STRIP, data, indices, indptr, keep, first_cell, begin, heads, ends, values, rows
+        )
     return bool(fits.all())
+
+
+@numba.njit(cache=True, nogil=True)
+def _scatter_strip(
+    strip: int,
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    keep: np.ndarray,
+    first_cell: int,
+    begin: int,
+    heads: np.ndarray,
+    ends: np.ndarray,
+    values: np.ndarray,
+    rows: np.ndarray,
+) -> bool:  # pragma: no cover (compiled)
+    """Write the values of a strip of genes, which begins at gene `strip` of the part; say whether they fitted."""
+    low = begin + strip
+    high = begin + min(strip + GENES_PER_STRIP, len(heads))
+    for cell in range(len(indptr) - 1):
+        if not keep[cell]:
+            continue
+        end = indptr[cell + 1]
+        i = indptr[cell] + np.searchsorted(indices[indptr[cell] : end], low)
+        while i < end and indices[i] < high:
+            value = data[i]
+            if value > 0:
+                gene = indices[i] - begin
+                if indices[i] < low or heads[gene] >= ends[gene]:
+                    return False
+                head = heads[gene]
+                values[head] = value
+                rows[head] = first_cell + cell
+                heads[gene] = head + 1
+            i += 1
+    return True

@@ -112,58 +112,80 @@ def _add_noise(
     sums: np.ndarray,
     squares: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
-    n_groups = len(sizes)
     for gene in numba.prange(len(pointers) - 1):
-        first, second = np.zeros(n_groups), np.zeros(n_groups)
-        weight, gain = np.zeros(n_groups), np.zeros(n_groups)
-        term = np.empty(TERMS + 1)
-        more, zero, group = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK, np.int64)
-        for g in range(n_groups):
-            if n_cells[g] < 2 or sizes[g] <= 0:
+        _add_noise_of(
+            gene, values, cells, pointers, groups, weights, sizes, n_cells, small, moments, order, starts, sums, squares
+        )
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # by itself: what runs in parallel takes longer to compile
+def _add_noise_of(
+    gene: int,
+    values: np.ndarray,
+    cells: np.ndarray,
+    pointers: np.ndarray,
+    groups: np.ndarray,
+    weights: np.ndarray,
+    sizes: np.ndarray,
+    n_cells: np.ndarray,
+    small: np.ndarray,
+    moments: np.ndarray,
+    order: np.ndarray,
+    starts: np.ndarray,
+    sums: np.ndarray,
+    squares: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    n_groups = len(sizes)
+    first, second = np.zeros(n_groups), np.zeros(n_groups)
+    weight, gain = np.zeros(n_groups), np.zeros(n_groups)
+    term = np.empty(TERMS + 1)
+    more, zero, group = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK, np.int64)
+    for g in range(n_groups):
+        if n_cells[g] < 2 or sizes[g] <= 0:
+            continue
+        # v_ig - v_g of a zero: ln(1 - w t) - ln(1 - t), t = l_i / S, w = S / (S + 5e4 P_g)
+        w = weight[g] = sizes[g] / (sizes[g] + BULK_TOTAL * sums[g, gene])
+        gain[g] = BULK_TOTAL * w / sizes[g]
+        if small[g]:
+            power = 1.0
+            for k in range(1, TERMS + 1):
+                power *= w
+                term[k] = (1.0 - power) / k
+                first[g] += moments[k, g] * term[k]
+            for k in range(1, TERMS + 1):
+                for m in range(1, TERMS + 1):
+                    second[g] += moments[k + m, g] * term[k] * term[m]
+        else:
+            for i in range(starts[g], starts[g + 1]):
+                v = _change_of_zero(weights[order[i], 1], w)
+                first[g] += v
+                second[g] += v * v
+    for begin in range(pointers[gene], pointers[gene + 1], CHUNK):
+        n, largest_of_chunk = 0, 0.0
+        for i in range(begin, min(begin + CHUNK, pointers[gene + 1])):
+            cell = cells[i]
+            g = groups[cell]
+            t = weights[cell, 0]
+            if g < 0 or n_cells[g] < 2 or t >= 1.0:
                 continue
-            # v_ig - v_g of a zero: ln(1 - w t) - ln(1 - t), t = l_i / S, w = S / (S + 5e4 P_g)
-            w = weight[g] = sizes[g] / (sizes[g] + BULK_TOTAL * sums[g, gene])
-            gain[g] = BULK_TOTAL * w / sizes[g]
-            if small[g]:
-                power = 1.0
-                for k in range(1, TERMS + 1):
-                    power *= w
-                    term[k] = (1.0 - power) / k
-                    first[g] += moments[k, g] * term[k]
-                for k in range(1, TERMS + 1):
-                    for m in range(1, TERMS + 1):
-                        second[g] += moments[k + m, g] * term[k] * term[m]
-            else:
-                for i in range(starts[g], starts[g + 1]):
-                    v = _change_of_zero(weights[order[i], 1], w)
-                    first[g] += v
-                    second[g] += v * v
-        for begin in range(pointers[gene], pointers[gene + 1], CHUNK):
-            n, largest_of_chunk = 0, 0.0
-            for i in range(begin, min(begin + CHUNK, pointers[gene + 1])):
-                cell = cells[i]
-                g = groups[cell]
-                t = weights[cell, 0]
-                if g < 0 or n_cells[g] < 2 or t >= 1.0:
-                    continue
-                # ln(1 - w t - gain y) - ln(1 - w t), and the change of a zero
-                more[n] = gain[g] * values[i] / (1.0 - t * weight[g])
-                zero[n] = -weights[cell, 1] * (1.0 - weight[g])
-                largest_of_chunk = max(largest_of_chunk, more[n], -zero[n])
-                group[n] = g
-                n += 1
-            if largest_of_chunk <= SMALL_SHARE:
-                for k in range(n):  # simple enough for several at once
-                    more[k], zero[k] = _series(more[k]), _series(zero[k])
-            else:
-                for k in range(n):
-                    more[k], zero[k] = _log1m(more[k]), _log1m(zero[k])
+            # ln(1 - w t - gain y) - ln(1 - w t), and the change of a zero
+            more[n] = gain[g] * values[i] / (1.0 - t * weight[g])
+            zero[n] = -weights[cell, 1] * (1.0 - weight[g])
+            largest_of_chunk = max(largest_of_chunk, more[n], -zero[n])
+            group[n] = g
+            n += 1
+        if largest_of_chunk <= SMALL_SHARE:
+            for k in range(n):  # simple enough for several at once
+                more[k], zero[k] = _series(more[k]), _series(zero[k])
+        else:
             for k in range(n):
-                first[group[k]] += more[k]
-                second[group[k]] += more[k] * (more[k] + 2.0 * zero[k])
-        for g in range(n_groups):
-            if n_cells[g] >= 2:
-                squares[gene, g] = second[g] - first[g] ** 2 / n_cells[g]
+                more[k], zero[k] = _log1m(more[k]), _log1m(zero[k])
+        for k in range(n):
+            first[group[k]] += more[k]
+            second[group[k]] += more[k] * (more[k] + 2.0 * zero[k])
+    for g in range(n_groups):
+        if n_cells[g] >= 2:
+            squares[gene, g] = second[g] - first[g] ** 2 / n_cells[g]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -24,7 +24,7 @@ import scipy.special
 from starter.data.blocks import Cells, in_memory
 from starter.errors import InputError
 from starter.statistics.columns import Columns, columns
-from starter.statistics.sorted_controls import GENES_PER_BLOCK, SortedControls, bits_of, sort_bits, take_genes
+from starter.statistics.sorted_controls import GENES_PER_BLOCK, SortedControls, bits_of, longest, sort_bits, take_genes
 
 
 class RankSum(NamedTuple):
@@ -192,52 +192,79 @@ def _rank(
     ties: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
     n_genes = len(pointers) - 1
+    for block in numba.prange(-(-n_genes // GENES_PER_BLOCK)):
+        _rank_block(
+            block * GENES_PER_BLOCK,
+            min((block + 1) * GENES_PER_BLOCK, n_genes),
+            values,
+            cells,
+            pointers,
+            wanted,
+            layers,
+            n_cells,
+            control_of,
+            control_values,
+            control_pointers,
+            n_other,
+            u,
+            ties,
+        )
+
+
+@numba.njit(cache=True, nogil=True)  # by itself, since what runs in parallel takes ten times as long to compile
+def _rank_block(
+    low: int,
+    high: int,
+    values: np.ndarray,
+    cells: np.ndarray,
+    pointers: np.ndarray,
+    wanted: np.ndarray,
+    layers: np.ndarray,
+    n_cells: np.ndarray,
+    control_of: np.ndarray,
+    control_values: np.ndarray,
+    control_pointers: np.ndarray,
+    n_other: int,
+    u: np.ndarray,
+    ties: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
     n_layers, n_groups = n_cells.shape
-    n_blocks = -(-n_genes // GENES_PER_BLOCK)
-    for block in numba.prange(n_blocks):
-        low, high = block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)
-        size = np.diff(pointers[low : high + 1]).max()
-        keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
-        order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
-        below, equal = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        zeros, present = np.empty(n_groups, np.int64), np.zeros(n_groups, np.int64)
-        own_below = np.empty(n_groups, np.int64)
-        groups = np.empty(size, np.int32)
-        for gene in range(low, high):
-            begin, end = pointers[gene], pointers[gene + 1]
-            n, other_ties = 0, 0.0
-            if n_other:
-                for i in range(begin, end):
-                    if wanted[cells[i]]:
-                        keys[n], order[n] = values[i], cells[i]
-                        n += 1
-            else:
-                n = end - begin
-                keys[:n] = values[begin:end]
-                order[:n] = cells[begin:end]
-            in_order, owner = sort_bits(keys, order, spare_keys, spare_order, n) if n else (keys, order)
-            other = control_values[control_pointers[gene] : control_pointers[gene + 1]]
-            if n_other:
-                other_ties = _place(in_order, n, other, n_other, below, equal)
-            for layer in range(n_layers):
-                _walk(
-                    in_order,
-                    owner,
-                    n,
-                    layers[layer],
-                    n_cells[layer],
-                    control_of,
-                    below,
-                    equal,
-                    n_other - len(other),
-                    other_ties,
-                    groups,
-                    zeros,
-                    present,
-                    own_below,
-                    u[layer, :, gene],
-                    ties[layer, :, gene],
-                )
+    size = longest(pointers, low, high)
+    keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
+    order, spare_order = np.empty(size, np.uint32), np.empty(size, np.uint32)
+    below, equal = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    zeros, present = np.empty(n_groups, np.int64), np.zeros(n_groups, np.int64)
+    own_below = np.empty(n_groups, np.int64)
+    groups = np.empty(size, np.int32)
+    for gene in range(low, high):
+        n, other_ties = np.int64(0), 0.0  # not the literal 0, for which numba compiles everything once more
+        for i in range(pointers[gene], pointers[gene + 1]):
+            if not n_other or wanted[cells[i]]:
+                keys[n], order[n] = values[i], cells[i]
+                n += 1
+        in_order, owner = sort_bits(keys, order, spare_keys, spare_order, n) if n else (keys, order)
+        other = control_values[control_pointers[gene] : control_pointers[gene + 1]]
+        if n_other:
+            other_ties = _place(in_order, n, other, n_other, below, equal)
+        for layer in range(n_layers):
+            _walk(
+                in_order,
+                owner,
+                n,
+                layers[layer],
+                n_cells[layer],
+                control_of,
+                below,
+                equal,
+                n_other - len(other),
+                other_ties,
+                groups,
+                zeros,
+                present,
+                own_below,
+                u[layer, :, gene],
+                ties[layer, :, gene],
+            )
 
 
 @numba.njit(cache=True, nogil=True)
@@ -295,7 +322,8 @@ def _walk(
     counts the cells of each control group that are lower than the run.
     """
     n_groups = len(n_cells)
-    zeros[:] = n_cells
+    for g in range(n_groups):
+        zeros[g] = n_cells[g]
     for i in range(n):
         g = groups[i] = group[owner[i]]
         if g >= 0:

@@ -92,23 +92,46 @@ def _sort_columns(
     in_order: np.ndarray,
     ends: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
-    """Write the wanted cells' values of each gene in order, gene after gene."""
     n_genes = len(pointers) - 1
-    n_blocks = -(-n_genes // GENES_PER_BLOCK)
-    for block in numba.prange(n_blocks):
+    for block in numba.prange(-(-n_genes // GENES_PER_BLOCK)):
         low, high = block * GENES_PER_BLOCK, min((block + 1) * GENES_PER_BLOCK, n_genes)
-        size = np.diff(ends[low : high + 1]).max()
-        keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
-        order, spare_order = np.zeros(size, np.uint8), np.zeros(size, np.uint8)  # whose value it is does not matter
-        for gene in range(low, high):
-            n = 0
-            for i in range(pointers[gene], pointers[gene + 1]):
-                if wanted[cells[i]]:
-                    keys[n] = values[i]
-                    n += 1
-            if n:
-                ranked, _ = sort_bits(keys, order, spare_keys, spare_order, n)
-                in_order[ends[gene] : ends[gene + 1]] = ranked[:n]
+        _sort_block(low, high, values, cells, pointers, wanted, in_order, ends)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sort_block(
+    low: int,
+    high: int,
+    values: np.ndarray,
+    cells: np.ndarray,
+    pointers: np.ndarray,
+    wanted: np.ndarray,
+    in_order: np.ndarray,
+    ends: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    """Write the wanted cells' values of each gene in order, gene after gene."""
+    size = longest(ends, low, high)
+    keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
+    order, spare_order = np.zeros(size, np.uint8), np.zeros(size, np.uint8)  # whose value it is does not matter
+    for gene in range(low, high):
+        n = np.int64(0)  # not the literal 0, for which numba compiles everything once more
+        for i in range(pointers[gene], pointers[gene + 1]):
+            if wanted[cells[i]]:
+                keys[n] = values[i]
+                n += 1
+        if n:
+            ranked, _ = sort_bits(keys, order, spare_keys, spare_order, n)
+            for i in range(n):
+                in_order[ends[gene] + i] = ranked[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def longest(pointers: np.ndarray, low: int, high: int) -> int:  # pragma: no cover (compiled)
+    """Give the number of values of the gene that has most of them, among those from `low` to below `high`."""
+    size = 0
+    for gene in range(low, high):
+        size = max(size, pointers[gene + 1] - pointers[gene])
+    return size
 
 
 @numba.njit(cache=True, nogil=True)
@@ -136,7 +159,7 @@ def sort_bits(
         bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner
         low += digit
     if leading and not _mend(bits, owner, n):
-        low, digit = 0, _digit(width)
+        low, digit = np.int64(0), _digit(width)
         while low < width:
             _pass(bits, owner, spare_bits, spare_owner, n, lowest, low, digit)
             bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner
