@@ -345,8 +345,8 @@ def test_too_small_a_disk_is_refused_before_a_cell_is_drawn(tmp_path: Path, monk
 
 WRITE = """
 import resource, sys
-from starter import simulate
-simulate.write(simulate.draw(size=simulate.SIZES["vcc2025"]), sys.argv[1], compression=None)
+from starter.simulation import biology, setup, write
+write.write(biology.draw(size=setup.SIZES["vcc2025"]), sys.argv[1], compression=None)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 """
 
