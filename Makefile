@@ -27,6 +27,8 @@ demo: $(VENV)/.kit system-packages
 WORKERS = $$($(BIN)/python -c 'import os; print(len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else os.cpu_count())')
 test test-quick test-full: export OMP_NUM_THREADS = 1
 test test-quick test-full: export OPENBLAS_NUM_THREADS = 1
+# What Python compiles of the tests and of the kit is kept for all workers, wherever the environment says otherwise.
+test test-quick test-full: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.test system-packages
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" -q -rs --durations=25
 

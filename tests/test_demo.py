@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -96,10 +97,13 @@ def test_without_a_sandbox_grading_is_left_out_and_said(tmp_path: Path):
     assert "5 of 5" not in done.stdout
 
 
-def test_a_folder_that_it_did_not_make_is_left_alone(tmp_path: Path):
+def test_a_folder_that_it_did_not_make_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
     (tmp_path / "simulated").mkdir()
     (tmp_path / "simulated" / "thesis.txt").write_text("years of work")
-    done = demo(tmp_path)
-    assert done.returncode == 2
-    assert "exists and was not made by the demo; choose another folder with --out" in done.stderr
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(ROOT / "demo.py"), run_name="__main__")
+    assert "exists and was not made by the demo; choose another folder with --out" in capsys.readouterr().err
     assert (tmp_path / "simulated" / "thesis.txt").read_text() == "years of work"
