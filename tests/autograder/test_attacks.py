@@ -184,6 +184,11 @@ def hurried(sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch)
 
 
 ENDLESS = {
+    "a wait that no signal interrupts": (
+        "import ctypes\nlibrary, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
+        "for _ in range(2): library.pthread_mutex_lock(lock)",
+        "the notebook was stopped after 20 s",
+    ),
     "a loop that no signal interrupts": ("sum(iter(int, 1))", "the notebook was stopped after 20 s"),
     "signals are blocked": (
         "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))\nsum(iter(int, 1))",
@@ -207,8 +212,11 @@ ENDLESS = {
 
 @pytest.mark.parametrize(
     "attack",
-    # the second is stopped as the first is, and takes 20 s more
-    [pytest.param(attack, marks=pytest.mark.slow if attack == "signals are blocked" else ()) for attack in ENDLESS],
+    # two are stopped as the first is, and keep a processor busy for 20 s each
+    [
+        pytest.param(attack, marks=pytest.mark.slow if code.endswith("sum(iter(int, 1))") else ())
+        for attack, (code, _) in ENDLESS.items()
+    ],
 )
 def test_what_never_ends_is_stopped_and_the_next_is_graded(hurried: Course, attack: str):
     code, said = ENDLESS[attack]
