@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from copies import copied
 from handing_in import STAGE, TEXT, grade_one, submit
 
 from autograder.course import Course, read_course
@@ -47,9 +48,7 @@ def released_with_text(released: Course, once: Callable) -> Course:
 @pytest.fixture
 def written(released_with_text: Course, tmp_path: Path) -> Course:
     """A course with a question that is answered in words, to write to."""
-    root = tmp_path / "course"
-    shutil.copytree(released_with_text.root, root)
-    return read_course(root)
+    return copied(released_with_text, tmp_path / "course")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from autograder.course import Course, read_course
+from autograder.release.data import release_data
 from autograder.release.notebooks import release
 from autograder.release.student_kit import write_kit
 from starter.answers import values
@@ -175,12 +176,12 @@ def test_a_simulated_course_without_a_seed_follows_from_its_secret(tmp_path: Pat
     root = tmp_path / "secret"
     for folder in ("solutions", "questions"):
         shutil.copytree(released.root / folder, root / folder)
-    text = '[course]\nname = "s"\n[data]\nhidden = 48\npublic = 24\n'
+    text = '[course]\nname = "s"\n[data]\nhidden = 6\npublic = 4\n'
     (root / "course.toml").write_text(text)
     course = read_course(root)
-    release(course)
+    release_data(course, print)
     train = dataset.read_screen(course.public_folder / "train.h5ad")
-    assert len(dataset.perturbations(train)) == 192
+    assert len(dataset.perturbations(train)) == 234
     from starter.simulation import biology
 
     names = set(read_split(course.public_folder / "split.json").table.index.get_level_values("perturbation"))

@@ -140,6 +140,7 @@ def live(real: anndata.AnnData, pred: anndata.AnnData, folder: Path) -> tuple[pd
     return results.to_pandas(), score.to_pandas().set_index("metric")
 
 
+@pytest.mark.slow
 def test_live_in_each_context(screens: dict[str, Path], card: Scorecard, tmp_path: Path):
     real, pred = (anndata.read_h5ad(screens[side]) for side in ("real", "pred"))
     overall = []

@@ -324,7 +324,7 @@ def test_sizes_of_the_challenges():
 
 
 def test_cells_do_not_depend_on_threads_or_compression(tmp_path: Path):
-    simulation = biology.draw(seed=11, size=Size(targets=5, genes=9_000, controls=1_000, min_cells=20))
+    simulation = biology.draw(seed=11, size=Size(targets=5, genes=6_000, controls=1_000, min_cells=20))
     alone, many = (write(simulation, tmp_path / str(n), threads=n) for n in (1, 3))
     assert sha256(alone) == sha256(many)
     plain = write(simulation, tmp_path / "plain", compression=None)
