@@ -79,7 +79,9 @@ def fill_caches(course: Course) -> Path:
         )
         files, _ = read_frames(outcome.output)
         if files.pop("end", None) is None:
-            msg = f"the sandbox did not start ({last_line(outcome.errors)}); nothing was graded"
+            how = {"time": "took too long", "output": "wrote too much", "memory": "took too much memory"}
+            why = how.get(outcome.status) or last_line(outcome.errors)
+            msg = f"what libraries compile could not be made beforehand in the sandbox ({why}); nothing was graded"
             raise NoSandboxError(msg)
         for name, content in files.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 
 from autograder.course import Course
 from autograder.folders import CACHE
-from autograder.sandbox import contents
+from autograder.sandbox import bubblewrap, contents, run
+from autograder.sandbox.ready import NoSandboxError
 
 
 def test_a_kit_lacks_what_is_left_out_and_is_compiled(course: Course):
@@ -34,3 +36,30 @@ def test_another_version_of_starter_has_its_own_kit(course: Course, monkeypatch:
     before = contents.kit(course, ())
     monkeypatch.setattr(contents.sys, "version", "another")
     assert contents.kit(course, ()) != before
+
+
+@pytest.mark.slow
+def test_caches_hold_fonts_and_kernels_and_nothing_of_what_is_installed_below_tmp(
+    sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch
+):
+    with tempfile.TemporaryDirectory(dir="/tmp") as installed:
+        Path(installed, "library.py").write_text("x = 1")
+        shared = bubblewrap.shared_folders()
+        monkeypatch.setattr(bubblewrap, "shared_folders", lambda: [*shared, Path(installed)])
+        made = contents.fill_caches(course)
+    assert sorted(path.name for path in made.iterdir()) == ["matplotlib", "numba"]
+    assert list(made.rglob("fontlist*.json"))
+    assert {path.name.split("-")[0] for path in made.rglob("*.nbi")} >= {"ranksum._rank", "columns._scatter"}
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("output", "wrote too much"), ("time", "took too long"), ("memory", "took too much memory"), ("ended", "no room")],
+)
+def test_caches_that_cannot_be_made_are_nobodys_fault_and_say_why(
+    course: Course, monkeypatch: pytest.MonkeyPatch, status: run.Status, said: str
+):
+    outcome = run.Outcome(status, 1, b"", "Fontconfig error\nno room", 1.0)
+    monkeypatch.setattr(run, "run", lambda *arguments, **named: outcome)
+    with pytest.raises(NoSandboxError, match=rf"made beforehand in the sandbox \({said}\); nothing was graded"):
+        contents.fill_caches(course)
