@@ -113,6 +113,8 @@ def collect(
             table.add_row(attempt.student, time, str(days), "yes" if counts else "no")
         Console().print(table)
     typer.echo(f"collected {counted(len(done.new), 'new attempt')}; {done.known:,} were there before")
+    for note in done.notes:
+        typer.echo(printable(note))
     for name in done.kept:
         typer.echo(f"{name}: the files in grading/submitted/ were placed by hand; they are kept as an attempt")
     if done.placed:

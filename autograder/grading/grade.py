@@ -19,6 +19,7 @@ from autograder.course import Course
 from autograder.folders import ASSIGNMENTS, QUESTIONS, SOLUTIONS, WORK
 from autograder.grading import batch, predictions
 from autograder.grading.asking import ask_questions, question_result
+from autograder.grading.notebooks import drop_output
 from autograder.grading.results import QuestionResult, Result, current_result
 from autograder.grading.rubric import check_rubric
 from autograder.grading.rules import hash_rules
@@ -150,7 +151,7 @@ def grade_submission(submission: Submission, rules: str) -> Result:
     with tempfile.TemporaryDirectory(prefix=f"{student}-", dir=place) as folder:
         files = Path(folder) / "files"
         files.mkdir()
-        fault, notes = normalise(submission, files)
+        fault, notes = normalise(submission, files, drop_output)
         run.open_to_all(Path(folder))
         answered = {name: QuestionResult(name, 0.0, most, fault or "", 0.0) for name, most in points.items()}
         if not fault:
@@ -178,8 +179,10 @@ def _score(submission: Submission, due: Prediction, folder: Path, most: float) -
     given = prediction_of(submission)
     if given is None:
         return QuestionResult(PREDICTION, 0.0, most, f"there is no {due.file} in the submission", 0.0)
-    file = folder / given.name
-    shutil.copyfile(given, file)
+    name, handed_in = given
+    file = folder / Path(name).name
+    with handed_in.open() as content, file.open("xb") as copy:
+        shutil.copyfileobj(content, copy)
     file.chmod(0o644)
     work = folder / "prediction"
     work.mkdir()

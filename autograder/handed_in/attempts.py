@@ -63,6 +63,8 @@ class Collected:
     """What was not collected, a sentence each."""
     left_out: list[str] = field(default_factory=list)
     """Files that are links, or special, or have names that no student's file needs."""
+    notes: list[str] = field(default_factory=list)
+    """What was taken otherwise than as it was named."""
 
 
 def collect(
@@ -95,7 +97,7 @@ def collect(
         new = [found for found in inbox.found if not _same_folder(course, stage, found)]
         _check_space(course, sum(file.size for found in new for file in found.files.values()))
         done.known = len(inbox.found) - len(new)
-        done.refused, done.left_out = inbox.refused, inbox.left_out
+        done.refused, done.left_out, done.notes = inbox.refused, inbox.left_out, inbox.notes
         for found in sorted(new, key=lambda found: found.received or BEFORE_ALL):
             try:
                 attempt = _add(course, stage, found)

@@ -19,6 +19,10 @@ MAX_NAME = 500
 """Bytes of a file's name with its folders."""
 
 
+MAX_NOTEBOOK = 256 << 20
+"""Bytes of a notebook as it was handed in, with its output."""
+
+
 @dataclass(frozen=True)
 class File:
     """A file of a student's."""

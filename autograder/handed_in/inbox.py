@@ -24,6 +24,7 @@ from autograder.course import Course
 from autograder.handed_in.files import File, regular_files, utc_time, with_safe_names
 from autograder.handed_in.found import Inbox, take_or_refuse, why_not_a_student
 from autograder.handed_in.platforms import read_download
+from autograder.handed_in.recognised import member_name
 from starter.errors import InputError
 from starter.files import check_file
 
@@ -104,7 +105,7 @@ def _read_exchange(course: Course, stage: str) -> Inbox:
             odd: list[str] = []
             files = with_safe_names(regular_files(attempt, odd), odd)
             inbox.left_out += [f"{name}/{file}" for file in odd]
-            take_or_refuse(course, inbox, student, files, None, name)
+            take_or_refuse(course, stage, inbox, student, files, None, name)
     return inbox
 
 
@@ -114,11 +115,12 @@ def _members(archive: zipfile.ZipFile, changed: datetime, inbox: Inbox) -> dict[
         kind = stat.S_IFMT(info.external_attr >> 16)
         if info.is_dir():
             continue
-        if kind not in (0, stat.S_IFREG) or info.filename in files:
+        name = member_name(info.filename)
+        if kind not in (0, stat.S_IFREG) or name in files:
             inbox.left_out.append(info.filename)
-        else:
+        elif not name.endswith("/"):
             # the times within an archive come from the student's machine
-            files[info.filename] = File(info.file_size, changed, partial(archive.open, info))
+            files[name] = File(info.file_size, changed, partial(archive.open, info))
     return files
 
 

@@ -21,7 +21,7 @@ def rebuild_notebook(path: Path, released: dict, notes: list[str]) -> tuple[dict
         fault = f"there is no notebook {path.name} in the submission; hand it in under the name it was given out"
         return released, fault
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())  # whose encoding is that of its byte order mark
         if content.get("nbformat", 4) != 4:
             fault = (
                 f"{path.name} is saved in format {content['nbformat']}; open it in JupyterLab, save it, hand it in anew"

@@ -10,11 +10,15 @@ from pathlib import Path
 from autograder.course import FILE, Course
 from autograder.handed_in.files import File, with_safe_names
 from autograder.handed_in.found import Inbox, take_or_refuse, why_not_a_student
+from autograder.handed_in.recognised import without_litter
+from autograder.settings import STUDENT_NAME
 from starter.errors import InputError
 
 MOODLE = re.compile(r"(?P<name>[^/_]+)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_/|_|/)(?P<file>.+)")
 CANVAS = re.compile(r"(?P<name>[^/]+?)(?:_LATE)?_(?P<id>\d+)_\d+_(?P<file>[^/]+)")
 """Read from the left: a name holds at most one `_<number>`, at its end, and that makes nobody's notebook another's."""
+NUMBERED = re.compile(r"\d+_")
+"""A file that begins so may belong to the student of its own number, whose name ends with one."""
 HANDED_IN_AGAIN = re.compile(r"-\d+(?=\.[^.]+$)")
 """What Canvas adds to a file's name when a student hands in another one of this name."""
 
@@ -23,7 +27,7 @@ def read_download(
     course: Course, stage: str, source: Path, given: Mapping[str, File], inbox: Inbox, received: datetime | None
 ) -> Inbox:
     """Tell whose files these are, by the names that a learning platform gives or by plain folders."""
-    files = with_safe_names(given, inbox.left_out)
+    files = _unwrapped(course, stage, with_safe_names(without_litter(given), inbox.left_out))
     for pattern, platform, key, student_of in (
         (MOODLE, "Moodle", "name", _by_name(course)),
         (CANVAS, "Canvas", "canvas_id", _by_canvas_id(course)),
@@ -37,7 +41,7 @@ def read_download(
                 )
                 raise InputError(msg)
             inbox.left_out += [name for name in files if name not in matches]
-            _from_platform(course, inbox, files, matches, student_of, received)
+            _from_platform(course, stage, inbox, files, matches, student_of, received)
             break
     else:
         _from_folders(course, stage, inbox, files, received)
@@ -50,8 +54,27 @@ def read_download(
     return inbox
 
 
+def _unwrapped(course: Course, stage: str, files: Mapping[str, File]) -> Mapping[str, File]:
+    """Take everything out of a folder that holds all of it and is nobody's, such as an archiver makes."""
+    while len(tops := {name.partition("/")[0] for name in files}) == 1 and all("/" in name for name in files):
+        (top,) = tops
+        if any(MOODLE.fullmatch(name) for name in files) or _is_students(course, stage, top, files):
+            break
+        files = {name.partition("/")[2]: file for name, file in files.items()}
+    return files
+
+
+def _is_students(course: Course, stage: str, folder: str, files: Mapping[str, File]) -> bool:
+    if course.students or not STUDENT_NAME.fullmatch(folder):
+        return folder in course.students
+    deeper = re.compile(rf"[^/]+/[^/]+/{re.escape(stage)}(\.ipynb|/.+)")
+    own = any(name == f"{folder}/{stage}.ipynb" or name.startswith(f"{folder}/{stage}/") for name in files)
+    return own or not any(deeper.fullmatch(name) for name in files)
+
+
 def _from_platform(
     course: Course,
+    stage: str,
     inbox: Inbox,
     files: Mapping[str, File],
     matches: Mapping[str, re.Match],
@@ -61,23 +84,27 @@ def _from_platform(
     by_participant: dict[str, dict[str, File]] = defaultdict(dict)
     students, names = {}, {}
     for name, match in matches.items():
+        participant, file = match["id"], match["file"]
+        if match.re is CANVAS and NUMBERED.match(file) and not file.startswith(stage):
+            inbox.refused.append(f"{name}: not collected: its numbers may be another student's; collect it by hand")
+            continue
+        students[participant], names[participant] = student_of(match), match["name"]
         if match.groupdict().get("kind", "file") != "file":
             continue  # text that was typed into Moodle
-        participant = match["id"]
-        students[participant], names[participant] = student_of(match), match["name"]
-        file = match["file"]
         if match.re is CANVAS and (first := HANDED_IN_AGAIN.sub("", file)) not in by_participant[participant]:
             file = first
         by_participant[participant][file] = files[name]
     claims = Counter(student for student, reason in students.values() if not reason)
-    for participant, theirs in by_participant.items():
-        student, reason = students[participant]
+    for participant, (student, reason) in students.items():
+        theirs = by_participant.get(participant, {})
+        if not theirs:
+            reason = "no file was handed in, only text that was typed into Moodle"
         if not reason and claims[student] > 1:
             reason = f"{claims[student]} participants are called like {student} of the roster; collect theirs by hand"
         if reason:
             inbox.refused.append(f"{names[participant]} ({participant}): not collected: {reason}")
         else:
-            take_or_refuse(course, inbox, student, theirs, received)
+            take_or_refuse(course, stage, inbox, student, theirs, received)
 
 
 def _from_folders(
@@ -90,19 +117,17 @@ def _from_folders(
             by_student[student][rest] = file
         else:
             inbox.left_out.append(name)
-    others = {name for other in course.stages if other != stage for name in (other, f"{other}.ipynb")}
+    others = {other for other in course.stages if other != stage}
     for student, theirs in by_student.items():
         inside = {name.removeprefix(f"{stage}/"): file for name, file in theirs.items() if name.startswith(f"{stage}/")}
-        beside = {name: file for name, file in theirs.items() if name.partition("/")[0] not in others}
+        beside = {name: file for name, file in theirs.items() if name.partition("/")[0].partition(".")[0] not in others}
         mine = inside or beside
         if not mine:
             continue  # of other stages
         if reason := why_not_a_student(course, student):
             inbox.refused.append(f"{student}: not collected: {reason}")
-        elif not inside and f"{stage}.ipynb" not in beside:
-            inbox.refused.append(f"{student}: not collected: there is no {student}/{stage}.ipynb and no folder {stage}")
         else:
-            take_or_refuse(course, inbox, student, mine, received)
+            take_or_refuse(course, stage, inbox, student, mine, received)
 
 
 def _by_name(course: Course) -> Callable[[re.Match], tuple[str, str]]:

@@ -5,18 +5,22 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS, ATTEMPTS, AUTOGRADED, FEEDBACK, NORMALISED, RESULTS, SCORECARDS, SUBMITTED
-from autograder.handed_in.files import MAX_DEPTH, MAX_FILES, MAX_NAME
+from autograder.handed_in.files import MAX_DEPTH, MAX_FILES, MAX_NAME, MAX_NOTEBOOK, File, regular_files
 from autograder.handed_in.notebook import rebuild_notebook
+from autograder.handed_in.recognised import NOTEBOOK, recognise
 from autograder.settings import STUDENT_NAME
 from starter.errors import InputError
 from starter.files import sha256, whole
+
+LARGE_NOTEBOOK = 4 << 20
+"""Bytes of a notebook above which it is opened in the sandbox alone: in memory it may take forty times as much."""
 
 
 @dataclass(frozen=True)
@@ -138,15 +142,15 @@ def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def prediction_of(submission: Submission) -> Path | None:
+def prediction_of(submission: Submission) -> tuple[str, File] | None:
     """Find the prediction file that a stage asks for in a submission, as `.h5ad` or as `.vcc`.
 
     Returns
     -------
-    The file as it was handed in, or None.
+    Its name and the file as it was handed in, or None.
     """
-    found = dict(_regular_files(submission, []))
-    return next((found[name] for name in _prediction_names(submission) if name in found), None)
+    found = _taken(submission, [])
+    return next(((str(name), found[str(name)]) for name in _prediction_names(submission) if str(name) in found), None)
 
 
 def _prediction_names(submission: Submission) -> list[Path]:
@@ -157,7 +161,9 @@ def _prediction_names(submission: Submission) -> list[Path]:
     return [named, named.with_suffix(".vcc" if named.suffix == ".h5ad" else ".h5ad")]
 
 
-def normalise(submission: Submission, folder: Path) -> tuple[str | None, list[str]]:
+def normalise(
+    submission: Submission, folder: Path, drop_output: Callable[[Path], str | None]
+) -> tuple[str | None, list[str]]:
     """Copy a submission to the folder that is graded, with a notebook that holds every question.
 
     The student's cells are taken over with their text and pictures alone, question cells keep the released cell's
@@ -170,6 +176,8 @@ def normalise(submission: Submission, folder: Path) -> tuple[str | None, list[st
         As it was handed in.
     folder
         An empty folder for all files that students' code may use: all but the prediction.
+    drop_output
+        Replaces a large notebook by itself without its output, or says what is wrong with it.
 
     Returns
     -------
@@ -179,13 +187,16 @@ def normalise(submission: Submission, folder: Path) -> tuple[str | None, list[st
     notes: list[str] = []
     name = submission.notebook
     released = json.loads((submission.course.root / ASSIGNMENTS / submission.stage / name).read_text(encoding="utf-8"))
-    predictions = _prediction_names(submission)
-    for relative, path in _regular_files(submission, notes):
-        if relative in predictions:
+    predictions = [str(name) for name in _prediction_names(submission)]
+    for due, file in _taken(submission, notes).items():
+        if due in predictions:
             continue
-        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / relative, follow_symlinks=False)
-    notebook, fault = rebuild_notebook(folder / name, released, notes)
+        (folder / due).parent.mkdir(parents=True, exist_ok=True)
+        with file.open() as content, (folder / due).open("xb") as copy:
+            shutil.copyfileobj(content, copy)
+    given = folder / name
+    fault = drop_output(given) if given.is_file() and given.stat().st_size > LARGE_NOTEBOOK else None
+    notebook, fault = (released, fault) if fault else rebuild_notebook(given, released, notes)
     if (folder / name).is_dir():
         shutil.rmtree(folder / name)
     if submission.normalised.exists():
@@ -196,12 +207,25 @@ def normalise(submission: Submission, folder: Path) -> tuple[str | None, list[st
     return fault, notes
 
 
+def _taken(submission: Submission, notes: list[str]) -> dict[str, File]:
+    """Give the files that are taken, under the names that are due; note what is left out or was named otherwise."""
+    there = regular_files(submission.submitted)
+    names = [name.as_posix() for name, _ in _regular_files(submission, notes)]
+    files = {name: there[name] for name in names if name in there}
+    recognised = recognise(submission.course, submission.stage, files)
+    if recognised.fault:
+        notes += [recognised.fault] if files else []
+        return files
+    notes += recognised.notes
+    return {due: files[name] for due, name in recognised.names.items()}
+
+
 def _regular_files(submission: Submission, notes: list[str]) -> Iterator[tuple[Path, Path]]:
     """Give the files that are taken, as name and path, in order; note what is left out."""
     source, limits = submission.submitted, submission.course.limits
     limit, largest = limits.submission_mib << 20, limits.prediction_mib << 20
     predictions = _prediction_names(submission)
-    size = n_files = 0
+    size = n_files = notebooks = 0
     for folder, folders, files in os.walk(source, followlinks=False):
         folders.sort()
         relative = Path(folder).relative_to(source)
@@ -223,6 +247,10 @@ def _regular_files(submission: Submission, notes: list[str]) -> Iterator[tuple[P
                     yield relative / name, path
                 else:
                     notes.append(f"{relative / name} was left out: a prediction has at most {largest >> 20} MiB")
+            elif NOTEBOOK.fullmatch(name) and n_files < MAX_FILES and notebooks + about.st_size <= MAX_NOTEBOOK:
+                notebooks += about.st_size  # most of it may be output, which is dropped
+                n_files += 1
+                yield relative / name, path
             elif size + about.st_size > limit or n_files >= MAX_FILES:
                 notes.append(
                     f"{relative / name} was left out: at most {limit >> 20} MiB in {MAX_FILES} files are taken"

@@ -15,6 +15,8 @@ from starter.errors import Finding, InputError
 from starter.files import check_file, whole
 
 CELLS_PER_BLOCK = 1024
+LOCKING = False
+"""HDF5's locks pass to processes that start meanwhile and keep others out; files are written aside, then renamed."""
 MAX_CSC = 1_000_000_000
 """Values that can be turned from columns to rows in memory."""
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -37,7 +39,7 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
         msg = f"{path} is not an .h5ad file (HDF5): it starts with {start!r}; download or write it again"
         raise InputError(msg)
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=LOCKING) as file:
             try:
                 missing = [key for key in ("X", "obs", "var") if key not in file]
             except RuntimeError as error:  # what h5py makes of damaged metadata
@@ -296,7 +298,7 @@ def write_h5ad(
     AssertionError
         If the blocks do not add up to the shape.
     """
-    with whole(path) as part, h5py.File(part, "w") as file:
+    with whole(path) as part, h5py.File(part, "w", locking=LOCKING) as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         x = file.create_group("X")
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})

@@ -86,7 +86,7 @@ def pack(
             write_h5ad(plain, blocks(), labels_of_cells(labels), pd.DataFrame(index=genes), stored=stored)
         sidecar = WATERMARK_TEXT
         if season.sidecar == META:
-            with h5py.File(plain) as written:
+            with open_h5ad(plain) as written:
                 stored = written["X/data"].size
             sidecar = make_meta(len(obs), len(var), stored, contexts_due(set(labels[CONTEXT]), required), required)
         write_archive(plain, part, season, sidecar)

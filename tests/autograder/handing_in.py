@@ -10,6 +10,7 @@ import nbformat
 
 from autograder.course import Course
 from autograder.grading.grade import grade_stage
+from autograder.grading.notebooks import drop_output
 from autograder.grading.results import QuestionResult, Result
 from autograder.grading.rules import hash_rules
 from autograder.handed_in.submissions import Submission, hash_submission, normalise
@@ -55,7 +56,7 @@ def put_result(course: Course, student: str, questions: Sequence[QuestionResult]
     """Write a result as the grader would, without running anything."""
     submission = Submission(course, STAGE, student)
     with tempfile.TemporaryDirectory() as folder:
-        normalise(submission, Path(folder))
+        normalise(submission, Path(folder), drop_output)
     hashes = hash_submission(submission), hash_rules(course, STAGE)
     result = Result(student, STAGE, *hashes, list(questions), list(notes))
     submission.result.parent.mkdir(parents=True, exist_ok=True)

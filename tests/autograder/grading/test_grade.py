@@ -118,10 +118,10 @@ def test_a_fault_of_the_grader_stops_one_student_alone(
     for student in ("ada", "bob", "cyd"):
         submit(course, student, RIGHT)
 
-    def broken(submission: Submission, folder: Path) -> tuple:
+    def broken(submission: Submission, *more: object) -> tuple:
         if submission.student == "bob":
             raise MemoryError
-        return normalise(submission, folder)
+        return normalise(submission, *more)
 
     monkeypatch.setattr("autograder.grading.grade.normalise", broken)
     results, failed = grade_stage(course, STAGE)

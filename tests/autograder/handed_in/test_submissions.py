@@ -8,6 +8,7 @@ import pytest
 from handing_in import RIGHT, STAGE, hand_in, submit
 
 from autograder.course import Course, read_course
+from autograder.grading.notebooks import drop_output
 from autograder.handed_in.submissions import Submission, hash_submission, normalise, students_of
 from starter.errors import InputError
 
@@ -24,7 +25,7 @@ def test_only_regular_files_within_the_limit_are_taken(course: Course, tmp_path:
     (folder / "folder").symlink_to("/etc")
     os.mkfifo(folder / "fifo")
     target = tmp_path / "files"
-    fault, notes = normalise(Submission(small, STAGE, "ada"), target)
+    fault, notes = normalise(Submission(small, STAGE, "ada"), target, drop_output)
     assert fault is None
     kept = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
     assert kept == ["04_baselines.ipynb", "sub/b.txt"]
@@ -42,7 +43,7 @@ def test_folders_and_names_without_end_are_left_out(course: Course, tmp_path: Pa
     (folder / ("o" * 200) / ("o" * 200) / ("o" * 200)).mkdir(parents=True)
     (folder / ("o" * 200) / ("o" * 200) / ("o" * 200) / "p").write_text("too long")
     target = tmp_path / "files"
-    fault, notes = normalise(Submission(course, STAGE, "ada"), target)
+    fault, notes = normalise(Submission(course, STAGE, "ada"), target, drop_output)
     assert fault is None
     assert (target / "d" / "e" / "f" / ("n" * 250)).read_text() == "taken"
     assert len(notes) == 2
@@ -55,7 +56,7 @@ def test_a_folder_in_the_notebooks_place_is_no_notebook(course: Course, tmp_path
     folder.mkdir(parents=True)
     (folder / "x").touch()
     target = tmp_path / "files"
-    fault, _ = normalise(Submission(course, STAGE, "ada"), target)
+    fault, _ = normalise(Submission(course, STAGE, "ada"), target, drop_output)
     assert fault.startswith("there is no notebook")
     assert (target / f"{STAGE}.ipynb").is_file()
 
@@ -66,7 +67,7 @@ def test_a_notebook_that_is_a_link_is_not_followed(course: Course, tmp_path: Pat
     folder = course.grading / "submitted" / "ada" / STAGE
     folder.mkdir(parents=True)
     (folder / f"{STAGE}.ipynb").symlink_to(secret)
-    fault, notes = normalise(Submission(course, STAGE, "ada"), tmp_path / "files")
+    fault, notes = normalise(Submission(course, STAGE, "ada"), tmp_path / "files", drop_output)
     assert fault.startswith("there is no notebook")
     assert notes == ["04_baselines.ipynb is not a regular file and was left out"]
 
@@ -87,7 +88,7 @@ def test_grading_again_normalises_to_the_same(course: Course, tmp_path: Path):
     shown = course.grading / "normalised" / "ada" / STAGE / f"{STAGE}.ipynb"
     made = []
     for number in "12":
-        normalise(Submission(course, STAGE, "ada"), tmp_path / number)
+        normalise(Submission(course, STAGE, "ada"), tmp_path / number, drop_output)
         made += [shown.read_text(), (tmp_path / number / shown.name).read_text()]
     assert len(set(made)) == 1
 
@@ -96,7 +97,7 @@ def test_nbgrader_gets_the_notebook_alone(course: Course, tmp_path: Path):
     folder = submit(course, "ada")
     for name, content in (("evil.html", "<script>alert(1)</script>"), ("timestamp.txt", "2001-01-01 00:00:00 UTC")):
         (folder / name).write_text(content)
-    normalise(Submission(course, STAGE, "ada"), tmp_path / "files")
+    normalise(Submission(course, STAGE, "ada"), tmp_path / "files", drop_output)
     shown = course.grading / "normalised" / "ada" / STAGE
     assert [path.name for path in shown.iterdir()] == [f"{STAGE}.ipynb"]
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == [
@@ -127,7 +128,7 @@ def test_text_tags_and_pictures_that_no_notebook_may_hold(course: Course, tmp_pa
         }
     )
     path.write_text(json.dumps(notebook))
-    normalise(Submission(course, STAGE, "ada"), tmp_path / "files")
+    normalise(Submission(course, STAGE, "ada"), tmp_path / "files", drop_output)
     made = nbformat.read(course.grading / "normalised" / "ada" / STAGE / f"{STAGE}.ipynb", as_version=4)
     nbformat.validate(made)
     cell = made.cells[-1]
@@ -155,7 +156,7 @@ def test_a_picture_in_a_code_cell_is_dropped(course: Course, tmp_path: Path):
         if cell["metadata"].get("nbgrader", {}).get("grade_id") == "train_mean_code":
             cell |= {"cell_type": "markdown", "attachments": {"a.png": {"image/png": "iVBORw0KGgo="}}}
     path.write_text(json.dumps(notebook))
-    normalise(Submission(course, STAGE, "ada"), tmp_path / "files")
+    normalise(Submission(course, STAGE, "ada"), tmp_path / "files", drop_output)
     made = json.loads((course.grading / "normalised" / "ada" / STAGE / f"{STAGE}.ipynb").read_text())
     nbformat.validate(made)
     assert not any("attachments" in cell for cell in made["cells"])
@@ -169,7 +170,7 @@ def test_a_picture_of_many_spaces_is_read_as_fast_as_another(course: Course, tmp
     notebook["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "", "attachments": picture})
     path.write_text(json.dumps(notebook))
     start = time.monotonic()
-    normalise(Submission(course, STAGE, "ada"), tmp_path / "files")
+    normalise(Submission(course, STAGE, "ada"), tmp_path / "files", drop_output)
     assert time.monotonic() - start < 60
     made = json.loads((tmp_path / "files" / f"{STAGE}.ipynb").read_text())
     assert "attachments" not in made["cells"][-1]
@@ -180,6 +181,6 @@ def test_a_notebook_of_endless_cells_is_not_taken(course: Course, tmp_path: Path
     notebook = json.loads(path.read_text())
     notebook["cells"] += [{"cell_type": "raw", "metadata": {}, "source": ""}] * (2_001 - len(notebook["cells"]))
     path.write_text(json.dumps(notebook))
-    fault, _ = normalise(Submission(course, STAGE, "ada"), tmp_path / "files")
+    fault, _ = normalise(Submission(course, STAGE, "ada"), tmp_path / "files", drop_output)
     assert fault == "04_baselines.ipynb has 2,001 cells; hand it in anew with at most 2,000"
     assert len(json.loads((tmp_path / "files" / f"{STAGE}.ipynb").read_text())["cells"]) < 100

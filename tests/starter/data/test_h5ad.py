@@ -1,8 +1,9 @@
+import fcntl
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anndata
@@ -90,6 +91,23 @@ def test_what_is_no_hdf5_is_refused(tmp_path: Path, content: bytes | None, said:
         path.write_bytes(content)
     with pytest.raises(InputError, match=said), h5ad.open_h5ad(path):
         pass
+
+
+def test_locks_keep_nobody_out_and_none_is_left_to_processes_that_start_meanwhile(tmp_path: Path):
+    path = tmp_path / "a.h5ad"
+    obs, var = pd.DataFrame(index=["c"]), pd.DataFrame(index=["g"])
+
+    def blocks() -> Iterator[scipy.sparse.csr_matrix]:
+        (part,) = tmp_path.iterdir()
+        with part.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if the writer holds one
+        yield scipy.sparse.csr_matrix([[1.0]])
+
+    h5ad.write_h5ad(path, blocks(), obs, var, stored=1)
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with h5ad.open_h5ad(path) as file:
+            assert file["X/data"][:] == [1]
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path):
