@@ -230,12 +230,13 @@ def feedback(
     """
     from autograder.course import read_course
     from autograder.gradebook.feedback import write_feedback
+    from autograder.text import printable
 
     opened = read_course(course)
     pages, failed = write_feedback(opened, stage, student)
     typer.echo(f"wrote {counted(len(pages), 'page')} to {opened.grading / 'feedback'}")
     for reason in failed.values():
-        typer.echo(reason, err=True)
+        typer.echo(printable(reason), err=True)
     if failed:
         raise typer.Exit(2)
 

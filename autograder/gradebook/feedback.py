@@ -118,9 +118,10 @@ def write_feedback(
         If the stage or a student is unknown, there is no submission, or a folder cannot be written.
     """
     course.check_stage(stage)
-    chosen = choose_students(course, stage, students)
+    chosen, missing = choose_students(course, stage, students)
+    failed = {student: f"no page: {student} {reason}" for student, reason in missing.items()}
     grades = _grades(course, stage)
-    pages, failed = [], {}
+    pages = []
     for student in chosen:
         submission = Submission(course, stage, student)
         try:

@@ -66,8 +66,9 @@ def grade_stage(
 
     Returns
     -------
-    One result a student, and student to reason for those whom the grader itself failed: they have no result, and the
-    batch goes on without them. A submission that was graded before, by the same rules, is not run again.
+    One result a student, and student to reason for those who have none: they handed in nothing, or the grader itself
+    failed, and the batch goes on without them. A submission that was graded before, by the same rules, is not run
+    again.
 
     Raises
     ------
@@ -86,8 +87,7 @@ def grade_stage(
         raise InputError(msg)
     if course.stages[stage].prediction:
         check_rubric(course, stage)
-    chosen = choose_students(course, stage, students)
-    failed = {}
+    chosen, failed = choose_students(course, stage, students)
     with _alone(course, stage):
         rules = hash_rules(course, stage)
         due = [Submission(course, stage, student) for student in chosen]

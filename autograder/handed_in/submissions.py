@@ -16,7 +16,7 @@ from autograder.handed_in.files import MAX_DEPTH, MAX_FILES, MAX_NAME, MAX_NOTEB
 from autograder.handed_in.notebook import rebuild_notebook
 from autograder.handed_in.recognised import NOTEBOOK, recognise
 from autograder.settings import STUDENT_NAME
-from starter.errors import InputError
+from starter.errors import InputError, listed
 from starter.files import sha256, whole
 
 LARGE_NOTEBOOK = 4 << 20
@@ -107,19 +107,25 @@ def students_of(course: Course, stage: str) -> tuple[list[str], list[str]]:
     return students, [name for name in names if name not in students]
 
 
-def choose_students(course: Course, stage: str, students: Sequence[str] | None) -> Sequence[str]:
+def choose_students(course: Course, stage: str, students: Sequence[str] | None) -> tuple[Sequence[str], dict[str, str]]:
     """Take the students who are named, or all who submitted a stage.
+
+    Returns
+    -------
+    Students who submitted, and student to reason for those who are named and did not.
 
     Raises
     ------
     InputError
-        If there is no submission, or none of a student who is named.
+        If there is no submission, or none of any student who is named.
     """
     known, _ = students_of(course, stage)
-    if unknown := sorted(set(students or ()) - set(known)):
-        msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {', '.join(known)}"
+    unknown = [student for student in dict.fromkeys(students or ()) if student not in known]
+    if students and len(unknown) == len(set(students)):
+        msg = f"{', '.join(unknown)} submitted nothing for {stage}; there are submissions of {listed(known)}"
         raise InputError(msg)
-    return students or known
+    chosen = [student for student in dict.fromkeys(students or known) if student in known]
+    return chosen, dict.fromkeys(unknown, f"submitted nothing for {stage}")
 
 
 def hash_submission(submission: Submission) -> str:

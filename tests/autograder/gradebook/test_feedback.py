@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup, Tag
-from handing_in import RIGHT, STAGE, TEXT, answer, put_result, submit
+from handing_in import RIGHT, STAGE, TEXT, answer, grade_one, put_result, submit
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
@@ -294,6 +294,11 @@ def test_only_students_who_handed_in_can_be_asked_for(written: Course):
     submit(written, "ada", RIGHT)
     with pytest.raises(InputError, match=r"^\.\./x submitted nothing for 04_baselines; there are submissions of ada$"):
         write_feedback(written, STAGE, ["../x"])
+    grade_one(written)
+    assert record_results(written, STAGE, ["ada"]) == {}
+    pages, failed = write_feedback(written, STAGE, ["../x", "ada", "ada"])
+    assert [page.parents[1].name for page in pages] == ["ada"]
+    assert failed == {"../x": "no page: ../x submitted nothing for 04_baselines"}
     with pytest.raises(InputError, match=r"has no stage '05_x'"):
         write_feedback(written, "05_x")
 

@@ -95,6 +95,10 @@ def test_one_command_grades_all_and_lists_what_failed(sandbox_here: None, course
     hand_in(course, "bob", b"{broken")
     hand_in(course, "cyd", None)
     hand_in(course, "d e;f", b"{}")
+    named = run_command("autograder", "grade", STAGE, "--student", "eve", "--student", "cyd", "--course", course.root)
+    assert named.returncode == 2
+    assert named.stderr.startswith("eve: submitted nothing for 04_baselines\n")
+    assert "there is no notebook" in named.stdout
     for _ in range(2):
         done = run_command("autograder", "grade", STAGE, "--course", course.root)
         assert done.returncode == 2
