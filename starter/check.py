@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from starter.answers import values
+from starter.answers.asked import asked
 from starter.answers.comparators import COMPARATORS, from_plain, usual_meaning
 from starter.answers.kinds import KINDS
 from starter.answers.wording import SHORT, describe, describe_call, form_of
@@ -44,7 +45,7 @@ def check(name: str, given: object, folder: str | Path | None = None) -> None:
         headline = f"{name}: case {number} of {len(cases)} is not right"
         call = describe_call(kind, case["inputs"])
         try:
-            came = kind.answer(given, case["inputs"])
+            came, changed = asked(kind, given, case["inputs"])
         except NotImplementedError as error:
             msg = f"{name}: the blank is still empty\n  write it where it says NotImplementedError, then run both cells"
             raise AssertionError(msg) from error
@@ -57,6 +58,9 @@ def check(name: str, given: object, folder: str | Path | None = None) -> None:
                 raise AssertionError(msg)
             print(f"{name}: {form}, as is due; the values are compared when you hand in")
             return
+        if changed:
+            msg = f"{headline}\n  called   {call}\n  so       {changed}"
+            raise AssertionError(msg)
         if fault := comparator.fault(came, case["due"]):
             lines = [
                 headline,

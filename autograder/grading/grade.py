@@ -153,7 +153,7 @@ def grade_submission(submission: Submission, rules: str) -> Result:
         files.mkdir()
         fault, notes = normalise(submission, files, drop_output)
         run.open_to_all(Path(folder))
-        answered = {name: QuestionResult(name, 0.0, most, fault or "", 0.0) for name, most in points.items()}
+        answered = {name: QuestionResult(name, 0.0, most, printable(fault or ""), 0.0) for name, most in points.items()}
         if not fault:
             asked, more = ask_questions(submission, digest, files, points)
             answered |= asked

@@ -259,3 +259,36 @@ def test_inputs_differ_between_students_and_between_submissions(course: Course):
     seeds = {course.derived_seed("question", *who, "train_mean") for who in (("ada", "1"), ("bob", "1"), ("ada", "2"))}
     assert len(seeds) == 3
     assert course.derived_seed("question", "ada", "1", "train_mean") in seeds
+
+
+BUFFER = """
+FILLED = {}
+def train_mean(expression, target_gene):
+    names = [name for name in np.unique(target_gene) if name != "non-targeting"]
+    profiles = [np.asarray(expression[target_gene == name].mean(axis=0)).ravel() for name in names]
+    filled = FILLED.setdefault("buffer", np.zeros(1000))[: expression.shape[1]]
+    filled[:] = np.mean(profiles, axis=0)
+    return filled
+"""
+
+
+def test_an_array_that_is_filled_again_for_each_case_is_right_in_all(graded):
+    assert graded(BUFFER).questions[0].reason == "right in all 3 cases"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        ("expression.data *= 2", "expression"),
+        ("target_gene[0] = target_gene[-1]", "target_gene"),
+        ("expression.sort_indices(); expression.eliminate_zeros()", ""),
+    ],
+)
+def test_a_function_that_changes_its_inputs_is_told_so(graded, spoil: str, name: str):
+    code = RIGHT.replace("return np.mean(", "result = np.mean(") + f"\n    {spoil}\n    return result"
+    question = graded(code).questions[0]
+    if name:
+        said = f"case 1 of 3: it changed its own input '{name}'; work on a copy of it"
+        assert (question.points, question.reason) == (0, said)
+    else:
+        assert question.points == 5

@@ -7,7 +7,9 @@ import pytest
 import scipy.sparse
 
 from starter.answers import values
+from starter.answers.asked import asked
 from starter.answers.comparators import Close, Same
+from starter.answers.kinds import Function
 from starter.answers.wording import describe
 from starter.check import check
 from starter.errors import InputError
@@ -157,6 +159,33 @@ def test_a_wrong_answer_says_what_was_called_what_came_and_what_it_means(folder:
         "  usually  this is the mean; add instead",
     ]
     assert len(lines[0]) < 67
+
+
+def test_a_function_that_changes_its_input_is_told_so_though_its_value_is_right(folder: Path):
+    def spoils(x: np.ndarray) -> float:
+        total = x.sum()
+        x -= 1
+        return total
+
+    with pytest.raises(AssertionError) as caught:
+        check("total", spoils, folder)
+    assert str(caught.value).splitlines() == [
+        "total: case 1 of 2 is not right",
+        "  called   total(x=[1, 4] (shape (2,)))",
+        "  so       it changed its own input 'x'; work on a copy of it",
+    ]
+
+
+def test_the_order_that_scipy_brings_about_itself_is_no_change():
+    x = scipy.sparse.csr_matrix(([2.0, 1.0, 0.0], [1, 0, 2], [0, 3]), shape=(1, 4))  # neither sorted nor without zeros
+
+    def tidies(x: scipy.sparse.csr_matrix) -> float:
+        x.sort_indices()
+        x.eliminate_zeros()
+        return x.sum()
+
+    assert asked(Function("tidies"), tidies, {"x": x}) == (3.0, "")
+    assert asked(Function("nested"), lambda table: table[0].append(1), {"table": [[0]]})[1].startswith("it changed")
 
 
 def test_an_empty_blank_is_named(folder: Path):

@@ -107,6 +107,7 @@ def answer(names: dict[str, object], question: dict, cases: bytes) -> bytes:
     An encoded list with {"value": ...} or {"error": text} for each case.
     """
     from starter.answers import kinds, values
+    from starter.answers.asked import asked
 
     settings = dict(question["asks"])
     kind = kinds.KINDS[settings.pop("kind")](**settings)
@@ -115,9 +116,9 @@ def answer(names: dict[str, object], question: dict, cases: bytes) -> bytes:
         with time_limit(question["seconds"]):
             for inputs in values.decode(cases):
                 try:
-                    value = kind.answer(kind.find(names), inputs)
-                    values.encode(value)
-                    came.append({"value": value})
+                    value, changed = asked(kind, kind.find(names), inputs)
+                    # at once, since the next call may fill the same array again
+                    came.append({"error": changed} if changed else {"value": values.decode(values.encode(value))})
                 except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the student's code raises)
                     came.append({"error": describe_error(error)})
     except TimeIsUpError:

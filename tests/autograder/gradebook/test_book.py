@@ -30,6 +30,10 @@ NOTEBOOKS = {
         b'{"nbformat": 3, "worksheets": []}',
         "04_baselines.ipynb is saved in format 3; open it in JupyterLab",
     ),
+    "no format": (
+        b'{"nbformat": "\\ud800\\u001b]0;x\\u202e", "cells": []}',
+        "04_baselines.ipynb is saved in format   ]0;x ; open it in JupyterLab",
+    ),
     "no question": (b'{"cells": []}', "case 1 of 3: the notebook defines no train_mean"),
     "odd metadata": (
         b'{"cells": [{"cell_type": "poem", "source": ["x"], "metadata": null, "id": 5, "outputs": 3}]}',
