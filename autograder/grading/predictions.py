@@ -26,7 +26,7 @@ from autograder.sandbox.inside.read_prediction import REFUSED
 from autograder.settings import Prediction
 from autograder.text import printable
 from starter.answers import values
-from starter.data.h5ad import write_h5ad
+from starter.data.h5ad import open_h5ad, write_h5ad
 from starter.errors import InputError
 from starter.prediction.check import check_prediction
 from starter.prediction.requirements import Requirements, requirements_of_course
@@ -55,7 +55,13 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
 
     Returns
     -------
-    Share of the points and the reason; a file that cannot be scored earns nothing and the reason says what to do.
+    Share of the points and the reason; a file that cannot be scored earns nothing and the reason says what to do. Where
+    the sandbox was stopped, which this machine may have caused, the points are held.
+
+    Raises
+    ------
+    InputError
+        If something of ours fails: the disk is full, the truth cannot be read.
     """
     course = submission.course
     settings = course.stages[submission.stage].prediction
@@ -63,18 +69,23 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
         msg = f"the stage {submission.stage} asks for no prediction file"
         raise InputError(msg)
     required = _required(course.public_folder, _changed(course.public_folder / "train.h5ad"))
+    truth = _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
     try:
         plain = _written_anew(course, file, settings, len(required.genes), work)
         findings = check_prediction(plain, required)
         if errors := [finding for finding in findings if finding.level == "error"]:
+            with open_h5ad(plain):
+                pass  # it is of our own making: where it cannot be opened, nothing is wrong with the student's
             more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
             return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
         with SCORING:
-            truth = _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
             card = score_prediction(plain, truth, RULE_SET)
-            write_scorecard(card, submission.scorecard)
     except InputError as error:
-        return Scored(Verdict(0.0, _sentence(str(error)), file.name), "")
+        if isinstance(error.__cause__, OSError):  # a full disk, a share that went away
+            raise
+        reason = _sentence(str(error))
+        return Scored(Verdict(0.0, reason, file.name), reason if isinstance(error, _StoppedError) else "")
+    write_scorecard(card, submission.scorecard)
     scored = by_rubric(card, settings.rubric)
     return replace(scored, verdict=replace(scored.verdict, called=file.name))
 
@@ -161,7 +172,11 @@ def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: 
     if outcome.status == "ended" and outcome.returncode == REFUSED:
         raise InputError(outcome.errors)
     msg = f"{file.name} cannot be scored: {reasons[outcome.status]}; write it again with starter.prediction.write"
-    raise InputError(msg)
+    raise _StoppedError(msg)
+
+
+class _StoppedError(InputError):
+    """The sandbox was stopped, by what is in the file or by what else this machine did: a person looks."""
 
 
 def _sentence(text: str) -> str:

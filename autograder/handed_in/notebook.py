@@ -59,7 +59,7 @@ def rebuild_notebook(path: Path, released: dict, notes: list[str]) -> tuple[dict
                 f"cell {number} is marked as {name[:60]!r}, which is no question or came before; it is an ordinary cell"
             )
         elif name is None and question:
-            notes.append(f"cell {number} had lost its mark and was recognised as {question!r} by its place")
+            notes.append(f"cell {number} had lost its mark and was recognised as {question!r} by text and place")
         if not CELL_ID.fullmatch(cell["id"]) or cell["id"] in ids:
             cell["id"] = f"cell-{number}"
         ids.add(cell["id"])

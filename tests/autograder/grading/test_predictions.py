@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,7 +32,7 @@ from starter.data import pseudobulk
 from starter.data.course import open_course
 from starter.data.dataset import PAIR, contexts
 from starter.data.preprocess import expression
-from starter.errors import InputError
+from starter.errors import Finding, InputError
 from starter.prediction import cells, pack
 from starter.prediction.controls import controls_of
 from starter.prediction.requirements import requirements_of_course
@@ -229,6 +230,46 @@ def scored_of(course: Course, file: Path) -> Scored:
     work = file.parent / "work"
     work.mkdir()
     return score_file(Submission(course, STAGE, "nobody"), file, work)
+
+
+@pytest.mark.parametrize("step", ["write_h5ad", "open_h5ad", "write_scorecard"])
+def test_a_failure_of_ours_is_listed_and_tried_again(
+    sandbox_here: None, course: Course, train_mean: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    folder = submit(course, "ada", RIGHT)
+    shutil.copyfile(train_mean, folder / "prediction.h5ad")
+
+    def fails(*arguments: object, **named: object) -> None:
+        msg = "cannot write here: No space left on device"
+        raise InputError(msg) from OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(predictions, step, fails)
+        if step == "open_h5ad":  # the check could not read it either
+            finding = Finding("error", "unable to lock file")
+            broken.setattr(predictions, "check_prediction", lambda *arguments: [finding])
+        results, failed = grade_stage(course, STAGE)
+    assert results == []
+    assert failed == {"ada": "not graded: InputError: cannot write here: No space left on device"}
+    assert not Submission(course, STAGE, "ada").result.exists()
+    assert grade_one(course).questions[1].reason.startswith("scaled scores")
+
+
+def test_where_the_sandbox_was_stopped_a_person_looks(
+    sandbox_here: None, course: Course, train_mean: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = submit(course, "ada", RIGHT)
+    shutil.copyfile(train_mean, folder / "prediction.h5ad")
+    real = predictions.run.run
+
+    def slow(command: list[str], **named: object) -> object:
+        outcome = real(command, **named)
+        return replace(outcome, status="time") if "read_prediction" in command[0] else outcome
+
+    monkeypatch.setattr(predictions.run, "run", slow)
+    question = grade_one(course).questions[1]
+    assert question.reason.startswith("prediction.h5ad cannot be scored: opening it took longer than 60 s")
+    assert (question.points, question.held) == (0, question.reason)
 
 
 def test_a_bomb_of_zstandard_is_stopped(

@@ -80,7 +80,7 @@ def test_without_any_metadata_cells_are_known_by_text_and_place(tmp_path: Path):
     }
     assert every[2]["metadata"]["tags"] == ["not-graded"]
     assert [each["source"] for each in every] == [each["source"] for each in cells]
-    assert "cell 7 had lost its mark and was recognised as 'why' by its place" in notes
+    assert "cell 7 had lost its mark and was recognised as 'why' by text and place" in notes
 
 
 def below(cells: list[dict]) -> None:
