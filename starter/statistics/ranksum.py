@@ -237,7 +237,7 @@ def _rank_block(
     own_below = np.empty(n_groups, np.int64)
     groups = np.empty(size, np.int32)
     for gene in range(low, high):
-        n, other_ties = np.int64(0), 0.0  # not the literal 0, for which numba compiles everything once more
+        n, other_ties = int(np.int64(0)), 0.0  # not the literal 0, for which numba compiles everything once more
         for i in range(pointers[gene], pointers[gene + 1]):
             if not n_other or wanted[cells[i]]:
                 keys[n], order[n] = values[i], cells[i]

@@ -114,7 +114,7 @@ def _sort_block(
     keys, spare_keys = np.empty(size, values.dtype), np.empty(size, values.dtype)
     order, spare_order = np.zeros(size, np.uint8), np.zeros(size, np.uint8)  # whose value it is does not matter
     for gene in range(low, high):
-        n = np.int64(0)  # not the literal 0, for which numba compiles everything once more
+        n = int(np.int64(0))  # not the literal 0, for which numba compiles everything once more
         for i in range(pointers[gene], pointers[gene + 1]):
             if wanted[cells[i]]:
                 keys[n] = values[i]
@@ -159,7 +159,7 @@ def sort_bits(
         bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner
         low += digit
     if leading and not _mend(bits, owner, n):
-        low, digit = np.int64(0), _digit(width)
+        low, digit = int(np.int64(0)), _digit(width)
         while low < width:
             _pass(bits, owner, spare_bits, spare_owner, n, lowest, low, digit)
             bits, owner, spare_bits, spare_owner = spare_bits, spare_owner, bits, owner

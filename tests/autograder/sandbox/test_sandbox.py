@@ -88,18 +88,22 @@ def test_a_module_that_does_not_exist_cannot_be_excluded(run_inside):
         run_inside("1", without=("starter.anchor", "starter.scoring", "numpy"))
 
 
-def test_what_is_bound_is_read_only(run_inside, tmp_path: Path):
-    tmp_path.chmod(0o755)
+def test_what_is_bound_is_read_only_whatever_its_permissions_say(run_inside, tmp_path: Path):
     (tmp_path / "data.txt").write_text("cells")
+    for path in (tmp_path, tmp_path / "data.txt"):
+        path.chmod(0o777)
     outcome = run_inside(
+        "import os\n"
         "print(open('/home/student/course/data/x/data.txt').read())\n"
-        "for path in ('/home/student/course/data/x/data.txt', '/kit/starter/check.py', '/usr/bin/x'):\n"
+        "bound = '/home/student/course/data/x'\n"
+        "for path in (f'{bound}/data.txt', f'{bound}/new', '/kit/new', '/usr/new'):\n"
         "    try:\n        open(path, 'a'); print('written')\n"
-        "    except OSError:\n        print('refused')",
+        "    except OSError as error:\n        print(error.strerror)\n"
+        "print([bool(os.statvfs(place).f_flag & os.ST_RDONLY) for place in ('/kit', '/usr', bound)])",
         read_only={f"{COURSE_ROOT}/data/x": tmp_path},
     )
-    assert outcome.output == b"cells\nrefused\nrefused\nrefused\n"
-    assert (tmp_path / "data.txt").read_text() == "cells"
+    assert outcome.output.decode().splitlines() == ["cells", *["Read-only file system"] * 4, "[True, True, True]"]
+    assert ([path.name for path in tmp_path.iterdir()], (tmp_path / "data.txt").read_text()) == (["data.txt"], "cells")
 
 
 def test_it_starts_in_an_empty_folder_that_can_be_written(run_inside):
