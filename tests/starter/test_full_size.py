@@ -1,8 +1,6 @@
 """Scoring at challenge size, as `make test-full` runs it: memory, and numbers by another way."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,20 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.watch import watch
+
 ROOT = Path(__file__).parents[2]
 STARTER = [sys.executable, "-c", "from starter.cli import main; main()"]
-GIB = 1 << 20
-"""In the kilobytes of the operating system's mark."""
 
 
-def run(*command: object, log: Path) -> int:
-    """Run a command and give its peak of memory in KiB."""
-    with log.open("w") as file:
-        child = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode == 0, log.read_text()[-2000:]
-    return usage.ru_maxrss
+def run(*command: object, log: Path) -> float:
+    """Run a command and give its peak of memory in GiB."""
+    done = watch([str(part) for part in command], log, cwd=ROOT)
+    assert done.failure == "", log.read_text()[-2000:]
+    return done.peak / 2**30
 
 
 def profile(path: Path, label: str, rules: str) -> np.ndarray:
@@ -46,7 +41,7 @@ def test_a_submission_of_full_size(tmp_path: Path, size: str, rules: str, limit:
     options = ("--truth", tmp_path / "truth", "--profile", rules)
     run(*STARTER, "truth", "build", real, "--out", tmp_path / "truth", "--profile", rules, log=tmp_path / "log")
     peak = run(*STARTER, "score", prediction, *options, "--out", tmp_path / "scores", log=tmp_path / "log")
-    assert peak < limit * GIB
+    assert peak < limit
     card = json.loads((tmp_path / "scores" / "simulated_prediction" / "scorecard.json").read_text())
     assert 0.1 < card["overall"] < 1
     assert [flag["name"] for flag in card["flags"] if flag["level"] == "flag"] == []
