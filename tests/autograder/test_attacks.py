@@ -280,7 +280,7 @@ def test_an_array_that_is_filled_again_for_each_case_is_right_in_all(graded):
     ("spoil", "name"),
     [
         ("expression.data *= 2", "expression"),
-        ("target_gene[0] = target_gene[-1]", "target_gene"),
+        ("target_gene[:] = 'A'", "target_gene"),
         ("expression.sort_indices(); expression.eliminate_zeros()", ""),
     ],
 )
