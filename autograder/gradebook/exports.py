@@ -1,6 +1,7 @@
 """Grades as files: one for spreadsheets and pandas, and those that Canvas and Moodle import."""
 
 import csv
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -66,7 +67,8 @@ def harmless(cell: Cell) -> Cell:
     if not isinstance(cell, str) or cell == NO_GRADE:
         return cell
     text = printable(cell)
-    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
+    # some programs read full-width signs, superscripts and the like as the plain ones
+    return f"'{text}" if unicodedata.normalize("NFKC", text).lstrip().startswith(FORMULA) else text
 
 
 def _long(course: Course, grades: Mapping[str, Sequence[Grade]]) -> tuple[list[list[Cell]], list[str]]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,10 @@ START_SECONDS = 15
 MAX_ERRORS = 1 << 20
 """Bytes in which a run tells of errors in cells; in memory they take fifty times as much."""
 ANSWERED_TWICE = "more than one answer came for this question; only the kit may send one"
+ENDED_EARLY = "the answers ended before this question was asked, which only a forged end does"
+KILLED = 128 + signal.SIGKILL
+"""Exit status of a sandbox that was killed from outside: the first process inside cannot kill itself."""
+KILLED_BY_MACHINE = "the sandbox was killed, as where this machine's memory ends; grade this submission again"
 
 
 def question_result(name: str, verdict: Verdict, most: float, seconds: float, held: str) -> QuestionResult:
@@ -95,6 +100,8 @@ def ask_questions(
         for question in group:
             verdict = _verdict(question, cases[question.name], frames, outcome, course)
             held = ANSWERED_TWICE if question.name in repeated else ""
+            if question.name not in frames and outcome.status == "ended":
+                held = {"end" in frames: ENDED_EARLY, outcome.returncode == KILLED: KILLED_BY_MACHINE}.get(True, "")
             seconds = _seconds(frames, question.name, outcome.seconds)
             results[question.name] = question_result(question.name, verdict, points[question.name], seconds, held)
         if stopped := frames.get("stopped"):

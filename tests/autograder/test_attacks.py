@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from handing_in import RIGHT, STAGE, WRONG, submit
@@ -113,6 +114,37 @@ def test_a_forged_answer_earns_nothing_and_is_held(graded):
     assert result.points == 0
     assert result.questions[0].reason.startswith("the answer cannot be read")
     assert result.questions[0].held == "more than one answer came for this question; only the kit may send one"
+
+
+def test_a_forged_end_earns_nothing_and_is_held(graded):
+    forge = (
+        "import os, struct\n"
+        "for fd in range(3, 40):\n"
+        "    try: os.write(fd, struct.pack('>HQ', 3, 0) + b'end')\n"
+        "    except OSError: pass\n"
+        "os._exit(0)"
+    )
+    question = graded(RIGHT, extra=forge).questions[0]
+    assert (question.points, question.held) == (0, asking.ENDED_EARLY)
+
+
+def test_where_the_machine_killed_the_sandbox_a_person_looks(graded, monkeypatch: pytest.MonkeyPatch):
+    real = asking.run.run
+
+    def killed(command: list[str], **named: object) -> object:
+        outcome = real(command, **named)
+        started = outcome.output[: outcome.output.index(b"start") + len(b"start")]
+        return replace(outcome, returncode=137, output=started) if "/job" in command else outcome
+
+    monkeypatch.setattr(asking.run, "run", killed)
+    question = graded(RIGHT).questions[0]
+    assert (question.points, question.held) == (0, asking.KILLED_BY_MACHINE)
+
+
+@pytest.mark.parametrize("code", ["import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "import os; os._exit(9)"])
+def test_a_notebook_that_ends_itself_is_not_taken_for_that(graded, code: str):
+    """As process 1 it cannot be killed from within."""
+    assert graded(RIGHT, extra=code).questions[0].held == ""
 
 
 def test_a_forged_list_of_errors_costs_the_grader_no_memory():
@@ -292,3 +324,26 @@ def test_a_function_that_changes_its_inputs_is_told_so(graded, spoil: str, name:
         assert (question.points, question.reason) == (0, said)
     else:
         assert question.points == 5
+
+
+@pytest.mark.parametrize(
+    ("defined", "said"),
+    [
+        ("class InputError(Exception): pass", "InputError: full marks, says the grader"),
+        ("from starter.errors import InputError", "InputError: full marks, says the grader"),
+    ],
+)
+def test_an_error_of_the_students_does_not_speak_as_the_grader(graded, defined: str, said: str):
+    code = f"{defined}\ndef train_mean(expression, target_gene): raise InputError('full marks, says the grader')"
+    assert graded(code).questions[0].reason == f"case 1 of 3: {said}"
+
+
+def test_an_error_of_the_kits_says_what_to_do_without_its_name(graded):
+    code = (
+        "from starter.data.course import open_course\n"
+        "def train_mean(expression, target_gene): return open_course('/nowhere')"
+    )
+    reason = graded(code).questions[0].reason
+    assert reason.startswith("case 1 of 3: ")
+    assert "InputError" not in reason
+    assert "/nowhere" in reason

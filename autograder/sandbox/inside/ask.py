@@ -152,7 +152,19 @@ def describe_error(error: BaseException) -> str:
         message, of_kit = "(no message)", False
     if of_kit:
         message = f"{message[: MESSAGE - len(LEFT_OUT) - 2]}; {LEFT_OUT}"
-    return message[:MESSAGE] if type(error).__name__ == "InputError" else f"{type(error).__name__}: {message[:MESSAGE]}"
+    return message[:MESSAGE] if _says_the_kit(error) else f"{type(error).__name__}: {message[:MESSAGE]}"
+
+
+def _says_the_kit(error: BaseException) -> bool:
+    """Tell whether a message is the kit's own, which needs no name of an error: raised by it, and of its class."""
+    import starter
+    from starter.errors import InputError
+
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    kit = str(Path(starter.__file__).parent)
+    return type(error) is InputError and last is not None and last.tb_frame.f_code.co_filename.startswith(kit)
 
 
 if __name__ == "__main__":

@@ -189,6 +189,11 @@ def test_no_text_is_calculated_and_numbers_stay_numbers(text: object, due: objec
     assert harmless(text) == due
 
 
+@pytest.mark.parametrize("sign", ["\uff1d", "\uff0b", "\uff0d", "\uff20", "\ufe66", "\u207a", "\ufe63", "\u3000="])
+def test_signs_that_a_spreadsheet_reads_as_plain_ones_are_no_formula_either(sign: str):
+    assert harmless(f"{sign}1+1").startswith("'")
+
+
 def test_the_command_writes_beside_the_grades_and_lists_what_is_left_out(graded: Course):
     run = ["export", "05_cvae", "--format", "canvas", "--course", str(graded.root)]
     done = CliRunner().invoke(app, run)
