@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+import scipy.sparse
+
 from autograder.questions.question import Case, Question
 from starter.answers import values
 from starter.answers.comparators import usual_meaning
@@ -48,19 +51,50 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
         return Verdict(0.0, f"the answer cannot be read: {error}")
     if not isinstance(came, list):
         return Verdict(0.0, "the answer cannot be read: it is not a list of values")
-    faults, share = [], 0.0
+    faults, credit = [], 0.0
     for number, case in enumerate(cases, start=1):
         given = came[number - 1] if number <= len(came) else {"error": "it was not reached"}
         fault = _fault(question, case, given)
-        share += (fault.share if fault else 1.0) / len(cases)
         if fault:
+            credit += fault.share / len(cases)
             where = f"case {number} of {len(cases)}: " if len(cases) > 1 else ""
             faults.append(replace(fault, reason=f"{where}{fault.reason}"))
     if not faults:
         return Verdict(1.0, f"right in all {len(cases)} cases" if len(cases) > 1 else "right")
     first, right = faults[0], len(cases) - len(faults)
     headline = f"right in {right} of {len(cases)} cases; " if right else ""
-    return replace(first, share=share, reason=f"{headline}{first.reason}"[:REASON])
+    if right and (trivial := _trivial(question, cases, came)):
+        return replace(first, share=credit, reason=f"{trivial}, which earns nothing; {headline}{first.reason}"[:REASON])
+    return replace(first, share=credit + right / len(cases), reason=f"{headline}{first.reason}"[:REASON])
+
+
+def _trivial(question: Question, cases: list[Case], came: list) -> str:
+    """Say what makes an answer one that knows nothing of the question, though it is right in some case."""
+    answers = [given["value"] for given in came if isinstance(given, dict) and "value" in given]
+    if len(answers) < len(cases):
+        return ""
+    if len({values.encode(answer) for answer in answers}) == 1 or _one_number(answers):
+        return "the same came for all inputs"
+    for name in cases[0].inputs:
+        pairs = zip(answers, cases, strict=True)
+        if all(name in case.inputs and _is_input(question, answer, case.inputs[name]) for answer, case in pairs):
+            return f"its input {name!r} came back"
+    return ""
+
+
+def _one_number(answers: list) -> bool:
+    """Tell whether answers are arrays, of whatever shapes, of one number."""
+    arrays = [answer.toarray() if scipy.sparse.issparse(answer) else answer for answer in answers]
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "biuf" for array in arrays):
+        return False
+    return len(np.unique(np.concatenate([array.ravel() for array in arrays]))) == 1
+
+
+def _is_input(question: Question, answer: object, given: object) -> bool:
+    try:
+        return question.comparator.fault(answer, given) is None
+    except Exception:  # noqa: BLE001  (what is compared here was never meant to be)
+        return False
 
 
 def _fault(question: Question, case: Case, given: object) -> Verdict | None:

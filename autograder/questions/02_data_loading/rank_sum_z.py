@@ -13,8 +13,10 @@ def _rank_cases(rng: np.random.Generator) -> list[dict[str, object]]:
     """Expression with a large tie at zero and small ones above."""
     cases = []
     for n_perturbed, n_control, shift in ((9, 14, 1.6), (23, 17, 0.6), (12, 31, 2.2)):
-        perturbed, control = rng.poisson(1.1 * shift, n_perturbed), rng.poisson(1.1, n_control)
-        perturbed[:2], control[:3] = (0, 3), 0
+        perturbed = control = np.zeros(1)
+        while _z_without_ties(perturbed, control) == 0:  # a z of 0 has no sign that could be wrong
+            perturbed, control = rng.poisson(1.1 * shift, n_perturbed), rng.poisson(1.1, n_control)
+            perturbed[:2], control[:3] = (0, 3), 0
         cases.append({"perturbed": np.log1p(perturbed), "control": np.log1p(control)})
     return cases
 
@@ -30,20 +32,26 @@ def _u(perturbed: np.ndarray, control: np.ndarray) -> float:
     return float((higher > 0).sum() + (higher == 0).sum() / 2)
 
 
-def _centred(u: float, perturbed: np.ndarray, control: np.ndarray) -> float:
-    """Give z without the correction for ties."""
+def _sigma(perturbed: np.ndarray, control: np.ndarray, *, ties: bool = True) -> float:
+    """Give the standard deviation of U by chance."""
     n1, n2 = len(perturbed), len(control)
-    return (u - n1 * n2 / 2) / float(np.sqrt(n1 * n2 * (n1 + n2 + 1) / 12))
+    n = n1 + n2
+    tied = np.unique(np.concatenate([perturbed, control]), return_counts=True)[1]
+    lost = float((tied**3 - tied).sum()) / (n * (n - 1)) if ties else 0.0
+    return float(np.sqrt(n1 * n2 / 12 * (n + 1 - lost)))
+
+
+def _above_chance(perturbed: np.ndarray, control: np.ndarray) -> float:
+    return _u(perturbed, control) - len(perturbed) * len(control) / 2
 
 
 def _z_without_ties(perturbed: np.ndarray, control: np.ndarray) -> float:
-    return _centred(_u(perturbed, control), perturbed, control)
+    return _above_chance(perturbed, control) / _sigma(perturbed, control, ties=False)
 
 
 def _z_of_rank_sum(perturbed: np.ndarray, control: np.ndarray) -> float:
     n1 = len(perturbed)
-    shift = _centred(_u(perturbed, control) + n1 * (n1 + 1) / 2, perturbed, control)
-    return shift * _rank_sum_z(perturbed, control) / _z_without_ties(perturbed, control)
+    return (_above_chance(perturbed, control) + n1 * (n1 + 1) / 2) / _sigma(perturbed, control)
 
 
 def _z_of_control(perturbed: np.ndarray, control: np.ndarray) -> float:
@@ -51,10 +59,7 @@ def _z_of_control(perturbed: np.ndarray, control: np.ndarray) -> float:
 
 
 def _squared_z(perturbed: np.ndarray, control: np.ndarray) -> float:
-    z, without = _rank_sum_z(perturbed, control), _z_without_ties(perturbed, control)
-    n1, n2 = len(perturbed), len(control)
-    sigma = np.sqrt(n1 * n2 * (n1 + n2 + 1) / 12) * without / z
-    return float(z / sigma)
+    return _above_chance(perturbed, control) / _sigma(perturbed, control) ** 2
 
 
 QUESTION = Question(

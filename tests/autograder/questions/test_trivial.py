@@ -1,0 +1,58 @@
+"""Answers that know nothing of a question earn nothing: constants, an input handed back, a public answer."""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograder.questions
+from autograder.grading.judge import judge
+from autograder.questions.question import PUBLIC_SEED, Case, Question
+from starter.answers import values
+from starter.answers.kinds import Function
+
+pytest.importorskip("torch")
+STAGES = sorted(path.stem for path in Path(autograder.questions.__file__).parent.glob("[0-9]*"))
+QUESTIONS = {
+    f"{stage}-{question.name}": question
+    for stage in STAGES
+    for question in importlib.import_module(f"autograder.questions.{stage}").QUESTIONS
+    if isinstance(question.asks, Function)
+}
+CONSTANTS = (0, 1, 0.0, 1.0, 0.5, True, False, None, "", [], {})
+
+
+def trivial(question: Question, cases: list[Case], public: list[Case]) -> Iterator[tuple[str, list[object]]]:
+    for constant in CONSTANTS:
+        yield repr(constant), [constant] * len(cases)
+    for number in (0.0, 1.0):
+        if all(isinstance(case.due, np.ndarray) for case in cases):
+            yield f"arrays of {number}", [np.full(case.due.shape, number) for case in cases]
+    for name in cases[0].inputs:
+        if all(name in case.inputs for case in cases):
+            yield name, [case.inputs[name] for case in cases]
+    for number, case in enumerate(public):
+        yield f"public answer {number}", [case.due] * len(cases)
+
+
+def check(question: Question, draws: int) -> None:
+    public = question.cases(PUBLIC_SEED, data=None)
+    for seed in range(1000, 1000 + draws):
+        cases = question.cases(seed, data=None)
+        declared = max((credit for case in cases for credit in case.credit.values()), default=0.0)
+        for what, answers in trivial(question, cases, public):
+            verdict = judge(question, cases, values.encode([{"value": answer} for answer in answers]))
+            assert verdict.share <= declared, (what, seed, verdict)
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+def test_trivial_answers_earn_nothing(question: Question):
+    check(question, draws=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+def test_trivial_answers_earn_nothing_in_fifty_draws(question: Question):
+    check(question, draws=50)
