@@ -101,7 +101,10 @@ def ask_questions(
             verdict = _verdict(question, cases[question.name], frames, outcome, course)
             held = ANSWERED_TWICE if question.name in repeated else ""
             if question.name not in frames and outcome.status == "ended":
-                held = {"end" in frames: ENDED_EARLY, outcome.returncode == KILLED: KILLED_BY_MACHINE}.get(True, "")
+                if "end" in frames:
+                    held = ENDED_EARLY
+                elif outcome.returncode == KILLED:
+                    held = KILLED_BY_MACHINE
             seconds = _seconds(frames, question.name, outcome.seconds)
             results[question.name] = question_result(question.name, verdict, points[question.name], seconds, held)
         if stopped := frames.get("stopped"):

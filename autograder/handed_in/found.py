@@ -6,7 +6,7 @@ from datetime import datetime
 
 from autograder.course import FILE, Course
 from autograder.handed_in.files import MAX_FILES, MAX_NOTEBOOK, File
-from autograder.handed_in.recognised import recognise, unpacked, without_litter
+from autograder.handed_in.recognised import recognise, with_archives, without_litter
 from autograder.settings import STUDENT_NAME
 from starter.errors import InputError
 
@@ -55,7 +55,7 @@ def take_or_refuse(
     try:
         files = without_litter(given)
         _check_number(files)
-        files = unpacked(files, notes)
+        files = with_archives(course, stage, files, notes)
         _check_number(files)
         recognised = recognise(course, stage, files)
         if recognised.fault:

@@ -8,7 +8,7 @@ import codecs
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,23 +58,36 @@ def without_litter(files: Mapping[str, File]) -> dict[str, File]:
     return {name: file for name, file in files.items() if not LITTER.fullmatch(name)}
 
 
-def unpacked(files: Mapping[str, File], notes: list[str], left: int = PACKED_IN_PACKED) -> dict[str, File]:
-    """Put what `.zip` archives hold in their place; one that cannot be opened stays, and is noted."""
-    opened = {}
-    for name, file in files.items():
-        if left and name.lower().endswith(".zip"):
-            try:
-                inside = _members(file)
-            except Exception as error:  # noqa: BLE001  (whatever is in somebody's archive)
-                notes.append(f"{name} cannot be opened ({str(error)[:100] or type(error).__name__})")
-            else:
-                folder = name.rpartition("/")[0]
-                odd: list[str] = []
-                there = unpacked(without_litter(with_safe_names(inside, odd)), notes, left - 1)
-                notes += [f"{name} holds {listed(odd)}, which was left out"] if odd else []
-                opened |= {f"{folder}/{member}".lstrip("/"): content for member, content in there.items()}
-                continue
-        opened[name] = file
+def with_archives(course: Course, stage: str, files: Mapping[str, File], notes: list[str]) -> dict[str, File]:
+    """Open `.zip` archives where what is due is not beside them: all of them for a notebook, else for a prediction.
+
+    Other archives stay as they are, since the student's code may read them; one that cannot be opened is noted.
+    """
+    if not any(map(NOTEBOOK.fullmatch, files)) or recognise(course, stage, files).fault:
+        return _unpacked(files, notes)
+    if course.stages[stage].prediction and not any(name.lower().endswith(PREDICTION) for name in files):
+        inside = _unpacked(files, notes)
+        return {name: inside[name] for name in inside if name.lower().endswith(PREDICTION)} | dict(files)
+    return dict(files)
+
+
+def _unpacked(files: Mapping[str, File], notes: list[str], left: int = PACKED_IN_PACKED) -> dict[str, File]:
+    """Put what archives hold in their place, and where something has that name in a folder called like the archive."""
+    opened = {name: file for name, file in files.items() if not (left and name.lower().endswith(".zip"))}
+    for name in (name for name in files if name not in opened):
+        try:
+            inside = _members(files[name])
+        except Exception as error:  # noqa: BLE001  (whatever is in somebody's archive)
+            notes.append(f"{name} cannot be opened ({str(error)[:100] or type(error).__name__})")
+            opened[name] = files[name]
+            continue
+        folder = name.rpartition("/")[0]
+        odd: list[str] = []
+        there = _unpacked(without_litter(with_safe_names(inside, odd)), notes, left - 1)
+        notes += [f"{name} holds {listed(odd)}, which was left out"] if odd else []
+        for member, content in there.items():
+            place = f"{folder}/{member}".lstrip("/")
+            opened[place if place not in opened else f"{name[: -len('.zip')]}/{member}"] = content
     return opened
 
 
@@ -183,9 +196,8 @@ def encoding_of(start: bytes) -> str:
 
 def _ids(course: Course, stage: str) -> set[str]:
     """Read the question ids of a stage from the notebook that was given out; none if there is none yet."""
-    released: Callable[[], str] = (course.root / ASSIGNMENTS / stage / f"{stage}.ipynb").read_text
-    try:
-        cells = json.loads(released())["cells"]
-    except FileNotFoundError:
+    path = course.root / ASSIGNMENTS / stage / f"{stage}.ipynb"
+    if not path.is_file():
         return set()
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return {cell["metadata"]["nbgrader"]["grade_id"] for cell in cells if "nbgrader" in cell["metadata"]}

@@ -99,6 +99,27 @@ def test_folders_and_archives_within_the_download_are_opened(rostered: Course, t
     ]
 
 
+def test_archives_beside_the_notebook_stay_and_hide_nothing(rostered: Course, tmp_path: Path):
+    content, older = right(rostered), right(rostered) + b" "
+    archive = packed({NOTEBOOK: older, "x.csv": b"x"})
+    both = {
+        f"ada/{NOTEBOOK}": content,
+        "ada/old.zip": archive,
+        "bob/a.zip": archive,
+        "bob/b.zip": packed({NOTEBOOK: older}),
+    }
+    with_prediction = {f"cai/{NOTEBOOK}": content, "cai/p.zip": packed({"prediction.h5ad": b"p", NOTEBOOK: older})}
+    beside_one = {"dee/prediction.h5ad": b"p", "dee/work.zip": packed({NOTEBOOK: content})}
+    done = collect(rostered, STAGE, download(tmp_path / "all.zip", both | with_prediction | beside_one), TIME)
+    assert taken(rostered, "dee") == content
+    assert taken(rostered, "ada") == content
+    ada, cai = (Submission(rostered, STAGE, student).submitted for student in ("ada", "cai"))
+    assert (ada / "old.zip").read_bytes() == archive  # which the student's code may read
+    assert (taken(rostered, "cai"), (cai / "prediction.h5ad").read_bytes()) == (content, b"p")
+    said = f"bob: b/{NOTEBOOK} has the questions of this stage too; {NOTEBOOK} was taken"
+    assert (done.notes, done.refused) == ([said], [])
+
+
 @pytest.mark.parametrize("wrapped", ["all submissions/", "outer/CS 286/"])
 def test_a_folder_of_the_archiver_around_all_is_nobodys(rostered: Course, tmp_path: Path, wrapped: str):
     content = right(rostered)
