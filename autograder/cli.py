@@ -1,6 +1,6 @@
 """The `autograder` command: release a course, grade submissions."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -96,21 +96,23 @@ def collect(
     from autograder.gradebook.late import days_late
     from autograder.handed_in import attempts
     from autograder.handed_in.submissions import Submission
-    from autograder.text import printable
+    from autograder.text import printable, shown_time
 
     opened = read_course(course)
     write_settings(opened)  # it names the exchange, and an earlier kit may have written it
     done = attempts.collect(opened, stage, source, _time(received) if received else None)
     if done.new:
         table = Table(title=f"New attempts at {stage}", title_justify="left")
-        for column in ("student", "received", "days late", "counts"):
-            table.add_column(column)
+        zone = opened.zone(stage)
+        clocks = {"received": UTC} | ({"in the course's zone": zone} if zone else {})
+        for column in ("student", *clocks, "days late", "counts"):
+            table.add_column(column, no_wrap=column in clocks)
         for attempt in done.new:
             submission = Submission(opened, stage, attempt.student)
             counts = any(attempts.counting_attempt(mates) == attempt for mates in submission.team)
             days = days_late(submission, attempt.received)
-            time = f"{attempt.received:%Y-%m-%d %H:%M:%S} UTC"
-            table.add_row(attempt.student, time, str(days), "yes" if counts else "no")
+            times = [shown_time(attempt.received, zone) if attempt.received else "?" for zone in clocks.values()]
+            table.add_row(attempt.student, *times, str(days), "yes" if counts else "no")
         Console().print(table)
     typer.echo(f"collected {counted(len(done.new), 'new attempt')}; {done.known:,} were there before")
     for note in done.notes:
@@ -141,14 +143,16 @@ def requests(
     """
     from autograder.course import read_course
     from autograder.gradebook.requests import read_requests
+    from autograder.text import both_times
 
     opened = read_course(course)
     if stage:
         opened.check_stage(stage)
     found = [request for name in ([stage] if stage else opened.stages) for request in read_requests(opened, name)]
     for request in found:
-        received = f"{request.received:%Y-%m-%d %H:%M} UTC" if request.received else "at an unknown time"
-        state = f"feedback since {request.answered:%Y-%m-%d %H:%M} UTC" if request.answered else "waits"
+        zone = opened.zone(request.stage)
+        received = both_times(request.received, zone) if request.received else "at an unknown time"
+        state = f"feedback since {both_times(request.answered, zone)}" if request.answered else "waits"
         typer.echo(f"{request.student}, {request.stage}, received {received}: {state}")
         typer.echo("".join(f"    {line}\n" for line in request.text.splitlines()))
     if not found:

@@ -8,7 +8,9 @@ import tempfile
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     ValidationError,
@@ -81,6 +83,13 @@ class Course:
         if entry is None or not entry.team:
             return [student]
         return [other.id for other in self.students.values() if other.team == entry.team]
+
+    def zone(self, stage: str | None = None) -> tzinfo | None:
+        """Give the zone in which times are shown beside UTC: `timezone`, else that of the (first) deadline, if any."""
+        if name := self.settings.course.timezone:
+            return ZoneInfo(name)
+        stages = self.stages.values() if stage is None else [self.stages[stage]]
+        return next((settings.deadline.tzinfo for settings in stages if settings.deadline), None)
 
     def check_stage(self, stage: str) -> None:
         """Refuse a stage that `course.toml` does not name.

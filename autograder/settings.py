@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AwareDatetime,
@@ -170,6 +171,19 @@ class About(Section):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")]
     """Becomes a folder: at most 64 letters, digits and hyphens."""
     title: str = ""
+    timezone: str = ""
+    """In which times are shown beside UTC, as `Europe/Berlin`; empty: that of a stage's deadline."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, timezone: str) -> str:
+        try:
+            if timezone:
+                ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            msg = "it is the name of a time zone, as Europe/Berlin"
+            raise ValueError(msg) from error
+        return timezone
 
     @field_validator("name")
     @classmethod

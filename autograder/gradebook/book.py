@@ -1,6 +1,6 @@
 """nbgrader as the front: students' notebooks, the gradebook, and points that come from results instead of running code.
 
-The unmodified `SaveAutoGrades` reads nbgrader's documented partial credit: a number as a graded cell's last output.
+Points reach it as nbgrader's documented partial credit: a number as a graded cell's last output.
 """
 
 import os
@@ -20,15 +20,15 @@ from nbgrader.preprocessors import (
     LimitOutput,
     OverwriteCells,
     OverwriteKernelspec,
-    SaveAutoGrades,
 )
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
 from autograder.course import FILE, Course
 from autograder.folders import ASSIGNMENTS, AUTOGRADED, FEEDBACK, GENERATED, GRADEBOOK, GRADING, NORMALISED, SOLUTIONS
+from autograder.gradebook.by_hand import SaveGrades
 from autograder.gradebook.late import PointsPerDay, update_penalties
-from autograder.gradebook.plugins import ByValue, CleanText, Collect, Hold, earned
+from autograder.gradebook.plugins import ByValue, CleanText, Collect, earned
 from autograder.grading.results import read_result
 from autograder.grading.rules import hash_rules
 from autograder.handed_in.submissions import Submission
@@ -88,6 +88,10 @@ def configuration(course: Course) -> Config:
     c.GenerateFeedback.preprocessors = []
     # a student's heading that is called like a question would take the place of its score in formgrader
     c.HTMLExporter.exclude_anchor_links = True
+    c.HTMLExporter.template_file = str(Path(__file__).with_name("formgrader.html.j2"))
+    if zone := course.zone():
+        c.NbGraderAPI.timezone = str(zone)
+        c.NbGraderAPI.timestamp_format = "%Y-%m-%d %H:%M:%S %z"
     c.AssignLatePenalties.plugin_class = PointsPerDay
     c.PointsPerDay.points_per_day = course.late.points_per_day
     c.PointsPerDay.grace_hours = course.late.grace_hours
@@ -98,8 +102,7 @@ def configuration(course: Course) -> Config:
     c.Autograde.autograde_preprocessors = [
         ByValue,
         LimitOutput,
-        SaveAutoGrades,
-        Hold,
+        SaveGrades,
         AssignLatePenalties,
         CheckCellMetadata,
     ]

@@ -1,4 +1,4 @@
-"""What nbgrader runs of ours: clean text, points by value, held predictions, the exchange collected."""
+"""What nbgrader runs of ours: clean text, points by value, the exchange collected."""
 
 import math
 import re
@@ -6,7 +6,6 @@ import re
 from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import Gradebook
 from nbgrader.exchange.default import ExchangeCollect
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
@@ -72,27 +71,13 @@ class ByValue(ResultReader):
             if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell):
                 question = questions[cell.metadata.nbgrader["grade_id"]]
                 points = earned(question)
-                reason = question.reason.replace("; ", ";\n  ")
+                said = f"{points:g} of {question.max:g} points: {question.reason}".replace("; ", ";\n  ")
+                held = f"\nheld, so please look: {question.held}" if question.held else ""
                 cell.execution_count = None
                 cell.outputs = [
-                    new_output("stream", name="stdout", text=f"{points:g} of {question.max:g} points: {reason}\n"),
+                    new_output("stream", name="stdout", text=f"{said}{held}\n"),
                     new_output("execute_result", data={"text/plain": repr(points)}, execution_count=None),
                 ]
-        return nb, resources
-
-
-class Hold(ResultReader):
-    """Marks held questions as needing a look by the instructor."""
-
-    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
-        """Set nbgrader's own flag in the gradebook."""
-        about = resources["nbgrader"]
-        with Gradebook(about["db_url"]) as book:
-            for question in self.results(resources):
-                if question.held:
-                    grade = book.find_grade(question.name, about["notebook"], about["assignment"], about["student"])
-                    grade.needs_manual_grade = True
-                    book.db.commit()
         return nb, resources
 
 

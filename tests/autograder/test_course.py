@@ -13,6 +13,7 @@ from autograder.course import Course, read_course
 from autograder.settings import Section, Settings
 from starter.errors import InputError
 
+STAGES = ("01_first", "02_second", "03_third", None)
 MINIMAL = '[course]\nname = "my-course"\n'
 
 
@@ -26,6 +27,20 @@ def test_the_projects_own_course_is_sound():
     assert own.name == "virtual-cell"
     assert [stage for stage in own.stages if own.stages[stage].prediction] == ["04_baselines"]
     assert own.data.seed is None, "a graded course's seed is secret"
+
+
+def test_times_are_shown_in_the_zone_that_is_named_or_else_in_that_of_the_deadline(tmp_path: Path):
+    stages = """
+[stages.01_first]
+[stages.02_second]
+deadline = 2026-10-01T23:59:00+02:00
+[stages.03_third]
+deadline = 2026-12-01T23:59:00+01:00
+"""
+    hours = [None if zone is None else str(zone) for zone in map(course(tmp_path, MINIMAL + stages).zone, STAGES)]
+    assert hours == [None, "UTC+02:00", "UTC+01:00", "UTC+02:00"]
+    named = course(tmp_path, MINIMAL + 'timezone = "Asia/Shanghai"\n' + stages)
+    assert {str(named.zone(stage)) for stage in STAGES} == {"Asia/Shanghai"}
 
 
 def test_folders_follow_from_the_name(tmp_path: Path):
@@ -55,6 +70,11 @@ def test_folders_follow_from_the_name(tmp_path: Path):
         ('[course]\nname = "' + "x" * 65 + '"\n', "course.name: string should match pattern"),
         (MINIMAL + "[limits]\nseconds = -1\n", "limits.seconds: input should be greater than or equal to 1, not -1"),
         (MINIMAL + "[stages.baselines]\n", "stages.baselines.*: string should match pattern"),
+        (
+            MINIMAL + 'timezone = "Nowhere/Berlin"\n',
+            "course.timezone: .*it is the name of a time zone, as Europe/Berlin, not 'Nowhere/Berlin'",
+        ),
+        (MINIMAL + 'timezone = "../etc"\n', "it is the name of a time zone"),
         ("[course\n", "is not valid TOML"),
     ],
 )

@@ -151,17 +151,30 @@ def browser() -> Iterator[sync_api.Browser]:
 
 
 @pytest.fixture
-def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
-    """A page that reaches this machine only, and on which no dialog may open."""
+def expected() -> list[tuple[str, str]]:
+    """Dialogs that should open next: what they ask, and the answer, `accept` or `dismiss`."""
+    return []
+
+
+@pytest.fixture
+def page(browser: sync_api.Browser, expected: list[tuple[str, str]]) -> Iterator[sync_api.Page]:
+    """A page that reaches this machine only, and on which no other dialog may open."""
     with browser.new_context() as context:
         context.route("https://**", lambda route: route.abort())
         mathjax = {"body": MATHJAX, "content_type": "text/javascript"}
         context.route("https://**/mathjax/**", lambda route: route.fulfill(**mathjax))
         page = context.new_page()
-        dialogs = []
-        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        opened = []
+
+        def answer_dialog(dialog: sync_api.Dialog) -> None:
+            due, answer = expected.pop(0) if expected else ("", "dismiss")
+            opened.append((dialog.message, due))
+            getattr(dialog, answer)()
+
+        page.on("dialog", answer_dialog)
         yield page
-        assert dialogs == []
+        assert all(said == due for said, due in opened), opened
+        assert expected == []
 
 
 @pytest.fixture
@@ -222,10 +235,36 @@ def test_points_and_a_comment_are_typed_and_stay(graded_course: Course, visit: C
     assert (shown.locator(".score").inner_text(), shown.locator(".status").inner_text()) == ("8.5 / 9", "graded")
 
 
+def test_more_points_than_can_be_had_are_asked_about(
+    graded_course: Course, visit: Callable, expected: list[tuple[str, str]]
+):
+    page = visit(graded_notebook(graded_course, "bob"))
+    more = "7.5 points are more than the 4 that can be had here. Give 4, and 3.5 as extra credit?"
+
+    def fields() -> tuple[str, str]:
+        return page.input_value(f"#{TEXT}"), page.input_value(f"#{TEXT}_extra_credit")
+
+    def put(answer: str, question: str, points: str) -> None:
+        expected.append((question, answer))
+        page.fill(f"#{TEXT}", points)
+        page.locator(f"#{TEXT}").blur()
+
+    put("dismiss", more, "7.5")
+    assert fields() == ("", "")
+    assert points_of(graded_course, "bob")[TEXT] == (0.0, True)
+    with page.expect_response(lambda response: response.request.method == "PUT"):
+        put("accept", more, "7.5")
+    assert fields() == ("4", "3.5")
+    assert points_of(graded_course, "bob")[TEXT] == (7.5, False)
+    put("dismiss", "Points below 0 cannot be given. Give 0 instead?", "-1")
+    assert fields() == ("4", "3.5")
+
+
 def test_a_held_question_waits_until_the_instructor_gives_points(graded_course: Course, visit: Callable):
     place = graded_notebook(graded_course, "held")
     page = visit(place)
     assert "needs_manual_grade" in page.get_attribute("#train_mean", "class")
+    assert "held, so please look: look at this" in page.inner_text("#notebook")
     type_into(page, f"#{TEXT}", "4")
     shown = row(visit(SUBMISSIONS), "held")
     assert (shown.locator(".score").inner_text(), shown.locator(".status").inner_text()) == (

@@ -41,9 +41,9 @@ def test_requests_come_from_all_attempts_and_each_one_once(small: Course):
     assert found == [("ada", 1, "Question 2: I think\nthat 3 is right."), ("ada", 5, "And 4.")]
     shown = CliRunner().invoke(app, ["requests", "--course", str(small.root)]).stdout
     assert [line for line in shown.splitlines() if line and not line.startswith(" ")] == [
-        "cyd, 01_primer, received 2020-10-03 00:00 UTC: waits",
-        f"ada, {STAGE}, received 2020-10-01 00:00 UTC: waits",
-        f"ada, {STAGE}, received 2020-10-05 00:00 UTC: waits",
+        "cyd, 01_primer, received 2020-10-03 00:00:00 UTC: waits",
+        f"ada, {STAGE}, received 2020-10-01 00:00:00 UTC: waits",
+        f"ada, {STAGE}, received 2020-10-05 00:00:00 UTC: waits",
     ]
     assert "    Question 2: I think\n    that 3 is right.\n" in shown
     assert "Another stage" not in CliRunner().invoke(app, ["requests", STAGE, "--course", str(small.root)]).stdout
@@ -72,7 +72,7 @@ def test_a_request_waits_until_feedback_is_written_after_it_was_collected(small:
     page.touch()
     assert read_requests(small, STAGE)[0].answered == datetime.fromtimestamp(page.stat().st_mtime, UTC)
     shown = CliRunner().invoke(app, ["requests", STAGE, "--course", str(small.root)]).stdout
-    assert shown.startswith(f"ada, {STAGE}, received 2020-10-05 00:00 UTC: feedback since 2")
+    assert shown.startswith(f"ada, {STAGE}, received 2020-10-05 00:00:00 UTC: feedback since 2")
 
 
 def test_without_requests_it_says_how_they_are_made(small: Course):

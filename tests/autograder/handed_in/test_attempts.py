@@ -559,7 +559,13 @@ def test_the_command_says_what_it_did_and_what_not(tmp_path: Path):
     done = run("2020-10-03T23:59:00+02:00")
     assert done.exit_code == 2
     row = next(line for line in done.stdout.splitlines() if "cyd" in line)
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["cyd", "2020-10-03 21:59:00 UTC", "2", "yes"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        "cyd",
+        "2020-10-03 21:59:00 UTC",
+        "2020-10-03 23:59:00 +0200",
+        "2",
+        "yes",
+    ]
     assert "collected 1 new attempt; 0 were there before\n" in done.stdout
     assert "in grading/submitted/ there is another attempt now of: cyd\n" in done.stdout
     assert done.stderr == "mallory: not collected: mallory is not in the roster of course.toml\n"
