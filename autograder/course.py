@@ -86,10 +86,10 @@ class Course:
 
     def zone(self, stage: str | None = None) -> tzinfo | None:
         """Give the zone in which times are shown beside UTC: `timezone`, else that of the (first) deadline, if any."""
-        if name := self.settings.course.timezone:
-            return ZoneInfo(name)
         stages = self.stages.values() if stage is None else [self.stages[stage]]
-        return next((settings.deadline.tzinfo for settings in stages if settings.deadline), None)
+        named = [ZoneInfo(name)] if (name := self.settings.course.timezone) else []
+        zones = [*named, *(settings.deadline.tzinfo for settings in stages if settings.deadline)]
+        return zones[0] if zones and str(zones[0]) != "UTC" else None
 
     def check_stage(self, stage: str) -> None:
         """Refuse a stage that `course.toml` does not name.

@@ -39,6 +39,7 @@ deadline = 2026-12-01T23:59:00+01:00
 """
     hours = [None if zone is None else str(zone) for zone in map(course(tmp_path, MINIMAL + stages).zone, STAGES)]
     assert hours == [None, "UTC+02:00", "UTC+01:00", "UTC+02:00"]
+    assert course(tmp_path, MINIMAL + stages.replace("+01:00", "Z")).zone("03_third") is None
     named = course(tmp_path, MINIMAL + 'timezone = "Asia/Shanghai"\n' + stages)
     assert {str(named.zone(stage)) for stage in STAGES} == {"Asia/Shanghai"}
 

@@ -559,14 +559,18 @@ def test_the_command_says_what_it_did_and_what_not(tmp_path: Path):
     done = run("2020-10-03T23:59:00+02:00")
     assert done.exit_code == 2
     row = next(line for line in done.stdout.splitlines() if "cyd" in line)
-    assert [cell.strip() for cell in row.strip("│").split("│")] == [
-        "cyd",
-        "2020-10-03 21:59:00 UTC",
-        "2020-10-03 23:59:00 +0200",
-        "2",
-        "yes",
-    ]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["cyd", "2020-10-03 21:59:00 UTC", "2", "yes"]
     assert "collected 1 new attempt; 0 were there before\n" in done.stdout
     assert "in grading/submitted/ there is another attempt now of: cyd\n" in done.stdout
     assert done.stderr == "mallory: not collected: mallory is not in the roster of course.toml\n"
     assert run("2020-10-03T21:59:00Z").stdout == "collected 0 new attempts; 1 were there before\n"
+
+
+def test_times_are_shown_in_the_zone_of_the_deadline_too(tmp_path: Path):
+    course = made(tmp_path / "course", stage="deadline = 2020-10-01T12:00:00+02:00")
+    source = folder_of(tmp_path / "1", cyd="c")
+    arguments = ["collect", STAGE, str(source), "--course", str(course.root), "--received", "2020-10-01T22:30:00Z"]
+    done = CliRunner().invoke(app, arguments)
+    row = next(line for line in done.stdout.splitlines() if "cyd" in line)
+    shown = ["2020-10-01 22:30:00 UTC", "2020-10-02 00:30:00 +0200"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["cyd", *shown, "1", "yes"]
