@@ -304,7 +304,8 @@ def similar(
 ) -> None:
     """Show pairs of submissions that share unusual code: a hint where to look, not a proof.
 
-    The page grading/similar/STAGE.html has both texts side by side.
+    Submissions that share code with modules of the kit which the questions leave out are shown, too. The page
+    grading/similar/STAGE.html has both texts side by side.
 
     Example: autograder similar 04_baselines
     """
@@ -312,15 +313,20 @@ def similar(
     from autograder.gradebook.similar import compare_stage
 
     pairs, path, notes = compare_stage(read_course(course), stage)
-    if pairs:
-        table = Table(title=f"Unusual code that pairs share in {stage}: a hint, not a proof", title_justify="left")
-        table.add_column("pair")
-        table.add_column("of the shorter's", justify="right")
-        table.add_column("fingerprints", justify="right")
-        for pair in pairs:
-            table.add_row(Text(" and ".join(pair.students)), f"{100 * pair.share:.0f} %", str(pair.shared))
-        Console().print(table)
-    else:
+    titles = {
+        f"Unusual code that pairs share in {stage}: a hint, not a proof": [pair for pair in pairs if not pair.of_kit],
+        "Code that left-out modules of the kit have too: a hint, not a proof": [pair for pair in pairs if pair.of_kit],
+    }
+    for title, some in titles.items():
+        if some:
+            table = Table(title=title, title_justify="left")
+            table.add_column("pair")
+            table.add_column("of the shorter's", justify="right")
+            table.add_column("fingerprints", justify="right")
+            for pair in some:
+                table.add_row(Text(" and ".join(pair.students)), f"{100 * pair.share:.0f} %", str(pair.shared))
+            Console().print(table)
+    if all(pair.of_kit for pair in pairs):
         typer.echo("no two submissions share much unusual code")
     typer.echo(f"wrote {path}")
     for note in notes:

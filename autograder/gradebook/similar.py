@@ -1,9 +1,10 @@
-"""Submissions that share code which hardly anybody else wrote: a hint where to look, never a proof.
+"""Submissions that share code which hardly anybody else wrote, or with the kit: a hint where to look, never a proof.
 
 Winnowing of code whose names, strings, comments and spaces are left out (Schleimer, Wilkerson and Aiken 2003), by
 `copydetect`.
 """
 
+import functools
 import io
 import json
 import re
@@ -18,8 +19,10 @@ import numpy as np
 from copydetect import CodeFingerprint, compare_files
 from scipy import sparse
 
+import starter
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS, NORMALISED, SIMILAR, SOLUTIONS
+from autograder.questions.question import questions_of
 from autograder.text import printable
 from starter.errors import InputError, counted
 from starter.files import whole
@@ -48,13 +51,19 @@ Piece = tuple[str, int]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two students and what they share."""
+    """Two students, or a student and a module of the kit, and what they share."""
 
     students: tuple[str, str]
+    """A module stands second, by its file, such as `starter/models/baselines.py`."""
     shared: int
     """Unusual fingerprints that both have."""
     share: float
     """Of the unusual fingerprints of the one who has fewer."""
+
+    @property
+    def of_kit(self) -> bool:
+        """Whether a module of the kit stands second; no student's name has a slash."""
+        return "/" in self.students[1]
 
 
 @dataclass(frozen=True)
@@ -71,11 +80,13 @@ def compare_stage(course: Course, stage: str) -> tuple[list[Pair], Path, list[st
     """Compare all submissions of a stage that were graded, and write the page with the pairs that share most.
 
     What the notebooks as they were given out, or the instructor's own, hold does not count, nor what is usual among
-    the submissions. Members of one team are not compared.
+    the submissions. Members of one team are not compared. Modules of `starter` that a question leaves out, since they
+    would answer it, are compared with each team's code: it may have been copied from there.
 
     Returns
     -------
-    Pairs, the one that shares the largest part first; the page; and whose text was not compared, or only in part.
+    Pairs of students, the one that shares the largest part first, then pairs of a student and a module, likewise; the
+    page; and whose text was not compared, or only in part.
 
     Raises
     ------
@@ -90,7 +101,7 @@ def compare_stage(course: Course, stage: str) -> tuple[list[Pair], Path, list[st
             msg = f"{stage} was not released: there is no {path}; run: autograder release"
             raise InputError(msg)
         known += _cells(path).values()
-    boilerplate = set().union(*(_fingerprint(code).hashes for code in known))
+    boilerplate = set().union(*(_hashes(code) for code in known))
     texts, marks, notes = {}, {}, []
     for path in sorted((course.grading / NORMALISED).glob(f"*/{stage}/{stage}.ipynb")):
         student = path.parents[1].name
@@ -100,7 +111,7 @@ def compare_stage(course: Course, stage: str) -> tuple[list[Pair], Path, list[st
             if length > MAX_TEXT:
                 notes.append(f"{student}: only the first {MAX_TEXT:,} of {length:,} characters of code are compared")
                 cells = _cut(cells)
-            own = set().union(*(_fingerprint(code).hashes for code in cells.values())) - boilerplate
+            own = set().union(*(_hashes(code) for code in cells.values())) - boilerplate
         except Exception as error:  # noqa: BLE001  (one student's text must not end the comparison)
             notes.append(f"{student}: not compared ({type(error).__name__}: {printable(str(error)[:200])})")
             continue
@@ -109,10 +120,43 @@ def compare_stage(course: Course, stage: str) -> tuple[list[Pair], Path, list[st
         msg = f"nothing to compare: {counted(len(texts), 'submission')} of {stage}; run first: autograder grade {stage}"
         raise InputError(msg)
     pairs, unusual = _pairs(course, marks)
+    modules = _modules(course, stage)
+    from_kit = _from_kit(course, marks, modules, boilerplate)
     path = course.grading / SIMILAR / f"{stage}.html"
     with whole(path) as part:
-        part.write_text(_page(course, stage, pairs, texts, unusual), encoding="utf-8")
-    return pairs[:MAX_PAIRS], path, notes
+        part.write_text(_page(course, stage, (pairs, from_kit), texts | modules, marks, unusual), encoding="utf-8")
+    return [*pairs[:MAX_PAIRS], *from_kit[:MAX_PAIRS]], path, notes
+
+
+def _modules(course: Course, stage: str) -> dict[str, Cells]:
+    """Read the modules of `starter` that the stage's questions leave out, by file."""
+    modules = {}
+    for name in sorted({name for question in questions_of(course, stage) for name in question.without}):
+        place = Path(starter.__file__).parents[1].joinpath(*name.split("."))
+        for path in sorted(place.rglob("*.py")) or [place.with_suffix(".py")]:
+            file = path.relative_to(Path(starter.__file__).parents[1]).as_posix()
+            modules[file] = {f"# {file}": path.read_text(encoding="utf-8").strip()}
+    return modules
+
+
+def _from_kit(
+    course: Course, marks: Mapping[str, np.ndarray], modules: Mapping[str, Cells], boilerplate: set[int]
+) -> list[Pair]:
+    """Count what each team shares with the kit, also what many have from there."""
+    of_module = {
+        file: np.array(sorted(_hashes(code) - boilerplate), dtype=np.int64)
+        for file, cells in modules.items()
+        for code in cells.values()
+    }
+    pairs = []
+    teams: dict[str, str] = {}
+    for student in marks:
+        teams.setdefault(course.team_of(student)[0], student)
+    for student in teams.values():
+        for file, mark in of_module.items():
+            if (shared := len(np.intersect1d(marks[student], mark, assume_unique=True))) >= MIN_SHARED:
+                pairs.append(Pair((student, file), shared, shared / min(len(marks[student]), len(mark))))
+    return sorted(pairs, key=lambda pair: (-pair.share, -pair.shared))
 
 
 def _cells(path: Path) -> Cells:
@@ -140,6 +184,11 @@ def _fingerprint(code: str) -> CodeFingerprint:
     # copydetect 0.5.0 counts wrong what it left out before a class's name or a first comment; this can only grow
     made.offsets = np.maximum.accumulate(made.offsets)
     return made
+
+
+@functools.lru_cache(maxsize=1024)
+def _hashes(code: str) -> frozenset[int]:
+    return frozenset(_fingerprint(code).hashes)
 
 
 def _pairs(course: Course, marks: Mapping[str, np.ndarray]) -> tuple[list[Pair], set[int]]:
@@ -170,17 +219,28 @@ def _pairs(course: Course, marks: Mapping[str, np.ndarray]) -> tuple[list[Pair],
     return list(pairs.values()), set(values[unusual].tolist())
 
 
-def _page(course: Course, stage: str, pairs: Sequence[Pair], texts: Mapping[str, Cells], unusual: set[int]) -> str:
+def _page(
+    course: Course,
+    stage: str,
+    found: tuple[Sequence[Pair], Sequence[Pair]],
+    texts: Mapping[str, Cells],
+    marks: Mapping[str, np.ndarray],
+    unusual: set[int],
+) -> str:
     template = resources.files("autograder.gradebook").joinpath("similar.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    sides = {}
+    for pair in (pair for pairs in found for pair in pairs[:MAX_PAIRS]):
+        counts = set(marks[pair.students[0]].tolist()) if pair.of_kit else unusual
+        sides[pair] = _sides([texts[name] for name in pair.students], counts)
     return environment.from_string(template).render(
         stage=stage,
         title=course.stages[stage].title or stage,
-        names={student: _name(course, student) for student in texts},
-        pairs=pairs[:MAX_PAIRS],
-        n_pairs=len(pairs),
-        n_texts=len(texts),
-        sides=[_sides([texts[student] for student in pair.students], unusual) for pair in pairs[:MAX_PAIRS]],
+        names={name: _name(course, name) for name in texts},
+        found=found,
+        most=MAX_PAIRS,
+        n_texts=len(marks),
+        sides=sides,
         length=LENGTH,
         colours=COLOURS,
         usual_percent=100 * USUAL_SHARE,

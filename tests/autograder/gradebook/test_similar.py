@@ -1,3 +1,4 @@
+import inspect
 import json
 import random
 import re
@@ -12,6 +13,7 @@ from autograder.cli import app
 from autograder.course import Course, read_course
 from autograder.gradebook.similar import MAX_TEXT, compare_stage
 from starter.errors import InputError
+from starter.models import baselines
 
 STAGE = "04_baselines"
 ONE_LINER = (
@@ -200,6 +202,43 @@ def test_a_text_that_cannot_be_read_fails_alone_and_a_long_one_is_cut(course: Co
     assert len(notes) == 2
     assert notes[0].startswith("cyd: not compared (TypeError: ")
     assert re.fullmatch(rf"dan: only the first {MAX_TEXT:,} of \d\d\d,\d\d\d characters of code are compared", notes[1])
+
+
+def pasted(renamed: bool) -> str:
+    """The kit's bilinear model, as a student would paste it."""
+    code = inspect.getsource(baselines.bilinear)
+    return re.sub(r"\b(profiles|known|targets)\b", r"my_\1", code) if renamed else code
+
+
+def test_code_from_the_kits_left_out_modules_is_a_hint_however_many_have_it(course: Course):
+    graded(course, {"own": (ONE_LINER, OWN), "frame": (SHORT["frame"],)})
+    assert compare_stage(course, STAGE)[0] == []
+    graded(course, {f"copy{i}": (SHORT["loop"], pasted(renamed=i % 2 == 1)) for i in range(20)})
+    pairs = compare_stage(course, STAGE)[0]
+    assert {pair.students for pair in pairs} == {(f"copy{i}", "starter/models/baselines.py") for i in range(20)}
+    assert all(pair.of_kit and 0.5 < pair.share <= 1 and pair.shared > 250 for pair in pairs)
+    page = (course.grading / "similar" / f"{STAGE}.html").read_text()
+    mine, kits = Marks(page).sides[:2]
+    assert "def bilinear(" in "".join(kits) and "def bilinear(" in "".join(mine)
+
+
+def test_code_that_students_have_in_their_notebook_is_not_from_the_kit(course: Course):
+    for room in ("assignments", "solutions"):
+        write(course.root / room / STAGE, "    pass", pasted(renamed=False))
+    graded(course, {"ada": (SHORT["loop"], pasted(renamed=True)), "bob": (SHORT["frame"],)})
+    assert found(course) == []
+
+
+def test_a_team_that_copied_from_the_kit_is_shown_once(course: Course):
+    path = course.root / "course.toml"
+    path.write_text(path.read_text() + '[roster]\nstudents = [{id = "ada", team = "t"}, {id = "bob", team = "t"}]\n')
+    graded(course, {name: (SHORT["loop"], pasted(renamed=False)) for name in ("bob", "ada")})
+    pairs = compare_stage(read_course(course.root), STAGE)[0]
+    assert [pair.students for pair in pairs] == [("ada", "starter/models/baselines.py")]
+    done = CliRunner().invoke(app, ["similar", STAGE, "--course", str(course.root)], env={"COLUMNS": "200"})
+    assert "Code that left-out modules of the kit have too: a hint, not a proof" in done.stdout
+    assert re.search(r"ada and starter/models/baselines.py +│", done.stdout)
+    assert "no two submissions share much unusual code" in done.stdout
 
 
 def test_the_command_prints_pairs_and_the_page(course: Course):
