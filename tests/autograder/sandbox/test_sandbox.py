@@ -171,9 +171,10 @@ def test_there_is_no_memory_that_the_limit_does_not_count(run_inside, where: str
 def test_what_python_shares_between_processes_works(run_inside):
     source = (
         "import multiprocessing, multiprocessing.shared_memory as shared\n"
-        "total = multiprocessing.Value('i', 0)\n"
+        "fork = multiprocessing.get_context('fork')\n"  # by default Python 3.14 makes processes that lack `add`
+        "total = fork.Value('i', 0)\n"
         "def add(number):\n    with total.get_lock(): total.value += number\n    return number\n"
-        "with multiprocessing.Pool(2) as pool: print(pool.map(add, [1, 2, 3]), total.value)\n"
+        "with fork.Pool(2) as pool: print(pool.map(add, [1, 2, 3]), total.value)\n"
         "memory = shared.SharedMemory(create=True, size=8)\nmemory.buf[0] = 7\nprint(memory.buf[0])\nmemory.unlink()"
     )
     assert run_inside(source).output == b"[1, 2, 3] 6\n7\n"

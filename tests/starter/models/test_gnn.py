@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+
+pytest.importorskip("torch")
+
 import torch
 from torch_geometric.nn import GCNConv, SGConv
 from torch_geometric.nn.conv.gcn_conv import gcn_norm

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental import _config as fx_config

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torch import Tensor, nn
 

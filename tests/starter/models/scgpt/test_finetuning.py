@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+
+pytest.importorskip("torch")
+
 import torch
 from torch import nn
 
