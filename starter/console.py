@@ -7,6 +7,9 @@ import typer
 from starter.errors import InputError
 
 DEBUG = "--debug"
+KIT = ("starter", "autograder", "data_scripts")
+INSTALL = 'python -m pip install --constraint constraints.txt --editable ".[student]"'
+"""Adds what models and notebooks need, such as torch; the demo and most of grading do without."""
 
 
 def run(app: typer.Typer) -> None:
@@ -38,6 +41,8 @@ def run(app: typer.Typer) -> None:
             if not (message := complaint()):  # no command was given: its help was printed
                 raise SystemExit(2) from None
             _fail(f"error: {message} (--help explains)")
+        if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in KIT:
+            _fail(f"error: this needs {error.name}, which is not installed here; run: {INSTALL}")
         _fail(f"fault of the kit ({type(error).__name__}: {error}); run again with {DEBUG} and report what it prints")
 
 

@@ -131,7 +131,8 @@ def questions_of(course: Course, stage: str) -> tuple[Question, ...]:
             return importlib.import_module(f"{__package__}.{stage}").QUESTIONS
         return _load(path, path.stat().st_mtime_ns).QUESTIONS
     except Exception as error:  # whatever an instructor's module raises
-        msg = f"cannot load the questions of {path} ({type(error).__name__}: {error}); mend them"
+        found = f"{type(error).__name__}: {error}"
+        msg = f"cannot load the questions of {path} ({found}); mend them, or install what they need"
         raise InputError(msg) from error
 
 

@@ -9,8 +9,10 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from commands import run
 
+from starter import console
 from starter.errors import InputError
 from starter.scoring.metrics.rule_sets import RULE_SETS
 
@@ -178,6 +180,35 @@ def test_debug_shows_the_traceback(scored: Path):
     with pytest.raises(InputError, match=r"cannot read nothing\.h5ad") as caught:
         run("starter", "check", "nothing.h5ad", "--debug", cwd=scored)
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "torch.nn",
+            "error: this needs torch.nn, which is not installed here; run: python -m pip install .*.student.",
+        ),
+        (
+            "starter.lost",
+            "fault of the kit .ModuleNotFoundError: No module named 'starter.lost'.; run again with",
+        ),
+    ],
+)
+def test_what_is_not_installed_is_named_with_the_way_out(
+    name: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    app = typer.Typer()
+
+    @app.command()
+    def learn() -> None:
+        msg = f"No module named {name!r}"
+        raise ModuleNotFoundError(msg, name=name)
+
+    monkeypatch.setattr(sys, "argv", ["starter"])
+    with pytest.raises(SystemExit, match="2"):
+        console.run(app)
+    assert re.match(said, capsys.readouterr().err)
 
 
 def test_the_commands_are_installed():
