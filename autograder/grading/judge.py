@@ -65,6 +65,9 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
     headline = f"right in {right} of {len(cases)} cases; " if right else ""
     if right and (trivial := _trivial(question, cases, came)):
         return replace(first, share=credit, reason=f"{trivial}, which earns nothing; {headline}{first.reason}"[:REASON])
+    if right and _one_mistake(question, cases, came):
+        headline = f"right in {right} of {len(cases)} cases, where this mistake is right too, so they earn nothing; "
+        return replace(first, share=credit, reason=f"{headline}{first.reason}"[:REASON])
     return replace(first, share=credit + right / len(cases), reason=f"{headline}{first.reason}"[:REASON])
 
 
@@ -77,9 +80,18 @@ def _trivial(question: Question, cases: list[Case], came: list) -> str:
         return "the same came for all inputs"
     for name in cases[0].inputs:
         pairs = zip(answers, cases, strict=True)
-        if all(name in case.inputs and _is_input(question, answer, case.inputs[name]) for answer, case in pairs):
+        if all(name in case.inputs and _alike(question, answer, case.inputs[name]) for answer, case in pairs):
             return f"its input {name!r} came back"
     return ""
+
+
+def _one_mistake(question: Question, cases: list[Case], came: list) -> bool:
+    """Tell whether one usual mistake gives all answers, those of cases in which it happens to be right too."""
+    answers = [given.get("value") if isinstance(given, dict) else None for given in came]
+    return any(
+        all(_alike(question, one, case.mistakes[meaning]) for one, case in zip(answers, cases, strict=False))
+        for meaning in cases[0].mistakes
+    )
 
 
 def _one_number(answers: list) -> bool:
@@ -90,7 +102,7 @@ def _one_number(answers: list) -> bool:
     return len(np.unique(np.concatenate([array.ravel() for array in arrays]))) == 1
 
 
-def _is_input(question: Question, answer: object, given: object) -> bool:
+def _alike(question: Question, answer: object, given: object) -> bool:
     try:
         return question.comparator.fault(answer, given) is None
     except Exception:  # noqa: BLE001  (what is compared here was never meant to be)

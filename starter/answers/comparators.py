@@ -67,7 +67,10 @@ class Close:
 
 @dataclass(frozen=True)
 class Same:
-    """Compares text, truth values, lists, dicts and tables part by part; numbers in them up to rounding."""
+    """Compares text, truth values, lists, dicts and tables part by part; numbers in them up to rounding.
+
+    Where a sparse matrix is due, a dense one is wrong, and the reverse; where truth values are due, numbers are.
+    """
 
     rtol: float = 1e-5
     """Of numbers, relative to what is due."""
@@ -114,7 +117,7 @@ class Same:
             if isinstance(came, kind) and came == due:
                 return None
             return f"{prefix}{describe(due)} is due, and {describe(came)} came"
-        fault = Close(self.rtol, self.atol).fault(came, due)
+        fault = Close(self.rtol, self.atol).fault(came, due) or _fault_of_kind(came, due)
         return fault and f"{prefix}{fault}"
 
     def _first_fault(self, parts: Iterable[tuple[Any, Any, str]]) -> str | None:
@@ -177,6 +180,17 @@ def usual_meaning(came: Any, mistakes: Mapping[str, Any], comparator: Comparator
         How the question compares.
     """
     return next((meaning for meaning, value in mistakes.items() if comparator.fault(came, value) is None), None)
+
+
+def _fault_of_kind(came: Any, due: Any) -> str | None:
+    """Say that the values are right, and of another kind than is due."""
+    if scipy.sparse.issparse(came) and not scipy.sparse.issparse(due):
+        return f"a dense array is due, and {describe(came)} came; make it dense with .toarray()"
+    if scipy.sparse.issparse(due) and not scipy.sparse.issparse(came):
+        return f"a sparse matrix is due, and {describe(came)} came; keep it sparse"
+    if isinstance(due, np.ndarray) and due.dtype.kind == "b" and np.asarray(came).dtype.kind != "b":
+        return f"True or False is due for each, and {describe(came)} came"
+    return None
 
 
 def _numbers(value: Any) -> np.ndarray | None:

@@ -1,10 +1,11 @@
-"""Every question of the kit, by stage and name."""
+"""Every question of the kit, by stage and name, and its cases."""
 
+import functools
 import importlib
 from pathlib import Path
 
 import autograder.questions
-from autograder.questions.question import Question
+from autograder.questions.question import PUBLIC_SEED, Case, Question
 
 STAGES = sorted(path.stem for path in Path(autograder.questions.__file__).parent.glob("[0-9]*"))
 QUESTIONS: dict[str, Question] = {
@@ -12,3 +13,9 @@ QUESTIONS: dict[str, Question] = {
     for stage in STAGES
     for question in importlib.import_module(f"autograder.questions.{stage}").QUESTIONS
 }
+
+
+@functools.lru_cache(maxsize=256)
+def cases(name: str, seed: int = PUBLIC_SEED) -> list[Case]:
+    """Give the cases of a seed, made once for all tests that read them."""
+    return QUESTIONS[name].cases(seed, data=None)

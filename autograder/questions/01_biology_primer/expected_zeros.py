@@ -33,6 +33,12 @@ def _zeros_of_cells(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.n
     return np.exp(-np.outer(n_umis, rate)).mean(axis=1)
 
 
+def _zeros_by_mean_share(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    """Take for a gene's rate the mean of its shares of the cells."""
+    rate = (counts.astype(float).toarray() / n_umis[:, None]).mean(axis=0)
+    return np.exp(-np.outer(n_umis, rate)).mean(axis=0)
+
+
 def _zeros_by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
     del n_umis
     return _expected_zeros(counts, counts.astype(float).toarray().sum(axis=1))
@@ -51,6 +57,10 @@ QUESTION = Question(
         Mistake("these are the zeros seen; compute those expected from rate x depth", _seen_zeros),
         Mistake("this is the probability of a count above zero; zeros are exp(-expected count)", _expected_non_zeros),
         Mistake("this is one number a cell; average over the cells, axis 0", _zeros_of_cells),
+        Mistake(
+            "a gene's rate is the mean of its shares here; divide its UMIs in all cells by the depth of all cells",
+            _zeros_by_mean_share,
+        ),
         Mistake("this uses the sum of each row as depth; use n_umis, the whole transcriptome", _zeros_by_row_sum),
     ),
     without=WITHOUT,

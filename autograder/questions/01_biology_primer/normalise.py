@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse
 
 from autograder.questions.question import Mistake, Question
+from starter.answers.comparators import Same
 from starter.answers.kinds import Function
 
 from .shared import WITHOUT, screens
@@ -14,30 +15,34 @@ def _to_normalise(rng: np.random.Generator) -> list[dict[str, object]]:
     return [case | {"target_sum": target} for case, target in zip(screens(rng), sums, strict=True)]
 
 
-def _normalise(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+def _dense(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
     dense = counts.astype(float).toarray()
     return np.array([np.log1p(target_sum * row / umis) for row, umis in zip(dense, n_umis, strict=True)])
 
 
-def _log_first(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
-    return target_sum * np.log1p(counts.astype(float).toarray()) / n_umis[:, None]
+def _normalise(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
+    return scipy.sparse.csr_matrix(_dense(counts, n_umis, target_sum))
 
 
-def _by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+def _log_first(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
+    return scipy.sparse.csr_matrix(target_sum * np.log1p(counts.astype(float).toarray()) / n_umis[:, None])
+
+
+def _by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
     del n_umis
     return _normalise(counts, np.maximum(counts.astype(float).toarray().sum(axis=1), 1), target_sum)
 
 
-def _no_log(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
-    return target_sum * counts.toarray() / n_umis[:, None]
+def _no_log(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
+    return scipy.sparse.csr_matrix(target_sum * counts.toarray() / n_umis[:, None])
 
 
-def _to_ten_thousand(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+def _to_ten_thousand(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
     del target_sum
     return _normalise(counts, n_umis, 10_000)
 
 
-def _log2(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> np.ndarray:
+def _log2(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
     return _normalise(counts, n_umis, target_sum) / np.log(2)
 
 
@@ -52,6 +57,8 @@ QUESTION = Question(
         Mistake("the logarithm is missing; end with log1p", _no_log, credit=0.5),
         Mistake("this scales to 10,000 UMIs; scale to target_sum", _to_ten_thousand),
         Mistake("this is the logarithm to base 2; log1p is the natural one", _log2),
+        Mistake("the numbers are right, but zeros take up memory; keep the matrix sparse", _dense, credit=0.5),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.special
+import scipy.stats
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.comparators import Close
@@ -14,14 +15,19 @@ ROUNDS = 100
 
 
 def _scores(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three targets: more or fewer cells escaped, the perturbed ones wider or narrower than the controls."""
+    """Three targets: more or fewer cells escaped, the perturbed ones near the controls, and wider or narrower."""
     cases = []
-    for n, n_control, share, deviation in ((61, 130, 0.7, 0.35), (94, 77, 0.45, 0.15), (118, 203, 0.85, 0.3)):
+    for n, n_control, share, deviation in ((61, 43, 0.7, 0.35), (94, 37, 0.45, 0.15), (118, 59, 0.85, 0.3)):
         n_perturbed = round(share * n)
-        mean = rng.uniform(1.1, 1.4)
-        score = np.append(rng.normal(mean, deviation, n_perturbed), rng.normal(0.05, 0.22, n - n_perturbed))
-        cases.append({"score": rng.permutation(score), "control_score": rng.normal(0.03, 0.22, n_control)})
+        mean = rng.uniform(0.6, 0.8)
+        score = np.append(_normal(rng, mean, deviation, n_perturbed), _normal(rng, 0.05, 0.22, n - n_perturbed))
+        cases.append({"score": rng.permutation(score), "control_score": _normal(rng, 0.03, 0.22, n_control)})
     return cases
+
+
+def _normal(rng: np.random.Generator, mean: float, deviation: float, n: int) -> np.ndarray:
+    """Draw one value from each of n equally likely parts of a normal, so that no draw is far from it."""
+    return rng.permutation(scipy.stats.norm.ppf((np.arange(n) + rng.uniform(0.1, 0.9, n)) / n, mean, deviation))
 
 
 def _log_normal(x: np.ndarray, mean: float, deviation: float) -> np.ndarray:

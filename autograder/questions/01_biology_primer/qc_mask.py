@@ -3,30 +3,43 @@
 from collections.abc import Callable
 
 import numpy as np
+import scipy.stats
 
 from autograder.questions.question import Mistake, Question
+from starter.answers.comparators import Same
 from starter.answers.kinds import Function
 
 from .shared import WITHOUT
 
 
 def _cells(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three sets of cells with odd ones of every kind, between the limits of usual mistakes and the right ones."""
+    """Three sets of cells with odd ones of every kind, between the limits of usual mistakes and the right ones.
+
+    Torn cells are so many that they pull the means of depth and of mitochondrial share far from the medians.
+    """
     cases = []
     for n in (83, 140, 57):
-        log_umis, mito = rng.normal(9, 0.4, n), rng.gamma(60, 0.08, n)
-        centre, spread = np.median(log_umis), _mad(log_umis)
-        mito_centre, mito_spread = np.median(mito), _mad(mito)
-        # (depth, mitochondrial) in MADs: too deep, too shallow, torn, and cells that are no fault
-        odd = [(4.1, 0.2), (3.7, -0.6), (-5.2, 0.1), (-4.4, 8), (0.3, 6.3), (2.4, 0.4), (-2.5, -0.3), (0.2, 4.2)]
-        odd += [(1.1, 3.6), (-3.9, 0.5), (0.7, 12)]
-        shift, mito_shift = np.array(odd).T
-        log_umis = np.append(log_umis, centre + shift * spread)
-        mito = np.append(mito, np.maximum(mito_centre + mito_shift * mito_spread, 0.01))
+        normal = scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)
+        log_umis = rng.uniform(8.5, 9.5) + rng.uniform(0.3, 0.5) * normal
+        mito = 4.8 + 0.6 * rng.permutation(normal)
         mito[:4] = 0.0  # healthy cells without mitochondrial RNA, far below the rest
-        order = rng.permutation(len(mito))
-        cases.append({"n_umis": np.exp(log_umis)[order].round(), "percent_mito": mito[order]})
+        torn = np.column_stack([rng.uniform(-8, -5, n // 6), rng.uniform(7, 14, n // 6)])
+        # (depth, mitochondrial) in MADs: too deep, too shallow, too high a share, and cells that are no fault
+        odd = [(4.1, 0.2), (3.3, -0.4), (-5.2, 0.1), (-3.9, 0.5), (-3.3, 0.4), (0.3, 6.3), (0.4, 5.3), (0.5, 12)]
+        odd += [(2.4, 0.4), (2.7, 0.3), (-2.5, -0.3), (0.2, 4.2), (1.1, 3.6), (-0.3, 4.7)]
+        shift, mito_shift = np.vstack([odd, torn]).T
+        order = rng.permutation(n + len(shift))
+        n_umis = np.exp(_with_odd(log_umis, shift)).round()
+        cases.append({"n_umis": n_umis[order], "percent_mito": _with_odd(mito, mito_shift)[order]})
     return cases
+
+
+def _with_odd(values: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Add values that lie so many MADs from the median, both taken of all, themselves included."""
+    together = values
+    for _ in range(5):
+        together = np.append(values, np.median(together) + shift * _mad(together))
+    return together
 
 
 def _mad(values: np.ndarray) -> float:
@@ -45,18 +58,23 @@ def _removed(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
     return ~_qc_mask(n_umis, percent_mito)
 
 
+def _as_numbers(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
+    return _qc_mask(n_umis, percent_mito).astype(int)
+
+
 def _mask_of(
     depth: Callable[[np.ndarray], np.ndarray] = np.log,
     spread: Callable[[np.ndarray], float] = _mad,
+    centre: Callable[[np.ndarray], float] = np.median,
     *,
     upper: bool = True,
     lower_mito: float = -np.inf,
 ) -> Callable[..., np.ndarray]:
-    """Make a mask with another scale, another spread, without the upper tail of depth or with a lower one of mito."""
+    """Make a mask with another scale, spread or centre, without the upper tail of depth or with a lower one of mito."""
 
     def mask(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
-        z = (depth(n_umis) - np.median(depth(n_umis))) / spread(depth(n_umis))
-        z_mito = (percent_mito - np.median(percent_mito)) / spread(percent_mito)
+        z = (depth(n_umis) - centre(depth(n_umis))) / spread(depth(n_umis))
+        z_mito = (percent_mito - centre(percent_mito)) / spread(percent_mito)
         return (z >= -3) & ((z <= 3) | (not upper)) & (z_mito <= 5) & (z_mito >= lower_mito)
 
     return mask
@@ -64,6 +82,10 @@ def _mask_of(
 
 def _plain_mad(values: np.ndarray) -> float:
     return float(np.median(np.abs(values - np.median(values))))
+
+
+def _mean_deviation(values: np.ndarray) -> float:
+    return 1.482602218505602 * float(np.mean(np.abs(values - np.median(values))))
 
 
 def _either(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
@@ -82,9 +104,16 @@ QUESTION = Question(
         Mistake("depth is compared on the log scale; take np.log(n_umis) first", _mask_of(np.asarray)),
         Mistake('the MAD is not scaled; use median_abs_deviation(values, scale="normal")', _mask_of(spread=_plain_mad)),
         Mistake("odd cells widen a standard deviation; use the scaled MAD instead", _mask_of(spread=np.std)),
+        Mistake("odd cells pull the mean; measure distances from the median", _mask_of(centre=np.mean)),
+        Mistake(
+            "this is the mean of the absolute deviations, which odd cells widen; take their median",
+            _mask_of(spread=_mean_deviation),
+        ),
         Mistake("very deep cells pass; check log(n_umis) on both sides of the median", _mask_of(upper=False)),
         Mistake("a low percent_mito is no fault; check percent_mito on its upper side only", _mask_of(lower_mito=-5)),
         Mistake("a cell must pass both rules, not one of them; use & and not |", _either),
+        Mistake("these are numbers, which choose cells by place; give True or False", _as_numbers),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -14,16 +14,20 @@ from .shared import WITHOUT
 
 
 def _knocked(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three targets: guides of different strength and size, deep and shallow cells, several control guides."""
+    """Three targets: guides of different strength and size, deep and shallow cells, unlike control guides.
+
+    The last guide comes first, so that guides as they appear are not sorted.
+    """
     cases = []
     for target, n_guides in (("GENEA", 3), ("GENEB", 4), ("GENEC", 2)):
-        groups = [(f"{CONTROL}_{i}", CONTROL, 1.0) for i in range(1, 4)]
-        groups += [(f"{target}_{i}", target, rng.uniform(0.1, 0.9)) for i in range(1, n_guides + 1)]
+        groups = [(f"{CONTROL}_{i}", CONTROL, left, n) for i, left, n in ((1, 0.6, 17), (2, 1.0, 9), (3, 1.5, 5))]
+        for i in range(1, n_guides + 1):
+            groups.append((f"{target}_{i}", target, rng.uniform(0.1, 0.9), int(rng.integers(5, 15))))
         cells = []
-        for guide, label, left in groups:
-            depth = np.rint(rng.lognormal(np.log(rng.uniform(600, 3_000)), 0.5, int(rng.integers(5, 15)))) + 100
+        for guide, label, left, n in groups:
+            depth = np.rint(rng.lognormal(np.log(rng.uniform(800, 2_000)), 0.5, n)) + 100
             cells += [(int(rng.poisson(4e-3 * left * umis)) + 1, umis, guide, label) for umis in depth]
-        cells = [cells[i] for i in rng.permutation(len(cells))]
+        cells = [cells[-1], *(cells[i] for i in rng.permutation(len(cells) - 1))]
         umis, n_umis, guide, label = zip(*cells, strict=True)
         cases.append(
             {
@@ -66,6 +70,15 @@ def _mean_count(umis: np.ndarray, n_umis: np.ndarray) -> float:
     return float(umis.mean())
 
 
+def _of_mean_control_guide(
+    umis: np.ndarray, n_umis: np.ndarray, guide: np.ndarray, target_gene: np.ndarray
+) -> pd.DataFrame:
+    """Give every control guide the same weight, however many cells it has."""
+    table = _residuals_of(_pooled, controls=True)(umis, n_umis, guide, target_gene)
+    is_control = table.index.isin(guide[target_gene == CONTROL])
+    return table[~is_control].assign(residual=lambda rows: rows["residual"] / table["residual"][is_control].mean())
+
+
 def _fall(umis: np.ndarray, n_umis: np.ndarray, guide: np.ndarray, target_gene: np.ndarray) -> pd.DataFrame:
     table = _residuals_of(_pooled)(umis, n_umis, guide, target_gene)
     return table.assign(residual=1 - table["residual"])
@@ -85,6 +98,10 @@ QUESTION = Question(
         Mistake(
             "this compares with all cells; compare with the control cells",
             _residuals_of(_pooled, all_cells=True),
+        ),
+        Mistake(
+            "this compares with the mean of the control guides' rates; take all control cells as one group",
+            _of_mean_control_guide,
         ),
         Mistake(
             "the control guides have rows too; give rows to the target's guides only",

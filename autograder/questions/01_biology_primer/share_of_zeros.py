@@ -10,11 +10,13 @@ from .shared import WITHOUT
 
 
 def _count_matrices(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three sparse matrices of different density; more genes than cells, and the reverse."""
+    """Three sparse matrices of different size and density, more than half zeros, as counts of cells are."""
     cases = []
-    for n_cells, n_genes, mean in ((9, 14, 0.3), (17, 6, 1.1), (23, 11, 0.7)):
-        counts = rng.poisson(rng.gamma(1.0, mean, (n_cells, n_genes)))
-        counts[0, 0], counts[1, 1] = 0, 3  # neither empty nor full
+    for _ in range(3):
+        n_cells, n_genes = (int(n) for n in rng.permutation(np.arange(6, 40))[:2])
+        counts = 1 + rng.poisson(1.5, n_cells * n_genes)
+        counts[: round(rng.uniform(0.55, 0.95) * counts.size)] = 0
+        counts = rng.permutation(counts).reshape(n_cells, n_genes)
         cases.append({"counts": scipy.sparse.csr_matrix(counts, dtype=np.float32)})
     return cases
 

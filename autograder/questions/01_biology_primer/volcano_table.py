@@ -15,16 +15,17 @@ from .shared import WITHOUT
 
 
 def _two_groups(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three comparisons with many zeros, groups of different size, one gene in three changed."""
+    """Three comparisons with many zeros, groups of different size, a gene that is off when perturbed."""
     cases = []
     for n_perturbed, n_control, n_genes in ((19, 34, 8), (27, 15, 12), (12, 41, 5)):
         mean = rng.gamma(2.0, 0.8, n_genes) + 0.3
-        factor = np.where(np.arange(n_genes) % 3 == 0, rng.choice([0.25, 3.0], n_genes), 1.0)
+        factor = np.where(np.arange(n_genes) % 3 == 0, rng.choice([0.2, 4.0], n_genes), 1.0)
         perturbed, control = (
             np.log1p(rng.poisson(rng.gamma(2.0, level / 2, (n, n_genes))) * rng.uniform(0.6, 1.6, (n, 1)))
             for n, level in ((n_perturbed, mean * factor), (n_control, mean))
         )
-        perturbed[0], control[0] = np.maximum(perturbed[0], 0.4), np.maximum(control[0], 0.3)  # no empty gene
+        perturbed[0], control[0] = np.maximum(perturbed[0], 0.4), np.maximum(control[0], 0.3)
+        perturbed[:, 1] = 0  # of all genes this one alone
         genes = [f"GENE{number}" for number in rng.permutation(n_genes * 3)[:n_genes]]
         cases.append({"perturbed": perturbed, "control": control, "genes": np.array(genes)})
     return cases
@@ -80,6 +81,11 @@ def _expm1_first(perturbed: np.ndarray, control: np.ndarray) -> np.ndarray:
     return np.log2((np.expm1(perturbed).mean(axis=0) + 1e-9) / (np.expm1(control).mean(axis=0) + 1e-9))
 
 
+def _bare_ratio(perturbed: np.ndarray, control: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.log2(np.expm1(perturbed.mean(axis=0)) / np.expm1(control.mean(axis=0)))
+
+
 def _natural_log(perturbed: np.ndarray, control: np.ndarray) -> np.ndarray:
     return _fold(perturbed, control) * np.log(2)
 
@@ -108,6 +114,7 @@ QUESTION = Question(
         ),
         Mistake("expm1 comes after the mean: take the mean of the expression first", _table_of(_expm1_first)),
         Mistake("this is the natural logarithm of the ratio; use np.log2", _table_of(_natural_log)),
+        Mistake("a gene that is off has no logarithm; add 1e-9 to both means", _table_of(_bare_ratio)),
         Mistake("these p values come from a t test; use mannwhitneyu", _table_of(test=_t_test)),
         Mistake("fdr equals p; correct it with false_discovery_control", _table_of(correct=_no_correction)),
         Mistake("this is Bonferroni's correction; use false_discovery_control", _table_of(correct=_bonferroni)),

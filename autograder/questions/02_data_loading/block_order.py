@@ -11,7 +11,7 @@ from .shared import WITHOUT
 def _block_cases(rng: np.random.Generator) -> list[dict[str, object]]:
     """Make the last block smaller and put it elsewhere than at the end; in one case all are equal."""
     cases = []
-    for n_cells, block_size in ((23, 5), (17, 3), (28, 7)):
+    for n_cells, block_size in ((47, 5), (38, 3), (63, 7)):
         n_blocks = -(-n_cells // block_size)
         order = rng.permutation(n_blocks)
         if order[-1] == n_blocks - 1:
@@ -32,6 +32,12 @@ def _too_far(n_cells: int, block_size: int, order: np.ndarray) -> np.ndarray:
 def _whole_blocks_only(n_cells: int, block_size: int, order: np.ndarray) -> np.ndarray:
     whole = [block for block in order if (block + 1) * block_size <= n_cells]
     return _block_order(n_cells, block_size, np.array(whole))
+
+
+def _by_remainder(n_cells: int, block_size: int, order: np.ndarray) -> np.ndarray:
+    """Make the last block as long as the remainder, which is 0 where all blocks are whole."""
+    rows = _block_order(n_cells, block_size, order)
+    return rows if n_cells % block_size else rows[rows < n_cells - block_size]
 
 
 def _blocks_in_order(n_cells: int, block_size: int, order: np.ndarray) -> np.ndarray:
@@ -57,6 +63,7 @@ QUESTION = Question(
     mistakes=(
         Mistake("rows come that the file does not have; end the last block at n_cells", _too_far),
         Mistake("the last, smaller block is missing", _whole_blocks_only),
+        Mistake("the last block is missing where it is as long as the others: there the remainder is 0", _by_remainder),
         Mistake("the blocks come in the file's order; take them in the given order", _blocks_in_order),
         Mistake("numbers of blocks came; give the rows of each", _block_numbers),
         Mistake("the rows of a block are not neighbours; block i begins at row i * block_size", _one_row_of_each),

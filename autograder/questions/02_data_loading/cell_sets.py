@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.comparators import Same
@@ -68,6 +69,14 @@ def _means_of_sets(build: dict[str, Any], calls: list) -> list:
     )
 
 
+def _sparse_sets(build: dict[str, Any], calls: list) -> list:
+    return _changed(
+        build,
+        calls,
+        item=lambda parts: [scipy.sparse.csr_matrix(parts[0]), parts[1], scipy.sparse.csr_matrix(parts[2])],
+    )
+
+
 QUESTION = Question(
     name="CellSets",
     asks=Object("CellSets"),
@@ -80,6 +89,7 @@ QUESTION = Question(
         Mistake("the index came as the perturbation; look it up in self.perturbation", _index_as_perturbation),
         Mistake("row numbers came; take these rows of self.expression", _rows_only),
         Mistake("the mean of each set came; give every cell of it", _means_of_sets),
+        Mistake("the cells are still sparse, and a network needs dense numbers; add .toarray()", _sparse_sets),
     ),
     comparator=Same(),
     without=WITHOUT,

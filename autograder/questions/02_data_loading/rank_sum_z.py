@@ -49,6 +49,12 @@ def _z_without_ties(perturbed: np.ndarray, control: np.ndarray) -> float:
     return _above_chance(perturbed, control) / _sigma(perturbed, control, ties=False)
 
 
+def _z_of_wins(perturbed: np.ndarray, control: np.ndarray) -> float:
+    """Count a tie as if the perturbed cell were not higher."""
+    wins = int((np.asarray(perturbed)[:, None] > np.asarray(control)).sum())
+    return (wins - len(perturbed) * len(control) / 2) / _sigma(perturbed, control)
+
+
 def _z_of_rank_sum(perturbed: np.ndarray, control: np.ndarray) -> float:
     n1 = len(perturbed)
     return (_above_chance(perturbed, control) + n1 * (n1 + 1) / 2) / _sigma(perturbed, control)
@@ -71,6 +77,7 @@ QUESTION = Question(
         Mistake("the ties are not corrected for; subtract the sum over groups of tied cells", _z_without_ties),
         Mistake("this is the z of the control cells; count pairs in which the perturbed cell is higher", _z_of_control),
         Mistake("the sum of ranks is not yet U; subtract n1 (n1 + 1) / 2 from it", _z_of_rank_sum),
+        Mistake("a tie of a perturbed and a control cell counts nothing here; count it as one half", _z_of_wins),
         Mistake("this is divided by the variance; take its square root", _squared_z),
         Mistake("this is U; subtract what chance gives, and divide by sigma", _u),
     ),

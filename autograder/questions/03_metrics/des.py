@@ -11,23 +11,46 @@ from .shared import WITHOUT
 
 
 def _de_tables(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Give DE tables in which more, fewer or no genes are called than measured, and none where none is measured."""
+    """Give DE tables with more, fewer and no genes called than measured, and without a measured one."""
     cases = []
-    for n_genes, n_called in (
-        (9, [(4, 7), (5, 2), (3, 0), (0, 4)]),
-        (14, [(8, 8), (6, 11), (0, 0), (7, 3), (2, 9)]),
-        (11, [(1, 6), (5, 9), (9, 4)]),
-    ):
-        inputs = {}
-        for side, name in enumerate(("measured", "predicted")):
-            fdr = rng.uniform(0.06, 1, (len(n_called), n_genes))
-            for row, called in enumerate(n_called):
-                genes = rng.choice(n_genes, called[side], replace=False)
-                fdr[row, genes] = rng.uniform(0.0001, 0.045, len(genes))
-            inputs[f"{name}_fdr"] = fdr
-            inputs[f"{name}_fold"] = rng.normal(0, 1.5, fdr.shape)
-        cases.append(inputs)
+    for n_genes, n_rows in ((24, 3), (19, 5), (28, 4)):
+        rows = [_crowded(rng, n_genes), _missed(rng, n_genes), _row(rng, n_genes, np.array([], int), np.arange(4))]
+        for _ in range(n_rows):
+            n_measured, n_predicted = rng.integers((2, 0), 12)
+            measured = rng.permutation(n_genes)[:n_measured]
+            rows.append(_row(rng, n_genes, measured, rng.permutation(n_genes)[:n_predicted]))
+        tables = [np.array(table) for table in zip(*(rows[i] for i in rng.permutation(len(rows))), strict=True)]
+        names = ("measured_fdr", "measured_fold", "predicted_fdr", "predicted_fold")
+        cases.append(dict(zip(names, tables, strict=True)))
     return cases
+
+
+def _row(rng: np.random.Generator, n_genes: int, measured: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Give measured FDR and fold, then predicted ones: genes that are called, the predicted ones by size.
+
+    A gene that is not called has the largest predicted fold, and the more a called one changes the larger its FDR.
+    """
+    fdr, predicted_fdr = rng.uniform(0.06, 0.09, (2, n_genes))
+    fdr[measured] = rng.uniform(0.02, 0.045, len(measured))
+    predicted_fdr[predicted] = np.sort(rng.uniform(0.02, 0.045, len(predicted)))[::-1]
+    size = np.sort(rng.uniform(0.5, 4.0, n_genes))[::-1]
+    rest = rng.permutation(np.setdiff1d(np.arange(n_genes), predicted))
+    predicted_fold = np.zeros(n_genes)
+    predicted_fold[np.concatenate([rest[:1], predicted, rest[1:]])] = size
+    predicted_fold[predicted[:1]] *= -1
+    return fdr, rng.normal(0, 1.5, n_genes), predicted_fdr, predicted_fold
+
+
+def _crowded(rng: np.random.Generator, n_genes: int) -> tuple[np.ndarray, ...]:
+    """Call more genes than are measured: which of them come first decides."""
+    genes, n = rng.permutation(n_genes), int(rng.integers(4, 8))
+    return _row(rng, n_genes, genes[[0, *range(2, n), n + 1]], genes[: n + 3])
+
+
+def _missed(rng: np.random.Generator, n_genes: int) -> tuple[np.ndarray, ...]:
+    """Call two genes, one of many that are measured."""
+    genes, n = rng.permutation(n_genes), int(rng.integers(5, 9))
+    return _row(rng, n_genes, genes[:n], genes[[0, n]])
 
 
 def _overlap(

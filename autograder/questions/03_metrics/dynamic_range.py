@@ -11,14 +11,22 @@ from .shared import WITHOUT
 
 
 def _ranges(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Give scores of which more or less is better, with a baseline that is perfect once and a bad replicate."""
+    """Give scores of which more or less is better.
+
+    Half of the replicates are far worse than the baseline, so that one of the two in the middle is clipped; the other
+    is a little worse. One baseline is perfect, and so is its replicate: it gains nothing, and has no room.
+    """
     cases = []
-    for n_perturbations, best, higher in ((5, 1.0, True), (8, 0.0, False), (7, 0.0, False), (4, 1.0, True)):
+    for n_perturbations, best, higher in ((6, 1.0, True), (8, 0.0, False), (10, 0.0, False), (4, 1.0, True)):
         baseline = rng.uniform(0.2, 0.7, n_perturbations)
-        replicate = baseline + (best - baseline) * rng.uniform(0.1, 0.9, n_perturbations)
-        replicate[0] = baseline[0] - 2.5 * (best - baseline[0])  # far worse than the baseline
-        baseline[1] = best
-        cases.append({"baseline": baseline, "replicate": replicate, "best": best, "higher_is_better": higher})
+        share = rng.uniform(0.1, 0.9, n_perturbations)
+        share[: n_perturbations // 2] = rng.uniform(-2.2, -1.3, n_perturbations // 2)
+        share[n_perturbations // 2] *= -1
+        replicate = baseline + (best - baseline) * share
+        baseline[-1] = replicate[-1] = best
+        order = rng.permutation(n_perturbations)
+        scores = {"baseline": baseline[order], "replicate": replicate[order]}
+        cases.append({**scores, "best": best, "higher_is_better": higher})
     return cases
 
 

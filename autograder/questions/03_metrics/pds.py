@@ -13,13 +13,13 @@ from starter.answers.kinds import Function
 from .shared import STEP, WITHOUT
 
 Metric = Literal["cityblock", "euclidean"]
-TARGETS = ("GENEA", "GENEB", "GENEC", "GENED", "GENEE", "GENEF", "GENEG", "GENEH")
+TARGETS = tuple(f"GENE{letter}" for letter in "ABCDEFGHIJ")
 
 
 def _effects(rng: np.random.Generator) -> list[dict[str, object]]:
     """Give tables of effects in which own genes are far off, two measured effects are equal, one target is no gene."""
     cases = []
-    for n_targets, n_genes in ((6, 9), (5, 7), (8, 12)):
+    for n_targets, n_genes in ((8, 12), (7, 10), (10, 14)):
         targets = list(rng.permutation(TARGETS)[:n_targets])
         genes = [*targets[:-1], *(f"GENE{number}" for number in range(n_genes - n_targets + 1))]
         genes = list(rng.permutation(genes))
@@ -30,10 +30,27 @@ def _effects(rng: np.random.Generator) -> list[dict[str, object]]:
             # nobody's prediction of the own gene comes near the measured one
             tables[0].loc[target, target] = -STEP * rng.integers(128, 256)
             tables[1].loc[target, target] = STEP * rng.integers(128, 256)
-        first, second = rng.choice(targets, 2, replace=False)
+        _tempt(tables[0], tables[1], targets[0], targets[1], targets[-1])
+        first, second = rng.choice(targets[2:-1], 2, replace=False)
         tables[0].loc[second] = tables[0].loc[first]
         cases.append({"measured": tables[0], "predicted": tables[1]})
     return cases
+
+
+def _tempt(measured: pd.DataFrame, predicted: pd.DataFrame, one: str, two: str, other: str) -> None:
+    """Put the effect of a target that is no gene near the predictions of two others.
+
+    It is nearer to the first one than the right effect is, but not by Euclid nor without all targets' genes; it is
+    farther from the second one, but not with that target's own gene.
+    """
+    sign = np.where(np.arange(measured.shape[1]) % 2, STEP, -STEP)
+    measured.loc[other] = predicted.loc[one]
+    measured.loc[other, measured.columns.difference(measured.index)[0]] += 16 * STEP * (measured.shape[1] // 2 + 1)
+    measured.loc[one] = predicted.loc[one] + 16 * sign
+    predicted.loc[two] = measured.loc[other] - 16 * sign
+    measured.loc[two] = predicted.loc[two] + 6 * sign
+    measured.loc[one, one] = predicted.loc[one, one] - 256 * STEP
+    measured.loc[two, two] = predicted.loc[two, two] - 512 * STEP
 
 
 def _distances(measured: pd.DataFrame, predicted: pd.DataFrame, metric: Metric = "cityblock") -> np.ndarray:

@@ -12,21 +12,21 @@ from .shared import STEP, WITHOUT
 
 
 def _beyond(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Give profiles with one reference for all, or one each; one prediction differs from it by a constant."""
+    """Give profiles with one reference for all, or one each; a measured and a predicted one differ by a constant."""
     cases = []
     for n_perturbations, n_genes, of_each in ((4, 9, False), (5, 6, True), (3, 13, True)):
         shape = (n_perturbations, n_genes)
         measured, predicted, reference = (np.rint(rng.gamma(3.0, 0.5, shape) / STEP) * STEP for _ in range(3))
         reference = reference if of_each else reference[0]
-        constant = int(rng.integers(n_perturbations))
-        predicted[constant] = (reference[constant] if of_each else reference) + 4 * STEP
+        for side, row in zip((measured, predicted), rng.permutation(n_perturbations)[:2], strict=True):
+            side[row] = (reference[row] if of_each else reference) + 4 * STEP
         cases.append({"measured": measured, "predicted": predicted, "reference": reference})
     return cases
 
 
 def _correlations(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     pairs = zip(measured, predicted, strict=True)
-    return np.array([0.0 if np.ptp(y) == 0 else scipy.stats.pearsonr(x, y).statistic for x, y in pairs])
+    return np.array([scipy.stats.pearsonr(x, y).statistic if np.ptp(x) and np.ptp(y) else 0.0 for x, y in pairs])
 
 
 def _pearson_delta(measured: np.ndarray, predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -45,7 +45,8 @@ def _cosines(measured: np.ndarray, predicted: np.ndarray, reference: np.ndarray)
 
 def _undefined(measured: np.ndarray, predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
     values = _pearson_delta(measured, predicted, reference)
-    return np.where(np.ptp(predicted - reference, axis=1) == 0, np.nan, values)
+    constant = [np.ptp(profiles - reference, axis=1) == 0 for profiles in (measured, predicted)]
+    return np.where(np.logical_or(*constant), np.nan, values)
 
 
 QUESTION = Question(

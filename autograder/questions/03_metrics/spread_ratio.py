@@ -10,10 +10,10 @@ from .shared import WITHOUT
 
 
 def _cells(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Give cells of several perturbations, numbers of cells unequal, predicted ones less or more varied."""
+    """Give cells of several perturbations, predicted ones more cells, and less or more varied."""
     cases = []
     for n_genes, width in ((5, 0.4), (8, 1.7), (3, 0.9)):
-        n_cells = rng.integers(3, 9, (2, 4))
+        n_cells = rng.integers((3, 7), (6, 10), (4, 2)).T
         level = rng.gamma(2.0, 0.5, (4, n_genes))
         measured = [mean + rng.normal(0, 0.6, (n, n_genes)) for mean, n in zip(level, n_cells[0], strict=True)]
         predicted = [mean + rng.normal(0, 0.6 * width, (n, n_genes)) for mean, n in zip(level, n_cells[1], strict=True)]

@@ -10,7 +10,18 @@ from .shared import WITHOUT, regressions
 
 
 def _neighbourhoods(rng: np.random.Generator) -> list[dict[str, object]]:
-    return regressions(rng, "k", (3, 4, 2))
+    """Put beside one wanted target k short rows that point its way, a row that is near, and a long one."""
+    cases = regressions(rng, "k", (3, 4, 2))
+    for case in cases:
+        features, wanted, k = case["features"], case["wanted"][0], case["k"]
+        length = np.linalg.norm(wanted)
+        aside = rng.normal(size=len(wanted))
+        aside -= aside @ wanted / length**2 * wanted
+        aside *= 0.5 * length / np.linalg.norm(aside)
+        short = 0.1 * (wanted + rng.uniform(-0.1, 0.1, (k, 1)) * aside)
+        rows = rng.permutation(len(features))[: k + 2]
+        features[rows] = np.vstack([short, wanted + aside, 5 * (wanted - aside)])
+    return cases
 
 
 def _knn(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int, metric: str = "cosine") -> np.ndarray:

@@ -12,7 +12,7 @@ from .shared import WITHOUT
 def _dealt(rng: np.random.Generator) -> list[dict[str, object]]:
     """Effects with folds of unequal sizes, in mixed order; a fold's number is not its place."""
     cases = []
-    for sizes, n_genes in (((3, 1, 2), 5), ((2, 4), 7), ((1, 3, 2, 5), 4)):
+    for sizes, n_genes in (((3, 1, 2), 5), ((2, 4, 3), 7), ((1, 3, 2, 5), 4)):
         fold = rng.permutation(np.repeat(np.arange(len(sizes))[::-1], sizes))
         cases.append({"effects": rng.normal(0.2, 1.0, (len(fold), n_genes)), "fold": fold})
     return cases

@@ -12,7 +12,7 @@ from .shared import WITHOUT
 def _embeddings(rng: np.random.Generator) -> list[dict[str, object]]:
     """Features with a pathway in them and a common part that also genes outside have; orders to shuffle genes."""
     cases = []
-    for n, n_features, k, n_orders in ((11, 6, 4, 3), (17, 8, 5, 6), (9, 12, 3, 2)):
+    for n, n_features, k, n_orders in ((11, 6, 4, 3), (17, 8, 5, 6), (13, 12, 3, 4)):
         members = np.sort(rng.choice(n, k, replace=False))
         features = rng.normal(size=(n, n_features)) + 0.8 * rng.normal(size=n_features)
         features[members] += 1.2 * rng.normal(size=n_features)

@@ -15,8 +15,8 @@ def _screens(rng: np.random.Generator) -> list[dict[str, object]]:
     cases = []
     for n_genes, names in ((7, "ABC"), (11, "PQRST"), (5, "XY")):
         labels = [CONTROL] * int(rng.integers(9, 15))
-        for name in names:
-            labels += [f"GENE{name}"] * int(rng.integers(2, 9))
+        for name, n_cells in zip(names, rng.permutation(np.arange(2, 9)), strict=False):
+            labels += [f"GENE{name}"] * int(n_cells)
         target_gene = rng.permutation(np.array(labels))
         level = {label: rng.gamma(2.0, 1.0, n_genes) for label in sorted(set(labels))}
         mean = np.array([level[label] for label in target_gene])

@@ -16,6 +16,7 @@ def _networks(rng: np.random.Generator) -> list[dict[str, object]]:
     for n, n_messages, n_genes, width in ((4, 3, 7, 2), (3, 5, 6, 4), (5, 2, 4, 3)):
         shapes = {"conv.weight": (width, n_messages), "gene": (n_genes, width), "weight": (n_genes, width)}
         weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+        weights["gene"][:2] += np.array([[6], [-6]])  # of the first gene all passes the ReLU, of the second nothing
         weights["bias"] = rng.normal(0.3, 1, n_genes).astype(np.float32)
         given = {
             "heard": rng.normal(size=(n, n_messages)).astype(np.float32),

@@ -5,6 +5,7 @@ import scipy.sparse
 from scipy.spatial.distance import cdist
 
 from autograder.questions.question import Mistake, Question
+from starter.answers.comparators import Same
 from starter.answers.kinds import Function
 
 from .shared import WITHOUT
@@ -59,6 +60,10 @@ def _between_terms(annotated: scipy.sparse.csr_matrix) -> np.ndarray:
     return 1 - cdist(has, has, "jaccard")
 
 
+def _sparse(annotated: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+    return scipy.sparse.csr_matrix(_jaccard(annotated))
+
+
 QUESTION = Question(
     name="jaccard",
     asks=Function("jaccard"),
@@ -71,6 +76,8 @@ QUESTION = Question(
         Mistake("this divides by the gene with fewer terms; divide by the terms that either has", _of_smaller),
         Mistake("this divides by all terms there are; divide by those that either gene has", _of_all_terms),
         Mistake("this compares terms; a gene is a row of `annotated`", _between_terms),
+        Mistake("the numbers are right, but an array is due; add .toarray()", _sparse, credit=0.5),
     ),
+    comparator=Same(),
     without=WITHOUT,
 )

@@ -11,14 +11,12 @@ from .shared import WITHOUT
 
 
 def _looks(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Make queries, keys and values of different sizes; masks differ between queries, and none hides everything."""
+    """Make queries, keys and values of different sizes; each query has its own mask, which leaves it some keys."""
     cases = []
     for lead, n, m, d, size in (((), 3, 5, 4, 2), ((2,), 4, 7, 6, 3), ((3, 2), 5, 4, 8, 5)):
         query, key = rng.normal(0, 1.6, (*lead, n, d)), rng.normal(0.4, 1.6, (*lead, m, d))
-        mask = rng.random((*lead, n, m)) < 0.6
-        mask[..., 0] |= ~mask.any(axis=-1)
-        mask[..., 0, 1] = False
-        mask[..., 0, 0] = True
+        places = rng.permuted(np.broadcast_to(np.arange(m), (*lead, n, m)), axis=-1)
+        mask = places < rng.integers(2, m, (*lead, n, 1))  # two keys at least, and not all
         cases.append({"query": query, "key": key, "value": rng.normal(size=(*lead, m, size)), "mask": mask})
     return cases
 

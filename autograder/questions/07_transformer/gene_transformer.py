@@ -63,6 +63,7 @@ def _gene_model(
     placed: bool = False,
     scaled: bool = True,
     queried: bool = True,
+    normed: bool = True,
 ) -> Tensor:
     perturbation = target_network(weights, target)
     tokens = functional.linear(genes, weights["gene.weight"], weights["gene.bias"])
@@ -71,7 +72,7 @@ def _gene_model(
         tokens = tokens + perturbation
     if placed:
         tokens = tokens + torch.from_numpy(np.outer(np.linspace(0, 1, len(genes)), np.linspace(-1, 1, build["size"])))
-    x = through(build, weights, torch.cat([perturbation, tokens], dim=1))
+    x = through(build, weights, torch.cat([perturbation, tokens], dim=1), normed=normed)
     query = functional.linear(x[:, 0], weights["query.weight"], weights["query.bias"]) if queried else x[:, 0]
     along = torch.einsum("bs,bgs->bg", query, x[:, 1:])
     return along / np.sqrt(build["size"]) if scaled else along
@@ -94,6 +95,7 @@ QUESTION = Question(
         Mistake("a gene's place in the list was added; genes have no order", _gene_mistake(placed=True)),
         Mistake("divide the products by the square root of the size of a token", _gene_mistake(scaled=False)),
         Mistake("the perturbation's token goes through self.query first", _gene_mistake(queried=False)),
+        Mistake("self.norm is missing; it comes after the blocks", _gene_mistake(normed=False)),
     ),
     comparator=SINGLE,
     without=WITHOUT,

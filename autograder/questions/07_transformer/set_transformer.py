@@ -26,10 +26,10 @@ from .shared import (
 
 
 def _set_model_cases(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Models with none, one and two blocks."""
+    """Models with one and two blocks; without any, the perturbation's token would tell nobody anything."""
     cases = []
     for size, heads, layers, n_cells, n_of_cell, n_of_target, batch in (
-        (6, 2, 0, 5, 3, 4, 2),
+        (6, 2, 1, 5, 3, 4, 2),
         (8, 2, 1, 7, 5, 3, 3),
         (12, 3, 2, 4, 7, 5, 5),
     ):
@@ -56,12 +56,13 @@ def _set_model(
     told: bool = True,
     token: bool = True,
     last: bool = False,
+    normed: bool = True,
 ) -> Tensor:
     perturbation = target_network(weights, target)
     cells = functional.linear(control, weights["cell.weight"], weights["cell.bias"])
     cells = cells + perturbation if told else cells
     x = torch.cat([perturbation, cells], dim=1) if token else cells
-    x = through(build, weights, x)
+    x = through(build, weights, x, normed=normed)
     x = x[:, :-1] if last else x[:, int(token) :]
     change = functional.linear(x, weights["change.weight"], weights["change.bias"])
     return control + change if added else change
@@ -81,6 +82,7 @@ QUESTION = Question(
         Mistake("add the perturbation's token to every cell's too", _set_mistake(told=False)),
         Mistake("the perturbation has a token of its own; put it before the cells", _set_mistake(token=False)),
         Mistake("the last cell was left out; the perturbation's token is the first", _set_mistake(last=True)),
+        Mistake("self.norm is missing; it comes after the blocks", _set_mistake(normed=False)),
     ),
     comparator=SINGLE,
     without=WITHOUT,

@@ -131,8 +131,10 @@ def target_network(weights: dict[str, Tensor], target: Tensor) -> Tensor:
     return functional.linear(hidden, weights["target.3.weight"], weights["target.3.bias"])[:, None]
 
 
-def through(build: dict, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+def through(build: dict, weights: dict[str, Tensor], x: Tensor, *, normed: bool = True) -> Tensor:
     """Pass tokens through the blocks and the last norm."""
     for number in range(build["layers"]):
         x = block(build, weights_of(weights, f"blocks.{number}."), x)
+    if not normed:
+        return x
     return functional.layer_norm(x, x.shape[-1:], weights["norm.weight"], weights["norm.bias"])

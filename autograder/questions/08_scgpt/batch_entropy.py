@@ -13,7 +13,7 @@ from .shared import WITHOUT
 def _mixtures(rng: np.random.Generator) -> list[dict[str, object]]:
     """Batches of unequal sizes that lie partly apart; distances have no ties."""
     cases = []
-    for sizes, width, k in (((14, 9, 7), 3, 6), ((11, 20), 2, 5), ((8, 12, 10, 5), 4, 7)):
+    for sizes, width, k in (((14, 9, 7), 3, 6), ((23, 36), 2, 8), ((8, 12, 10, 5), 4, 7)):
         batch = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
         centre = rng.normal(0, 0.8, (len(sizes), width))
         cases.append(

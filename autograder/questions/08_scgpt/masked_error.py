@@ -12,7 +12,7 @@ def _masked_cases(rng: np.random.Generator) -> list[dict[str, object]]:
     cases = []
     for shape in ((4, 7), (3, 11), (6, 5)):
         counts = rng.random(shape) < rng.uniform(0.15, 0.7, (shape[0], 1))
-        counts[0, 0], counts[1] = True, np.arange(shape[1]) < 2
+        counts[0], counts[1] = np.arange(shape[1]) != 1, np.arange(shape[1]) < 2  # of one cell many, of another two
         due = rng.gamma(2.0, 1.0, shape)
         cases.append({"predicted": due + rng.normal(0.3, 1.0, shape), "due": due, "counts": counts})
     return cases
