@@ -1,6 +1,9 @@
-# make demo, make test: both set everything up. Windows, and machines without make: see README.md.
+# make demo, make test: both set up what they need. Windows, and machines without make: see README.md.
 
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
+# The first that the kit runs on; the first name is the version that most was tested with.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
+  $$name -c '$(FITS)' 2>/dev/null && { command -v $$name; break; }; done)
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 DATASET ?= simulated
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +23,7 @@ help:
 	@echo "make bench                  speed and memory of scoring, beside other tools (two hours); make bench SIZE=small"
 	@echo "make lint                   ruff, and pyright for the types (a minute)"
 
-demo: $(VENV)/.kit system-packages
+demo: $(VENV)/.demo system-packages
 	@$(BIN)/python demo.py --dataset $(DATASET)
 
 # Workers of one thread, and one more than cores: those that grade wait for their sandboxes.
@@ -65,18 +68,18 @@ lint: $(VENV)/.test
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/pyright --pythonpath $(BIN)/python
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
-	  || { echo "the kit needs Python 3.11 or 3.12; name one with: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -m venv $(VENV) || { echo "cannot make $(VENV); on Debian: apt install python3-venv" >&2; exit 2; }
+	@$(or $(PYTHON),false) -c '$(FITS)' \
+	  || { echo "the kit needs Python 3.11 to 3.14; name one with: make PYTHON=/path/to/python3.13" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "cannot make $(VENV); on Debian: apt install python3-venv" >&2; exit 2; }
 
-$(VENV)/.kit: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing the kit into $(VENV) (about 2 minutes)"
-	@$(PIP) --editable ".[student,instructor,data]"
-	@touch $@
-
-$(VENV)/.test: $(VENV)/.kit
-	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) --editable ".[student,instructor,data,test]"
+# The demo does without torch, whose default build may weigh more than all the rest (README.md: torch).
+$(VENV)/.demo: EXTRAS := instructor,data
+$(VENV)/.kit: EXTRAS := student,instructor,data
+$(VENV)/.test: EXTRAS := student,instructor,data,test
+$(VENV)/.demo $(VENV)/.kit $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the kit into $(VENV): $(EXTRAS) (a minute or two)"
+	@$(PIP) --editable ".[$(EXTRAS)]"
 	@touch $@
 
 student-kit: $(VENV)/.kit

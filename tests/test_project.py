@@ -26,8 +26,17 @@ def test_conda_and_pip_install_the_same():
     assert constraint == "--constraint constraints.txt"
     extras = re.fullmatch(r"--editable \.\[(.*)\]", editable)[1].split(",")
     assert set(extras) == set(project["optional-dependencies"]) - {"test"}
-    makefile = (ROOT / "Makefile").read_text()
-    assert f'--editable "{editable.removeprefix("--editable ")}"' in makefile
+    made = dict(re.findall(r"(?m)^\$\(VENV\)/\.(\w+): EXTRAS := (.*)$", (ROOT / "Makefile").read_text()))
+    assert made == {"demo": "instructor,data", "kit": ",".join(extras), "test": ",".join([*extras, "test"])}
+
+
+def test_what_the_demo_needs_brings_no_torch():
+    """The torch of PyPI weighs gigabytes on Linux; `test_fresh_machine.py` runs the demo without it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    of_demo = [*project["dependencies"], *extras["instructor"], *extras["data"]]
+    assert any(requirement.startswith("torch>") for requirement in extras["student"])
+    assert not [requirement for requirement in of_demo if "torch" in requirement or "scDataset" in requirement]
 
 
 def test_every_dependency_has_a_tested_version():
