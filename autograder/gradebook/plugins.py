@@ -26,22 +26,51 @@ BEGINS_SCRIPT = re.compile(rf"({SCRIPT_SCHEMES}|data(?=:text))(?=[\s\\]*:)", re.
 """The scheme of a link that runs code; browsers ignore line breaks within it."""
 PASTED = re.compile(r"attachment(?=[\s\\]*:)(?::([A-Za-z0-9._-]+)(?=[)\s]))?")
 """A pasted picture and its name."""
+SECONDS = 6.0
+"""That a notebook may take to be shown, were all of it of the kind that takes longest."""
+LETTER_SECONDS, SQUARE_SECONDS = 15e-6, 15e-9
+"""What nbconvert needs for a letter and, by itself, a squared length of such a cell (measured, 2026)."""
+FEW_LINES, FEW_LETTERS = 3, 200
+"""Of a cell that is cut."""
 
 
 class CleanText(NbGraderPreprocessor):
-    """Leaves Markdown and mathematics in the students' text, but no HTML and no links to scripts."""
+    """Leaves what is shown of a student's notebook neither HTML nor links to scripts, nor what takes minutes to show.
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: ResourcesDict, cell_index: int
-    ) -> tuple[NotebookNode, ResourcesDict]:
-        """Clean one cell."""
-        if cell.cell_type != "code" and not is_locked(cell):
-            text = BEGINS_HTML.sub(lambda found: f"{found[0]} ", cell.source)
-            text = BEGINS_SCRIPT.sub(lambda found: f"{found[0][:-1]} {found[0][-1]}", text)
-            # nbconvert gives up on a notebook that names a picture which is not there
-            pictures = cell.get("attachments", {})
-            cell.source = PASTED.sub(lambda found: found[0] if found[1] in pictures else "no such picture", text)
-        return cell, resources
+    Markdown and mathematics stay. Of cells that might take longer than `SECONDS` together, the longest are cut.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> tuple[NotebookNode, ResourcesDict]:
+        """Clean all cells that are the student's."""
+        cells = [cell for cell in nb.cells if not is_locked(cell)]
+        seconds = 0.0
+        for cell in cells:
+            cell.source = _few_blank_lines(cell.source) if cell.cell_type == "code" else _clean(cell)
+        for cell in sorted(cells, key=lambda cell: len(cell.source)):
+            seconds += LETTER_SECONDS * len(cell.source) + SQUARE_SECONDS * len(cell.source) ** 2
+            if seconds > SECONDS:
+                cell.source = _cut(cell.source, "# " if cell.cell_type == "code" else "\n")
+        return nb, resources
+
+
+def _clean(cell: NotebookNode) -> str:
+    text = BEGINS_HTML.sub(lambda found: f"{found[0]} ", cell.source)
+    text = BEGINS_SCRIPT.sub(lambda found: f"{found[0][:-1]} {found[0][-1]}", text)
+    # nbconvert gives up on a notebook that names a picture which is not there
+    pictures = cell.get("attachments", {})
+    return PASTED.sub(lambda found: found[0] if found[1] in pictures else "no such picture", text)
+
+
+def _few_blank_lines(code: str) -> str:
+    """Leave two of many blank lines, which take longer to colour than all else."""
+    lines = [line.rstrip() for line in code.splitlines()]
+    return "\n".join(line for i, line in enumerate(lines) if line or any(lines[max(i - 2, 0) : i]))
+
+
+def _cut(text: str, begin: str) -> str:
+    """Leave the first lines of a text, and say that there are more."""
+    kept = "\n".join(text.splitlines()[:FEW_LINES])[:FEW_LETTERS]
+    return f"{kept}\n{begin}… {len(text) - len(kept):,} more characters are not shown here: see grading/normalised/"
 
 
 class ResultReader(NbGraderPreprocessor):

@@ -23,6 +23,8 @@ from starter.answers.kinds import KINDS
 
 START_SECONDS = 15
 """For the interpreter and the copy of a submission, besides its own limits."""
+MAX_ANSWERS = 64 << 20
+"""Bytes that may come out of a run; in memory they take three times as much, and honest answers take kilobytes."""
 MAX_ERRORS = 1 << 20
 """Bytes in which a run tells of errors in cells; in memory they take fifty times as much."""
 ANSWERED_TWICE = "more than one answer came for this question; only the kit may send one"
@@ -89,6 +91,7 @@ def ask_questions(
                 processes=limits.processes,
                 devices=gpu_devices() if limits.gpu else (),
                 workdir=f"{COURSE_ROOT}/assignments/{stage}",
+                max_output=MAX_ANSWERS,
             )
         frames, repeated = read_frames(outcome.output)
         if "start" not in frames:

@@ -28,13 +28,15 @@ MAX_DEPTH = 50
 MAX_TEXTS = 4_000_000
 """Texts in all arrays: a letter there may take twenty times its room in a table."""
 MAX_KEYS = 2_000
-"""Keys of a dict that are no text: only texts' hashes cannot be chosen so that all of them collide."""
+"""Keys of all dicts that are no text: only texts' hashes cannot be chosen so that all of them collide."""
 MAX_DIRECTORY = 2 << 20
 """Bytes of the list of arrays in a file."""
 END = struct.Struct("<4s4H2LH")
 """The last record of a zip file."""
 LOCATOR_BYTES = 20
 """Of the record before it in a file beyond all limits here."""
+CHUNK = 1 << 20
+"""Bytes that are copied at a time."""
 KINDS = "biufU"
 """Array types that cross: bool, whole numbers, floats, text."""
 ROUNDING = Close(rtol=1e-9, atol=1e-10)
@@ -107,7 +109,7 @@ def _read(content: bytes) -> tuple[object, dict[str, np.ndarray]]:
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             msg = "the value is compressed, which a handed-over value never is"
             raise InputError(msg)
-        arrays = {member.filename.removesuffix(".npy"): _array(archive.read(member)) for member in members}
+        arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
     if sum(array.size for array in arrays.values() if array.dtype.kind == "U") > MAX_TEXTS:
         msg = f"the value has more than {MAX_TEXTS:,} texts"
         raise InputError(msg)
@@ -115,7 +117,23 @@ def _read(content: bytes) -> tuple[object, dict[str, np.ndarray]]:
     if tree.dtype != np.uint8 or tree.size > MAX_TREE_BYTES:
         msg = "the value's tree is damaged or too large"
         raise InputError(msg)
-    return json.loads(arrays.pop("tree").tobytes()), arrays
+    content = json.loads(arrays.pop("tree").tobytes())
+    if _count_keys(content) > MAX_KEYS:
+        msg = f"dicts have more than {MAX_KEYS:,} keys that are no text"
+        raise InputError(msg)
+    return content, arrays
+
+
+def _count_keys(tree: object) -> int:
+    """Count the keys of all dicts that are no text."""
+    n_keys, waiting = 0, [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict) and "dict" in item:
+            n_keys += sum(not isinstance(key, str) for key, _ in item["dict"])
+        parts = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        waiting += [part for part in parts if isinstance(part, list | dict)]
+    return n_keys
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -141,19 +159,27 @@ def _check_directory(content: bytes) -> None:
         raise InputError(msg)
 
 
-def _array(content: bytes) -> np.ndarray:
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-    shape, fortran, dtype = read_header(file)
-    body = content[file.tell() :]
-    if dtype.kind not in KINDS:
-        msg = f"an array of type {dtype} cannot be handed over"
-        raise InputError(msg)
-    if int(np.prod(shape, dtype=object)) * dtype.itemsize != len(body):
-        msg = "an array's size is not what its header says"
-        raise InputError(msg)
-    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C").copy()
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Read one array straight into its place, so that a large one is not there twice."""
+    with archive.open(member) as file:
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        read_header = readers[np.lib.format.read_magic(file)]
+        shape, fortran, dtype = read_header(file)
+        if dtype.kind not in KINDS:
+            msg = f"an array of type {dtype} cannot be handed over"
+            raise InputError(msg)
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        if size != member.file_size - file.tell():
+            msg = "an array's size is not what its header says"
+            raise InputError(msg)
+        body, n_read = np.empty(size, np.uint8), 0
+        while chunk := file.read(CHUNK):
+            body[n_read : n_read + len(chunk)] = np.frombuffer(chunk, np.uint8)
+            n_read += len(chunk)
+        if n_read < size:
+            msg = "an array is shorter than its header says"
+            raise InputError(msg)
+    return body.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _to_tree(value: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -209,9 +235,6 @@ def _from_tree(tree: Any, arrays: dict[str, np.ndarray], depth: int = 0) -> Any:
     if "array" in tree:
         return arrays.pop(tree["array"])  # each is there once, so that a small file cannot stand for a large value
     if "dict" in tree:
-        if sum(not isinstance(key, str) for key, _ in tree["dict"]) > MAX_KEYS:
-            msg = f"a dict has more than {MAX_KEYS:,} keys that are no text"
-            raise InputError(msg)
         return {_from_tree(key, arrays, depth + 1): _from_tree(item, arrays, depth + 1) for key, item in tree["dict"]}
     if "csr" in tree:
         parts = _from_tree(tree["csr"], arrays)

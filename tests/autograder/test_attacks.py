@@ -102,6 +102,30 @@ def test_answers_that_are_none_earn_nothing(graded, answer: str):
     assert result.questions[0].reason
 
 
+def test_an_answer_that_is_far_too_large_is_told_so(graded):
+    """And costs neither the other questions nor the grader's memory."""
+    question = graded("def train_mean(expression, target_gene): return np.zeros(3 << 20)").questions[0]
+    assert question.points == 0
+    assert question.reason == "case 1 of 3: what came takes 24 MiB; at most 16 MiB are taken"
+
+
+def test_a_forged_answer_of_hundreds_of_megabytes_is_stopped(graded, monkeypatch: pytest.MonkeyPatch):
+    came = []
+    real = asking.run.run
+    monkeypatch.setattr(asking.run, "run", lambda *a, **named: came.append(real(*a, **named)) or came[-1])
+    forge = (
+        "import os, struct\n"
+        "for fd in range(3, 40):\n"
+        "    try:\n"
+        "        os.write(fd, struct.pack('>HQ', 10, 240 << 20) + b'train_mean')\n"
+        "        for _ in range(240): os.write(fd, bytes(1 << 20))\n"
+        "    except OSError: pass"
+    )
+    question = graded(RIGHT, extra=forge).questions[0]
+    assert (question.points, question.reason) == (0, "the notebook wrote too much, and was stopped")
+    assert len(came[-1].output) < 70 << 20
+
+
 def test_a_forged_answer_earns_nothing_and_is_held(graded):
     """A frame that the notebook writes itself counts as its answer; the kit's own then comes as a second one."""
     forge = (

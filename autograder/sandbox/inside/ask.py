@@ -19,6 +19,8 @@ from frames import write_frame
 
 NOT_GRADED = "not-graded"
 """Tag of cells that are left out: plots, training, local checks."""
+LARGEST = 16 << 20
+"""Bytes of the answer to one case; what is due takes kilobytes."""
 MESSAGE = 300
 """Characters of an error's message that are passed on."""
 CACHES = "/caches"
@@ -117,8 +119,10 @@ def answer(names: dict[str, object], question: dict, cases: bytes) -> bytes:
             for inputs in values.decode(cases):
                 try:
                     value, changed = asked(kind, kind.find(names), inputs)
-                    # at once, since the next call may fill the same array again
-                    came.append({"error": changed} if changed else {"value": values.decode(values.encode(value))})
+                    encoded = values.encode(value)  # at once, since the next call may fill the same array again
+                    if len(encoded) > LARGEST:
+                        changed = f"what came takes {len(encoded) >> 20:,} MiB; at most {LARGEST >> 20} MiB are taken"
+                    came.append({"error": changed} if changed else {"value": values.decode(encoded)})
                 except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the student's code raises)
                     came.append({"error": describe_error(error)})
     except TimeIsUpError:

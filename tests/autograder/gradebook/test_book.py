@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -10,6 +11,7 @@ from traitlets.config import PyFileConfigLoader
 
 from autograder.course import Course
 from autograder.gradebook.book import is_recorded, record_results
+from autograder.gradebook.plugins import CleanText
 from autograder.grading import grade
 from autograder.grading.grade import grade_stage
 from autograder.grading.results import QuestionResult
@@ -258,3 +260,36 @@ def test_the_gradebook_has_points_reasons_and_clean_text(sandbox_here: None, cou
     assert not re.search(r"<script|<img|<svg|<[^<>]*\bon\w+=|href=.\s*(java|vb)script", body, re.IGNORECASE)
     plain, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=notebook.cells[-2:]))
     assert re.search(r"<script>alert|<img src=x", plain[plain.index("<main") :])
+
+
+def cleaned(*cells: nbformat.NotebookNode) -> list[str]:
+    notebook, _ = CleanText().preprocess(nbformat.v4.new_notebook(cells=list(cells)), {})
+    return [cell.source for cell in notebook.cells]
+
+
+@pytest.mark.parametrize("letters", [60_000, 1_000_000])
+def test_what_would_take_minutes_to_show_is_cut(letters: int):
+    """Renderers of Markdown and of code need time that grows with the square of a cell's length."""
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    long_text, long_code, answer = (
+        f"a{' ' * letters}b",
+        f"{'x.y ' * (letters // 4)}"[:-1] + "z",
+        "An answer of many words. " * 600,
+    )
+    shown = cleaned(text("short"), text(long_text), code(long_code), text(answer), code("x = 1\n\n\ny = 2"))
+    assert [shown[0], shown[3], shown[4]] == ["short", answer, "x = 1\n\n\ny = 2"]
+    left = letters - 200
+    assert shown[1] == f"a{' ' * 199}\n\n… {left + 2:,} more characters are not shown here: see grading/normalised/"
+    assert shown[2].splitlines()[1:] == [f"# … {left:,} more characters are not shown here: see grading/normalised/"]
+    assert cleaned(code("x = 1" + "\n \n\t\n\x0b" * letters + "y = 2")) == ["x = 1\n\n\ny = 2"]
+    many = cleaned(*(text("[" * 2000) for _ in range(300)))
+    assert 30 < sum(len(one) == 2000 for one in many) < 100
+
+
+def test_the_courses_own_notebooks_are_shown_whole():
+    for path in sorted((Path(__file__).parents[3] / "assignments").glob("*/*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            cell.metadata.pop("nbgrader", None)  # as if all were a student's
+            cell.source += f"\n\n{cell.source}"  # who wrote as much again
+        assert not any("more characters are not shown" in source for source in cleaned(*notebook.cells))

@@ -3,6 +3,7 @@ import json
 import pickle
 import struct
 import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -224,6 +225,10 @@ def long_directory() -> bytes:
 
 SLOW = {
     "keys that collide": (npz(tree=tree({"dict": [[k * (2**61 - 1), 0] for k in range(1, 50_000)]})), "2,000 keys"),
+    "keys that collide in many dicts": (
+        npz(tree=tree([{"dict": [[k * (2**61 - 1), {"dict": []}] for k in range(1, 1_000)]}] * 155)),
+        "2,000 keys",
+    ),
     "a long directory": (long_directory(), "list of arrays is too long"),
     "millions of texts": (
         npz(tree=tree({"array": "a"}), a=npy(np.full(values.MAX_TEXTS + 1, "界"))),
@@ -237,6 +242,27 @@ def test_what_would_take_minutes_or_gigabytes_to_read_is_refused_at_once(bomb: s
     content, said = SLOW[bomb]
     with pytest.raises(InputError, match=said):
         values.decode(content)
+
+
+def test_a_large_array_is_in_memory_once_beside_its_file():
+    content = values.encode(np.arange(4 << 20, dtype=np.int64))
+    tracemalloc.start()
+    value = values.decode(content)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (value[-1], len(value)) == ((4 << 20) - 1, 4 << 20)
+    assert peak < 1.2 * value.nbytes
+    value[0] = 5  # and can be written to
+
+
+def test_an_array_that_is_shorter_than_the_list_of_arrays_says_is_refused():
+    content = npy(np.arange(3)).replace(b"(3,)", b"(5,)")
+    forged = npz(a=content, tree=tree({"array": "a"}))
+    sizes = struct.pack("<2L", len(content), len(content))
+    at = forged.index(sizes, forged.index(b"PK\1\2"))
+    forged = forged[:at] + struct.pack("<2L", len(content) + 16, len(content) + 16) + forged[at + 8 :]
+    with pytest.raises(InputError, match="the value is damaged|shorter than its header says"):
+        values.decode(forged)
 
 
 def test_labels_that_collide_are_read_as_fast_as_others():
