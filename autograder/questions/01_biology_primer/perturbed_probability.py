@@ -21,7 +21,9 @@ def _scores(rng: np.random.Generator) -> list[dict[str, object]]:
         n_perturbed = round(share * n)
         mean = rng.uniform(0.6, 0.8)
         score = np.append(_normal(rng, mean, deviation, n_perturbed), _normal(rng, 0.05, 0.22, n - n_perturbed))
-        cases.append({"score": rng.permutation(score), "control_score": _normal(rng, 0.03, 0.22, n_control)})
+        # a few controls lie far below, so that mean and median are not the same
+        control_score = np.append(_normal(rng, 0.03, 0.22, n_control), rng.uniform(-0.9, -0.7, 3))
+        cases.append({"score": rng.permutation(score), "control_score": rng.permutation(control_score)})
     return cases
 
 

@@ -15,7 +15,7 @@ from .shared import WITHOUT
 
 
 def _two_groups(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three comparisons with many zeros, groups of different size, a gene that is off when perturbed."""
+    """Three comparisons with many zeros, groups of different size, one gene off in either."""
     cases = []
     for n_perturbed, n_control, n_genes in ((19, 34, 8), (27, 15, 12), (12, 41, 5)):
         mean = rng.gamma(2.0, 0.8, n_genes) + 0.3
@@ -25,7 +25,7 @@ def _two_groups(rng: np.random.Generator) -> list[dict[str, object]]:
             for n, level in ((n_perturbed, mean * factor), (n_control, mean))
         )
         perturbed[0], control[0] = np.maximum(perturbed[0], 0.4), np.maximum(control[0], 0.3)
-        perturbed[:, 1] = 0  # of all genes this one alone
+        perturbed[:, 1] = control[:, 2] = 0  # of all genes these alone
         genes = [f"GENE{number}" for number in rng.permutation(n_genes * 3)[:n_genes]]
         cases.append({"perturbed": perturbed, "control": control, "genes": np.array(genes)})
     return cases

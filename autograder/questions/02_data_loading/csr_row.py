@@ -10,14 +10,14 @@ from .shared import WITHOUT
 
 
 def _csr_cases(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Ask for a cell in the middle, for the last one, and for one between cells without counts."""
+    """Ask for a cell in the middle, for the last one, and for one near a cell without counts."""
     cases = []
     for n_cells, n_genes, cell in ((5, 12, 2), (4, 11, 3), (6, 14, 1)):
         counts = rng.poisson(0.8, (n_cells, n_genes)) + 2 * (rng.random((n_cells, n_genes)) < 0.15)
         counts[:, 0] += 1
         counts[:, 1], counts[cell, -1] = 0, 2  # a zero before the last count, so that places are not genes
         if cell == 1:
-            counts[[0, 2]] = 0
+            counts[3] = 0
         x = scipy.sparse.csr_matrix(counts, dtype=np.float32)
         cases.append({"data": x.data, "indices": x.indices, "indptr": x.indptr, "cell": cell, "n_genes": n_genes})
     return cases

@@ -30,7 +30,7 @@ def _row(rng: np.random.Generator, n_genes: int, measured: np.ndarray, predicted
 
     A gene that is not called has the largest predicted fold, and the more a called one changes the larger its FDR.
     """
-    fdr, predicted_fdr = rng.uniform(0.06, 0.09, (2, n_genes))
+    fdr, predicted_fdr = rng.uniform(0.051, 0.09, (2, n_genes))
     fdr[measured] = rng.uniform(0.02, 0.045, len(measured))
     predicted_fdr[predicted] = np.sort(rng.uniform(0.02, 0.045, len(predicted)))[::-1]
     size = np.sort(rng.uniform(0.5, 4.0, n_genes))[::-1]

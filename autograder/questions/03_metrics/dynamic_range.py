@@ -13,15 +13,20 @@ from .shared import WITHOUT
 def _ranges(rng: np.random.Generator) -> list[dict[str, object]]:
     """Give scores of which more or less is better.
 
-    Half of the replicates are far worse than the baseline, so that one of the two in the middle is clipped; the other
-    is a little worse. One baseline is perfect, and so is its replicate: it gains nothing, and has no room.
+    Half of the shares lie below -1, or above 1, so that of the two in the middle one is clipped. One baseline is
+    perfect, and so is its replicate: it gains nothing, and has no room.
     """
     cases = []
-    for n_perturbations, best, higher in ((6, 1.0, True), (8, 0.0, False), (10, 0.0, False), (4, 1.0, True)):
+    for n_perturbations, best, higher, side in (
+        (6, 1.0, True, -1),
+        (8, 0.0, False, -1),
+        (10, 0.0, False, 1),
+        (4, 1.0, True, 1),
+    ):
         baseline = rng.uniform(0.2, 0.7, n_perturbations)
         share = rng.uniform(0.1, 0.9, n_perturbations)
-        share[: n_perturbations // 2] = rng.uniform(-2.2, -1.3, n_perturbations // 2)
-        share[n_perturbations // 2] *= -1
+        share[: n_perturbations // 2] = side * rng.uniform(1.3, 2.2, n_perturbations // 2)
+        share[n_perturbations // 2] *= side
         replicate = baseline + (best - baseline) * share
         baseline[-1] = replicate[-1] = best
         order = rng.permutation(n_perturbations)

@@ -13,12 +13,12 @@ from .shared import WITHOUT
 def _effects(rng: np.random.Generator) -> list[dict[str, object]]:
     """Three tables of effects with a shared part, an offset that a cosine would see, and strengths of their own."""
     cases = []
-    for n, n_genes in ((6, 17), (9, 23), (5, 31)):
+    for n, n_genes in ((6, 17), (10, 23), (8, 31)):
         common = rng.normal(size=n_genes)
         values = (
             rng.uniform(0.2, 1.6, (n, 1)) * common + rng.gamma(1.0, 1.0, (n, n_genes)) + rng.uniform(0, 1.5, (n, 1))
         )
-        names = [f"GENE{letter}" for letter in "ABCDEFGHI"[:n]]
+        names = [f"GENE{letter}" for letter in "ABCDEFGHIJ"[:n]]
         genes = [f"G{number}" for number in range(n_genes)]
         cases.append({"effects": pd.DataFrame(values, index=names, columns=genes)})
     return cases

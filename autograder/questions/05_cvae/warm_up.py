@@ -9,9 +9,9 @@ from .shared import WITHOUT
 
 
 def _moments_of_training(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Before, at and after the end of the rise, in some order."""
+    """Twice before and twice after the end of the rise, in some order."""
     cases = []
-    for place in (rng.uniform(0.05, 0.4), rng.uniform(0.6, 0.95), 1.0, rng.uniform(1.3, 1.9)):
+    for place in (rng.uniform(0.05, 0.4), rng.uniform(0.6, 0.95), rng.uniform(1.1, 1.4), rng.uniform(1.5, 2.0)):
         share = float(rng.uniform(0.2, 0.5))
         cases.append({"progress": place * share, "share": share, "weight": float(rng.uniform(2.0, 20.0))})
     return [cases[number] for number in rng.permutation(len(cases))]

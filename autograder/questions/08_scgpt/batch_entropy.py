@@ -11,14 +11,15 @@ from .shared import WITHOUT
 
 
 def _mixtures(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Batches of unequal sizes that lie partly apart; distances have no ties."""
+    """Batches of unequal sizes, partly apart; a part of the largest is far from all others; distances have no ties."""
     cases = []
-    for sizes, width, k in (((14, 9, 7), 3, 6), ((23, 36), 2, 8), ((8, 12, 10, 5), 4, 7)):
+    for sizes, width, k in (((14, 9, 7), 3, 6), ((17, 24, 13), 2, 8), ((8, 12, 10, 5), 4, 7)):
         batch = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-        centre = rng.normal(0, 0.8, (len(sizes), width))
+        embedding = rng.normal(size=(len(batch), width)) + rng.normal(0, 0.8, (len(sizes), width))[batch]
+        embedding[np.flatnonzero(batch == np.argmax(sizes))[: k + 1]] += 20
         cases.append(
             {
-                "embedding": rng.normal(size=(len(batch), width)) + centre[batch],
+                "embedding": embedding,
                 "batch": np.array([f"batch_{number}" for number in batch]),
                 "k": k,
             }
@@ -72,6 +73,7 @@ QUESTION = Question(
         Mistake("divide by the logarithm of the number of batches, so that 1 is perfect mixing", _not_divided),
         Mistake("shares were averaged first; take each cell's entropy, then the mean", _mean_shares),
         Mistake("this is divided by the logarithm of k; divide by that of the number of batches", _divided_by_k),
+        Mistake("a batch that is not near a cell has share 0, and 0 log 0 counts as 0", lambda **case: np.nan),
         Mistake("these are the farthest cells; sort from the nearest", _farthest),
     ),
     without=WITHOUT,
