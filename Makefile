@@ -71,7 +71,7 @@ $(VENV)/bin/python:
 	@$(or $(PYTHON),false) -c '$(FITS)' \
 	  || { echo "the kit needs Python 3.11 to 3.14; name one with: make PYTHON=/path/to/python3.13" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) \
-	  || { rm -rf $(VENV); echo "cannot make $(VENV); on Debian: apt install python3-venv" >&2; exit 2; }
+	  || { rm -f $@; echo "cannot make $(VENV); on Debian: apt install python3-venv" >&2; exit 2; }
 
 # The demo does without torch, whose default build may weigh more than all the rest (README.md: torch).
 $(VENV)/.demo: EXTRAS := instructor,data
