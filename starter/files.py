@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from starter.errors import InputError, listed
+
+ERRNO = re.compile(r"^\[Errno \d+\] ")
 
 
 def check_room(folder: str | Path, needed: int) -> None:
@@ -34,6 +37,18 @@ def check_room(folder: str | Path, needed: int) -> None:
     if free < needed:
         msg = f"{folder} has {free / 1e9:.1f} GB free, and this needs {needed / 1e9:.1f} GB; make room there"
         raise InputError(msg)
+
+
+def reason_of(error: OSError) -> str:
+    """Say in a few words why a file could not be written or read; of many files, why the first could not.
+
+    >>> reason_of(shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]))
+    'No space left on device'
+    """
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        why = str(error.args[0][0][-1])
+        return ERRNO.sub("", why).partition(": '")[0]
+    return error.strerror or str(error)
 
 
 @contextmanager
@@ -89,7 +104,7 @@ def whole(path: str | Path, replaces: Sequence[str] = ()) -> Iterator[Path]:
         else:
             part.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, InputError):
-            msg = f"cannot write {path}: {error.strerror or error}"
+            msg = f"cannot write {path}: {reason_of(error)}"
             raise InputError(msg) from error
         raise
 

@@ -21,7 +21,7 @@ from nbgrader.preprocessors import (
     OverwriteCells,
     OverwriteKernelspec,
 )
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.exc import DatabaseError, SAWarning
 from traitlets.config import Config
 
 from autograder.course import FILE, Course
@@ -217,7 +217,14 @@ def _points_in_book(course: Course, stage: str) -> dict[str, float]:
 
 def _book(course: Course) -> Gradebook:
     _find_alembic()
-    return Gradebook(configuration(course).CourseDirectory.db_url)
+    try:
+        return Gradebook(configuration(course).CourseDirectory.db_url)
+    except DatabaseError as error:
+        msg = (
+            f"{course.grading / GRADEBOOK} cannot be read ({error.orig}); restore it from a backup, or move it away: "
+            "the next grade fills a new one, but for what was given by hand"
+        )
+        raise InputError(msg) from error
 
 
 def _find_alembic() -> None:

@@ -37,7 +37,7 @@ from autograder.sandbox.ready import check_hidden, check_sandbox
 from autograder.settings import Prediction
 from autograder.text import printable
 from starter.errors import InputError
-from starter.files import whole
+from starter.files import reason_of, whole
 
 WORTH_CACHES = 8
 """Submissions from which on it pays to fill libraries' caches first, which takes half a minute."""
@@ -104,9 +104,15 @@ def grade_stage(
             if isinstance(outcome, Result):
                 results[submission.student] = outcome
             else:
-                failed[submission.student] = f"not graded: {type(outcome).__name__}: {outcome}"
+                failed[submission.student] = f"not graded: {_why(outcome)}"
             report(submission.student)
     return [results[submission.student] for submission in due if submission.student in results], failed
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    return f"{type(error).__name__}: {reason_of(error) if isinstance(error, OSError) else error}"
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from autograder.sandbox.bubblewrap import KIT
 from autograder.sandbox.inside.frames import read_frames
 from autograder.sandbox.ready import NoSandboxError, last_line
 from starter.errors import InputError
+from starter.files import reason_of
 
 DECIDING = ("numpy", "scipy", "numba", "matplotlib")
 """Packages on whose versions compiled and cached files depend."""
@@ -92,19 +93,23 @@ def fill_caches(course: Course) -> Path:
 
 def _made_once(folder: Path, fill: Callable[[Path], None]) -> Path:
     """Make a folder if it is not there. One that is there never changes, since sandboxes may be using it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):  # who else wants it waits
-        if not folder.is_dir():
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as aside:
-                new = Path(aside, folder.name)
-                new.mkdir()
-                fill(new)
-                run.open_to_all(new)
-                with suppress(OSError):  # not all shared disks know locks, and another machine may have been first
-                    new.rename(folder)
-        if not folder.is_dir():
-            msg = f"cannot write {folder}; make room there, or see who may write"
-            raise InputError(msg)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder.with_name(f"{folder.name}.lock")):  # who else wants it waits
+            if not folder.is_dir():
+                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as aside:
+                    new = Path(aside, folder.name)
+                    new.mkdir()
+                    fill(new)
+                    run.open_to_all(new)
+                    with suppress(OSError):  # not all shared disks know locks, and another machine may have been first
+                        new.rename(folder)
+    except OSError as error:
+        msg = f"cannot write {folder}: {reason_of(error)}; make room there, or see who may write"
+        raise InputError(msg) from error
+    if not folder.is_dir():
+        msg = f"cannot write {folder}; make room there, or see who may write"
+        raise InputError(msg)
     return folder
 
 

@@ -17,6 +17,7 @@ from autograder.grading.grade import grade_stage
 from autograder.grading.results import QuestionResult
 from autograder.handed_in.submissions import Submission
 from autograder.questions.question import PREDICTION
+from starter.errors import InputError
 
 NOTEBOOKS = {
     "none": (None, "there is no notebook 04_baselines.ipynb in the submission"),
@@ -197,6 +198,17 @@ def test_a_gradebook_with_other_points_than_the_result_is_filled_again(sandbox_h
     assert not is_recorded(Submission(course, STAGE, "ada"))
     assert record_results(course, STAGE, ["ada"]) == {}
     assert recorded(course) == {"ada": (5.0, 0)}
+
+
+def test_a_damaged_gradebook_is_named_and_the_way_out(course: Course):
+    (course.grading / "gradebook.db").write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    submit(course, "ada", RIGHT)
+    put_result(course, "ada", [QuestionResult(name, 1.0, 5.0, "", 0.0) for name in ("train_mean", PREDICTION)])
+    with pytest.raises(InputError, match="gradebook.db cannot be read .*; restore it from a backup, or move it away"):
+        record_results(course, STAGE, ["ada"])
+    (course.grading / "gradebook.db").unlink()
+    assert record_results(course, STAGE, ["ada"]) == {}
+    assert recorded(course) == {"ada": (1.0, 0)}
 
 
 def test_pasted_pictures_are_shown_and_missing_ones_break_nothing(sandbox_here: None, course: Course):

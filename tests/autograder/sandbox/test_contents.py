@@ -1,3 +1,6 @@
+import errno
+import os
+import re
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +13,7 @@ from autograder.course import Course
 from autograder.folders import CACHE
 from autograder.sandbox import bubblewrap, contents, run
 from autograder.sandbox.ready import NoSandboxError
+from starter.errors import InputError
 
 
 def test_a_kit_lacks_what_is_left_out_and_is_compiled(course: Course):
@@ -63,3 +67,19 @@ def test_caches_that_cannot_be_made_are_nobodys_fault_and_say_why(
     monkeypatch.setattr(run, "run", lambda *arguments, **named: outcome)
     with pytest.raises(NoSandboxError, match=rf"made beforehand in the sandbox \({said}\); nothing was graded"):
         contents.fill_caches(course)
+
+
+def test_a_disk_that_is_full_while_the_kit_is_copied_is_one_sentence(course: Course, monkeypatch: pytest.MonkeyPatch):
+    def refuse(source: str, target: str, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+
+    cache = course.grading / "cache"
+    before = sorted(cache.iterdir())
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    with pytest.raises(InputError) as said:
+        contents.kit(course, ("starter.models",))
+    due = rf"cannot write {cache}/kit-\w+: No space left on device; make room there, or see who may write"
+    assert re.fullmatch(due, str(said.value))
+    assert [path for path in sorted(cache.iterdir()) if path.suffix != ".lock"] == [
+        path for path in before if path.suffix != ".lock"
+    ]
