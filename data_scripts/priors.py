@@ -4,10 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 import anndata
-import h5py
 import pandas as pd
 
 from data_scripts import go, reactome, regulons, string_db
+from starter.data.h5ad import open_h5ad
 from starter.errors import InputError, counted, listed
 from starter.schema import CONTROL, TARGET_GENE
 
@@ -114,7 +114,7 @@ def read_genes(path: str | Path) -> set[str]:
 
 def _of_screen(path: Path) -> set[str]:
     try:
-        with h5py.File(path) as file:
+        with open_h5ad(path) as file:
             obs, var = (anndata.io.read_elem(file[part]) for part in ("obs", "var"))
         targets = obs[TARGET_GENE].astype(str).unique()
     except Exception as error:  # whatever is in somebody's file

@@ -2,7 +2,6 @@
 
 import json
 import math
-import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from autograder.questions.question import Question, questions_of
 from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import COURSE_ROOT, KIT
 from autograder.sandbox.inside.frames import read_frames
-from autograder.sandbox.ready import NoSandboxError, gpu_devices, last_line
+from autograder.sandbox.ready import MachineError, NoSandboxError, gpu_devices, last_line
 from autograder.text import printable
 from starter.answers import values
 from starter.answers.comparators import as_plain
@@ -29,9 +28,6 @@ MAX_ERRORS = 1 << 20
 """Bytes in which a run tells of errors in cells; in memory they take fifty times as much."""
 ANSWERED_TWICE = "more than one answer came for this question; only the kit may send one"
 ENDED_EARLY = "the answers ended before this question was asked, which only a forged end does"
-KILLED = 128 + signal.SIGKILL
-"""Exit status of a sandbox that was killed from outside: the first process inside cannot kill itself."""
-KILLED_BY_MACHINE = "the sandbox was killed, as where this machine's memory ends; grade this submission again"
 
 
 def question_result(name: str, verdict: Verdict, most: float, seconds: float, held: str) -> QuestionResult:
@@ -61,6 +57,13 @@ def ask_questions(
     Returns
     -------
     Question to its result, and what the instructor may want to know.
+
+    Raises
+    ------
+    NoSandboxError
+        If the sandbox did not start.
+    MachineError
+        If it was killed, or did not come to the student's code.
     """
     course, stage, student = submission.course, submission.stage, submission.student
     questions = questions_of(course, stage)
@@ -71,6 +74,7 @@ def ask_questions(
         group = [question for question in questions if question.without == without]
         seeds = {question.name: course.derived_seed("question", student, digest, question.name) for question in group}
         cases = {question.name: question.cases(seeds[question.name], course.public_folder) for question in group}
+        limit = limits.seconds + sum(question.seconds for question in group) + START_SECONDS
         with tempfile.TemporaryDirectory(prefix="job-", dir=files.parent) as folder:
             job = Path(folder)
             _write_job(job, course, stage, group, cases)
@@ -86,7 +90,7 @@ def ask_questions(
             outcome = run.run(
                 [f"{run.INSIDE}/ask.py", "/job"],
                 read_only=given,
-                seconds=limits.seconds + sum(question.seconds for question in group) + START_SECONDS,
+                seconds=limit,
                 memory_gib=limits.memory_gib,
                 processes=limits.processes,
                 devices=gpu_devices() if limits.gpu else (),
@@ -100,14 +104,16 @@ def ask_questions(
                 "so nothing was graded"
             )
             raise NoSandboxError(msg)
+        outcome.check_machine()
+        if "ready" not in frames:
+            how = f"took longer than {limit:.0f} s" if outcome.status == "time" else last_line(outcome.errors)
+            msg = f"the sandbox did not come to the notebook ({how}); grade again"
+            raise MachineError(msg)
         for question in group:
-            verdict = _verdict(question, cases[question.name], frames, outcome, course)
+            verdict = _verdict(question, cases[question.name], frames, outcome.status, course, limit)
             held = ANSWERED_TWICE if question.name in repeated else ""
-            if question.name not in frames and outcome.status == "ended":
-                if "end" in frames:
-                    held = ENDED_EARLY
-                elif outcome.returncode == KILLED:
-                    held = KILLED_BY_MACHINE
+            if question.name not in frames and outcome.status == "ended" and "end" in frames:
+                held = ENDED_EARLY
             seconds = _seconds(frames, question.name, outcome.seconds)
             results[question.name] = question_result(question.name, verdict, points[question.name], seconds, held)
         if stopped := frames.get("stopped"):
@@ -144,19 +150,19 @@ def _write_job(job: Path, course: Course, stage: str, group: list[Question], cas
 
 
 def _verdict(
-    question: Question, cases: list, frames: dict[str, bytes], outcome: run.Outcome, course: Course
+    question: Question, cases: list, frames: dict[str, bytes], status: run.Status, course: Course, limit: float
 ) -> Verdict:
     limits = course.limits
     if question.name in frames:
         verdict = judge(question, cases, frames[question.name])
     else:
         reasons = {
-            "time": f"the notebook was stopped after {outcome.seconds:.0f} s, before this question was reached",
+            "time": f"the notebook was stopped after {limit:.0f} s, before this question was reached",
             "output": "the notebook wrote too much, and was stopped",
             "memory": f"the notebook took more than {limits.memory_gib:g} GiB of memory, and was stopped",
             "ended": "the notebook ended its own process, so this question was not reached",
         }
-        verdict = Verdict(0.0, reasons[outcome.status])
+        verdict = Verdict(0.0, reasons[status])
     errors = _cell_errors(frames)
     if verdict.share < 1 and errors:
         return replace(verdict, reason=f"{verdict.reason}; first error when the notebook ran: {errors[0]}")

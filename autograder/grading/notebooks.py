@@ -5,8 +5,7 @@ from pathlib import Path
 from autograder.handed_in.submissions import LARGE_NOTEBOOK
 from autograder.sandbox import run
 from autograder.sandbox.inside.frames import read_frames
-from autograder.sandbox.ready import NoSandboxError, last_line
-from starter.errors import InputError
+from autograder.sandbox.ready import MachineError, NoSandboxError, last_line
 
 SECONDS = 300
 MEMORY_GIB = 4
@@ -23,7 +22,7 @@ def drop_output(path: Path) -> str | None:
     ------
     NoSandboxError
         If the sandbox did not start.
-    InputError
+    MachineError
         If it did not come to its end, which is nobody's fault.
     """
     path.chmod(0o644)
@@ -50,4 +49,4 @@ def drop_output(path: Path) -> str | None:
     why = f"{path.name} was not opened in the sandbox ({outcome.status}: {last_line(outcome.errors)})"
     if "start" not in frames:
         raise NoSandboxError(why)
-    raise InputError(why)
+    raise MachineError(why)

@@ -23,6 +23,7 @@ from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import KIT
 from autograder.sandbox.inside.frames import each_frame
 from autograder.sandbox.inside.read_prediction import REFUSED
+from autograder.sandbox.ready import MachineError, last_line
 from autograder.settings import Prediction
 from autograder.text import printable
 from starter.answers import values
@@ -37,6 +38,8 @@ from starter.scoring.scorecard import score_prediction
 from starter.scoring.truth.opened import Truth, open_truth
 
 DAMAGED = "the prediction cannot be read: it came out of the sandbox damaged"
+DID_NOT_START = 1
+"""Exit status of bubblewrap, and of Python before a file is opened."""
 SCORING = threading.Lock()
 """One prediction at a time: scoring uses all cores, and its threads cannot be entered twice."""
 
@@ -61,7 +64,7 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
     Raises
     ------
     InputError
-        If something of ours fails: the disk is full, the truth cannot be read.
+        If something of ours fails: the disk is full, the truth cannot be read, the sandbox was killed.
     """
     course = submission.course
     settings = course.stages[submission.stage].prediction
@@ -81,7 +84,7 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
         with SCORING:
             card = score_prediction(plain, truth, RULE_SET)
     except InputError as error:
-        if isinstance(error.__cause__, OSError):  # a full disk, a share that went away
+        if isinstance(error, MachineError) or isinstance(error.__cause__, OSError):  # also a share that went away
             raise
         reason = _sentence(str(error))
         return Scored(Verdict(0.0, reason, file.name), reason if isinstance(error, _StoppedError) else "")
@@ -163,6 +166,10 @@ def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: 
         )
     if outcome.status == "ended" and outcome.returncode == 0:
         return
+    outcome.check_machine()
+    if outcome.status == "ended" and outcome.returncode == DID_NOT_START:
+        msg = f"the sandbox did not start ({last_line(outcome.errors)}); grade again"
+        raise MachineError(msg)
     reasons = {
         "time": f"opening it took longer than {limits.seconds} s",
         "memory": f"opening it took more than {limits.memory_gib:g} GiB of memory",

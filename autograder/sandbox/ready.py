@@ -27,6 +27,10 @@ class NoSandboxError(InputError):
     """The machine cannot run students' code safely; the message says what to install."""
 
 
+class MachineError(InputError):
+    """The machine kept a run from its end; the submission is not graded, and the next batch tries again."""
+
+
 def check_sandbox() -> None:
     """Refuse to go on where bubblewrap is missing or does not work.
 

@@ -24,7 +24,8 @@ import psutil
 
 from autograder.sandbox import syscalls
 from autograder.sandbox.bubblewrap import SCRATCH, command_inside, outer_environment
-from autograder.sandbox.ready import NoSandboxError, check_sandbox
+from autograder.sandbox.inside.waiting import waited
+from autograder.sandbox.ready import MachineError, NoSandboxError, check_sandbox
 
 SCRIPTS = Path(__file__).with_name("inside")
 """The grader's own scripts."""
@@ -35,6 +36,10 @@ MAX_OUTPUT = 256 << 20
 ERROR_TAIL = 2_000
 LOOK_SECONDS = 0.2
 """Between two looks at the memory in use."""
+KILLED = 128 + signal.SIGKILL
+"""Exit status of a sandbox that was killed from outside, which no process inside can do; one may end so by itself."""
+MOST_WAITING = 2.0
+"""How often its time limit a run may have waited for a core and still be given that time."""
 LAST_BREATH = 5
 """Seconds that the processes inside have to be gone once they are killed."""
 STOP = threading.Event()
@@ -56,6 +61,21 @@ class Outcome:
     errors: str
     """The end of its standard error, for the instructor."""
     seconds: float
+
+    def check_machine(self) -> None:
+        """Refuse to blame anybody where the machine ended it.
+
+        Raises
+        ------
+        MachineError
+            If it was killed from outside.
+        """
+        if self.status == "ended" and self.returncode == KILLED:
+            msg = (
+                "the sandbox was killed, as where this machine's memory ends; grade again with fewer --jobs, and if it "
+                f"comes again look at the notebook, which may end itself with status {KILLED}"
+            )
+            raise MachineError(msg)
 
 
 def run(
@@ -79,7 +99,7 @@ def run(
     read_only
         Path inside -> file or folder outside.
     seconds
-        Wall-clock limit.
+        Wall-clock limit; time for which the machine had no core for what runs inside does not count.
     memory_gib
         Limit of the data of each process, which cannot be passed, and of all processes together, which are stopped
         soon after they pass it; in GiB.
@@ -109,7 +129,7 @@ def run(
     limits = [
         # if the machine's memory ends all the same, nobody else pays
         *("choom", "--adjust=1000", "--"),
-        *("taskset", "--cpu-list", ",".join(map(str, getattr(CORES, "given", os.sched_getaffinity(0))))),
+        *("taskset", "--cpu-list", ",".join(map(str, cores_given()))),
         "prlimit",
         f"--data={memory}",
         f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
@@ -134,8 +154,8 @@ def _watch(
     into: BinaryIO,
     max_output: int,
 ) -> Outcome:
-    start = time.monotonic()
-    looked = start
+    start = looked = time.monotonic()
+    end = start + seconds
     status: Status = "ended"
     size = 0
     process = subprocess.Popen(
@@ -155,15 +175,19 @@ def _watch(
                 now = time.monotonic()
                 if STOP.is_set():
                     raise InterruptedError
-                if now >= start + seconds:
-                    status = "time"
-                    break
                 if now >= looked + LOOK_SECONDS:
                     looked = now
-                    if _memory_of(process.pid) > memory:
+                    used, worked, without_core = _look_at(process.pid)
+                    # it may also have waited for what runs beside it inside
+                    for_others = min(without_core, now - start - worked / len(cores_given()))
+                    end = max(end, start + seconds + min(for_others, MOST_WAITING * seconds))
+                    if used > memory:
                         status = "memory"
                         break
-                if not selector.select(min(LOOK_SECONDS, start + seconds - now)):
+                if now >= end:
+                    status = "time"
+                    break
+                if not selector.select(min(LOOK_SECONDS, end - now)):
                     continue
                 chunk = os.read(process.stdout.fileno(), 1 << 20)
                 if not chunk:
@@ -175,7 +199,7 @@ def _watch(
                     break
         if status == "ended":
             try:
-                process.wait(max(0.1, start + seconds - time.monotonic()))
+                process.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 status = "time"
     finally:
@@ -201,18 +225,31 @@ def _await_end(output: IO[bytes]) -> None:
                 return
 
 
-def _memory_of(pid: int) -> int:
-    """Add up the memory that a process and its children do not share with others, in bytes."""
+def _look_at(pid: int) -> tuple[int, float, float]:
+    """Look at a process and its children.
+
+    Returns
+    -------
+    The memory that they do not share with others, in bytes; the seconds for which they worked, all together; and the
+    seconds for which the one that waited longest was ready to run and had no core.
+    """
     try:
         processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
-        return 0
-    total = 0
+        return 0, 0.0, 0.0
+    total, worked, longest = 0, 0.0, 0.0
     for process in processes:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             used = process.memory_info()
             total += max(used.rss - used.shared, 0)
-    return total
+            worked += sum(process.cpu_times()[:4])  # and that of children which ended
+            longest = max(longest, waited(str(process.pid)))
+    return total, worked, longest
+
+
+def cores_given() -> list[int]:
+    """List the cores on which this thread's runs stay."""
+    return sorted(getattr(CORES, "given", os.sched_getaffinity(0)))
 
 
 def open_to_all(folder: Path) -> None:

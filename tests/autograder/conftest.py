@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from copies import copied
 from handing_in import STAGE, TEXT, grade_one, submit
@@ -12,6 +13,13 @@ from autograder.grading.results import Result
 from autograder.questions.question import PREDICTION
 from autograder.release.notebooks import release_notebooks
 from autograder.sandbox.ready import NoSandboxError, check_sandbox
+from starter.data import pseudobulk
+from starter.data.course import open_course
+from starter.data.dataset import PAIR, contexts
+from starter.prediction import cells
+from starter.prediction.controls import controls_of
+from starter.prediction.write import write_prediction
+from starter.schema import CONTROL
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +66,17 @@ def graded(sandbox_here: None, course: Course):
         return grade_one(course)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def train_mean(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound prediction, which says the same of every hidden perturbation."""
+    data = open_course(released.public_folder)
+    train, split = data.train(), data.split()
+    profiles = pseudobulk.profiles(train).droplevel("context").drop(index=CONTROL)
+    hidden = split.n_cells("hidden")
+    table = pd.DataFrame([profiles.mean()] * len(hidden), index=list(hidden))
+    table = pd.concat({contexts(train)[0]: table}, names=PAIR)
+    path = tmp_path_factory.mktemp("prediction") / "prediction.h5ad"
+    write_prediction(path, cells.make_cells(table, controls_of(train), hidden), train.var_names)
+    return path

@@ -7,10 +7,11 @@ import tracemalloc
 from dataclasses import replace
 
 import pytest
-from handing_in import RIGHT, STAGE, WRONG, submit
+from handing_in import RIGHT, STAGE, WRONG, grade_one, submit
 
 from autograder.course import Course, read_course
 from autograder.grading import asking, grade
+from autograder.grading.grade import grade_stage
 
 ATTACKS = {
     "every later cell becomes pass": "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])",
@@ -152,23 +153,43 @@ def test_a_forged_end_earns_nothing_and_is_held(graded):
     assert (question.points, question.held) == (0, asking.ENDED_EARLY)
 
 
-def test_where_the_machine_killed_the_sandbox_a_person_looks(graded, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("reached", "end", "said"),
+    [
+        ("cells", {"returncode": 137}, "the sandbox was killed, as where this machine's memory ends; grade again"),
+        ("start", {"returncode": 137}, "the sandbox was killed, as where this machine's memory ends; grade again"),
+        ("start", {"returncode": 1, "errors": "x\nImportError: IPython"}, "(ImportError: IPython); grade again"),
+        ("start", {"status": "time"}, "(took longer than 85 s); grade again"),
+    ],
+)
+def test_what_the_machine_ended_is_listed_and_tried_again(
+    sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch, reached: str, end: dict, said: str
+):
     real = asking.run.run
 
-    def killed(command: list[str], **named: object) -> object:
+    def ended(command: list[str], **named: object) -> object:
         outcome = real(command, **named)
-        started = outcome.output[: outcome.output.index(b"start") + len(b"start")]
-        return replace(outcome, returncode=137, output=started) if "/job" in command else outcome
+        came = outcome.output[: outcome.output.index(reached.encode()) + len(reached)]
+        return replace(outcome, output=came, **end) if "/job" in command else outcome
 
-    monkeypatch.setattr(asking.run, "run", killed)
-    question = graded(RIGHT).questions[0]
-    assert (question.points, question.held) == (0, asking.KILLED_BY_MACHINE)
+    submit(course, "ada", RIGHT)
+    with monkeypatch.context() as broken:
+        broken.setattr(asking.run, "run", ended)
+        results, failed = grade_stage(course, STAGE)
+    assert results == []
+    assert said in failed["ada"]
+    assert grade_one(course).points == 5
 
 
-@pytest.mark.parametrize("code", ["import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "import os; os._exit(9)"])
-def test_a_notebook_that_ends_itself_is_not_taken_for_that(graded, code: str):
-    """As process 1 it cannot be killed from within."""
-    assert graded(RIGHT, extra=code).questions[0].held == ""
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "right in all 3 cases"),  # process 1 cannot be
+        ("import os; os._exit(9)", "the notebook ended its own process, so this question was not reached"),
+    ],
+)
+def test_a_notebook_that_ends_itself_is_not_taken_for_that(graded, code: str, said: str):
+    assert graded(RIGHT, extra=code).questions[0].reason == said
 
 
 def test_a_forged_list_of_errors_costs_the_grader_no_memory():

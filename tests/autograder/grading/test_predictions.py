@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import anndata
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse
 import zstandard
@@ -28,32 +27,13 @@ from autograder.grading.rubric import Scored, by_rubric
 from autograder.handed_in.submissions import Submission
 from autograder.settings import Goal
 from starter.answers import values
-from starter.data import pseudobulk
-from starter.data.course import open_course
-from starter.data.dataset import PAIR, contexts
 from starter.data.preprocess import expression
 from starter.errors import Finding, InputError
-from starter.prediction import cells, pack
-from starter.prediction.controls import controls_of
+from starter.prediction import pack
 from starter.prediction.requirements import requirements_of_course
-from starter.prediction.write import write_prediction
 from starter.schema import CONTROL, TARGET_GENE
 from starter.scoring.scorecard import number, score_prediction
 from starter.scoring.truth.opened import open_truth
-
-
-@pytest.fixture(scope="session")
-def train_mean(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound prediction, which says the same of every hidden perturbation."""
-    data = open_course(released.public_folder)
-    train, split = data.train(), data.split()
-    profiles = pseudobulk.profiles(train).droplevel("context").drop(index=CONTROL)
-    hidden = split.n_cells("hidden")
-    table = pd.DataFrame([profiles.mean()] * len(hidden), index=list(hidden))
-    table = pd.concat({contexts(train)[0]: table}, names=PAIR)
-    path = tmp_path_factory.mktemp("prediction") / "prediction.h5ad"
-    write_prediction(path, cells.make_cells(table, controls_of(train), hidden), train.var_names)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -270,6 +250,29 @@ def test_where_the_sandbox_was_stopped_a_person_looks(
     question = grade_one(course).questions[1]
     assert question.reason.startswith("prediction.h5ad cannot be scored: opening it took longer than 60 s")
     assert (question.points, question.held) == (0, question.reason)
+
+
+@pytest.mark.parametrize(
+    ("returncode", "said"), [(137, "the sandbox was killed"), (1, "the sandbox did not start (bwrap: no room)")]
+)
+def test_a_sandbox_that_the_machine_ended_is_listed_and_tried_again(
+    sandbox_here: None, course: Course, train_mean: Path, monkeypatch: pytest.MonkeyPatch, returncode: int, said: str
+):
+    folder = submit(course, "ada", RIGHT)
+    shutil.copyfile(train_mean, folder / "prediction.h5ad")
+    real = predictions.run.run
+
+    def ended(command: list[str], **named: object) -> object:
+        outcome = real(command, **named)
+        changed = replace(outcome, returncode=returncode, errors="bwrap: no room")
+        return changed if "read_prediction" in command[0] else outcome
+
+    with monkeypatch.context() as broken:
+        broken.setattr(predictions.run, "run", ended)
+        results, failed = grade_stage(course, STAGE)
+    assert results == []
+    assert said in failed["ada"]
+    assert grade_one(course).questions[1].reason.startswith("scaled scores")
 
 
 def test_a_bomb_of_zstandard_is_stopped(
