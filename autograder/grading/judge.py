@@ -65,8 +65,9 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
     headline = f"right in {right} of {len(cases)} cases; " if right else ""
     if right and (trivial := _trivial(question, cases, came)):
         return replace(first, share=credit, reason=f"{trivial}, which earns nothing; {headline}{first.reason}"[:REASON])
-    if right and _one_mistake(question, cases, came):
-        headline = f"right in {right} of {len(cases)} cases, where this mistake is right too, so they earn nothing; "
+    if right and (meaning := _one_mistake(question, cases, came)) is not None:
+        credit = sum(case.credit.get(meaning, 0.0) for case in cases) / len(cases)
+        headline = f"right in {right} of {len(cases)} cases, where this mistake is right too, so they earn no more; "
         return replace(first, share=credit, reason=f"{headline}{first.reason}"[:REASON])
     return replace(first, share=credit + right / len(cases), reason=f"{headline}{first.reason}"[:REASON])
 
@@ -85,13 +86,13 @@ def _trivial(question: Question, cases: list[Case], came: list) -> str:
     return ""
 
 
-def _one_mistake(question: Question, cases: list[Case], came: list) -> bool:
-    """Tell whether one usual mistake gives all answers, those of cases in which it happens to be right too."""
+def _one_mistake(question: Question, cases: list[Case], came: list) -> str | None:
+    """Find the usual mistake that gives all answers, also those of cases in which it happens to be right."""
     answers = [given.get("value") if isinstance(given, dict) else None for given in came]
-    return any(
-        all(_alike(question, one, case.mistakes[meaning]) for one, case in zip(answers, cases, strict=False))
-        for meaning in cases[0].mistakes
-    )
+    for meaning in cases[0].mistakes:
+        if all(_alike(question, one, case.mistakes[meaning]) for one, case in zip(answers, cases, strict=False)):
+            return meaning
+    return None
 
 
 def _one_number(answers: list) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -206,6 +207,16 @@ def test_a_mistake_that_some_case_cannot_tell_earns_nothing_there():
     for verdict in verdicts("02_data_loading-block_order", too_far):
         assert verdict.share == 0
         assert verdict.reason.startswith(
-            "right in 1 of 3 cases, where this mistake is right too, so they earn nothing; case 1 of 3: shape (47,)"
+            "right in 1 of 3 cases, where this mistake is right too, so they earn no more; case 1 of 3: shape (47,)"
         )
         assert verdict.reason.endswith("usually: rows come that the file does not have; end the last block at n_cells")
+
+
+def test_a_mistake_that_some_case_cannot_tell_keeps_its_declared_credit():
+    question = every.QUESTIONS["02_data_loading-block_order"]
+    cases = question.cases(1000, data=None)
+    meaning = next(iter(cases[0].mistakes))
+    told = [replace(case, credit={meaning: 0.5}) for case in cases]
+    told[1] = replace(told[1], due=told[1].mistakes[meaning])
+    answers = [{"value": case.mistakes[meaning]} for case in told]
+    assert judge(question, told, values.encode(answers)).share == pytest.approx(0.5)
