@@ -15,7 +15,7 @@ TIES = ["tests/test_imports.py", "tests/test_project.py"]
         ("starter/scoring/metrics/error.py", "tests/starter/scoring/metrics/test_metrics.py", "tests/test_demo.py"),
         ("starter/data/split.py", "tests/starter/data/test_dataset.py", "tests/starter/data/test_h5ad.py"),
         ("starter/models/gnn.py", "tests/starter/models/test_gnn.py", "tests/starter/models/test_cvae.py"),
-        ("autograder/text.py", "tests/autograder/gradebook/test_feedback.py", "tests/starter/test_cli.py"),
+        ("autograder/handed_in/inbox.py", "tests/autograder/handed_in/test_attempts.py", "tests/starter/test_cli.py"),
         ("tests/starter/test_cli.py", "tests/starter/test_cli.py", "tests/starter/test_check.py"),
     ],
 )
