@@ -1,5 +1,6 @@
-"""The `starter` command: check, pack, list metrics, prepare a truth, score."""
+"""The `starter` command: check, pack, list metrics, prepare a truth, score, compare."""
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from starter.schema import COURSE_VARIABLE
 
 if TYPE_CHECKING:
     from starter.prediction.requirements import Requirements
+    from starter.scoring.compare import Comparison
     from starter.scoring.scorecard import Scorecard
 
 app = typer.Typer(
@@ -230,6 +232,64 @@ def score(
         raise typer.Exit(2)
 
 
+@app.command()
+def compare(
+    predictions: Annotated[list[Path], typer.Argument(help="Two predictions or more, .h5ad or .vcc.")],
+    truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote.")],
+    profile: Annotated[str, typer.Option(help=f"The rule set: {RULE_SETS}.")],
+    out: Annotated[Path, typer.Option(help="Receives the tables and the figure.")] = Path("comparison"),
+) -> None:
+    """Compare predictions on the same perturbations: differences with intervals, ranks, who wins which.
+
+    A difference is the first's scaled score less the second's. Its 95 % interval draws perturbations alike for both, so
+    what is hard for both cancels; ranks are equal where the overall scores differ within noise.
+
+    Example: starter compare mine.vcc ridge.vcc --truth truth --profile course
+    """
+    from starter.scoring.compare import compare as compare_cards
+    from starter.scoring.compare import write_comparison
+    from starter.scoring.scorecard import score_prediction
+    from starter.scoring.truth.opened import open_truth
+
+    opened = open_truth(truth)
+    cards = [score_prediction(path, opened, profile) for path in predictions]
+    comparison = compare_cards(cards)
+    _print_comparison(cards, comparison)
+    for path in write_comparison(comparison, cards[0].rules, out):
+        typer.echo(f"wrote {path}")
+
+
+def _print_comparison(cards: "list[Scorecard]", comparison: "Comparison") -> None:
+    from starter.scoring.compare import OVERALL, wins_and_losses
+    from starter.scoring.scorecard import number
+
+    console = Console(markup=False, highlight=False)
+    titles = {metric.name: metric.title for metric in cards[0].rules.metrics} | {OVERALL: "overall"}
+    by_name = {card.name: card for card in cards}
+    ranks = Table(title=f"Ranks by {cards[0].rules.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("rank", "overall", "95 % interval"):
+        ranks.add_column(column, justify="right")
+    ranks.add_column("prediction", overflow="fold")
+    for name, rank in comparison.ranks.items():
+        tie = " (tie)" if (comparison.ranks == rank).sum() > 1 else ""
+        card = by_name[str(name)]
+        ranks.add_row(f"{rank}{tie}", number(card.overall), _between(card.overall_interval), card.name)
+    console.print(ranks)
+    for (first, second), lines in comparison.differences.groupby(["first", "second"], sort=False):
+        table = Table(title=f"{first} less {second}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("scaled score of", overflow="fold")
+        for column in ("difference", "95 % interval", "better"):
+            table.add_column(column, justify="right", overflow="fold")
+        for line in lines.itertuples():
+            ends = (None, None) if math.isnan(line.low) else (line.low, line.high)
+            better = first if line.low > 0 else second if line.high < 0 else "–"
+            table.add_row(titles[line.metric], number(line.difference), _between(ends), str(better))
+        console.print(table)
+        wins, losses = wins_and_losses(comparison, str(first), str(second))
+        console.print(f"{first} gains most in {', '.join(wins) or 'none'}; loses most in {', '.join(losses) or 'none'}")
+        console.print()
+
+
 def _print_scores(cards: "list[Scorecard]") -> None:
     from starter.scoring.scorecard import number
 
@@ -252,21 +312,28 @@ def _print_scores(cards: "list[Scorecard]") -> None:
                 f"{metric.title} ({metric.direction} is better)", *(number(row["value"]) for row in rows), *anchors
             )
             if any(row["low"] is not None for row in rows):
-                intervals = (
-                    "–" if row["low"] is None else f"{number(row['low'])} to {number(row['high'])}" for row in rows
-                )
+                intervals = (_between((row["low"], row["high"])) for row in rows)
                 table.add_row("  95 % interval", *intervals, style="dim")
             scaled = (number(row["scaled"]) if row["gradable"] else "not gradable" for row in rows)
             table.add_row("  scaled", *scaled, style="dim")
         table.add_section()
         ends = ("0", "–" if rules.full_score == "perfection" else "1")
         table.add_row("overall", *(number(card.overall) for card in shown), *ends)
+        if any(card.overall_interval[0] is not None for card in shown):
+            table.add_row("  95 % interval", *(_between(card.overall_interval) for card in shown), style="dim")
         console.print(table)
     for note in dict.fromkeys(note for card in cards for note in card.notes):
         console.print(f"- {note}")
     for card in cards:
         for flag in card.flags:
             console.print(f"{flag.level}: {card.name}: {flag.text}")
+
+
+def _between(ends: tuple[float | None, float | None]) -> str:
+    from starter.scoring.scorecard import number
+
+    low, high = ends
+    return "–" if low is None else f"{number(low)} to {number(high)}"
 
 
 def _required(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Requirements | None":

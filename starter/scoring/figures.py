@@ -1,7 +1,7 @@
 """Figures of a score: predicted effects beside measured ones, ranks, overlap, scaled scores."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -150,4 +150,39 @@ def overview_figure(cards: "Sequence[Scorecard]") -> Figure:
     )
     axes[2].set(xticks=[], yticks=[])
     figure.colorbar(image, ax=axes[2], label="rank by L1 distance (0 = nearest)")
+    return figure
+
+
+def comparison_figure(differences: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw, for each pair of predictions, the difference of every scaled score with its interval.
+
+    Parameters
+    ----------
+    differences
+        As `starter.scoring.compare.Comparison` has them.
+    titles
+        Metric name to what stands on the axis.
+    """
+    pairs = list(differences.groupby(["first", "second"], sort=False))
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    n_lines = max(len(lines) for _, lines in pairs)
+    size = (1.6 + 3.4 * columns, rows * (1.4 + 0.32 * n_lines))
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=True)
+    for ax, ((first, second), lines) in zip(axes.flat, pairs, strict=False):
+        places = np.arange(len(lines))
+        sure = (lines["low"] > 0) | (lines["high"] < 0)
+        for chosen, colour, label in ((sure, BLUE, "beyond noise"), (~sure, GREY, "within noise, or too few")):
+            some, where = lines[chosen], places[chosen]
+            ax.hlines(where, some["low"], some["high"], color=colour, linewidth=3)
+            ax.plot(some["difference"], where, "o", color=colour, label=label)
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.set_yticks(places, [titles.get(name, name) for name in lines["metric"]], fontsize="small")
+        ax.invert_yaxis()
+        ax.set_title(wrapped(f"{first} less {second}"), fontsize="medium")
+        ax.label_outer()
+    for ax in axes.flat[len(pairs) :]:
+        ax.set_axis_off()
+    axes.flat[0].legend(fontsize="small", loc="best")
+    figure.supxlabel("difference of scaled scores (0 baseline, 1 full score), 95 % interval", fontsize="medium")
     return figure

@@ -77,7 +77,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def write_scorecard(card: Scorecard, folder: str | Path) -> None:
-    """Write `scorecard.json`, `per_perturbation.parquet`, the pictures and the page `scorecard.html` into a folder."""
+    """Write `scorecard.json` and `.html`, `per_perturbation.parquet` and `.csv`, and the pictures into a folder."""
     from starter.scoring.page import (
         draw_pictures,
         scorecard_page,  # draws figures: only needed here
@@ -94,6 +94,7 @@ def write_scorecard(card: Scorecard, folder: str | Path) -> None:
     for name, write in (
         *((name, partial(Path.write_bytes, data=content)) for name, content in pictures.items()),
         ("per_perturbation.parquet", lambda part: card.per_perturbation.to_parquet(part, index=False)),
+        ("per_perturbation.csv", lambda part: card.per_perturbation.to_csv(part, index=False)),
         ("scorecard.html", lambda part: part.write_text(page, encoding="utf-8")),
         ("scorecard.json", lambda part: part.write_text(card.to_json(), encoding="utf-8")),
     ):

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from starter.scoring import flags
 from starter.scoring.context_score import ContextScore, cells_of_contexts, check_genes, score_context
 from starter.scoring.flags import Flag
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
+from starter.scoring.overall import overall_interval
 from starter.scoring.rows import context_rows, over_contexts
 from starter.scoring.screens.opened import open_screen
 from starter.scoring.screens.summary import Summary
@@ -41,6 +43,8 @@ class Scorecard:
     the baseline with its low and high, n and left_out; means over contexts."""
     overall: float | None
     """Mean scaled value over the metrics that the rule set scores."""
+    overall_interval: tuple[float | None, float | None]
+    """95 % interval of it over perturbations, where there are enough."""
     contexts: dict[str, dict]
     """The same of each context: its metrics and overall."""
     flags: list[Flag]
@@ -49,11 +53,17 @@ class Scorecard:
     """What a reader must know to read the numbers."""
     per_perturbation: pd.DataFrame
     """Columns context, perturbation, metric, value."""
+    scores: dict[str, Mapping[str, np.ndarray]]
+    """Context to metric name to one value a perturbation (two for a ratio), as intervals are made of."""
     about: dict
     """Versions, hashes and the seed."""
     truth: Summary
     """Of the first context, for pictures."""
     prediction: Summary
+
+    def rows_of(self, context: str) -> dict[str, dict]:
+        """Give the rows of the metrics in one context."""
+        return self.contexts[context]["metrics"] if self.contexts else self.metrics
 
     def to_json(self) -> str:
         """Give the content of `scorecard.json`; undefined numbers are null."""
@@ -61,6 +71,8 @@ class Scorecard:
             "profile": self.rules.name,
             "metrics": self.metrics,
             "overall": self.overall,
+            "overall_low": self.overall_interval[0],
+            "overall_high": self.overall_interval[1],
             "contexts": self.contexts,
             "flags": [flag.as_dict() for flag in self.flags],
             "notes": self.notes,
@@ -126,6 +138,9 @@ def score_prediction(path: str | Path, truth: Truth, rule_set: str, seed: int = 
         rules=rules,
         metrics=metrics,
         overall=None if None in overall else float(np.mean(overall)),
+        overall_interval=overall_interval(
+            rules, [(per_context[score.context]["metrics"], score.per_metric) for score in scored], seed
+        ),
         contexts=per_context if len(scored) > 1 else {},
         flags=[
             flag
@@ -136,6 +151,7 @@ def score_prediction(path: str | Path, truth: Truth, rule_set: str, seed: int = 
         ],
         notes=[],
         per_perturbation=pd.concat([_table(score, rules) for score in scored], ignore_index=True),
+        scores={score.context: score.per_metric for score in scored},
         about={
             "prediction": {"name": name, "sha256": digest.result()},
             "truth": {"title": truth.about["title"], "sha256": sha256(truth.folder / "truth.json")},

@@ -15,7 +15,9 @@ ROUNDING = 1e-12
 
 
 def interval(
-    samples: Sequence[np.ndarray], mean: Callable[[np.ndarray, int], np.ndarray], seed: int
+    samples: Sequence[np.ndarray],
+    mean: Callable[[np.ndarray, int], np.ndarray] | Sequence[Callable[[np.ndarray, int], np.ndarray]],
+    seed: int,
 ) -> tuple[float | None, float | None]:
     """95 % interval of a mean over perturbations, by the bias-corrected and accelerated bootstrap.
 
@@ -24,7 +26,8 @@ def interval(
     samples
         Of each context, one defined value a perturbation (or several side by side).
     mean
-        (values, axis of the perturbations) -> what is to be bounded; averaged over contexts.
+        (values, axis of the perturbations) -> what is to be bounded, one function or one a context; averaged over
+        contexts.
     seed
         Fixes the draws.
 
@@ -38,18 +41,22 @@ def interval(
     """
     if min(len(values) for values in samples) < FEWEST:
         return None, None
+    means = [mean] * len(samples) if callable(mean) else mean
 
     def statistic(*drawn: np.ndarray, axis: int) -> np.ndarray:
         # perturbations are drawn by their number, so that what belongs to one stays together
         each = [
-            mean(values[numbers.astype(int)], axis % numbers.ndim)
-            for values, numbers in zip(samples, drawn, strict=True)
+            of_context(values[numbers.astype(int)], axis % numbers.ndim)
+            for of_context, values, numbers in zip(means, samples, drawn, strict=True)
         ]
         return np.asarray(sum(each) / len(each))
 
     numbers = [np.arange(len(values)) for values in samples]
     point = float(statistic(*numbers, axis=0))
-    alone = [[mean(np.delete(values, row, axis=0), 0) for row in range(len(values))] for values in samples]
+    alone = [
+        [of_context(np.delete(values, row, axis=0), 0) for row in range(len(values))]
+        for of_context, values in zip(means, samples, strict=True)
+    ]
     if not all(np.isfinite(of_context).all() for of_context in alone):
         return None, None
     if all(np.ptp(of_context) <= ROUNDING * np.abs(of_context).max() for of_context in alone):

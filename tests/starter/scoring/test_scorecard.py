@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import scipy.special
+from scored import predict
 
 from starter.data import dataset, preprocess, pseudobulk
 from starter.errors import InputError
-from starter.prediction import cells, pack
-from starter.prediction.controls import controls_of
-from starter.prediction.write import write_prediction
+from starter.prediction import pack
 from starter.schema import CONTROL
 from starter.scoring import rows as scorecard_rows
 from starter.scoring import scorecard
@@ -26,33 +25,6 @@ from starter.scoring.page import write_scorecard
 from starter.scoring.truth.build import build_truth
 from starter.scoring.truth.opened import Truth, open_truth
 from starter.statistics.intervals import interval
-
-
-@pytest.fixture(scope="session")
-def small_truth(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Truth:
-    """24 perturbations of the small screen, scored against themselves."""
-    return build_truth(small_path, tmp_path_factory.mktemp("truth") / "t")
-
-
-def predict(screen: anndata.AnnData, table: pd.DataFrame, path: Path) -> Path:
-    n_cells = screen.obs["target_gene"].value_counts().to_dict()
-    write_prediction(path, cells.make_cells(table, controls_of(screen), n_cells), screen.var_names)
-    return path
-
-
-@pytest.fixture(scope="session")
-def predictions(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    screen = dataset.read_screen(small_path)
-    folder = tmp_path_factory.mktemp("predictions")
-    profiles = pseudobulk.profiles(screen)
-    table = profiles.drop(index=CONTROL, level="perturbation")
-    tables = {"oracle": table, "mean": table * 0 + table.mean(), "half": (table + table.mean()) / 2}
-    return {name: predict(screen, table, folder / f"{name}.h5ad") for name, table in tables.items()}
-
-
-@pytest.fixture(scope="session")
-def cards(small_truth: Truth, predictions: dict[str, Path]) -> dict[str, scorecard.Scorecard]:
-    return {name: scorecard.score_prediction(path, small_truth, "course") for name, path in predictions.items()}
 
 
 def test_better_predictions_score_higher(cards: dict[str, scorecard.Scorecard]):
@@ -150,7 +122,7 @@ def test_the_page_has_the_numbers_and_three_pictures(cards: dict[str, scorecard.
     write_scorecard(cards["half"], tmp_path / "half")
     assert sorted(path.name for path in (tmp_path / "half").iterdir()) == sorted(
         (
-            *("scorecard.json", "per_perturbation.parquet", "scorecard.html"),
+            *("scorecard.json", "per_perturbation.parquet", "per_perturbation.csv", "scorecard.html"),
             *("effects.png", "ranks.png", "overlap.png"),
         )
     )
@@ -168,6 +140,7 @@ def test_the_page_has_the_numbers_and_three_pictures(cards: dict[str, scorecard.
     assert f"{cards['half'].overall:.3f}" in page.cells
     assert any("Simulated screen" in cell for cell in page.cells)
     table = pd.read_parquet(tmp_path / "half" / "per_perturbation.parquet")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "half" / "per_perturbation.csv"), table, rtol=1e-12)
     assert table.equals(cards["half"].per_perturbation)
 
 
