@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -191,6 +192,7 @@ def score(
     Example: starter score prediction.vcc --truth truth --profile course --out scores
     """
     from starter.data.h5ad import unreadable
+    from starter.scoring.history import count_look
     from starter.scoring.metrics.rule_sets import get_rule_set
     from starter.scoring.page import write_scorecard
     from starter.scoring.scorecard import prediction_name, score_prediction
@@ -213,6 +215,7 @@ def score(
     for path in predictions:
         try:
             card = score_prediction(path, opened, profile)
+            card = replace(card, notes=[*card.notes, count_look(truth, card)])
             write_scorecard(card, out / card.name)
             cards.append(card)
         except InputError as error:
@@ -248,15 +251,55 @@ def compare(
     """
     from starter.scoring.compare import compare as compare_cards
     from starter.scoring.compare import write_comparison
+    from starter.scoring.history import count_look
     from starter.scoring.scorecard import score_prediction
     from starter.scoring.truth.opened import open_truth
 
     opened = open_truth(truth)
     cards = [score_prediction(path, opened, profile) for path in predictions]
+    for card in cards:
+        typer.echo(f"{card.name}: {count_look(truth, card)}")
     comparison = compare_cards(cards)
     _print_comparison(cards, comparison)
     for path in write_comparison(comparison, cards[0].rules, out):
         typer.echo(f"wrote {path}")
+
+
+@app.command()
+def history(
+    truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote.")],
+    out: Annotated[Path, typer.Option(help="The figure (.png).")] = Path("history.png"),
+) -> None:
+    """Show every look at a truth: what `starter score` and `starter compare` scored against it, and when.
+
+    The more often the same hidden cells are looked at, the more of the best score is luck.
+
+    Example: starter history --truth truth
+    """
+    import pandas as pd
+
+    from starter.files import whole
+    from starter.scoring.figures import history_figure
+    from starter.scoring.history import read_history
+    from starter.scoring.scorecard import number
+    from starter.scoring.truth.opened import open_truth
+
+    opened = open_truth(truth)
+    looks = read_history(truth)
+    if not looks:
+        typer.echo(f"nobody has looked at {truth} yet; starter score and starter compare count their looks there")
+        return
+    table = Table(title=f"Looks at {opened.about['title']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, right in (("when (UTC)", False), ("rules", False), ("overall", True), ("95 % interval", True)):
+        table.add_column(column, justify="right" if right else "left")
+    table.add_column("prediction", overflow="fold")
+    for look in looks:
+        table.add_row(look.when[:16], look.rule_set, number(look.overall), _between((look.low, look.high)), look.name)
+    Console(markup=False, highlight=False).print(table)
+    figure = history_figure(pd.DataFrame(looks), opened.about["title"])
+    with whole(out) as part:
+        figure.savefig(part, format="png", dpi=110)
+    typer.echo(f"wrote {out}")
 
 
 def _print_comparison(cards: "list[Scorecard]", comparison: "Comparison") -> None:

@@ -186,3 +186,29 @@ def comparison_figure(differences: pd.DataFrame, titles: Mapping[str, str]) -> F
     axes.flat[0].legend(fontsize="small", loc="best")
     figure.supxlabel("difference of scaled scores (0 baseline, 1 full score), 95 % interval", fontsize="medium")
     return figure
+
+
+def history_figure(looks: pd.DataFrame, title: str) -> Figure:
+    """Draw the overall score of every look at a truth, and the best one so far.
+
+    Parameters
+    ----------
+    looks
+        Columns name, rule_set, overall, low and high, one line a look in their order.
+    title
+        Of the truth.
+    """
+    kinds = list(looks.groupby("rule_set", sort=False))
+    size = (7, 1 + 2.4 * len(kinds))
+    figure, axes = plt.subplots(len(kinds), 1, figsize=size, layout="constrained", squeeze=False)
+    for ax, (rules, some) in zip(axes.flat, kinds, strict=True):
+        places = np.arange(1, len(some) + 1)
+        ax.vlines(places, some["low"], some["high"], color=GREY, linewidth=2)
+        ax.plot(places, some["overall"], "o", color=BLUE, label="look, with its 95 % interval")
+        ax.step(places, some["overall"].cummax(), where="post", color=ORANGE, label="best so far")
+        ax.axhline(0, color="black", linewidth=0.8)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set(xlabel="look", ylabel="overall score", title=rules)
+    axes.flat[0].legend(fontsize="small", loc="best")
+    figure.suptitle(wrapped(title), fontsize="medium")
+    return figure

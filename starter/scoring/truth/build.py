@@ -23,7 +23,7 @@ from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.from_counts import prepare_counts
 from starter.scoring.truth.from_logs import prepare_logs
 from starter.scoring.truth.measured import Prepared, part_of, perturbations_of, training_part
-from starter.scoring.truth.opened import LABELS, VERSION, Truth, hash_arrays, open_truth
+from starter.scoring.truth.opened import HISTORY, LABELS, VERSION, Truth, hash_arrays, open_truth
 
 READINGS = {"logs": 7, "counts": 5}
 """How often a file is read for a rule set, about, for the estimate of the time left."""
@@ -93,8 +93,10 @@ def build_truth(
             "left_out": {},
         }
         check_room(Path(out).absolute().parent, len(chosen) * _bytes_of_truth(measured, names))
-        folder = stack.enter_context(whole(out, replaces=("truth.json", *RULE_SETS)))
+        folder = stack.enter_context(whole(out, replaces=("truth.json", HISTORY, *RULE_SETS)))
         folder.mkdir()
+        if (looks := Path(out, HISTORY)).is_file():  # at the same cells, prepared anew
+            shutil.copyfile(looks, folder / HISTORY)
         digest = stack.enter_context(ThreadPoolExecutor(1)).submit(sha256, real)
         _prepare(folder, about, chosen, measured, training, optional=not rule_set)
         about["real"]["sha256"] = digest.result()

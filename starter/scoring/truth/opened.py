@@ -27,6 +27,8 @@ ABOUT = ("kit", "real", "split", "train", "title", "simulated", "contexts", "gen
 """Keys of `truth.json` that are read."""
 VERSION = 2
 """Layout of the folder; a truth of another version is refused."""
+HISTORY = "history.jsonl"
+"""Beside `truth.json`: every look at the truth, a line each (`starter.scoring.history`); no part of the truth."""
 LABELS = ("perturbations", "genes")
 """What a summary takes from `truth.json`."""
 
