@@ -258,7 +258,7 @@ def compare(
     opened = open_truth(truth)
     cards = [score_prediction(path, opened, profile) for path in predictions]
     for card in cards:
-        typer.echo(f"{card.name}: {count_look(truth, card)}")
+        Console(markup=False, highlight=False).print(f"{card.name}: {count_look(truth, card)}")
     comparison = compare_cards(cards)
     _print_comparison(cards, comparison)
     for path in write_comparison(comparison, cards[0].rules, out):

@@ -63,7 +63,7 @@ def test_a_prediction_is_scored_as_starter_scores_it_and_flags_hold_it(
         written = json.loads((course.grading / "scorecards" / STAGE / student / "scorecard.json").read_text())
         assert written["overall"] == pytest.approx(card.overall, rel=1e-6)
         assert {path.suffix for path in (course.grading / "scorecards" / STAGE / student).iterdir()} == {
-            *(".html", ".json", ".parquet", ".png")
+            *(".csv", ".html", ".json", ".parquet", ".png")
         }
     overall = score_prediction(train_mean, truth, "course").overall
     assert ada.points == pytest.approx(5 * min(max(overall / 0.6, 0), 1), abs=0.005)
