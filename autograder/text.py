@@ -9,20 +9,12 @@ def printable(text: str) -> str:
 
 
 def shown_time(time: datetime, zone: tzinfo) -> str:
-    """Write a time as it is in a zone, which is said beside it.
-
-    >>> shown_time(datetime(2026, 10, 1, 22, 30, tzinfo=UTC), timezone(timedelta(hours=2)))
-    '2026-10-02 00:30:00 +0200'
-    """
+    """Write a time as it is in a zone, which is said beside it: 2026-10-02 00:30:00 +0200."""
     local = time.astimezone(zone)
     return f"{local:%Y-%m-%d %H:%M:%S} {f'{local:%z}' if local.utcoffset() else 'UTC'}"
 
 
 def both_times(time: datetime, zone: tzinfo | None) -> str:
-    """Write a time in UTC, and in a course's zone if it has one that is another.
-
-    >>> both_times(datetime(2026, 10, 1, 22, 30, tzinfo=UTC), timezone(timedelta(hours=2)))
-    '2026-10-01 22:30:00 UTC (2026-10-02 00:30:00 +0200)'
-    """
+    """Write a time in UTC, and behind it in a course's zone if it has one that is another."""
     plain, local = shown_time(time, UTC), shown_time(time, zone or UTC)
     return plain if local == plain else f"{plain} ({local})"

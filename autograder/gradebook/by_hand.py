@@ -82,11 +82,16 @@ class SaveGrades(SaveAutoGrades, ResultReader):
         for mate in self.mates:
             with suppress(MissingEntry):
                 theirs = find(name, self.notebook_id, self.assignment_id, mate)
-                waits = theirs.needs_manual_grade if isinstance(theirs, Grade) else not theirs.manual_comment
-                if not waits and _answer(self._session(), theirs.id) == self.answers[name]:
+                if self._by_hand(theirs, name) and _answer(self._session(), theirs.id) == self.answers[name]:
                     for value in BY_HAND[type(theirs)]:
                         setattr(mine, value, getattr(theirs, value))
                     return
+
+    def _by_hand(self, given: Given, name: str) -> bool:
+        """Tell whether a person gave it: the grader closes questions too, and would undo what another one got."""
+        if isinstance(given, Comment):
+            return bool(given.manual_comment)
+        return not given.needs_manual_grade and (given.manual_score is not None or name in self.held)
 
     def _session(self) -> Session:
         session = self.gradebook.db()

@@ -14,6 +14,7 @@ from starter.schema import CONTEXT, PERTURBATION
 from starter.scoring.metrics.rule_sets import RuleSet
 from starter.scoring.overall import Score, graded_metrics, mean_of, scaled_scores, side_by_side
 from starter.scoring.scorecard import Scorecard
+from starter.scoring.truth.replicate import mean_of_defined
 from starter.statistics.intervals import interval
 
 OVERALL = "overall"
@@ -134,7 +135,7 @@ def _differences(one: Scorecard, two: Scorecard, seed: int) -> pd.DataFrame:
     for metric in rules.metrics:
         # a metric that one context cannot grade has no mean over contexts
         places = [
-            next((place for place, one in enumerate(metrics[context]) if one.name == metric.name), None)
+            next((place for place, graded in enumerate(metrics[context]) if graded.name == metric.name), None)
             for context in contexts
         ]
         if None not in places:
@@ -182,9 +183,7 @@ def _of_perturbations(one: Scorecard, two: Scorecard) -> pd.DataFrame:
             values = [metric.per_perturbation(card.scores[context][metric.name]) for card in (one, two)]
             gains.append((values[0] - values[1]) / (full - row["baseline"]))
         labels = one.per_perturbation.query(f"{CONTEXT} == @context")[PERTURBATION].unique()
-        stacked = np.stack(gains) if gains else np.full((1, len(labels)), np.nan)
-        defined = (~np.isnan(stacked)).sum(axis=0)
-        mean = np.divide(np.nansum(stacked, axis=0), defined, out=np.full(len(labels), np.nan), where=defined > 0)
+        mean = mean_of_defined(gains or [np.full(len(labels), np.nan)])
         tables.append(pd.DataFrame({CONTEXT: context, PERTURBATION: labels, "difference": mean}))
     table = pd.concat(tables).sort_values("difference", ascending=False, ignore_index=True)
     table.insert(0, "first", one.name)

@@ -197,6 +197,15 @@ def test_grading_anew_shares_nothing(team: Course):
     assert [shown(team, student)[TEXT] for student in ("ada", "bob")] == [(3.0, False), (2.0, False)]
 
 
+def test_what_the_grader_closed_for_a_mate_undoes_no_points_by_hand(team: Course):
+    recorded(team, NONE, "ada")
+    give(team, "ada", "train_mean", 2.5)
+    recorded(team, FULL, "bob")  # judged anew, and closed by the grader
+    recorded(team, FULL, "ada")  # the same verdict for the same code, and other than the one she got points for
+    assert shown(team, "bob")["train_mean"] == (5.0, False)
+    assert shown(team, "ada")["train_mean"] == (2.5, True)
+
+
 def test_points_are_saved_while_course_toml_is_being_edited(team: Course):
     recorded(team, FULL, "ada", "bob")
     (team.root / "course.toml").write_text("[course")
