@@ -158,6 +158,12 @@ def truth_build(
         str | None,
         typer.Option(help=f"One rule set: {RULE_SETS}. Default: all that the data allow.", show_default=False),
     ] = None,
+    anchors: Annotated[
+        bool,
+        typer.Option(
+            "--anchors/--no-anchors", help="Whether to make baseline and replicate, without which scores are raw."
+        ),
+    ] = True,
 ) -> None:
     """Prepare a measured screen, so that predictions can be scored against it many times.
 
@@ -165,7 +171,7 @@ def truth_build(
     """
     from starter.scoring.truth.build import build_truth
 
-    truth = build_truth(real, out, split=split, part=part, train=train, rule_set=profile)
+    truth = build_truth(real, out, split=split, part=part, train=train, rule_set=profile, anchors=anchors)
     prepared = truth.about["profiles"]
     n_pairs, n_genes = sum(len(names) for names in truth.contexts.values()), len(truth.about["genes"])
     where = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""

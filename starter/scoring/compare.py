@@ -120,6 +120,9 @@ def _check_alike(cards: Sequence[Scorecard]) -> None:
     if len({(card.rules.name, card.about["truth"]["sha256"]) for card in cards}) > 1:
         msg = f"{', '.join(names)} were not scored by one rule set against one truth; score them again"
         raise InputError(msg)
+    if all(row["baseline"] is None for row in cards[0].metrics.values()):
+        msg = f"scores have no scale here, so they cannot be compared: {cards[0].notes[1]}"
+        raise InputError(msg)
 
 
 def _differences(one: Scorecard, two: Scorecard, seed: int) -> pd.DataFrame:

@@ -43,7 +43,9 @@ class ContextScore:
     per_metric: Mapping[str, np.ndarray]
     """Metric name to one value a perturbation (two for a ratio)."""
     anchors: Mapping[str, Mapping[str, np.ndarray]]
-    """baseline and replicate: metric name to splits x perturbations."""
+    """baseline and replicate: metric name to splits x perturbations; NaN where there are none."""
+    no_anchors: str = ""
+    """Why there are none."""
 
 
 def check_genes(screen: Screen, truth: Truth) -> None:
@@ -113,7 +115,7 @@ def score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: RuleS
     values = score_perturbations(rules, measured, prediction)
     halves = truth.halves(rules, context)
     for metric in rules.metrics:
-        if rules.gains and metric.on_cells:
+        if halves and metric.on_cells:
             values[metric.name] = mean_of_defined([metric.compute(half, prediction) for half in halves])
     return ContextScore(
         context,
@@ -121,6 +123,7 @@ def score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: RuleS
         prediction,
         values,
         {anchor: truth.anchor_scores(rules, anchor, context) for anchor in ("baseline", "replicate")},
+        truth.no_anchors(rules, context),
     )
 
 

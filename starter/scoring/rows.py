@@ -43,8 +43,9 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
             means[name] = float(np.mean([float(mean(split)) for split in splits]))
     # a baseline plus a gain may pass the best value there is
     means["replicate"] = float(np.clip(means["replicate"], *metric.range)) if rules.gains else means["replicate"]
-    gradable = metric.name in rules.scored and (not rules.gains or _clearly_better(metric, of_anchor))
-    scaled, reason = math.nan, None
+    gradable = metric.name in rules.scored and not score.no_anchors
+    gradable = gradable and (not rules.gains or _clearly_better(metric, of_anchor))
+    scaled, reason = math.nan, score.no_anchors or None
     if gradable:
         try:
             scaled = rules.scale(metric, value, means["baseline"], means["replicate"])

@@ -195,8 +195,13 @@ def _notes(card: Scorecard, truth: Truth) -> list[str]:
     n_contexts = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
     notes = [
         f"Truth: {truth.about['title']}, {counted(n_pairs, 'perturbation')}{n_contexts}; {prepared['scale']}.",
-        f"Baseline: {prepared['baseline']}. Replicate: {prepared['replicate']}.",
     ]
+    undefined = {context: reason for context in truth.contexts if (reason := truth.no_anchors(rules, context))}
+    for context, reason in undefined.items():
+        where = f" in the context {context}" if len(truth.contexts) > 1 else ""
+        notes.append(f"Raw values only{where}, not scaled: baseline and replicate are undefined, since {reason}.")
+    if len(undefined) < len(truth.contexts):
+        notes.append(f"Baseline: {prepared['baseline']}. Replicate: {prepared['replicate']}.")
     train = truth.about["train"]
     if rules.baseline != "resampled":
         if train is None:
@@ -205,7 +210,7 @@ def _notes(card: Scorecard, truth: Truth) -> list[str]:
             )
         elif train["also_scored"]:
             notes.append(f"The training screen holds perturbations that are scored: {listed(train['also_scored'])}.")
-    if rules.gains:
+    if rules.gains and not undefined:
         on_cells = listed([metric.title for metric in rules.metrics if metric.on_cells])
         notes.append(
             f"{on_cells}: prediction, baseline and replicate are scored against half of the measured cells, mean of "
@@ -223,13 +228,13 @@ def _notes(card: Scorecard, truth: Truth) -> list[str]:
             what = "left out of the mean" if metric.skip_undefined else "so the mean is undefined"
             which = counted(row["left_out"], "perturbation")
             notes.append(f"{metric.title}: undefined for {which}, {what}.")
-        if row["why_not"]:
+        if row["why_not"] and row["why_not"] not in undefined.values():
             notes.append(f"{metric.title} is not gradable: {row['why_not']}.")
-        elif metric.name in rules.scored and not row["gradable"]:
+        elif metric.name in rules.scored and not row["gradable"] and not undefined:
             notes.append(
                 f"{metric.title} is not gradable on this screen: the replicate is not clearly better than the baseline."
             )
-    if rules.full_score == "perfection":
+    if rules.full_score == "perfection" and not undefined:
         notes.append("The score compares with perfection, not with the replicate, which is shown for orientation.")
     return notes
 

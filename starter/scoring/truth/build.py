@@ -39,6 +39,7 @@ def build_truth(
     part: str | None = None,
     train: str | Path | None = None,
     rule_set: str | None = None,
+    anchors: bool = True,
     seed: int = 0,
 ) -> Truth:
     """Prepare a measured screen for scoring.
@@ -57,6 +58,9 @@ def build_truth(
         the mean is made from `real`, and every scorecard says so. The rules of 2026 do not look at it.
     rule_set
         Prepare for one rule set; default: all that the data allow (`vcc2026` needs counts of a whole transcriptome).
+    anchors
+        Whether to make baseline and replicate. Without them scores are raw values, which is quicker and enough to
+        compare with another tool's.
     seed
         Fixes the anchors' cells and splits (those of 2026 are fixed by its rules).
 
@@ -98,7 +102,7 @@ def build_truth(
         if (looks := Path(out, HISTORY)).is_file():  # at the same cells, prepared anew
             shutil.copyfile(looks, folder / HISTORY)
         digest = stack.enter_context(ThreadPoolExecutor(1)).submit(sha256, real)
-        _prepare(folder, about, chosen, measured, training, optional=not rule_set)
+        _prepare(folder, about, chosen, measured, training, optional=not rule_set, anchors=anchors)
         about["real"]["sha256"] = digest.result()
         about["arrays_sha256"] = hash_arrays(folder)
         (folder / "truth.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -156,6 +160,7 @@ def _prepare(
     training: _Selected | None,
     *,
     optional: bool,
+    anchors: bool,
 ) -> None:
     """Prepare every context for the chosen rule sets, and note in `about` how it went.
 
@@ -175,7 +180,7 @@ def _prepare(
                     continue
                 prepare = prepare_logs if rules.de else prepare_counts
                 try:
-                    prepared = prepare(rules, part, trained, about["seed"])
+                    prepared = prepare(rules, part, trained, about["seed"], anchors=anchors)
                 except InputError as error:
                     if not optional or rules.counts != "needed":
                         raise
@@ -185,7 +190,12 @@ def _prepare(
                     shutil.rmtree(folder / rules.name, ignore_errors=True)
                     continue
                 _save(folder / rules.name / str(number), prepared)
-                about["profiles"][rules.name] = prepared.about
+                so_far = about["profiles"].get(rules.name, {"no_anchors": {}})
+                if prepared.no_anchors:
+                    so_far["no_anchors"][context] = prepared.no_anchors
+                    about["profiles"][rules.name] = {**prepared.about, **so_far}
+                else:
+                    about["profiles"][rules.name] = {**so_far, **prepared.about}
                 del prepared
 
 

@@ -15,7 +15,14 @@ from starter.scoring.screens.logs import Logs, fingerprint, library_totals, samp
 from starter.scoring.screens.summary import Reference, Summary, needed
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, constant_summary, thinned_cells, train_mean
 from starter.scoring.truth.measured import Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
-from starter.scoring.truth.replicate import SPLITS, Halves, replicate_scores, split_layers
+from starter.scoring.truth.replicate import (
+    NOT_ASKED,
+    SPLITS,
+    Halves,
+    replicate_scores,
+    split_layers,
+    undefined_anchors,
+)
 from starter.statistics.columns import columns
 from starter.statistics.components import MAX_CELLS, Components, components, project
 from starter.statistics.de import CELL_EVAL_082
@@ -25,7 +32,7 @@ TRAIN_TOLERANCE = 0.25
 """REAL and TRAIN may have control cells of different batches, but not of different scales."""
 
 
-def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, seed: int) -> Prepared:
+def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, seed: int, *, anchors: bool) -> Prepared:
     """Prepare a rule set that starts from log1p expression.
 
     Parameters
@@ -38,6 +45,8 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
         The training perturbations, of which the train mean is made; None to make it from the measured cells.
     seed
         Fixes the anchors' cells and splits.
+    anchors
+        Whether to make baseline and replicate.
 
     Raises
     ------
@@ -47,7 +56,7 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
     target = (part if trained is None or part.screen.course else trained).target()
     logs = part.logs(rules, target)
     control_totals = logs.totals[(part.groups == 0) & part.marked]
-    layers = np.vstack([part.groups, split_layers(part.groups, seed)])
+    layers = np.vstack([part.groups, split_layers(part.groups, seed)]) if anchors else part.groups[None]
     (of_all, *of_halves), controls, means = summarise_logs(
         logs.cells,
         layers,
@@ -70,13 +79,6 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
     if basis:
         truth = replace(truth, points=project(logs.cells, part.groups, basis))
         halves = [_with_points(half, truth, part.groups, layer) for half, layer in zip(halves, layers[1:], strict=True)]
-    if rules.baseline == "constant":
-        of_baseline, how = _constant_baseline(rules, part, logs, mean, truth, controls), "every cell is the mean"
-    else:
-        of_baseline, how = _thinned_baseline(rules, part, logs, mean, target, basis, seed)
-    baseline_values = score_perturbations(rules, truth, of_baseline)
-    large = np.flatnonzero(truth.n_cells >= 2)
-    replicate, baseline = replicate_scores(rules, halves, truth, of_baseline, baseline_values, large)
     arrays = {
         **sorted_arrays(controls.logs),
         **{f"control_{name}": values for name, values in controls._asdict().items() if name != "logs"},
@@ -86,6 +88,16 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
     }
     if basis:
         arrays |= {"component_vectors": basis.vectors, "component_offset": basis.offset}
+    if not anchors:
+        about = {"scale": logs.how, "baseline": "undefined", "replicate": "undefined"}
+        return Prepared(truth, [], arrays, undefined_anchors(rules, len(part.perturbations)), about, NOT_ASKED)
+    if rules.baseline == "constant":
+        of_baseline, how = _constant_baseline(rules, part, logs, mean, truth, controls), "every cell is the mean"
+    else:
+        of_baseline, how = _thinned_baseline(rules, part, logs, mean, target, basis, seed)
+    baseline_values = score_perturbations(rules, truth, of_baseline)
+    large = np.flatnonzero(truth.n_cells >= 2)
+    replicate, baseline = replicate_scores(rules, halves, truth, of_baseline, baseline_values, large)
     of_first_halves = [half.first for half in halves] if rules.gains else []
     anchor_scores = {"baseline": baseline, "replicate": replicate}
     return Prepared(truth, of_first_halves, arrays, anchor_scores, _about(rules, part, trained, logs.how, how))

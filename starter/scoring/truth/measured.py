@@ -38,6 +38,8 @@ class Prepared(NamedTuple):
     """Baseline and replicate: metric name to splits x perturbations (x 2 for a ratio)."""
     about: Mapping[str, str]
     """How the values came to be, for the page."""
+    no_anchors: str = ""
+    """Why baseline and replicate are undefined here, if they are."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from starter.statistics.sorted_controls import SortedControls
 
 ABOUT = ("kit", "real", "split", "train", "title", "simulated", "contexts", "genes", "profiles")
 """Keys of `truth.json` that are read."""
-VERSION = 2
+VERSION = 3
 """Layout of the folder; a truth of another version is refused."""
 HISTORY = "history.jsonl"
 """Beside `truth.json`: every look at the truth, a line each (`starter.scoring.history`); no part of the truth."""
@@ -114,6 +114,10 @@ class Truth:
         """
         folder = self._folder(rules, context)
         return {metric.name: _open(folder / f"{anchor}_{metric.name}.npy") for metric in rules.metrics}
+
+    def no_anchors(self, rules: RuleSet, context: str) -> str:
+        """Say why baseline and replicate are undefined in a context (their scores are NaN), if they are."""
+        return self.about["profiles"][rules.name]["no_anchors"].get(context, "")
 
     def array(self, rules: RuleSet, name: str, context: str | None = None) -> np.ndarray:
         """Open what is known of the control cells: `control_totals`, `control_hash` or `control_form`.

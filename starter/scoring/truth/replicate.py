@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from starter.errors import InputError, counted
 from starter.schema import CONTROL
 from starter.scoring.metrics.rule_sets import RuleSet
 from starter.scoring.screens.summary import Reference, Summary, needed
 
 SPLITS = 5
 """Split halves over which the replicate is averaged."""
+NOT_ASKED = "the truth was built without baseline and replicate"
+"""Why there are none."""
 Values = Mapping[str, np.ndarray]
 """Metric name to one value a perturbation (for a ratio over the panel: numerator and denominator)."""
 
@@ -70,11 +71,6 @@ def split_with_controls(groups: np.ndarray, perturbations: np.ndarray, seed: int
     -------
     The cells of the first half (the truth) and of the second (the prediction) in the order in which they were drawn. An
     odd cell is in neither.
-
-    Raises
-    ------
-    InputError
-        If a group has one cell only.
     """
     rng = np.random.default_rng(seed)
     first, second = [], []
@@ -82,12 +78,18 @@ def split_with_controls(groups: np.ndarray, perturbations: np.ndarray, seed: int
     for group in np.argsort(labels):
         cells = rng.permutation(np.flatnonzero(groups == group))
         half = len(cells) // 2
-        if not half:
-            msg = f"{labels[group]} has {counted(len(cells), 'cell')}; the rules of 2026 split each group in halves"
-            raise InputError(msg)
         first.append(cells[:half])
         second.append(cells[half : 2 * half])
     return np.concatenate(first), np.concatenate(second)
+
+
+def undefined_anchors(rules: RuleSet, n_perturbations: int) -> dict[str, Values]:
+    """Give NaN for all scores of baseline and replicate, where there are none."""
+    values = {
+        metric.name: np.full((1, n_perturbations, 2) if metric.ratio else (1, n_perturbations), np.nan)
+        for metric in rules.metrics
+    }
+    return {"baseline": values, "replicate": values}
 
 
 def replicate_scores(

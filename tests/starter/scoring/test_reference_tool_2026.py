@@ -281,8 +281,79 @@ def test_a_screen_that_the_rules_of_2026_cannot_use_says_why(
     with pytest.raises(InputError, match="they need counts of the whole transcriptome"):
         build_truth(small_path, tmp_path / "t", rule_set="vcc2026")
     real = anndata.read_h5ad(screens["real"])
-    alone = real.obs["target_gene"] == sorted(set(real.obs["target_gene"]))[0]
-    first = np.flatnonzero(alone & (real.obs["context"] == "context_1"))
-    real[np.delete(np.arange(real.n_obs), first[1:])].copy().write_h5ad(tmp_path / "one.h5ad")
-    with pytest.raises(InputError, match="has 1 cell; the rules of 2026 split each group in halves"):
-        build_truth(tmp_path / "one.h5ad", tmp_path / "t", rule_set="vcc2026")
+    real.X.data[3] = 1_500_000  # cell-eval2 0.20.0: ScaleLimitError: per-cell total ... exceeds 1000000
+    real.write_h5ad(tmp_path / "huge.h5ad")
+    said = "they take cells of at most 1,000,000 counts, and 1 cell of REAL has more .up to 1,5[0-9,]+.; leave them out"
+    with pytest.raises(InputError, match=said):
+        build_truth(tmp_path / "huge.h5ad", tmp_path / "t", rule_set="vcc2026")
+    others = build_truth(tmp_path / "huge.h5ad", tmp_path / "t")
+    assert others.about["left_out"]["vcc2026"].startswith("they take cells of at most 1,000,000 counts")
+
+
+def with_one_cell_of(adata: anndata.AnnData, names: list[str]) -> anndata.AnnData:
+    labels, keep = adata.obs["target_gene"].astype(str).to_numpy(), np.ones(adata.n_obs, bool)
+    for name in names:
+        keep[np.flatnonzero(labels == name)[1:]] = False
+    return adata[keep].copy()
+
+
+ONE_CELL = {
+    "G0052": (0.26746962690728343, 0.9561403508771928, 0.6344414365517885, 0.24914793352863587, 0.7430598437263213,
+              0.9763157894736842),
+    CONTROL: (0.8341303656379043, 1.0, 0.3736754422514325, 0.5861561233971435, 0.009628621304067943,
+              0.9868421052631579),
+}  # fmt: skip
+"""What cell-eval2 0.20.0 gives where one group of the measured screen has one cell; it makes no bundle of either."""
+
+
+@pytest.mark.parametrize("alone", list(ONE_CELL))
+def test_a_group_of_one_cell_is_scored_without_baseline_and_replicate(vcc_parity: Path, tmp_path: Path, alone: str):
+    folder = vcc_parity / "cell_eval2" / "main"
+    with_one_cell_of(stored(folder, "real"), [alone]).write_h5ad(tmp_path / "real.h5ad")
+    pred = stored(folder, "pred")
+    pred[pred.obs["target_gene"] != CONTROL].copy().write_h5ad(tmp_path / "pred.h5ad")
+    made = build_truth(tmp_path / "real.h5ad", tmp_path / "t", rule_set="vcc2026")
+    card = score_prediction(tmp_path / "pred.h5ad", made, "vcc2026")
+    names = ("de_wilcoxon_direction_fidelity_yield_raw", "de_wilcoxon_direction_reach_raw", NMAE)
+    for name, expected in zip((*names, "de_wilcoxon_sig_jaccard", MSE, "pds_cosine"), ONE_CELL[alone], strict=True):
+        assert card.metrics[name]["value"] == pytest.approx(expected, rel=1e-11), name
+        for undefined in ("baseline", "replicate", "scaled", "difference", "dynamic_range"):
+            assert card.metrics[name][undefined] is None, (name, undefined)
+    assert card.overall is None
+    assert card.overall_interval == (None, None)
+    said = (
+        "Raw values only, not scaled: baseline and replicate are undefined, since the rules of 2026 split every group"
+    )
+    assert any(note.startswith(said) and f"{alone} has one cell" in note for note in card.notes)
+    assert not any("gradable" in note or note.startswith("Baseline") for note in card.notes)
+    write_scorecard(card, tmp_path / "card")
+
+
+def test_a_context_with_a_group_of_one_cell_leaves_the_others_scaled(
+    screens: dict[str, Path], card: Scorecard, tmp_path: Path
+):
+    real = anndata.read_h5ad(screens["real"])
+    target = sorted(set(real.obs["target_gene"]))[0]
+    second = (real.obs["context"] == "context_2").to_numpy()
+    cut = anndata.concat([real[~second], with_one_cell_of(real[second], [target])])
+    cut.write_h5ad(tmp_path / "one.h5ad")
+    made = build_truth(tmp_path / "one.h5ad", tmp_path / "t", rule_set="vcc2026")
+    scored = score_prediction(screens["pred"], made, "vcc2026")
+    assert scored.contexts["context_1"]["overall"] == card.contexts["context_1"]["overall"]
+    assert scored.contexts["context_2"]["overall"] is None
+    assert scored.overall is None
+    assert scored.metrics["pds_cosine"]["value"] is not None
+    assert any(note.startswith("Raw values only in the context context_2, not scaled") for note in scored.notes)
+    assert any(note.startswith("Baseline: the mean perturbation response") for note in scored.notes)
+
+
+def test_raw_values_alone_on_request(screens: dict[str, Path], card: Scorecard, tmp_path: Path):
+    made = build_truth(screens["real"], tmp_path / "t", rule_set="vcc2026", anchors=False)
+    raw = score_prediction(screens["pred"], made, "vcc2026")
+    for name, row in raw.metrics.items():
+        assert (row["value"], row["low"], row["high"]) == tuple(
+            card.metrics[name][key] for key in ("value", "low", "high")
+        )
+        assert row["scaled"] is None
+    assert raw.overall is None
+    assert "since the truth was built without baseline and replicate" in " ".join(raw.notes)

@@ -2,6 +2,7 @@ import base64
 import json
 import re
 import struct
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from starter.prediction import pack
 from starter.schema import CONTROL
 from starter.scoring import rows as scorecard_rows
 from starter.scoring import scorecard
+from starter.scoring.compare import compare
 from starter.scoring.metrics.base import Metric
 from starter.scoring.page import write_scorecard
 from starter.scoring.truth.build import build_truth
@@ -513,3 +515,22 @@ def test_more_values_than_entries_are_refused(small_truth: Truth, predictions: d
         file["X"].create_dataset("data", (n_cells * n_genes + 1,), np.float32, compression="gzip")
     with pytest.raises(InputError, match="X stores .* values for .* cells x 200 genes"):
         scorecard.score_prediction(path, small_truth, "vcc2025")
+
+
+def test_a_truth_without_anchors_gives_the_same_raw_values(
+    small_path: Path, small_truth: Truth, predictions: dict[str, Path], tmp_path: Path
+):
+    made = build_truth(small_path, tmp_path / "t", anchors=False)
+    for profile in ("course", "vcc2025"):
+        raw, full = (scorecard.score_prediction(predictions["half"], truth, profile) for truth in (made, small_truth))
+        for metric in raw.rules.metrics:
+            row = raw.metrics[metric.name]
+            assert (row["scaled"], row["baseline"], row["replicate"], row["gradable"]) == (None, None, None, False)
+            if profile == "vcc2025" or not metric.on_cells:  # the course's others are means over halves
+                assert row["value"] == full.metrics[metric.name]["value"]
+        assert raw.overall is None
+        assert any(note.startswith("Raw values only, not scaled") for note in raw.notes)
+        assert not any("gradable" in note or "half of" in note for note in raw.notes)
+        write_scorecard(raw, tmp_path / profile)
+        with pytest.raises(InputError, match="scores have no scale here, so they cannot be compared: Raw values only"):
+            compare([raw, replace(raw, name="again")])
