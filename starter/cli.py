@@ -13,7 +13,7 @@ from rich.table import Table
 
 from starter.console import run
 from starter.errors import InputError, counted
-from starter.schema import COURSE_VARIABLE
+from starter.schema import CONTROL, COURSE_VARIABLE, TARGET_GENE
 
 if TYPE_CHECKING:
     from starter.prediction.requirements import Requirements
@@ -56,6 +56,10 @@ SeasonOption = Annotated[
         show_default=False,
     ),
 ]
+PertColOption = Annotated[
+    str, typer.Option("--pert-col", help="The column of obs that holds the perturbations, in FILE.")
+]
+NtcNameOption = Annotated[str, typer.Option("--ntc-name", help="What control cells are labelled, in FILE.")]
 NOT_COMPARED = "; genes and perturbations were not compared with those due: give "
 RULE_SETS = "course, vcc2025, vcc2025-final or vcc2026"
 COLUMNS = 5
@@ -70,6 +74,8 @@ def check(
     genes: GenesOption = None,
     perts: PertsOption = None,
     season: SeasonOption = None,
+    pert_col: PertColOption = TARGET_GENE,
+    ntc_name: NtcNameOption = CONTROL,
 ) -> None:
     """Report everything that is wrong with a prediction file or upload, at once.
 
@@ -79,11 +85,12 @@ def check(
     Example: starter check prediction.h5ad --course data/my-course
     """
     from starter.prediction.check import check_prediction
+    from starter.prediction.content import Naming
     from starter.prediction.vcc import season_of
 
     found = season_of(file)
     required = _required(course, genes, perts, found.year if found else season)
-    findings = check_prediction(file, required, season)
+    findings = check_prediction(file, required, season, Naming(pert_col, ntc_name))
     console = Console(soft_wrap=True)
     for finding in findings:
         console.print(f"[{LEVELS[finding.level]}]{finding.level:>7}[/]  ", end="")
@@ -102,19 +109,33 @@ def pack(
     genes: GenesOption = None,
     perts: PertsOption = None,
     season: SeasonOption = None,
+    normalise: Annotated[
+        bool, typer.Option("--normalise", help="Scale counts to their median total and take log1p (season 2025).")
+    ] = False,
+    pert_col: PertColOption = TARGET_GENE,
+    ntc_name: NtcNameOption = CONTROL,
+    controls: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add the control cells of this .h5ad, counts or log1p expression (season 2025).", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Check a prediction file and make the challenge's upload (.vcc) of it.
 
-    What is due is found as by starter check. The season is 2025 if --season is not given.
+    What is due is found as by starter check. The season is 2025 if --season is not given. An upload of 2025 is what
+    cell-eval prep 0.8.2 writes of the same file; its column is named target_gene, its controls non-targeting.
 
     Example: starter pack prediction.h5ad -o prediction.vcc --course data/my-course
     """
+    from starter.prediction.content import Naming
     from starter.prediction.pack import pack as pack_upload
     from starter.prediction.season import SEASON_2025
 
     year = season or SEASON_2025.year
     required = _required(course, genes, perts, year)
-    for finding in pack_upload(file, out, required, year):
+    naming = Naming(pert_col, ntc_name)
+    for finding in pack_upload(file, out, required, year, naming=naming, controls=controls, normalise=normalise):
         typer.echo(f"{finding.level}: {finding}")
     typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(required, year))
 

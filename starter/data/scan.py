@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import h5py
 import numba
 import numpy as np
 import scipy.sparse
 
 from starter import progress
 from starter.data.blocks import Cells
-from starter.data.h5ad import CELLS_PER_BLOCK, read_blocks
+from starter.data.h5ad import CELLS_PER_BLOCK
 from starter.data.scale import FRACTION, LOG_LIMIT
 from starter.errors import InputError
 
@@ -204,33 +203,37 @@ def _scan_span(
     faults[4] += n_beyond
 
 
-def scan_upload(x: h5py.Group | h5py.Dataset, control: np.ndarray) -> Scan:
-    """Look at every stored value once, taken as float32 as an upload stores it.
+def scan_upload(cells: Cells, control: np.ndarray) -> Scan:
+    """Look at every value of a prediction once.
 
     Parameters
     ----------
-    x
-        The element `X` of an open `.h5ad`.
+    cells
+        Its values `as_uploaded`.
     control
         Which cells are controls, whose natural totals are taken.
 
     Returns
     -------
-    What the values are. A cell's entries are put in order first, so what is not canonical is stored twice.
+    What the values are. A cell's entries are in order, so what is not canonical is stored twice.
     """
-    shape = x.attrs["shape"] if isinstance(x, h5py.Group) else x.shape
     with progress.bar("check", -(-len(control) // CELLS_PER_BLOCK)) as advance:
 
-        def as_uploaded(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
+        def see(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
             del start
-            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and counted so
-                block = block.astype(np.float32, copy=False)
-            block.sort_indices()
             advance()
             return block
 
-        cells = Cells((len(control), int(shape[1])), lambda keep: read_blocks(x)).mapped(as_uploaded)
-        return scan_cells(cells, np.ones(len(control), bool), control)
+        return scan_cells(cells.mapped(see), np.ones(len(control), bool), control)
+
+
+def as_uploaded(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
+    """Take a block of cells as an upload stores it: float32, a cell's entries in order. For `Cells.mapped`."""
+    del start
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and counted so
+        block = block.astype(np.float32, copy=False)
+    block.sort_indices()
+    return block
 
 
 def tidied(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> tuple[Cells, Scan]:

@@ -1,16 +1,17 @@
 """Everything that is wrong with a prediction file or upload, found in one pass and reported at once."""
 
 from pathlib import Path
+from typing import NamedTuple
 
-import h5py
 import pandas as pd
 
-from starter.data.h5ad import check_matrix, open_h5ad, read_frame, unreadable
-from starter.data.scan import scan_upload
+from starter.data.h5ad import open_h5ad, unreadable
+from starter.data.scan import Scan, scan_upload
 from starter.errors import Finding, FindingsError, InputError, listed
 from starter.prediction import season_2025, season_2026
+from starter.prediction.content import Content, Naming, content_of
 from starter.prediction.requirements import Requirements
-from starter.prediction.season import META, SEASON_2025, SEASON_2026, Season, get_season
+from starter.prediction.season import CELLS_BEFORE, COURSE_CELLS, META, SEASON_2025, SEASON_2026, Season, get_season
 from starter.prediction.sidecar import check_meta
 from starter.prediction.values import check_empty, check_numbers
 from starter.prediction.vcc import read_sidecar, season_of, unpacked
@@ -19,7 +20,9 @@ from starter.schema import CONTEXT, CONTROL, TARGET_GENE
 OUT_OF_ORDER = "the genes are those due, but in another order"
 
 
-def check_prediction(path: str | Path, required: Requirements | None = None, year: int | None = None) -> list[Finding]:
+def check_prediction(
+    path: str | Path, required: Requirements | None = None, year: int | None = None, naming: Naming | None = None
+) -> list[Finding]:
     """Check a prediction file or upload, and report everything at once.
 
     Parameters
@@ -30,6 +33,8 @@ def check_prediction(path: str | Path, required: Requirements | None = None, yea
         What it must hold; without it, only what holds of any prediction is checked.
     year
         The season of the challenge. An upload tells its own; a file is of 2025, as a course's are, if nothing is said.
+    naming
+        What it calls the perturbations and the control cells, if not as the kit does.
 
     Returns
     -------
@@ -51,7 +56,8 @@ def check_prediction(path: str | Path, required: Requirements | None = None, yea
             try:
                 with open_h5ad(file) as opened:
                     sidecar = read_sidecar(path, found) if found else None
-                    return [*findings, *_check_content(opened, required, season, sidecar)]
+                    content = content_of(opened, naming or Naming(), controls=season == SEASON_2025)
+                    return [*findings, *check_content(content, required, season, sidecar).findings]
             except Exception as error:  # whatever is in somebody's file
                 known = error if isinstance(error, InputError) else unreadable(str(file), error)
                 if not isinstance(known, InputError):
@@ -61,40 +67,67 @@ def check_prediction(path: str | Path, required: Requirements | None = None, yea
         return [*findings, *error.findings]
 
 
-def _check_content(
-    file: h5py.File, required: Requirements | None, season: Season, sidecar: bytes | None
-) -> list[Finding]:
-    obs, var = read_frame(file, "obs"), read_frame(file, "var")
+class Checked(NamedTuple):
+    """What a check found in a prediction."""
+
+    findings: list[Finding]
+    scan: Scan | None
+    """What its values are, unless they cannot be read."""
+
+
+def check_content(
+    content: Content, required: Requirements | None, season: Season, sidecar: bytes | None = None
+) -> Checked:
+    """Check what a prediction holds.
+
+    Parameters
+    ----------
+    content
+        What it holds.
+    required
+        What it must hold, if known.
+    season
+        Whose rules it must keep.
+    sidecar
+        The small file beside it, if it is in an upload.
+    """
+    obs = content.obs
     of_season = season_2026 if season == SEASON_2026 else season_2025
-    findings = [
-        *_check_season(obs, season),
-        *_check_genes(var.index.astype(str), required),
-        *_check_columns(obs, season),
-    ]
+    findings = [*_check_season(obs, season), *_check_genes(content.genes, required), *_check_columns(obs, season)]
     labels = obs[[column for column in season.columns if column in obs]]
     if TARGET_GENE in labels:
         findings.extend(of_season.check_labels(labels.dropna().astype(str), required))
-    extra = [f"obs.{column}" for column in obs.columns if column not in season.columns]
-    extra += [f"var.{column}" for column in var.columns]
-    extra += [key for key in ("layers", "obsm", "varm", "obsp", "varp", "raw") if key in file and len(file[key])]
+    extra = [f"obs.{column}" for column in obs.columns if column not in season.columns] + content.left_out
     if extra:
         findings.append(Finding("note", f"{listed(extra)} will not be scored", "starter pack leaves them out"))
-    if len(obs) > season.max_cells:
-        what = f"it has {len(obs):,} cells; the limit is {season.max_cells:,}"
-        findings.append(Finding("error", what, "write fewer cells of each label"))
-    if fault := check_matrix(file["X"], (len(obs), len(var))):
-        return [*findings, fault]
+    findings.extend(_check_size(len(obs), required, season))
+    if content.fault:
+        return Checked([*findings, content.fault], None)
     cells = pd.DataFrame(
         {column: labels[column].astype(str).to_numpy() if column in labels else "" for column in season.columns},
         index=range(len(obs)),
     )
-    scan = scan_upload(file["X"], (cells[TARGET_GENE] == CONTROL).to_numpy())
+    scan = scan_upload(content.cells, (cells[TARGET_GENE] == CONTROL).to_numpy())
     findings.extend(check_numbers(scan))
     findings.extend(of_season.check_values(scan, required))
-    findings.extend(check_empty(scan, cells))
+    strict = season == SEASON_2026 or (required is not None and required.of_course)
+    findings.extend(check_empty(scan, cells, "error" if strict else "warning"))
     if sidecar is not None and season.sidecar == META:
-        findings.extend(check_meta(sidecar, len(obs), len(var), scan.n_stored, sorted(set(cells[CONTEXT])), required))
-    return findings
+        findings.extend(
+            check_meta(sidecar, len(obs), len(content.genes), scan.n_stored, sorted(set(cells[CONTEXT])), required)
+        )
+    return Checked(findings, scan)
+
+
+def _check_size(n_cells: int, required: Requirements | None, season: Season) -> list[Finding]:
+    limit = min(season.max_cells, COURSE_CELLS) if required is not None and required.of_course else season.max_cells
+    if n_cells > limit:
+        what = f"it has {n_cells:,} cells; the limit is {limit:,}"
+        return [Finding("error", what, "write fewer cells of each label")]
+    if season == SEASON_2025 and n_cells > CELLS_BEFORE:
+        what = f"it has {n_cells:,} cells, more than the {CELLS_BEFORE:,} that cell-eval prep took up to version 0.6.2"
+        return [Finding("note", what, f"version 0.8.2 takes {limit:,}")]
+    return []
 
 
 def _check_season(obs: pd.DataFrame, season: Season) -> list[Finding]:
@@ -114,7 +147,8 @@ def _check_columns(obs: pd.DataFrame, season: Season) -> list[Finding]:
     for column, holds in zip(season.columns, ("perturbations", "contexts"), strict=False):
         if column not in obs:
             what = f"obs has no column {column!r}; its columns are {listed(obs.columns) or 'none'}"
-            findings.append(Finding("error", what, f"name the column of {holds} {column!r}"))
+            option = ", or give its name with --pert-col" if column == TARGET_GENE else ""
+            findings.append(Finding("error", what, f"name the column of {holds} {column!r}{option}"))
         elif missing := int(obs[column].isna().sum()):
             findings.append(Finding("error", f"cells without {column}: {missing:,}", "label every cell"))
     return findings

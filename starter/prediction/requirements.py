@@ -39,6 +39,8 @@ class Requirements:
     """The panel's name in that manifest."""
     fingerprint: str | None = field(default=None, compare=False)
     """Hash of the names in the list of perturbations, whatever their order."""
+    of_course: bool = field(default=False, compare=False)
+    """Whether a course asks, which takes fewer cells than the challenge's own tool, and no counts."""
 
 
 def requirements_of_course(folder: str | Path | None = None) -> Requirements:
@@ -53,7 +55,8 @@ def requirements_of_course(folder: str | Path | None = None) -> Requirements:
     train = course.train()
     control = train[train.obs[TARGET_GENE] == CONTROL].copy()
     totals = natural_totals(expression(control))
-    return Requirements(tuple(train.var_names), course.split().n_cells("hidden"), totals, target_sum(train))
+    n_cells = course.split().n_cells("hidden")
+    return Requirements(tuple(train.var_names), n_cells, totals, target_sum(train), of_course=True)
 
 
 def requirements_of_lists(genes: str | Path, perturbations: str | Path) -> Requirements:

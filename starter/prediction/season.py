@@ -24,6 +24,7 @@ class Season:
     columns: tuple[str, ...]
     """The columns of `obs` that an upload holds."""
     max_cells: int
+    """Of 2025: what `cell-eval prep` 0.8.2 takes; of 2026: what vcc-cli 0.3.0 does."""
     max_stored: int
     """Values of X that may be stored."""
 
@@ -37,7 +38,11 @@ class Season:
         return min(self.max_cells * (n_genes or MAX_GENES), self.max_stored) * BYTES_PER_VALUE + OTHER_BYTES
 
 
-SEASON_2025 = Season(2025, (PREDICTION, WATERMARK), (TARGET_GENE,), max_cells=100_000, max_stored=100_000 * MAX_GENES)
+COURSE_CELLS = 100_000
+"""Cells that a course takes."""
+CELLS_BEFORE = 100_000
+"""Cells that `cell-eval prep` took up to version 0.6.2, which the season of 2025 began with."""
+SEASON_2025 = Season(2025, (PREDICTION, WATERMARK), (TARGET_GENE,), max_cells=200_000, max_stored=200_000 * MAX_GENES)
 SEASON_2026 = Season(2026, (META, PREDICTION), (TARGET_GENE, CONTEXT), max_cells=400_000, max_stored=4_750_000_000)
 SEASONS = (SEASON_2025, SEASON_2026)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from starter.data.scale import FRACTION, LOG_LIMIT, SCALE_TOLERANCE, scale_ratio
+from starter.data.scale import LOG_LIMIT, SCALE_TOLERANCE, scale_ratio
 from starter.data.scan import Scan
 from starter.errors import Finding, listed
 from starter.prediction.requirements import Requirements
@@ -13,6 +13,10 @@ WHOLE_TRANSCRIPTOME = 10_000
 """With as many genes, a scaled cell's natural total is its target sum."""
 FEW_CELLS = 10
 """Fewer cells of a perturbation leave the rank test without power."""
+LOOKS_LIKE_COUNTS = "X looks like counts"
+ADD_CONTROLS = (
+    "add the control cells as they are (starter pack --controls FILE does), or give the name they have with --ntc-name"
+)
 
 
 def check_labels(labels: pd.DataFrame, required: Requirements | None) -> list[Finding]:
@@ -28,9 +32,7 @@ def check_labels(labels: pd.DataFrame, required: Requirements | None) -> list[Fi
     findings = []
     counts = labels[TARGET_GENE].value_counts()
     if CONTROL not in counts:
-        findings.append(
-            Finding("error", f"no cell is labelled {CONTROL!r}", "add the course's control cells as they are")
-        )
+        findings.append(Finding("error", f"no cell is labelled {CONTROL!r}", ADD_CONTROLS))
     predicted = counts.drop(CONTROL, errors="ignore").sort_index()
     if required is not None:
         expected = pd.Index(sorted(required.n_cells))
@@ -60,17 +62,26 @@ def check_labels(labels: pd.DataFrame, required: Requirements | None) -> list[Fi
     return findings
 
 
+def is_counts(scan: Scan) -> bool:
+    """Tell counts from logs, as cell-eval does: no stored value has a fractional part."""
+    return scan.n_stored > 0 and not scan.fractional
+
+
 def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
     """Tell logs from counts, and judge the target sum."""
-    if scan.n_stored and scan.fraction <= FRACTION:
+    if is_counts(scan):
         what = (
-            f"X looks like counts: all {scan.n_stored:,} stored values are whole numbers "
-            f"(largest {scan.largest:,.0f}); the scorer would scale them to the file's own median, which on a screen "
-            "of few genes is another quantity"
+            f"{LOOKS_LIKE_COUNTS}: all {scan.n_stored:,} stored values are whole numbers (largest {scan.largest:,.0f})"
+        )
+        if required is None or not required.of_course:
+            what += "; the scorer scales them to the file's own median total, and takes log1p"
+            return [Finding("warning", what, "starter pack --normalise does the same now, as cell-eval prep does")]
+        what += (
+            "; the scorer would scale them to the file's own median, which on a screen of few genes is another quantity"
         )
         target = (
             f"the course's target_sum, {required.target_sum:,.0f}"
-            if required and required.target_sum
+            if required.target_sum
             else "one target_sum for all cells"
         )
         return [Finding("error", what, f"write log1p(target_sum x count / n_umis) with {target}")]

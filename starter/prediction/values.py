@@ -1,5 +1,7 @@
 """What is wrong with a prediction's values in any season."""
 
+from typing import Literal
+
 import pandas as pd
 
 from starter.data.scan import Scan
@@ -24,7 +26,7 @@ def check_numbers(scan: Scan) -> list[Finding]:
     return findings
 
 
-def check_empty(scan: Scan, cells: pd.DataFrame) -> list[Finding]:
+def check_empty(scan: Scan, cells: pd.DataFrame, level: Literal["error", "warning"]) -> list[Finding]:
     """Report perturbations none of whose cells holds a value, in all contexts or in one.
 
     Parameters
@@ -33,6 +35,8 @@ def check_empty(scan: Scan, cells: pd.DataFrame) -> list[Finding]:
         What the matrix holds.
     cells
         `target_gene` of every cell and, where the season has contexts, `context`.
+    level
+        How grave it is where a perturbation is empty altogether: the challenge's tool refuses it in 2026 alone.
     """
     if not scan.totals.any():
         return [Finding("error", "X holds no value other than 0", "write the predicted expression")]
@@ -41,7 +45,7 @@ def check_empty(scan: Scan, cells: pd.DataFrame) -> list[Finding]:
     by_label = filled.groupby(cells[TARGET_GENE]).any()
     if len(empty := by_label.index[~by_label]):
         what = f"labels with empty cells only: {len(empty):,} ({listed(empty)})"
-        findings.append(Finding("error", what, "write the predicted expression of each"))
+        findings.append(Finding(level, what, "write the predicted expression of each"))
     if CONTEXT in cells:
         by_pair = filled[~cells[TARGET_GENE].isin(empty)].groupby([cells[TARGET_GENE], cells[CONTEXT]]).any()
         if named := [f"{label} in {context}" for label, context in by_pair.index[~by_pair]]:

@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse
 
 from starter.data.blocks import Cells, in_memory
-from starter.data.h5ad import CELLS_PER_BLOCK
-from starter.data.scan import Scan, scan_cells, scan_upload
+from starter.data.h5ad import CELLS_PER_BLOCK, read_blocks
+from starter.data.scan import Scan, as_uploaded, scan_cells, scan_upload
 from starter.errors import InputError
 
 X = np.array([[0, 1.5, 0], [2, 0, 0], [0, 3, 4.25], [1, 0, 7]], dtype=np.float32)
@@ -58,7 +58,8 @@ def test_an_index_beyond_the_genes_is_refused_before_anything_is_written():
 def scan_of_file(x: scipy.sparse.spmatrix | np.ndarray, control: np.ndarray, folder: Path) -> Scan:
     anndata.AnnData(x, pd.DataFrame(index=[str(cell) for cell in range(x.shape[0])])).write_h5ad(folder / "x.h5ad")
     with h5py.File(folder / "x.h5ad") as file:
-        return scan_upload(file["X"], control)
+        cells = Cells(x.shape, lambda keep: read_blocks(file["X"], keep=keep))
+        return scan_upload(cells.mapped(as_uploaded), control)
 
 
 @pytest.mark.parametrize("layout", ["csr", "csc", "dense"])

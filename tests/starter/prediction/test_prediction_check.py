@@ -60,7 +60,8 @@ def test_perturbations_missing_and_extra_and_the_control(adata: anndata.AnnData,
     adata.obs["target_gene"] = labels.astype("category")
     found = errors(write(adata, tmp_path), due)
     assert found == [
-        "no cell is labelled 'non-targeting'; add the course's control cells as they are",
+        "no cell is labelled 'non-targeting'; add the control cells as they are (starter pack --controls FILE does), "
+        "or give the name they have with --ntc-name",
         f"perturbations missing: 1 ({names[0]}); predict all of them",
         "perturbations that are not due: 2 (STAT1, ctrl); leave them out",
     ]
@@ -70,7 +71,8 @@ def test_a_wrong_column(adata: anndata.AnnData, due: Requirements, tmp_path: Pat
     adata.obs = adata.obs.rename(columns={"target_gene": "gene"})
     found = errors(write(adata, tmp_path), due)
     assert found == [
-        "obs has no column 'target_gene'; its columns are gene; name the column of perturbations 'target_gene'"
+        "obs has no column 'target_gene'; its columns are gene; name the column of perturbations 'target_gene', "
+        "or give its name with --pert-col"
     ]
 
 
