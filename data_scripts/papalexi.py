@@ -56,30 +56,7 @@ def build(folder: str | Path) -> Path:
     folder = Path(folder)
     entry = data_set(NAME)
     sources = [fetch(file, folder / "downloads") for file in entry.files]
-    screen = read_rda(sources[0], "lowmoi_example_data")
-    covariates = read_rda(sources[1], "covariate_data_frame_lowmoi")
-    counts, genes = _matrix(screen["response_matrix"])
-    guide_counts, guides = _matrix(screen["grna_matrix"])
-    target_of = screen["grna_target_data_frame"].set_index("grna_id")["grna_target"].astype(str)
-    if len(covariates) != counts.shape[0]:
-        msg = f"{sources[1]} describes {len(covariates):,} cells, {sources[0]} holds {counts.shape[0]:,}"
-        raise InputError(msg)
-
-    guide, n_top, share = call_guides(guide_counts)
-    obs = pd.DataFrame(
-        {
-            TARGET_GENE: pd.Categorical(target_of[guides[guide]].to_numpy()),
-            GUIDE: pd.Categorical(guides[guide]),
-            BATCH: pd.Categorical(covariates["bio_rep"].astype(str).to_numpy()),
-            N_UMIS: covariates["response_n_umis"].to_numpy(np.int64),
-            PERCENT_MITO: 100 * covariates["p_mito"].to_numpy(float),  # theirs is a share
-        },
-        index=[f"cell{number:05d}" for number in range(len(guide))],
-    )
-    kept = (n_top >= MIN_GUIDE_UMIS) & (share >= MIN_GUIDE_SHARE) & ~obs[TARGET_GENE].isin(DROPPED).to_numpy()
-    counts, obs = counts[kept], obs[kept].copy()
-    for column in (TARGET_GENE, GUIDE):
-        obs[column] = obs[column].cat.remove_unused_categories()
+    counts, obs, genes = read_cells(*sources)
     course = {
         "name": NAME,
         "title": entry.title,
@@ -103,6 +80,52 @@ def build(folder: str | Path) -> Path:
     write_lineage(path, sources, [entry], parameters, __file__)
     priors.build(priors.read_genes(path), folder / "priors", folder / "downloads")
     return path
+
+
+def read_cells(screen: str | Path, covariates: str | Path) -> tuple[scipy.sparse.csr_matrix, pd.DataFrame, np.ndarray]:
+    """Read the cells that carry one guide.
+
+    Parameters
+    ----------
+    screen
+        `lowmoi_example_data.rda`: counts of genes and of guides, and the target of each guide.
+    covariates
+        `covariate_data_frame_lowmoi.rda`: replicate, UMIs of the whole transcriptome and mitochondrial share by cell.
+
+    Returns
+    -------
+    Counts, cells x genes; the course's `obs`; gene symbols.
+
+    Raises
+    ------
+    InputError
+        If the two files are not of the same cells.
+    """
+    content = read_rda(screen, "lowmoi_example_data")
+    of_cell = read_rda(covariates, "covariate_data_frame_lowmoi")
+    counts, genes = _matrix(content["response_matrix"])
+    guide_counts, guides = _matrix(content["grna_matrix"])
+    target_of = content["grna_target_data_frame"].set_index("grna_id")["grna_target"].astype(str)
+    if len(of_cell) != counts.shape[0]:
+        msg = f"{covariates} describes {len(of_cell):,} cells, {screen} holds {counts.shape[0]:,}"
+        raise InputError(msg)
+
+    guide, n_top, share = call_guides(guide_counts)
+    obs = pd.DataFrame(
+        {
+            TARGET_GENE: pd.Categorical(target_of[guides[guide]].to_numpy()),
+            GUIDE: pd.Categorical(guides[guide]),
+            BATCH: pd.Categorical(of_cell["bio_rep"].astype(str).to_numpy()),
+            N_UMIS: of_cell["response_n_umis"].to_numpy(np.int64),
+            PERCENT_MITO: 100 * of_cell["p_mito"].to_numpy(float),  # theirs is a share
+        },
+        index=[f"cell{number:05d}" for number in range(len(guide))],
+    )
+    kept = (n_top >= MIN_GUIDE_UMIS) & (share >= MIN_GUIDE_SHARE) & ~obs[TARGET_GENE].isin(DROPPED).to_numpy()
+    counts, obs = counts[kept], obs[kept].copy()
+    for column in (TARGET_GENE, GUIDE):
+        obs[column] = obs[column].cat.remove_unused_categories()
+    return counts, obs, genes
 
 
 def call_guides(counts: scipy.sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

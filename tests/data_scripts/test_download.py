@@ -292,13 +292,15 @@ def test_the_catalogue_is_complete():
     entries = catalogue()
     stand_ins = {"go": "go_terms", "reactome": "reactome_gmt", "dorothea": "dorothea_abc"}
     stand_ins["string_v12"] = "string_v12_symbols"
-    assert list(entries) == ["papalexi_thp1", *(name for pair in stand_ins.items() for name in pair), "scgpt_human"]
+    at_hand = {"jurkat_scifi", "replogle_ranks", "gene_names"}
+    others = ["norman_k562", "jurkat_scifi", "replogle_ranks", "vcc2025_genes", "core_essential", "gene_names"]
+    assert list(entries) == ["papalexi_thp1", *(n for pair in stand_ins.items() for n in pair), "scgpt_human", *others]
     assert {name: entry.stand_in for name, entry in entries.items() if entry.stand_in} == stand_ins
     for entry in entries.values():
         assert entry.licence
         assert "doi:10." in entry.citation
         for file in entry.files:
-            assert file.urls or entry.name in stand_ins.values()
+            assert file.urls or entry.name in {*stand_ins.values(), *at_hand}
             assert all(url.startswith("https://") and url.endswith("/" + file.name) for url in file.urls)
             assert (file.sha256 and re.fullmatch("[0-9a-f]{64}", file.sha256)) or file.magic
             assert file.local
@@ -308,5 +310,5 @@ def test_the_catalogue_is_complete():
         .urls[0]
         .startswith("https://raw.githubusercontent.com/Katsevich-Lab/sceptredata/")
     )
-    with pytest.raises(InputError, match="no data set 'norman'; it has papalexi_thp1"):
-        data_set("norman")
+    with pytest.raises(InputError, match="no data set 'nobody'; it has papalexi_thp1"):
+        data_set("nobody")
