@@ -48,7 +48,8 @@ def reason_of(error: OSError) -> str:
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
         why = str(error.args[0][0][-1])
         return ERRNO.sub("", why).partition(": '")[0]
-    return error.strerror or str(error)
+    # what HDF5 says of a full disk fills a screen
+    return os.strerror(error.errno) if error.errno else error.strerror or str(error)
 
 
 @contextmanager

@@ -75,7 +75,8 @@ class Content:
 
     obs: pd.DataFrame
     """Of each cell, under the kit's own names."""
-    genes: pd.Index
+    var: pd.DataFrame
+    """What describes the genes; its index names them."""
     cells: Cells
     """Stored values as float32, sorted; an entry that is stored in pieces stays so. Valid while the file is open."""
     stored: int
@@ -84,6 +85,11 @@ class Content:
     """Why `cells` cannot be read, if so."""
     left_out: list[str]
     """What else the file holds, and an upload does not."""
+
+    @property
+    def genes(self) -> pd.Index:
+        """Names of the genes."""
+        return self.var.index.astype(str)
 
 
 def content_of(file: h5py.File, naming: Naming, *, controls: bool = False) -> Content:
@@ -103,7 +109,7 @@ def content_of(file: h5py.File, naming: Naming, *, controls: bool = False) -> Co
     fault = check_matrix(x, shape)
     stored = 0 if fault else x["data"].size if isinstance(x, h5py.Group) else x.size
     cells = Cells(shape, lambda keep: read_blocks(x, keep=keep)).mapped(as_uploaded)
-    return Content(obs, var.index.astype(str), cells, stored, fault, left_out)
+    return Content(obs, var, cells, stored, fault, left_out)
 
 
 @contextmanager
@@ -198,7 +204,7 @@ def with_controls(
         own = content.obs.assign(**{TARGET_GENE: labelled.astype(object)}) if labelled is not None else content.obs
         obs = pd.concat([own, pd.DataFrame({TARGET_GENE: [CONTROL] * n_added})], ignore_index=True)
         left_out = list(dict.fromkeys(content.left_out))
-        yield Content(obs, content.genes, both, content.stored + scan.n_stored, None, left_out), notes
+        yield Content(obs, content.var, both, content.stored + scan.n_stored, None, left_out), notes
 
 
 def has_fractions(cells: Cells) -> bool:
