@@ -190,6 +190,7 @@ def truth_build(
 
     Example: starter truth build hidden.h5ad --out truth --split split.json --part hidden --train train.h5ad
     """
+    from starter.data.targets import measured_targets
     from starter.scoring.truth.build import build_truth
 
     truth = build_truth(real, out, split=split, part=part, train=train, rule_set=profile, anchors=anchors)
@@ -197,6 +198,8 @@ def truth_build(
     n_pairs, n_genes = sum(len(names) for names in truth.contexts.values()), len(truth.about["genes"])
     where = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
     typer.echo(f"wrote {out}: {n_pairs} perturbations{where} x {n_genes:,} genes, for {', '.join(prepared)}")
+    names = {name for of_context in truth.contexts.values() for name in of_context}
+    typer.echo(f"  {measured_targets(names, truth.about['genes'])}")
     for name, how in prepared.items():
         typer.echo(f"  {name}: {how['scale']}; baseline: {how['baseline']}")
     for name, reason in truth.about["left_out"].items():

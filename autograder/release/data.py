@@ -16,6 +16,7 @@ from starter.data.course import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
 from starter.data.dataset import contexts, perturbations, read_screen, write_screen
 from starter.data.preprocess import library_sizes, target_sum
 from starter.data.split import PARTS, Split, make_split, read_split
+from starter.data.targets import measured_targets
 from starter.errors import InputError, counted, difference
 from starter.files import sha256, whole
 from starter.schema import (
@@ -91,7 +92,7 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
     counts = {part: len(split.pairs(part)) for part in PARTS}
     report(
         f"cut {adata.n_obs:,} cells x {adata.n_vars:,} genes: {counts['train']} training, {counts['public']} public "
-        f"and {counts['hidden']} hidden perturbations"
+        f"and {counts['hidden']} hidden perturbations; {measured_targets(perturbations(adata), adata.var_names)}"
     )
     build_truth(
         course.hidden_folder / "hidden.h5ad",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from starter.data.targets import are_ensembl, check_control, compare_targets, like_control, symbol_column
 from starter.errors import Finding, listed
 from starter.schema import (
     CONTEXT,
-    CONTROL,
     COURSE,
     COURSE_KEYS,
     DOSE,
@@ -47,13 +47,13 @@ def check_screen(adata: anndata.AnnData) -> list[Finding]:
         *_check_labels(adata),
         *_check_obs(adata),
         *_check_genes(adata),
-        *_check_names(adata),
+        *(_check_names(adata) or check_targets(adata)),
         *_check_course(adata),
     ]
 
 
 def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[Finding]:
-    """Check what describes cells and genes, whatever the values: labels, gene symbols, `uns["course"]`.
+    """Check what describes cells and genes, whatever the values: labels, genes, both together, `uns["course"]`.
 
     Parameters
     ----------
@@ -66,23 +66,43 @@ def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[
     -------
     Everything that is wrong, in one list; empty if nothing is.
     """
-    return [*_check_labels(adata, controls=controls), *_check_genes(adata), *_check_course(adata)]
+    return [
+        *_check_labels(adata, controls=controls),
+        *_check_genes(adata),
+        *check_targets(adata),
+        *_check_course(adata),
+    ]
+
+
+def check_targets(adata: anndata.AnnData) -> list[Finding]:
+    """Compare the labels with the genes; see `starter.data.targets.compare_targets`."""
+    course = adata.uns.get(COURSE, {})
+    if TARGET_GENE not in adata.obs or getattr(adata.obs[TARGET_GENE], "ndim", 1) > 1:
+        return []
+    if isinstance(course, Mapping) and course.get(PERTURBATION_KIND) == "compound":
+        return []
+    labels = [str(label).strip() for label in adata.obs[TARGET_GENE].dropna().unique()]
+    labels = [label for label in labels if label and not like_control(label, adata.var_names, loosely=True)]
+    return compare_targets(labels, adata.var, of_course=bool(course))
 
 
 def _check_counts(x: Any) -> list[Finding]:
-    if getattr(x, "format", None) != "csr":
-        kind = "missing" if x is None else type(x).__name__
-        way_out = "store scipy.sparse.csr_matrix(X, dtype='float32')"
-        return [Finding("error", f"X is {kind}, not a CSR matrix", way_out)]
+    if x is None:
+        return [Finding("error", "X is missing", "store raw UMI counts in it")]
     found = []
-    if x.dtype != np.float32:
+    if (layout := getattr(x, "format", None)) != "csr":
+        way_out = "store scipy.sparse.csr_matrix(X, dtype='float32')"
+        found.append(Finding("error", f"X is {type(x).__name__}, not a CSR matrix", way_out))
+    elif x.dtype != np.float32:
         found.append(Finding("error", f"X holds {x.dtype}, not float32", "X = X.astype('float32')"))
-    if not x.has_sorted_indices:
+    if layout == "csr" and not x.has_sorted_indices:
         found.append(Finding("error", "the column indices of X are not sorted", "call X.sort_indices()"))
-    elif not x.has_canonical_format:
+    elif layout in ("csr", "csc") and not x.has_canonical_format:
         found.append(Finding("error", "X stores entries of one cell and gene twice", "call X.sum_duplicates()"))
-    data = x.data
-    if zeros := int(np.count_nonzero(data == 0)):
+    data = x.data if layout else np.asarray(x)
+    if data.dtype.kind not in "biuf":
+        return [*found, Finding("error", f"X holds {data.dtype}, not numbers", "store raw UMI counts")]
+    if layout and (zeros := int(np.count_nonzero(data == 0))):
         found.append(Finding("error", f"zeros stored in X: {zeros:,}", "call X.eliminate_zeros()"))
     finite = np.isfinite(data)
     if bad := data.size - int(np.count_nonzero(finite)):
@@ -114,9 +134,8 @@ def _check_labels(adata: anndata.AnnData, *, controls: bool = True) -> list[Find
     if missing := int(labels.isna().sum()):
         found.append(Finding("error", f"cells without {TARGET_GENE}: {missing:,}", "label or remove these cells"))
     present = [str(label) for label in labels.dropna().unique()]
-    if controls and CONTROL not in present:
-        what = f"no cell is labelled {CONTROL!r}; the labels are {listed(sorted(present)) or 'none'}"
-        found.append(Finding("error", what, f"label the control cells {CONTROL!r}"))
+    counts = {str(label): int(n) for label, n in labels.value_counts().items() if n}
+    found.extend(check_control(counts, adata.var_names, needed=controls))
     odd = [repr(label) for label in present if label != label.strip() or not label or "++" in label or label == "nan"]
     if odd:
         found.append(Finding("error", f"odd labels: {listed(odd)}", "use gene symbols, A+B for doubles"))
@@ -180,10 +199,15 @@ def _check_genes(adata: anndata.AnnData) -> list[Finding]:
 
 def _check_names(adata: anndata.AnnData) -> list[Finding]:
     genes = adata.var_names.astype(str)
-    if adata.n_vars and genes.str.fullmatch(r"ENS[A-Z]*G\d{11}(\.\d+)?").mean() > 0.5:
-        way_out = f"put gene symbols in the index and the ids in var[{ENSEMBL_ID!r}]"
-        return [Finding("error", f"genes are named by Ensembl ids ({listed(genes)})", way_out)]
-    return []
+    if not are_ensembl(genes):
+        return []
+    way_out = f"put gene symbols in the index and the ids in var[{ENSEMBL_ID!r}]"
+    if (column := symbol_column(adata.var)) is not None:
+        way_out += (
+            f": adata.var[{ENSEMBL_ID!r}] = list(adata.var_names), then adata.var_names = "
+            f"adata.var[{column!r}].astype(str), then adata.var_names_make_unique()"
+        )
+    return [Finding("error", f"genes are named by Ensembl ids ({listed(genes)})", way_out)]
 
 
 def _check_course(adata: anndata.AnnData) -> list[Finding]:

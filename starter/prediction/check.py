@@ -7,6 +7,7 @@ import pandas as pd
 
 from starter.data.h5ad import open_h5ad, unreadable
 from starter.data.scan import Scan, scan_upload
+from starter.data.targets import check_control, compare_targets, how_genes_differ, like_control, measured_targets
 from starter.errors import Finding, FindingsError, InputError, listed
 from starter.prediction import season_2025, season_2026
 from starter.prediction.content import Content, Naming, content_of
@@ -93,10 +94,11 @@ def check_content(
     """
     obs = content.obs
     of_season = season_2026 if season == SEASON_2026 else season_2025
-    findings = [*_check_season(obs, season), *_check_genes(content.genes, required), *_check_columns(obs, season)]
+    findings = [*_check_season(obs, season), *_check_genes(content.var, required), *_check_columns(obs, season)]
     labels = obs[[column for column in season.columns if column in obs]]
     if TARGET_GENE in labels:
         findings.extend(of_season.check_labels(labels.dropna().astype(str), required))
+        findings.extend(_check_targets(labels[TARGET_GENE].dropna().astype(str), content.var, required))
     extra = [f"obs.{column}" for column in obs.columns if column not in season.columns] + content.left_out
     if extra:
         findings.append(Finding("note", f"{listed(extra)} will not be scored", "starter pack leaves them out"))
@@ -154,8 +156,33 @@ def _check_columns(obs: pd.DataFrame, season: Season) -> list[Finding]:
     return findings
 
 
-def _check_genes(genes: pd.Index, required: Requirements | None) -> list[Finding]:
+def _check_targets(labels: pd.Series, var: pd.DataFrame, required: Requirements | None) -> list[Finding]:
+    """Compare labels with genes, and say how many targets are measured if some are not."""
+    findings = [
+        finding for finding in check_control(labels.value_counts().to_dict(), var.index.astype(str), needed=False)
+    ]
+    present = [label for label in labels.unique() if not like_control(label, var.index.astype(str))]
+    # what is due was chosen with the genes; labels that are due are right, whatever they look like
+    odd = present if required is None else [label for label in present if label not in required.n_cells]
+    findings += compare_targets(odd, var, of_course=required is not None)
+    if required is not None:
+        measured = measured_targets(required.n_cells, required.genes)
+        if meant := compare_targets(required.n_cells, pd.DataFrame(index=list(required.genes)), of_course=True):
+            findings += [
+                Finding("error", f"in the lists of what is due, {meant[0].what}", "see whether both name genes alike")
+            ]
+    else:
+        measured = measured_targets(present, var.index.astype(str))
+    if measured.missing and not any(finding.level == "error" for finding in findings):
+        findings.append(
+            Finding("note", str(measured), "scores that leave out a target's own gene leave out none there")
+        )
+    return findings
+
+
+def _check_genes(var: pd.DataFrame, required: Requirements | None) -> list[Finding]:
     findings = []
+    genes = var.index.astype(str)
     if not genes.is_unique:
         twice = genes[genes.duplicated()].unique()
         findings.append(Finding("error", f"genes occur twice: {listed(twice)}", "each gene is one column"))
@@ -163,11 +190,14 @@ def _check_genes(genes: pd.Index, required: Requirements | None) -> list[Finding
         return findings
     expected = pd.Index(required.genes)
     missing, extra = expected.difference(genes, sort=False), genes.difference(expected, sort=False)
+    meant = how_genes_differ(expected, var)
     if len(missing):
-        findings.append(Finding("error", f"genes missing: {len(missing):,} ({listed(missing)})", "predict every gene"))
+        what = f"genes missing: {len(missing):,} ({listed(missing)})"
+        findings.append(Finding("error", what, meant or "predict every gene"))
     if len(extra):
         what = f"genes that are not due: {len(extra):,} ({listed(extra)})"
-        findings.append(Finding("error", what, "leave them out, or check whether symbols and ids are mixed"))
+        way_out = "the same" if meant else "leave them out, or check whether symbols and ids are mixed"
+        findings.append(Finding("error", what, way_out))
     if not len(missing) and not len(extra) and genes.is_unique and list(genes) != list(expected):
         findings.append(Finding("error", OUT_OF_ORDER, "starter pack reorders them; or index with the genes due"))
     return findings

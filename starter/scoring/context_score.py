@@ -9,6 +9,7 @@ import numpy as np
 from starter.data.blocks import Cells
 from starter.data.scale import SCALE_TOLERANCE, scale_ratio
 from starter.data.scan import Scan, tidied
+from starter.data.targets import how_genes_differ
 from starter.errors import InputError, difference
 from starter.prediction.season_2026 import FRACTION, MAX_TOTAL
 from starter.schema import CONTEXT, CONTROL, N_UMIS
@@ -59,7 +60,8 @@ def check_genes(screen: Screen, truth: Truth) -> None:
     due = truth.about["genes"]
     if list(screen.genes) != list(due):
         what = difference(due, screen.genes) or "their order differs"
-        msg = f"the genes of {screen.name} are not the truth's: {what}; starter check lists everything"
+        way_out = how_genes_differ(due, screen.var) or "starter check lists everything"
+        msg = f"the genes of {screen.name} are not the truth's: {what}; {way_out}"
         raise InputError(msg)
 
 

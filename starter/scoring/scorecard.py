@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from starter import progress
+from starter.data.targets import measured_targets
 from starter.errors import InputError, counted, listed
 from starter.files import sha256
 from starter.prediction.vcc import unpacked
@@ -193,8 +194,10 @@ def _notes(card: Scorecard, truth: Truth) -> list[str]:
     prepared = truth.about["profiles"][rules.name]
     n_pairs = sum(len(names) for names in truth.contexts.values())
     n_contexts = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
+    targets = measured_targets({name for of in truth.contexts.values() for name in of}, truth.about["genes"])
     notes = [
-        f"Truth: {truth.about['title']}, {counted(n_pairs, 'perturbation')}{n_contexts}; {prepared['scale']}.",
+        f"Truth: {truth.about['title']}, {counted(n_pairs, 'perturbation')}{n_contexts}; {targets}; "
+        f"{prepared['scale']}.",
     ]
     undefined = {context: reason for context in truth.contexts if (reason := truth.no_anchors(rules, context))}
     for context, reason in undefined.items():

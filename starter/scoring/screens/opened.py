@@ -26,13 +26,19 @@ class Screen:
     name: str
     """What to call the file in a message."""
     obs: pd.DataFrame
-    genes: np.ndarray
+    var: pd.DataFrame
+    """What describes the genes; its index names them."""
     course: Mapping
     """What `uns["course"]` says, if anything."""
     cells: Cells
     """Stored values, float64 or float32; valid while the file is open."""
     n_bytes: int
     """What they take without compression."""
+
+    @cached_property
+    def genes(self) -> np.ndarray:
+        """Names of the genes."""
+        return self.var.index.astype(str).to_numpy(str)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -116,7 +122,7 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
     return Screen(
         name=name,
         obs=obs,
-        genes=var.index.astype(str).to_numpy(str),
+        var=var,
         course=course,
         cells=stored_cells(x, described.shape),
         n_bytes=sum(part.nbytes for part in (x.values() if isinstance(x, h5py.Group) else [x])),

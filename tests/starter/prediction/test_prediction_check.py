@@ -64,6 +64,9 @@ def test_perturbations_missing_and_extra_and_the_control(adata: anndata.AnnData,
         "or give the name they have with --ntc-name",
         f"perturbations missing: 1 ({names[0]}); predict all of them",
         "perturbations that are not due: 2 (STAT1, ctrl); leave them out",
+        f"'ctrl' ({(labels == 'ctrl').sum():,} cells) looks like the control, whose label is 'non-targeting'; "
+        "adata.obs['target_gene'] = "
+        "adata.obs['target_gene'].astype(str).replace({'ctrl': 'non-targeting'}).astype('category')",
     ]
 
 

@@ -278,6 +278,7 @@ def other_genes(adata: anndata.AnnData) -> anndata.AnnData:
             [
                 "perturbations missing: 1 (G00 in A)",
                 "perturbations that are not due: 1 (G00-1); a label is the gene's symbol, without the number of",
+                "1 of 1 target hold more than a gene symbol, or doubles not written A+B: 'G00-1' is G00",
             ],
         ),
         (
