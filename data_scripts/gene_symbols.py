@@ -20,7 +20,9 @@ class GeneSymbols:
     """
 
     def __init__(self, names: pd.DataFrame, preferred: Iterable[str], others: Iterable[str]) -> None:
-        self._ids = names.groupby("gene_name")["ensembl_id"].agg(set).to_dict()
+        self._ids: defaultdict[str, set[str]] = defaultdict(set)
+        for name, identifier in zip(names["gene_name"], names["ensembl_id"], strict=True):
+            self._ids[name].add(identifier)
         self._today = set(preferred)
         self._of_id = defaultdict(set)
         self._learn(self._today)
@@ -32,7 +34,7 @@ class GeneSymbols:
         """Give today's symbol of a gene, None if there is none or if it cannot be told."""
         if symbol in self._today:
             return symbol
-        found = set().union(*(self._of_id[identifier] for identifier in self._ids.get(symbol, ())))
+        found = set().union(*(self._of_id[identifier] for identifier in self._ids.get(symbol, set())))
         return found.pop() if len(found) == 1 else None
 
     def all(self, symbols: Iterable[str]) -> set[str]:
@@ -46,5 +48,5 @@ class GeneSymbols:
 
     def _learn(self, symbols: Iterable[str]) -> None:
         for symbol in symbols:
-            for identifier in self._ids.get(symbol, ()):
+            for identifier in self._ids.get(symbol, set()):
                 self._of_id[identifier].add(symbol)

@@ -8,6 +8,7 @@ Only what is free (CC0, CC BY) is written. Left out for their licences: DoRothEA
 factors of Lambert et al. 2018 (none is stated); `data_scripts.reactome_regulons` and GO take their places.
 """
 
+import importlib.util
 import lzma
 import re
 from collections.abc import Collection, Mapping
@@ -19,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from data_scripts import papalexi, reactome, string_db
-from data_scripts.catalogue import DataSet, data_set
-from data_scripts.download import fetch
-from data_scripts.expression_levels import CP10K, draw_of, fill_in, level_in_jurkat, level_in_norman, mean_level
+from data_scripts.catalogue import DataSet, RemoteFile, data_set
+from data_scripts.download import at_hand, fetch
+from data_scripts.expression_levels import CP10K, draw_of, fill_in, level_in_norman, level_in_pbmc, mean_level
 from data_scripts.gene_symbols import GeneSymbols
 from data_scripts.packed import lines
 from data_scripts.reactome_regulons import read_regulons
@@ -33,7 +34,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "starter" / "simulation" / "human
 SOURCES = (
     "papalexi_thp1",
     "norman_k562",
-    "jurkat_scifi",
+    "pbmc68k",
     "replogle_ranks",
     "vcc2025_genes",
     "string_v12_symbols",
@@ -44,24 +45,15 @@ SOURCES = (
 )
 """Entries of the catalogue; of networks and annotations one edition, whatever else is at hand."""
 
-N_GENES, N_FACTORS = 1550, 200
+N_GENES, N_FACTORS = 1600, 200
 """Genes in all, and transcription factors among them."""
 SET_SIZES = (5, 300)
 """Genes of a process or pathway that is written, of those in the table."""
 EXPRESSED = 0.05
 """Mean count per 10,000 from which a gene counts as expressed in a screen, and has its level from there."""
-FACTOR_TERMS = (
-    "GO:0000977",
-    "GO:0000981",
-    "GO:0001077",
-    "GO:0001078",
-    "GO:0001205",
-    "GO:0001227",
-    "GO:0001228",
-    "GO:0003705",
-    "GO:0004879",
-)
-"""GO's terms for factors that bind a certain DNA sequence and act on RNA polymerase II."""
+CERTAIN_FACTOR = ("GO:0000981", "GO:0001077", "GO:0001078", "GO:0001227", "GO:0003705", "GO:0004879")
+LIKELY_FACTOR = ("GO:0000977", "GO:0001205", "GO:0001228")
+"""GO's terms for factors that bind a DNA sequence and act on RNA polymerase II."""
 ANY_FACTOR, BINDS_DNA = (
     "GO:0003700",
     (
@@ -76,15 +68,27 @@ ANY_FACTOR, BINDS_DNA = (
     ),
 )
 """A term for factors that many partners of theirs have too: it counts with one that says that DNA is bound."""
-PREFERENCE = 2.0
-"""What a measured level adds to the logarithms that say how much is known of a gene."""
+PARTNER = ("GO:0003712", "GO:0003713", "GO:0003714")
+"""Terms for partners of factors; who has one is a factor only if a certain term says so."""
+FILLED = "filled"
+"""Where a gene was measured, if it was not."""
+PREFERENCE = 8
+"""A gene whose level was measured is preferred to one of which so many times more is known."""
+EXOSOME = "GO:0070062"
+"""Extracellular exosome."""
 RIBOSOME, RIBOSOMAL_SHARE = "R-HSA-156902", 0.25
 """Reactome's peptide chain elongation; share of a cell's transcripts that code for ribosomal proteins ..."""
 RIBOSOMAL = r"RP[LS](A|P[0-2]|\d+[AX]?)"
 """... which have these symbols."""
 
-WANTED = "MYC MAX MDM2 GATA1 GATA2 TAL1 KLF1 SPI1 CEBPA CEBPB NFKB1 RELA JUN FOS NFE2L2 YY1 CTCF SP1".split()  # noqa: SIM905
-"""Well known factors, beside those whose regulons are known."""
+FACTORS = (
+    "CEBPA CEBPB CTCF FOS GATA1 GATA2 IRF3 IRF7 JUN KLF1 MAX MYC NFE2 NFE2L1 NFE2L2 NFKB1 RELA SP1 SPI1 TAL1 TP53 YY1"
+)
+"""Textbook factors, beside those that have regulons; GO lacks some of them."""
+WANTED = "ACTB ACTG1 B2M FTH1 FTL GAPDH HMGA1 LDHA MDM2 PTMA TMSB10 TMSB4X TUBA1B VIM"
+"""Genes that any biologist looks for."""
+INDUCIBLE = ("STAT1", "STAT2", "IRF1", "TP53")
+"""Factors whose targets are taken though K562 and RPE1 cells do not express them: interferon's, and p53's."""
 THEMES: dict[str, int] = {
     "R-HSA-156902": 100,  # peptide chain elongation: the ribosome
     "R-HSA-72613": 35,  # translation initiation
@@ -147,7 +151,7 @@ TAKEN = {
     "core_essential": "which genes are core-essential",
     "papalexi_thp1": "mean expression in its control cells",
     "norman_k562": "mean expression in its control cells",
-    "jurkat_scifi": "mean expression in its cells",
+    "pbmc68k": "mean expression in its 700 cells",
     "replogle_ranks": "nothing; which genes K562 and RPE1 cells express, and their responses order what is filled in",
     "vcc2025_genes": "nothing; its 50 validation targets are among the genes",
     "gene_names": "nothing; former names of genes are matched to today's",
@@ -158,21 +162,26 @@ TEXT = """# Sources of the human genes
 Made by `python -m data_scripts human-genes`; do not edit. {n_genes:,} protein-coding genes that human cells express.
 
 **The expression levels are those of no cell type.** `ln_expression` is the natural logarithm of a mean count per
-10,000. It was measured for {n_measured} genes (`measured_in`; the first of these with a mean of at least {expressed}).
-For {n_filled:,} genes it is *filled in*: their order follows a regression on what else is known of a gene, fitted to
-the THP-1 screen (in genes that it has not seen, its correlation with the measured level is {correlation:.2f}), and a
-draw; their spread is that of the measured genes. The cytosolic ribosome's genes, which none of the screens measures in
-whole cells, are given {share:.0%} of a cell's transcripts, about as in droplet data of cell lines.
+10,000. It was measured in real cells for {n_measured:,} genes (`measured_in`; the first with a mean of at least
+{expressed}): {n_thp1} in THP-1 and {n_k562} in K562, both control cells of a screen, and {n_pbmc} in blood cells.
+For {n_filled:,} genes it is *filled in*. Their order follows a regression on a gene's links, on whether its protein is
+in exosomes and on its responses in K562 and RPE1 cells, fitted to {n_sample} genes of the THP-1 screen (in genes that
+it has not seen, its correlation with the measured level is {correlation:.2f}), and a draw that weighs half as much;
+their spread is that of those {n_sample} genes. The cytosolic ribosome's {n_ribosomal} genes are given {share:.0%} of a
+cell's transcripts, about as in droplet data of cell lines.
 
-Regulators, targets and signs in `regulons.tsv` are the kit's authors' reading of Reactome's pathways.
+A transcription factor is what GO says binds DNA sequences and acts on transcription, a regulator of `regulons.tsv`, or
+one of {n_named} that are named. Regulators, targets and signs in `regulons.tsv` are the kit's authors' reading of
+Reactome's pathways. Everything is made for simulation: do not take it for knowledge.
 
 | source | taken | licence | where | cite |
 |---|---|---|---|---|
 {sources}
 
 What is taken is free by CC0 1.0 (Reactome) or CC BY 4.0 (STRING, GO, the article of the core-essential genes, the
-screens as scPerturb publishes them). It was changed: genes were chosen, renamed and put together. Left out for their
-licences: DoRothEA's regulons (CC BY-NC) and the transcription factors of Lambert et al. 2018 (none is stated).
+screens as scPerturb publishes them, the blood cells). It was changed: genes were chosen, renamed and put together. Left
+out for their licences: DoRothEA's regulons (CC BY-NC) and the transcription factors of Lambert et al. 2018 (none is
+stated).
 """
 
 
@@ -183,6 +192,15 @@ class GeneSet(NamedTuple):
     genes: set[str]
 
 
+class Fit(NamedTuple):
+    """How expression levels were filled in."""
+
+    correlation: float
+    """Of expected and measured level, in genes that the regression has not seen."""
+    n_genes: int
+    n_ribosomal: int
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """What the sources say, by today's symbols."""
@@ -190,7 +208,7 @@ class Knowledge:
     proteins: set[str]
     """Genes that code for proteins: those of STRING."""
     levels: pd.DataFrame
-    """Mean count per 10,000, gene x screen (THP-1, K562, Jurkat: by depth); NaN where it was not measured."""
+    """Mean count per 10,000, gene x screen (THP-1, K562, PBMC: by depth); NaN where it was not measured."""
     targets: set[str]
     """Targets of the THP-1 screen and of the challenge's validation."""
     responses: pd.DataFrame
@@ -201,6 +219,8 @@ class Knowledge:
     processes: dict[str, GeneSet]
     pathways: dict[str, GeneSet]
     factors: set[str]
+    abundant: set[str]
+    """Genes whose proteins are found in exosomes, which are many of the abundant ones."""
     essential: set[str]
     regulons: pd.DataFrame
 
@@ -226,10 +246,10 @@ def build(downloads: str | Path, folder: str | Path = FOLDER) -> Path:
     """
     folder = Path(folder)
     entries = {name: data_set(name) for name in SOURCES}
-    files = {name: [fetch(file, downloads) for file in entry.files] for name, entry in entries.items()}
+    files = {name: [_found(file, downloads) for file in entry.files] for name, entry in entries.items()}
     known = read_knowledge(files)
     genes = choose(known)
-    table, correlation = describe(genes, known)
+    table, fit = describe(genes, known)
     chosen = set(genes)
     links = known.links[known.links["gene_a"].isin(chosen) & known.links["gene_b"].isin(chosen)]
     regulons = known.regulons[known.regulons["regulator"].isin(chosen) & known.regulons["target"].isin(chosen)]
@@ -239,7 +259,7 @@ def build(downloads: str | Path, folder: str | Path = FOLDER) -> Path:
         "go_processes.gmt.xz": _packed(_gmt(known.processes, chosen)),
         "reactome.gmt.xz": _packed(_gmt(known.pathways, chosen)),
         "regulons.tsv": _tsv(regulons),
-        "SOURCES.md": _sources(entries, table, correlation).encode(),
+        "SOURCES.md": _sources(entries, table, fit).encode(),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -272,7 +292,7 @@ def read_knowledge(files: Mapping[str, list[Path]]) -> Knowledge:
     levels = {
         "THP-1": today.indexed(thp1),
         "K562": today.indexed(level_in_norman(*files["norman_k562"])),
-        "Jurkat": today.indexed(level_in_jurkat(*files["jurkat_scifi"])),
+        "PBMC": today.indexed(level_in_pbmc(*files["pbmc68k"])),
     }
     raised = [pd.read_parquet(path).groupby("gene")["rank"] for path in files["replogle_ranks"]]
     responses = {}
@@ -283,6 +303,7 @@ def read_knowledge(files: Mapping[str, list[Path]]) -> Knowledge:
 
     (go_terms,), (gmt,), (core,) = files["go_terms"], files["reactome_gmt"], files["core_essential"]
     terms = pd.read_csv(go_terms, sep="\t", dtype=str, na_filter=False, index_col="go_id")
+    of_term = terms["gene_symbols"].str.split("|")
     processes = terms[terms["go_domain"] == "biological_process"]
     pathways = [line.split("\t") for line in lines(gmt, reactome.LIMIT)]
     regulons = _renamed(read_regulons({identifier: genes for _, identifier, *genes in pathways}), today)
@@ -292,13 +313,12 @@ def read_knowledge(files: Mapping[str, list[Path]]) -> Knowledge:
         targets=today.all(targets),
         responses=pd.DataFrame(responses),
         links=_links(edges, today),
-        processes={
-            row.Index: GeneSet(row.go_name, today.all(row.gene_symbols.split("|"))) for row in processes.itertuples()
-        },
+        processes={term: GeneSet(name, today.all(of_term[term])) for term, name in processes["go_name"].items()},
         pathways={
             identifier: GeneSet(" ".join(name.split()), today.all(genes)) for name, identifier, *genes in pathways
         },
-        factors=today.all(_factors(terms["gene_symbols"].str.split("|"))) | set(regulons["regulator"]),
+        factors=today.all(_factors(of_term)) | {*FACTORS.split(), *regulons["regulator"]},
+        abundant=today.all(of_term[EXOSOME]),
         essential=today.all(pd.read_csv(core, sep="\t", na_filter=False)["GENE"]),
         regulons=regulons,
     )
@@ -315,11 +335,19 @@ def choose(known: Knowledge) -> list[str]:
     Symbols, sorted.
     """
     measured = set(known.levels.index[known.levels.max(axis=1) >= EXPRESSED])
-    interferon = known.regulons["target"][known.regulons["regulator"].isin(["STAT1", "STAT2", "IRF1"])]
-    named = known.targets | set(WANTED) | set(known.regulons["regulator"])
-    possible = sorted((measured | set(known.responses.index) | set(interferon) | named) & known.proteins)
-    score = _how_well_known(possible, known).sum(axis=1) + PREFERENCE * np.isin(possible, list(measured))
-    # equal scores go by symbol
+    expressed = measured | set(known.responses.index)
+    switched = set(known.regulons["target"])
+    # a factor's targets may be silent in the two lines that tell what is expressed; that they switch is the point
+    induced = set(known.regulons["target"][known.regulons["regulator"].isin(INDUCIBLE)])
+    named = (
+        known.targets
+        | {*WANTED.split(), *FACTORS.split(), *known.regulons["regulator"]}
+        | (switched & expressed)
+        | induced
+    )
+    possible = sorted((expressed | named) & known.proteins)
+    # whole numbers, for processors round logarithms differently; equal scores go by symbol
+    score = (1 + _known_of(possible, known)).prod(axis=1) * np.where(np.isin(possible, list(measured)), PREFERENCE, 1)
     ranked = [possible[place] for place in np.argsort(-score.to_numpy(), kind="stable")]
     chosen = {gene for gene in ranked if gene in named}
     for pathway, n_wanted in THEMES.items():
@@ -331,27 +359,27 @@ def choose(known: Knowledge) -> list[str]:
     return sorted(chosen)
 
 
-def describe(genes: list[str], known: Knowledge) -> tuple[pd.DataFrame, float]:
+def describe(genes: list[str], known: Knowledge) -> tuple[pd.DataFrame, Fit]:
     """Describe the chosen genes one by one.
 
     Returns
     -------
     Columns symbol, ln_expression, measured_in (a screen's cells, or `filled`), transcription_factor and core_essential
-    (1 or 0); and how well the filled-in levels follow what is known (`fill_in`).
+    (1 or 0); and what to say of the levels.
     """
     levels = known.levels.reindex(genes)
     ribosomal = [gene for gene in genes if gene in known.pathways[RIBOSOME].genes and re.fullmatch(RIBOSOMAL, gene)]
-    levels.loc[ribosomal, "Jurkat"] = np.nan  # nuclei, which hold few of these
+    levels.loc[ribosomal] = np.nan  # RPS24 alone is measured
     clear = levels.where(levels >= EXPRESSED)
-    measured_in = clear.notna().idxmax(axis=1).where(clear.notna().any(axis=1), "filled")
+    measured_in = clear.notna().idxmax(axis=1).where(clear.notna().any(axis=1), FILLED)
     measured = np.log(clear.bfill(axis=1).iloc[:, 0])
 
     # the authors of the file drew its genes at random, so that they stand for all
     thp1 = known.levels["THP-1"]
     random_sample = sorted(set(thp1.index[thp1 >= EXPRESSED]) & known.proteins)
-    features = _how_well_known(sorted({*genes, *random_sample}), known).assign(
-        essential=lambda table: table.index.isin(known.essential).astype(float),
-        factor=lambda table: table.index.isin(known.factors).astype(float),
+    # not how much is written of a gene, which says what it is famous for
+    features = np.log1p(_known_of(sorted({*genes, *random_sample}), known)[["links"]]).assign(
+        abundant=lambda table: table.index.isin(known.abundant).astype(float)
     )
     # a gene that a line does not express responds as weakly as any
     responses = known.responses.reindex(features.index).fillna(known.responses.min())
@@ -367,26 +395,34 @@ def describe(genes: list[str], known: Knowledge) -> tuple[pd.DataFrame, float]:
             "core_essential": [int(gene in known.essential) for gene in genes],
         }
     )
-    return table, correlation
+    return table, Fit(correlation, len(random_sample), len(ribosomal))
+
+
+def _found(file: RemoteFile, downloads: str | Path) -> Path:
+    """Get a source; one of them comes with scanpy."""
+    package = importlib.util.find_spec("scanpy")
+    places = package.submodule_search_locations if package else None
+    return (at_hand(file, Path(places[0]) / "datasets") if places else None) or fetch(file, downloads)
 
 
 def _factors(genes_of: pd.Series) -> set[str]:
     """Give GO's transcription factors, from the genes of each term."""
-    certain, any_factor, bound = (
-        {gene for term in terms for gene in genes_of[term]} for terms in (FACTOR_TERMS, [ANY_FACTOR], BINDS_DNA)
+    certain, likely, any_factor, bound, partner = (
+        {gene for term in terms for gene in genes_of[term]}
+        for terms in (CERTAIN_FACTOR, LIKELY_FACTOR, [ANY_FACTOR], BINDS_DNA, PARTNER)
     )
-    return certain | (any_factor & bound)
+    return certain | (likely | (any_factor & bound)) - partner
 
 
-def _how_well_known(genes: list[str], known: Knowledge) -> pd.DataFrame:
-    """Count what the sources know of each gene, ln(1 + count)."""
-    counts = {
+def _known_of(genes: list[str], known: Knowledge) -> pd.DataFrame:
+    """Count a gene's links, processes and pathways."""
+    named = {
         "links": pd.concat([known.links[column] for column in string_db.EDGE]),
         "processes": pd.Series([gene for term in known.processes.values() for gene in term.genes]),
         "pathways": pd.Series([gene for pathway in known.pathways.values() for gene in pathway.genes]),
     }
-    table = pd.DataFrame({name: of_gene.value_counts() for name, of_gene in counts.items()})
-    return np.log1p(table.reindex(genes).fillna(0))
+    table = pd.DataFrame({name: genes_named.value_counts() for name, genes_named in named.items()})
+    return table.reindex(genes).fillna(0).astype(np.int64)
 
 
 def _renamed(edges: pd.DataFrame, today: GeneSymbols) -> pd.DataFrame:
@@ -423,18 +459,24 @@ def _packed(content: bytes) -> bytes:
     return lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)
 
 
-def _sources(entries: Mapping[str, DataSet], table: pd.DataFrame, correlation: float) -> str:
+def _sources(entries: Mapping[str, DataSet], table: pd.DataFrame, fit: Fit) -> str:
     """Say what the tables are made of."""
-    measured = table["measured_in"].value_counts()
     rows = []
     for name, what in TAKEN.items():
         entry = entries[name]
         rows.append(f"| {entry.title} | {what} | {entry.licence} | {entry.source} | {entry.citation} |")
+    n_genes = table["measured_in"].value_counts()
     return TEXT.format(
         n_genes=len(table),
-        n_filled=measured["filled"],
-        n_measured=", ".join(f"{measured[name]} in {name}" for name in measured.index if name != "filled"),
-        correlation=correlation,
+        n_measured=len(table) - n_genes[FILLED],
+        n_filled=n_genes[FILLED],
+        n_thp1=n_genes["THP-1"],
+        n_k562=n_genes["K562"],
+        n_pbmc=n_genes["PBMC"],
+        n_sample=fit.n_genes,
+        n_ribosomal=fit.n_ribosomal,
+        n_named=len(FACTORS.split()),
+        correlation=fit.correlation,
         share=RIBOSOMAL_SHARE,
         expressed=EXPRESSED,
         sources="\n".join(rows),

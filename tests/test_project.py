@@ -86,6 +86,21 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in names if (ROOT / name).is_file()]
 
 
+def test_an_installed_package_has_all_that_it_reads():
+    """Files beside the code that `package-data` does not name are in a checkout and not in a wheel."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    named = {
+        path
+        for package, globs in declared.items()
+        for glob in globs
+        for path in (ROOT / package.replace(".", "/")).glob(glob)
+    }
+    beside = {
+        path for path in tracked() if path.relative_to(ROOT).parts[0] in ("starter", "autograder", "data_scripts")
+    }
+    assert not {path for path in beside if path.suffix != ".py"} - named
+
+
 def test_no_machine_path_no_data_and_no_pickle_in_the_repo():
     files = tracked()
     assert len(files) > 60

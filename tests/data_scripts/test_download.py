@@ -292,8 +292,8 @@ def test_the_catalogue_is_complete():
     entries = catalogue()
     stand_ins = {"go": "go_terms", "reactome": "reactome_gmt", "dorothea": "dorothea_abc"}
     stand_ins["string_v12"] = "string_v12_symbols"
-    at_hand = {"jurkat_scifi", "replogle_ranks", "gene_names"}
-    others = ["norman_k562", "jurkat_scifi", "replogle_ranks", "vcc2025_genes", "core_essential", "gene_names"]
+    at_hand = {"replogle_ranks", "gene_names"}
+    others = ["norman_k562", "pbmc68k", "replogle_ranks", "vcc2025_genes", "core_essential", "gene_names"]
     assert list(entries) == ["papalexi_thp1", *(n for pair in stand_ins.items() for n in pair), "scgpt_human", *others]
     assert {name: entry.stand_in for name, entry in entries.items() if entry.stand_in} == stand_ins
     for entry in entries.values():
