@@ -172,7 +172,7 @@ cell's transcripts, about as in droplet data of cell lines.
 
 A transcription factor is what GO says binds DNA sequences and acts on transcription, a regulator of `regulons.tsv`, or
 one of {n_named} that are named. Regulators, targets and signs in `regulons.tsv` are the kit's authors' reading of
-Reactome's pathways. Everything is made for simulation: do not take it for knowledge.
+Reactome's pathways. All this is made for simulations; for biology, go to the sources.
 
 | source | taken | licence | where | cite |
 |---|---|---|---|---|

@@ -29,7 +29,7 @@ class HumanGenes:
     """Expressed protein-coding human genes; every index counts them in the order of `symbols`."""
 
     symbols: np.ndarray
-    """HGNC symbols, G, sorted."""
+    """Gene symbols, G, sorted; where the Virtual Cell Challenge 2025 measures a gene, its symbol there."""
     ln_expression: np.ndarray
     """Natural logarithm of the mean count per 10,000 of a cell, G."""
     is_measured: np.ndarray
@@ -57,7 +57,7 @@ def read_human_genes() -> HumanGenes:
 
     Returns
     -------
-    About 1,500 genes with their expression, links, processes, pathways and regulons; the same ones every time.
+    1,600 genes with their expression, links, processes, pathways and regulons; the same ones every time.
     """
     symbols, ln_expression, measured, tf, essential = _columns(GENES, 5)
     index = {symbol: number for number, symbol in enumerate(symbols)}
