@@ -1,7 +1,8 @@
 """How strongly genes are expressed: measured in real cells, and filled in for genes that none of them measured.
 
 The sci-fi screen of Jurkat cells (scPerturb's test data) is not used: half a percent of its transcripts are ribosomal,
-as in nuclei, and its levels follow those of blood cells hardly (correlation .28 in 66 genes, where THP-1's has .82 in 10).
+as in nuclei, and its levels hardly follow those of blood cells (correlation .28 in 66 genes; those of the THP-1 screen
+.82 in 10).
 """
 
 import hashlib
