@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import scipy.sparse
 
-from starter.data.h5ad import CELLS_PER_BLOCK, csr_of, read_blocks
+from starter.data.h5ad import CELLS_PER_BLOCK, csr_of, layout_of, read_blocks
 
 BYTES = 4 << 30
 """Memory for the columns of one part of the genes."""
@@ -85,7 +85,7 @@ def float_csr(block: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_mat
 
 def stored_cells(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
     """Read the stored `X` of an open `.h5ad`, in any layout that AnnData writes."""
-    kind = x.attrs.get("encoding-type", "array")
+    kind = layout_of(x)
     if kind == "csc_matrix":
         # genes first: only the whole matrix can be turned
         whole = scipy.sparse.vstack(list(read_blocks(x)), format="csr")

@@ -21,7 +21,7 @@ from scdataset import BlockShuffling, scDataset
 from torch.utils.data import Dataset, default_collate
 
 from starter.data.dataset import PAIR, pairs
-from starter.data.h5ad import check_matrix, open_h5ad, read_blocks, read_frame
+from starter.data.h5ad import check_matrix, layout_of, open_h5ad, read_blocks, read_frame
 from starter.data.matching import UNMATCHED, comparable
 from starter.data.preprocess import log_expression, stated_totals, target_sum
 from starter.errors import InputError, listed
@@ -224,7 +224,7 @@ class ScreenFile:
             if finding := check_matrix(file["X"], self.shape):
                 msg = f"{path}: {finding}"
                 raise InputError(msg)
-            if (kind := file["X"].attrs.get("encoding-type")) != "csr_matrix":
+            if (kind := layout_of(file["X"])) != "csr_matrix":
                 msg = f"{path} stores X as {kind!r}, and single cells are read from 'csr_matrix'; write X.tocsr()"
                 raise InputError(msg)
             self._counts = anndata.io.sparse_dataset(file["X"])

@@ -33,6 +33,7 @@ def read_screen(path: str | Path) -> anndata.AnnData:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*not unique")  # the check says it, with the way out
+            warnings.filterwarnings("ignore", category=anndata.OldFormatWarning)
             with Path(path).open("rb") as file:  # which HDF5 does not lock, whatever AnnData lets it do to a path
                 adata = anndata.read_h5ad(file)
     except Exception as error:  # whatever is in somebody's file

@@ -1,7 +1,8 @@
 """`.h5ad` files read and written by blocks of cells, so that memory does not grow with the file."""
 
+import importlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from starter.data.foreign import foreign_layout, kind_of
 from starter.errors import Finding, InputError
 from starter.files import check_file, whole
 
+FILTERS = {307: "bzip2", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz",
+           32018: "fcidecomp", 32024: "sz3", 32026: "blosc2", 32028: "sperr"}  # fmt: skip
+"""Filters that hdf5plugin brings along, by their registered numbers."""
 CELLS_PER_BLOCK = 1024
 LOCKING = False
 """HDF5's locks pass to processes that start meanwhile and keep others out; files are written aside, then renamed."""
@@ -34,9 +39,10 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
     path = Path(path)
     check_file(path)
     with path.open("rb") as file:
-        start = file.read(len(HDF5_MAGIC))
-    if start != HDF5_MAGIC:
-        msg = f"{path} is not an .h5ad file (HDF5): it starts with {start!r}; download or write it again"
+        start = file.read(512)
+    if not start.startswith(HDF5_MAGIC):
+        what, way_out = kind_of(start, path.name)
+        msg = f"{path} is not an .h5ad file (HDF5): {what}; {way_out}"
         raise InputError(msg)
     try:
         with h5py.File(path, "r", locking=LOCKING) as file:
@@ -45,9 +51,10 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
             except RuntimeError as error:  # what h5py makes of damaged metadata
                 raise unreadable(str(path), error) from error
             if missing:
-                msg = f"{path} is no AnnData file: it has no {', '.join(missing)}"
+                msg = f"{path} is no AnnData file: {foreign_layout(file) or 'it has no ' + ', '.join(missing)}"
                 raise InputError(msg)
             _refuse_links(file, [file[key] for key in ("X", "obs", "var", "uns") if key in file])
+            _check_filters(file)
             yield file
     except OSError as error:
         reason = "it is truncated" if "truncated" in str(error) else str(error)
@@ -70,7 +77,7 @@ def check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Findin
     What is wrong, if anything is.
     """
     values = x.get("data") if isinstance(x, h5py.Group) else x
-    stored = tuple(int(size) for size in (x.attrs.get("shape", ()) if isinstance(x, h5py.Group) else x.shape))
+    stored = shape_of(x)
     n_cells, n_genes = shape
     if not isinstance(values, h5py.Dataset) or stored != shape:
         what = f"X is {' x '.join(map(str, stored)) or 'without shape'}, and obs and var describe {n_cells} x {n_genes}"
@@ -80,10 +87,53 @@ def check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Findin
     if values.size > n_cells * n_genes:
         what = f"X stores {values.size:,} values for {n_cells:,} cells x {n_genes:,} genes"
         return Finding("error", what, "write it again; a cell has at most one value a gene")
-    if x.attrs.get("encoding-type") == "csc_matrix" and values.size > MAX_CSC:
+    if layout_of(x) == "csc_matrix" and values.size > MAX_CSC:
         what = f"X is stored by genes (CSC) with {values.size:,} values, too many to turn around in memory"
         return Finding("error", what, "store it by cells: X.tocsr()")
     return None
+
+
+def layout_of(x: h5py.Group | h5py.Dataset) -> str:
+    """Tell how a matrix is stored, `csr_matrix`, `csc_matrix` or `array`; AnnData up to 0.6 said it otherwise."""
+    if (old := x.attrs.get("h5sparse_format")) is not None:
+        return f"{_text(old)}_matrix"
+    return _text(x.attrs.get("encoding-type", "array" if isinstance(x, h5py.Dataset) else "group"))
+
+
+def shape_of(x: h5py.Group | h5py.Dataset) -> tuple[int, ...]:
+    """Give the shape that a stored matrix states; empty if it states none."""
+    if isinstance(x, h5py.Dataset):
+        return tuple(int(size) for size in x.shape)
+    stated = x.attrs.get("shape", x.attrs.get("h5sparse_shape", ()))
+    return tuple(int(size) for size in stated)
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _check_filters(file: h5py.File) -> None:
+    """Refuse values compressed by a filter that HDF5 does not bring along, and name it."""
+    lacking: dict[int, str] = {}
+
+    for key in ("X", "obs", "var"):
+        for dataset in _data_sets(file[key]):
+            made = dataset.id.get_create_plist()
+            for number in range(made.get_nfilters()):
+                code, _, _, name = made.get_filter(number)
+                if not h5py.h5z.filter_avail(code):
+                    lacking[code] = FILTERS.get(code) or _text(name) or "unknown"
+    if lacking:
+        with suppress(ImportError):
+            importlib.import_module("hdf5plugin")  # which brings them along
+        lacking = {code: name for code, name in lacking.items() if not h5py.h5z.filter_avail(code)}
+    if lacking:
+        named = ", ".join(f"{name} (HDF5 filter {code})" for code, name in lacking.items())
+        msg = (
+            f"{file.filename} is compressed with {named}, which HDF5 does not bring along; pip install hdf5plugin, or "
+            "write it again with compression='gzip'"
+        )
+        raise InputError(msg)
 
 
 def _refuse_links(file: h5py.File, elements: list[h5py.Group | h5py.Dataset]) -> None:
@@ -105,8 +155,17 @@ def _refuse_links(file: h5py.File, elements: list[h5py.Group | h5py.Dataset]) ->
             elements.append(element[key])
 
 
+def _data_sets(element: h5py.Group | h5py.Dataset, depth: int = 3) -> Iterator[h5py.Dataset]:
+    """Give the data sets of a matrix or a table, whose columns may be groups of their own."""
+    if isinstance(element, h5py.Dataset):
+        yield element
+    elif depth:
+        for value in element.values():
+            yield from _data_sets(value, depth - 1)
+
+
 def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
-    """Read `obs` or `var`.
+    """Read `obs` or `var`, also as AnnData up to 0.6 wrote them.
 
     Raises
     ------
@@ -114,7 +173,10 @@ def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
         If the element is not a data frame as AnnData writes it.
     """
     try:
-        frame = anndata.io.read_elem(file[key])
+        element = file[key]
+        if isinstance(element, h5py.Dataset) and element.dtype.names:
+            return _read_table(file, element)
+        frame = anndata.io.read_elem(element)
     except Exception as error:  # whatever is in somebody's file
         what = f"{file.filename}: {key}"
         raise unreadable(what, error) from error
@@ -122,6 +184,22 @@ def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
         msg = f"{file.filename}: {key} is {type(frame).__name__}, not a data frame"
         raise InputError(msg)
     return frame
+
+
+def _read_table(file: h5py.File, table: h5py.Dataset) -> pd.DataFrame:
+    """Read a compound data set, in which AnnData up to 0.6 kept a table; levels of categories stand in `uns`."""
+    values, names = table[:], list(table.dtype.names)
+    columns: dict[str, Any] = {}
+    for name in names:
+        column = values[name]
+        if column.dtype.kind in "SO":
+            column = np.array([_text(value) for value in column], dtype=object)
+        if (levels := file.get(f"uns/{name}_categories")) is not None and column.dtype.kind in "iu":
+            found = [_text(level) for level in np.atleast_1d(levels[()])]
+            column = pd.Categorical.from_codes(column.astype(int), found)
+        columns[name] = column
+    index = next((name for name in ("index", "_index", "cell_names", "gene_names") if name in columns), names[0])
+    return pd.DataFrame(columns, index=pd.Index(columns.pop(index), dtype=object))
 
 
 def unreadable(what: str, error: Exception) -> Exception:
@@ -175,7 +253,7 @@ def read_blocks(
     InputError
         If the matrix is of another kind or its parts do not fit together.
     """
-    kind = x.attrs.get("encoding-type", "array")
+    kind = layout_of(x)
     if kind == "array" and isinstance(x, h5py.Dataset) and x.ndim == 2:
         for start in range(0, x.shape[0], cells):
             if keep is not None and not keep[start : start + cells].any():
@@ -188,10 +266,10 @@ def read_blocks(
         msg = f"{x.file.filename}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
         raise InputError(msg)
     missing = [key for key in ("data", "indices", "indptr") if key not in x]
-    if missing or len(x.attrs.get("shape", ())) != 2:
+    if missing or len(shape_of(x)) != 2:
         msg = f"{x.file.filename}: X is damaged (it lacks {', '.join(missing) or 'its shape'})"
         raise InputError(msg)
-    n_cells, n_genes = (int(size) for size in x.attrs["shape"])
+    n_cells, n_genes = shape_of(x)
     if any(x[key].ndim != 1 or x[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
         msg = f"{x.file.filename}: X is damaged (its indices are no whole numbers)"
         raise InputError(msg)

@@ -1,6 +1,5 @@
 """What a prediction must hold: genes, perturbations, and the scale of the course's controls."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,14 +11,22 @@ import numpy as np
 from starter.data.course import open_course
 from starter.data.preprocess import expression, target_sum
 from starter.data.scale import natural_totals
+from starter.data.targets import like_control
 from starter.errors import InputError
-from starter.files import check_file
+from starter.prediction.lists import read_list
 from starter.schema import CONTROL, TARGET_GENE
 
 MANIFEST = "manifest.json"
 """What the challenge puts beside its lists: the contexts of the phase, and the panel's name."""
-GENE_HEADERS = {"gene", "genes", "gene_name", "gene_names", "gene_symbol"}
-"""A list of genes may begin with one of these."""
+GENE_HEADERS = ("gene_name", "gene_names", "gene_symbol", "gene_symbols", "symbol", "symbols", "feature_name",
+                "gene_short_name", "hgnc_symbol", "gene", "genes", "name", "names", "gene_id", "gene_ids",
+                "ensembl_id")  # fmt: skip
+"""How a list's column of genes may be headed, the best first."""
+PERTURBATION_HEADERS = (TARGET_GENE, "target_genes", "perturbation", "perturbations", "pert", "perts", "gene_target",
+                        "target", "targets", "condition", "gene", "genes", "gene_name", "gene_symbol")  # fmt: skip
+"""How a list's column of perturbations may be headed, the best first."""
+COUNT_HEADERS = ("n_cells", "n_cell", "num_cells", "cells", "cell_count", "count", "counts")
+"""How its column of numbers of cells may be headed."""
 
 
 @dataclass(frozen=True)
@@ -65,41 +72,36 @@ def requirements_of_lists(genes: str | Path, perturbations: str | Path) -> Requi
     Parameters
     ----------
     genes
-        `gene_names.csv`: one symbol a line, with or without a header. The challenge's `manifest.json` beside it or
+        `gene_names.csv`: one symbol a line, with or without a header, or a table with a column of them; see
+        `starter.prediction.lists.read_list`. The challenge's `manifest.json` beside it or
         beside the perturbations tells the contexts.
     perturbations
-        `pert_counts.csv` with the columns target_gene and, optionally, n_cells; or one symbol a line.
+        `pert_counts.csv` with the columns target_gene and, optionally, n_cells; or one symbol a line. Likewise.
 
     Raises
     ------
     InputError
         If a list cannot be read, is empty, or holds a name twice.
     """
-    names = [row[0] for row in _rows(genes)]
-    if names[0].lower() in GENE_HEADERS:
-        names = names[1:]
-    rows = _rows(perturbations)
-    header = rows[0] if TARGET_GENE in rows[0] else None
-    if header is None and any(len(row) > 1 for row in rows):
-        msg = (
-            f"{perturbations} has several columns and no header with {TARGET_GENE}; name the column of perturbations so"
-        )
-        raise InputError(msg)
-    label_at = header.index(TARGET_GENE) if header else 0
-    count_at = header.index("n_cells") if header and "n_cells" in header else None
+    names = read_list(genes, GENE_HEADERS, "gene").names
+    table = read_list(perturbations, PERTURBATION_HEADERS, "perturbation")
+    counts = next((table.others[name] for name in COUNT_HEADERS if name in table.others), None)
     n_cells: dict[str, int | None] = {}
-    for row in rows[1:] if header else rows:
-        try:
-            label, count = row[label_at], int(row[count_at]) if count_at is not None else None
-        except (ValueError, IndexError) as error:
-            msg = f"{perturbations}: {','.join(row)!r} is no perturbation with its number of cells"
-            raise InputError(msg) from error
+    for row, label in enumerate(table.names):
+        if counts is None:
+            count = None
+        elif (count := _whole(counts[row])) is None:
+            msg = f"{perturbations}: '{label},{counts[row]}' is no perturbation with its number of cells"
+            raise InputError(msg)
         if label in n_cells or (count is not None and count < 0):
             msg = (
                 f"{perturbations} lists {label} twice"
                 if label in n_cells
                 else f"{perturbations}: {label} has {count} cells"
             )
+            raise InputError(msg)
+        if like_control(label, names) and label != CONTROL:
+            msg = f"{perturbations} lists {label!r}, which looks like the control; name it {CONTROL!r}, or leave it out"
             raise InputError(msg)
         n_cells[label] = count
     fingerprint = "sha256:" + hashlib.sha256("\n".join(sorted(n_cells)).encode()).hexdigest()
@@ -128,17 +130,10 @@ def _manifest(*folders: Path) -> tuple[tuple[str, ...] | None, str | None]:
     return None, None
 
 
-def _rows(path: str | Path) -> list[list[str]]:
-    """Read the filled lines of a list; spreadsheets may have written a byte order mark and quotes."""
-    check_file(path)
+def _whole(text: str) -> int | None:
+    """Read a whole number, which pandas may have written with a point; None if it is none."""
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            rows = [[field.strip() for field in row] for row in csv.reader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"cannot read the list {path}: {error}"
-        raise InputError(msg) from error
-    rows = [row for row in rows if row and row[0]]
-    if not rows:
-        msg = f"the list {path} is empty"
-        raise InputError(msg)
-    return rows
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None

@@ -12,14 +12,12 @@ from typing import IO
 import zstandard
 
 from starter import progress
+from starter.data.foreign import kind_of
 from starter.data.h5ad import HDF5_MAGIC
 from starter.errors import Finding, FindingsError, InputError, listed
 from starter.files import check_file, check_room
 from starter.prediction.season import PREDICTION, SEASONS, Season
 
-FOREIGN = {b"\x1f\x8b": "gzip", b"PK": "zip", b"\x28\xb5\x2f\xfd": "zstandard", b"<": "HTML or XML",
-           b"PAR1": "a profile table (parquet), of which starter.prediction.cells makes cells"}  # fmt: skip
-"""What else a file may be, by how it begins."""
 FRAME_HEADER = 18
 """Bytes of a zstandard frame's header, at most."""
 CHUNK = 16 << 20
@@ -145,9 +143,8 @@ def unpacked(path: str | Path, n_genes: int | None = None) -> Iterator[Path]:
                 extract(path, sink, n_genes, Path(folder))
             yield target
     else:
-        kind = next((name for magic, name in FOREIGN.items() if start.startswith(magic)), "unknown")
-        what = f"it is neither an .h5ad (HDF5) nor a .vcc (tar); its content is {kind if start else 'empty'}"
-        finding = Finding("error", what, "write it with starter.prediction.write, or pack it with: starter pack")
+        what, way_out = kind_of(start, path.name)
+        finding = Finding("error", f"it is neither an .h5ad (HDF5) nor a .vcc (tar): {what}", way_out)
         raise FindingsError(str(path), [finding])
 
 

@@ -81,8 +81,22 @@ def test_the_same_content_gives_the_same_file(tmp_path: Path):
     ("content", "said"),
     [
         (None, "cannot read"),
-        (b"", "is not an .h5ad file"),
-        (b"<html>busy</html>", "it starts with b'<html>bu'; download or write it again"),
+        (b"", "is not an .h5ad file .HDF5.: it is empty"),
+        (b"abc", "it starts with b'abc'; download or write it again"),
+        (
+            b"<html>busy</html>",
+            "it is a web page .HTML or XML., not the data; the link leads to a page or needs a login",
+        ),
+        (b"\n  <!DOCTYPE html>", "it is a web page"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:1",
+            "Git LFS pointer, .*git lfs pull",
+        ),
+        (b"/annex/objects/MD5E-s1--1.h5ad", "git-annex pointer, not the data; fetch the data with: git annex get"),
+        (b"\x1f\x8b\x08", "it is compressed with gzip; unpack it with: gunzip x.h5ad"),
+        (b"PK\x03\x04", "it is a zip archive; unpack it with: unzip x.h5ad"),
+        (b'{"message": "Not found"}', "it is text .JSON., such as a server sends for an error"),
+        (b"%%MatrixMarket matrix", "it is a matrix in text"),
     ],
 )
 def test_what_is_no_hdf5_is_refused(tmp_path: Path, content: bytes | None, said: str):
@@ -126,6 +140,86 @@ def test_hdf5_without_an_anndata_object_is_refused(tmp_path: Path):
         pytest.raises(InputError, match="is no AnnData file: it has no obs, var"),
         h5ad.open_h5ad(tmp_path / "a.h5ad"),
     ):
+        pass
+
+
+def ten_x(file: h5py.File) -> None:
+    file["matrix/barcodes"] = np.array([b"AAAC-1"])
+
+
+def ten_x_of_version_2(file: h5py.File) -> None:
+    file["GRCh38/barcodes"] = np.array([b"AAAC-1"])
+
+
+def loom(file: h5py.File) -> None:
+    file["matrix"] = np.ones((2, 2))
+    file.create_group("row_attrs")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (ten_x, "it is a 10x Genomics matrix .CellRanger.; adata = scanpy.read_10x_h5"),
+        (ten_x_of_version_2, "it is a 10x Genomics matrix"),
+        (loom, "it is a loom file; adata = anndata.io.read_loom"),
+        (lambda file: file.create_group("mod/rna"), "it is a MuData file with rna"),
+        (lambda file: file.create_group("assays/RNA"), "it is an h5Seurat file"),
+    ],
+)
+def test_other_layouts_of_hdf5_are_named(tmp_path: Path, make: Callable[[h5py.File], object], said: str):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        make(file)
+    with pytest.raises(InputError, match=f"is no AnnData file: {said}"), h5ad.open_h5ad(tmp_path / "a.h5"):
+        pass
+
+
+def of_anndata_06(path: Path, layout: str) -> None:
+    """Write the cells as AnnData 0.6 did: tables as compound data sets, levels of categories in `uns`."""
+    with h5py.File(path, "w") as file:
+        if layout == "array":
+            file["X"] = MATRIX.toarray()
+        else:
+            x, stored = file.create_group("X"), MATRIX.asformat(layout)
+            x.attrs.update({"h5sparse_format": layout, "h5sparse_shape": np.array(MATRIX.shape)})
+            for key in ("data", "indices", "indptr"):
+                x[key] = getattr(stored, key)
+        obs = np.zeros(50, [("index", "S4"), ("target_gene", "i1"), ("batch", h5py.string_dtype()), ("depth", "f4")])
+        obs["index"], obs["target_gene"] = OBS.index.to_numpy("S"), OBS["target_gene"].cat.codes
+        obs["batch"], obs["depth"], obs["target_gene"][3] = b"one", 2.5, -1
+        file["obs"] = obs
+        file["var"] = np.array([(gene.encode(),) for gene in VAR.index], [("index", "S4")])
+        file["uns/target_gene_categories"] = np.array([b"A", b"B"])
+
+
+@pytest.mark.parametrize("layout", ["csr", "csc", "array"])
+def test_files_of_anndata_06_are_read(tmp_path: Path, layout: str):
+    of_anndata_06(tmp_path / "a.h5ad", layout)
+    with h5ad.open_h5ad(tmp_path / "a.h5ad") as file:
+        obs, var, x = h5ad.read_frame(file, "obs"), h5ad.read_frame(file, "var"), file["X"]
+        assert h5ad.check_matrix(x, MATRIX.shape) is None
+        assert (scipy.sparse.vstack(list(h5ad.read_blocks(x, 8))) != MATRIX).nnz == 0
+    theirs = anndata.read_h5ad(tmp_path / "a.h5ad")
+    assert obs.index.tolist() == theirs.obs_names.tolist() == OBS.index.tolist()
+    assert var.index.tolist() == list("STUVWXY")
+    assert obs["target_gene"].isna().sum() == 1
+    assert obs["target_gene"].drop("c3").tolist() == OBS["target_gene"].drop("c3").tolist()
+    assert (obs["batch"].iloc[0], obs["depth"].iloc[0]) == ("one", 2.5)
+
+
+@pytest.mark.parametrize(("code", "name"), [(32015, "zstd"), (32001, "blosc"), (32999, "unknown")])
+def test_a_filter_that_is_not_there_is_named(tmp_path: Path, code: int, name: str):
+    path = tmp_path / "a.h5ad"
+    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    with h5py.File(path, "r+") as file:
+        values = file["X/data"][:]
+        del file["X/data"]
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk(values.shape)
+        made.set_filter(code, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple(values.shape)
+        h5py.h5d.create(file["X"].id, b"data", h5py.h5t.NATIVE_FLOAT, space, made)
+    said = rf"is compressed with {name} \(HDF5 filter {code}\), .* pip install hdf5plugin, or write it again with compr"
+    with pytest.raises(InputError, match=said), h5ad.open_h5ad(path):
         pass
 
 

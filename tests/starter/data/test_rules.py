@@ -169,6 +169,22 @@ def test_one_message_lists_every_fault():
     assert len(lines) == 4
 
 
+@pytest.mark.parametrize("form", ["csr", "csc", "dense"])
+def test_all_faults_of_the_values_are_listed_in_any_form(form: str):
+    adata = screen()
+    x = adata.X.toarray()
+    x[0, 0], x[1, 1], x[2, 0] = np.nan, -1, 0.5
+    stored = x if form == "dense" else scipy.sparse.csr_matrix(x).asformat(form)
+    found = [finding.split(";")[0] for finding in whats(screen(X=stored))]
+    values = [
+        "NaN or infinite values in X: 1",
+        "negative values in X: 1",
+        f"values in X that are not whole numbers: 1 of {9 if form == 'dense' else 4}",
+    ]
+    name = {"csc": "csc_matrix", "dense": "ndarray"}.get(form)
+    assert found == ([f"X is {name}, not a CSR matrix"] if name else []) + values
+
+
 def test_notes_are_not_counted_as_faults():
     error = FindingsError("f", [Finding("note", "a"), Finding("error", "b", "c")])
     assert str(error) == "f has 1 fault:\n  - b; c"

@@ -197,21 +197,17 @@ def test_other_layouts_are_checked_too(adata: anndata.AnnData, due: Requirements
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"", "empty"),
-        (b"\x1f\x8b12", "gzip"),
-        (b"PK\x03\x04", "zip"),
-        (b"<!DOCTYPE html>", "HTML or XML"),
-        (b"PAR1", "a profile table (parquet), of which starter.prediction.cells makes cells"),
-        (b"abc", "unknown"),
+        (b"", "it is empty; download or write it again"),
+        (b"\x1f\x8b12", "it is compressed with gzip; unpack it with: gunzip x.vcc"),
+        (b"PK\x03\x04", "it is a zip archive; unpack it with: unzip x.vcc, and give the file in it"),
+        (b"PAR1", "it is a profile table (parquet); starter.prediction.cells makes cells of it"),
+        (b"abc", "it starts with b'abc'; download or write it again"),
     ],
 )
 def test_a_foreign_file(tmp_path: Path, content: bytes, kind: str):
     path = tmp_path / "x.vcc"
     path.write_bytes(content)
-    assert errors(path, None) == [
-        f"it is neither an .h5ad (HDF5) nor a .vcc (tar); its content is {kind}; "
-        "write it with starter.prediction.write, or pack it with: starter pack"
-    ]
+    assert errors(path, None) == [f"it is neither an .h5ad (HDF5) nor a .vcc (tar): {kind}"]
 
 
 def test_a_missing_file(tmp_path: Path):
