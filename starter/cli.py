@@ -2,7 +2,6 @@
 
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -222,10 +221,10 @@ def score(
     Example: starter score prediction.vcc --truth truth --profile course --out scores
     """
     from starter.data.h5ad import unreadable
-    from starter.scoring.history import count_look
     from starter.scoring.metrics.rule_sets import get_rule_set
     from starter.scoring.page import write_scorecard
-    from starter.scoring.scorecard import prediction_name, score_prediction
+    from starter.scoring.score import score as score_and_count
+    from starter.scoring.scorecard import prediction_name
     from starter.scoring.truth.build import build_truth
     from starter.scoring.truth.opened import open_truth
 
@@ -244,8 +243,7 @@ def score(
     cards, faults = [], []
     for path in predictions:
         try:
-            card = score_prediction(path, opened, profile)
-            card = replace(card, notes=[*card.notes, count_look(truth, card)])
+            card = score_and_count(path, opened, profile)
             write_scorecard(card, out / card.name)
             cards.append(card)
         except InputError as error:
@@ -281,14 +279,13 @@ def compare(
     """
     from starter.scoring.compare import compare as compare_cards
     from starter.scoring.compare import write_comparison
-    from starter.scoring.history import count_look
-    from starter.scoring.scorecard import score_prediction
+    from starter.scoring.score import score as score_and_count
     from starter.scoring.truth.opened import open_truth
 
     opened = open_truth(truth)
-    cards = [score_prediction(path, opened, profile) for path in predictions]
+    cards = [score_and_count(path, opened, profile) for path in predictions]
     for card in cards:
-        Console(markup=False, highlight=False).print(f"{card.name}: {count_look(truth, card)}")
+        Console(markup=False, highlight=False).print(f"{card.name}: {card.notes[-1]}")
     comparison = compare_cards(cards)
     _print_comparison(cards, comparison)
     for path in write_comparison(comparison, cards[0].rules, out):

@@ -125,16 +125,24 @@ def check_file(path: str | Path) -> None:
         raise InputError(msg) from error
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        msg = f"cannot read {path}: it is {kind}, not a file"
+        store = "; a Zarr store has zarr.json or .zgroup in it" if stat.S_ISDIR(mode) else ""
+        msg = f"cannot read {path}: it is {kind}, not a file{store}"
         raise InputError(msg)
 
 
 def sha256(path: str | Path) -> str:
-    """Hash a file's content.
+    """Hash a file's content, or the names and contents of all files in a folder.
 
     Returns
     -------
     The SHA-256 as 64 hexadecimal digits.
     """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    path = Path(path)
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
+    return digest.hexdigest()

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import h5py
 import numpy as np
 import scipy.sparse
 
-from starter.data.h5ad import CELLS_PER_BLOCK, csr_of, layout_of, read_blocks
+from starter.data.h5ad import CELLS_PER_BLOCK, check_sparse, csr_of, layout_of, read_blocks
+from starter.data.zarr_store import is_array
 
 BYTES = 4 << 30
 """Memory for the columns of one part of the genes."""
@@ -84,7 +86,7 @@ def float_csr(block: scipy.sparse.spmatrix | np.ndarray) -> scipy.sparse.csr_mat
 
 
 def stored_cells(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
-    """Read the stored `X` of an open `.h5ad`, in any layout that AnnData writes."""
+    """Read the stored `X` of an open `.h5ad` or Zarr store, in any layout that AnnData writes."""
     kind = layout_of(x)
     if kind == "csc_matrix":
         # genes first: only the whole matrix can be turned
@@ -101,7 +103,30 @@ def stored_cells(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
             for block in read_blocks(x, keep=keep, checked=False):
                 yield float_csr(block)
 
-    return Cells(shape, read, dense=isinstance(x, h5py.Dataset))
+    return Cells(shape, read, dense=is_array(x))
+
+
+def held_cells(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
+    """Read a matrix that is in memory as `stored_cells` reads the file that AnnData writes of it, bit by bit.
+
+    Raises
+    ------
+    InputError
+        If the parts of a sparse matrix do not fit together.
+    """
+    check_sparse(x)
+    rows: Any = x
+    if scipy.sparse.issparse(x):
+        rows = scipy.sparse.csr_matrix(x)
+        if getattr(x, "format", None) == "csc":
+            rows.sum_duplicates()
+
+    def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+        del keep
+        for start in range(0, rows.shape[0], CELLS_PER_BLOCK):
+            yield float_csr(rows[start : start + CELLS_PER_BLOCK])
+
+    return Cells(rows.shape, read, dense=isinstance(x, np.ndarray))
 
 
 def gather(cells: Cells, keep: np.ndarray) -> scipy.sparse.csr_matrix:

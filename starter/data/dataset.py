@@ -10,12 +10,13 @@ import scipy.sparse
 
 from starter.data.h5ad import check_sparse, open_h5ad, unreadable, write_h5ad
 from starter.data.rules import check_screen
+from starter.data.zarr_store import is_store
 from starter.errors import FindingsError, InputError
 from starter.schema import CONTEXT, CONTROL, COURSE, COURSE_KEYS, ONE_CONTEXT, PERTURBATION, TARGET_GENE
 
 
 def read_screen(path: str | Path) -> anndata.AnnData:
-    """Open a course data set and check it against the rules of `starter.schema`.
+    """Open a course data set (`.h5ad` or Zarr store) and check it against the rules of `starter.schema`.
 
     Returns
     -------
@@ -28,14 +29,17 @@ def read_screen(path: str | Path) -> anndata.AnnData:
     InputError
         If the file cannot be read at all.
     """
-    with open_h5ad(path):
-        pass  # says in one sentence what AnnData would say in a traceback
+    with open_h5ad(path) as opened:
+        store = opened if is_store(path) else None  # of a file this says in one sentence what AnnData says in many
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*not unique")  # the check says it, with the way out
             warnings.filterwarnings("ignore", category=anndata.OldFormatWarning)
-            with Path(path).open("rb") as file:  # which HDF5 does not lock, whatever AnnData lets it do to a path
-                adata = anndata.read_h5ad(file)
+            if store is not None:
+                adata = anndata.io.read_zarr(store)
+            else:
+                with Path(path).open("rb") as file:  # which HDF5 does not lock, whatever AnnData lets it do to a path
+                    adata = anndata.read_h5ad(file)
     except Exception as error:  # whatever is in somebody's file
         raise unreadable(str(path), error) from error
     try:

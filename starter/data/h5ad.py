@@ -1,4 +1,4 @@
-"""`.h5ad` files read and written by blocks of cells, so that memory does not grow with the file."""
+"""`.h5ad` files read and written by blocks of cells, so that memory does not grow with the file; Zarr stores too."""
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.foreign import foreign_layout, kind_of
+from starter.data.zarr_store import is_array, is_group, is_store, open_store
 from starter.errors import Finding, InputError
 from starter.files import check_file, whole
 
@@ -29,7 +30,11 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 @contextmanager
 def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
-    """Open an `.h5ad` file for reading; whatever is unreadable in it is an InputError.
+    """Open an `.h5ad` file, or a Zarr store, for reading; whatever is unreadable in it is an InputError.
+
+    Yields
+    ------
+    The open file; of a Zarr store its group, which reads alike.
 
     Raises
     ------
@@ -37,6 +42,11 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
         If the file is missing, is not HDF5, is truncated, or holds no AnnData object.
     """
     path = Path(path)
+    if is_store(path):
+        store = open_store(path)
+        _refuse_incomplete(store, path)
+        yield store
+        return
     check_file(path)
     with path.open("rb") as file:
         start = file.read(512)
@@ -47,12 +57,9 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r", locking=LOCKING) as file:
             try:
-                missing = [key for key in ("X", "obs", "var") if key not in file]
+                _refuse_incomplete(file, path)
             except RuntimeError as error:  # what h5py makes of damaged metadata
                 raise unreadable(str(path), error) from error
-            if missing:
-                msg = f"{path} is no AnnData file: {foreign_layout(file) or 'it has no ' + ', '.join(missing)}"
-                raise InputError(msg)
             _refuse_links(file, [file[key] for key in ("X", "obs", "var", "uns") if key in file])
             _check_filters(file)
             yield file
@@ -60,6 +67,19 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
         reason = "it is truncated" if "truncated" in str(error) else str(error)
         msg = f"{path} cannot be read: {reason}; download or write it again"
         raise InputError(msg) from error
+
+
+def _refuse_incomplete(file: h5py.File, path: Path) -> None:
+    """Refuse what holds no AnnData object."""
+    if missing := [key for key in ("X", "obs", "var") if key not in file]:
+        foreign = foreign_layout(file) if isinstance(file, h5py.File) else None
+        msg = f"{path} is no AnnData file: {foreign or 'it has no ' + ', '.join(missing)}"
+        raise InputError(msg)
+
+
+def name_of(element: h5py.Group | h5py.Dataset) -> str:
+    """Give the path of the file or store in which an element is."""
+    return str(element.file.filename if hasattr(element, "file") else element.store.root)
 
 
 def check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Finding | None:
@@ -76,10 +96,10 @@ def check_matrix(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Findin
     -------
     What is wrong, if anything is.
     """
-    values = x.get("data") if isinstance(x, h5py.Group) else x
+    values = x.get("data") if is_group(x) else x
     stored = shape_of(x)
     n_cells, n_genes = shape
-    if not isinstance(values, h5py.Dataset) or stored != shape:
+    if not is_array(values) or stored != shape:
         what = f"X is {' x '.join(map(str, stored)) or 'without shape'}, and obs and var describe {n_cells} x {n_genes}"
         return Finding("error", what, "write it again with AnnData.write_h5ad")
     if values.dtype.kind not in "biuf":
@@ -97,12 +117,12 @@ def layout_of(x: h5py.Group | h5py.Dataset) -> str:
     """Tell how a matrix is stored, `csr_matrix`, `csc_matrix` or `array`; AnnData up to 0.6 said it otherwise."""
     if (old := x.attrs.get("h5sparse_format")) is not None:
         return f"{_text(old)}_matrix"
-    return _text(x.attrs.get("encoding-type", "array" if isinstance(x, h5py.Dataset) else "group"))
+    return _text(x.attrs.get("encoding-type", "array" if is_array(x) else "group"))
 
 
 def shape_of(x: h5py.Group | h5py.Dataset) -> tuple[int, ...]:
     """Give the shape that a stored matrix states; empty if it states none."""
-    if isinstance(x, h5py.Dataset):
+    if is_array(x):
         return tuple(int(size) for size in x.shape)
     stated = x.attrs.get("shape", x.attrs.get("h5sparse_shape", ()))
     return tuple(int(size) for size in stated)
@@ -178,10 +198,10 @@ def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
             return _read_table(file, element)
         frame = anndata.io.read_elem(element)
     except Exception as error:  # whatever is in somebody's file
-        what = f"{file.filename}: {key}"
+        what = f"{name_of(file)}: {key}"
         raise unreadable(what, error) from error
     if not isinstance(frame, pd.DataFrame):
-        msg = f"{file.filename}: {key} is {type(frame).__name__}, not a data frame"
+        msg = f"{name_of(file)}: {key} is {type(frame).__name__}, not a data frame"
         raise InputError(msg)
     return frame
 
@@ -254,29 +274,29 @@ def read_blocks(
         If the matrix is of another kind or its parts do not fit together.
     """
     kind = layout_of(x)
-    if kind == "array" and isinstance(x, h5py.Dataset) and x.ndim == 2:
+    if kind == "array" and is_array(x) and x.ndim == 2:
         for start in range(0, x.shape[0], cells):
             if keep is not None and not keep[start : start + cells].any():
                 shape = (min(cells, x.shape[0] - start), x.shape[1])
                 yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x.dtype)).dtype)
             else:
-                yield csr_of(_at_least_float32(x[start : start + cells]))
+                yield csr_of(_at_least_float32(_taken(x, slice(start, start + cells))))
         return
     if kind not in ("csr_matrix", "csc_matrix"):
-        msg = f"{x.file.filename}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
+        msg = f"{name_of(x)}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
         raise InputError(msg)
     missing = [key for key in ("data", "indices", "indptr") if key not in x]
     if missing or len(shape_of(x)) != 2:
-        msg = f"{x.file.filename}: X is damaged (it lacks {', '.join(missing) or 'its shape'})"
+        msg = f"{name_of(x)}: X is damaged (it lacks {', '.join(missing) or 'its shape'})"
         raise InputError(msg)
     n_cells, n_genes = shape_of(x)
     if any(x[key].ndim != 1 or x[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
-        msg = f"{x.file.filename}: X is damaged (its indices are no whole numbers)"
+        msg = f"{name_of(x)}: X is damaged (its indices are no whole numbers)"
         raise InputError(msg)
-    indptr = x["indptr"][:].astype(np.int64)
+    indptr = _taken(x["indptr"], slice(None)).astype(np.int64)
     fits = len(indptr) == (n_genes if kind == "csc_matrix" else n_cells) + 1
     if not fits or indptr[0] != 0 or indptr[-1] != x["data"].size or (np.diff(indptr) < 0).any():
-        msg = f"{x.file.filename}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
+        msg = f"{name_of(x)}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
         raise InputError(msg)
     if kind == "csc_matrix":
         matrix = _compressed(x, slice(None), indptr, (n_cells, n_genes), scipy.sparse.csc_matrix, checked=True).tocsr()
@@ -307,18 +327,29 @@ def _at_least_float32(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
+def _taken(x: h5py.Dataset, span: slice) -> np.ndarray:
+    """Read some of an element's values; those of a Zarr store may raise anything where they are damaged."""
+    try:
+        return np.asarray(x[span])
+    except Exception as error:  # whatever is in somebody's file
+        if isinstance(x, h5py.Dataset):
+            raise  # to `open_h5ad`, which knows these
+        what = f"{name_of(x)}: {x.name}"
+        raise unreadable(what, error) from error
+
+
 def _compressed(
     x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable, *, checked: bool
 ) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
     try:
-        indices = x["indices"][span]
+        indices = _taken(x["indices"], span)
         narrow = np.int32 if indptr[-1] <= np.iinfo(np.int32).max and indices.itemsize <= 4 else np.int64
         # columns may be stored as any whole numbers; SciPy wants both index arrays of one type
-        arrays = (_at_least_float32(x["data"][span]), indices.astype(narrow, copy=False), indptr.astype(narrow))
+        arrays = (_at_least_float32(_taken(x["data"], span)), indices.astype(narrow, copy=False), indptr.astype(narrow))
         matrix = kind(arrays, shape=shape)
         matrix.check_format(full_check=checked)
     except (ValueError, KeyError) as error:
-        msg = f"{x.file.filename}: X is damaged ({error})"
+        msg = f"{name_of(x)}: X is damaged ({error})"
         raise InputError(msg) from error
     return matrix
 

@@ -12,10 +12,11 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.blocks import Cells
-from starter.data.h5ad import check_matrix, open_h5ad, read_blocks, read_frame
+from starter.data.h5ad import check_matrix, name_of, open_h5ad, read_blocks, read_frame
 from starter.data.preprocess import log_expression, stated_totals
 from starter.data.scale import FRACTION
 from starter.data.scan import as_uploaded, scan_cells
+from starter.data.zarr_store import is_array, is_group
 from starter.errors import Finding, InputError, counted, difference, listed
 from starter.prediction.requirements import Requirements
 from starter.schema import CONTROL, COURSE, TARGET_GENE
@@ -93,7 +94,7 @@ class Content:
 
 
 def content_of(file: h5py.File, naming: Naming, *, controls: bool = False) -> Content:
-    """Take what an open `.h5ad` holds; `naming` and `controls` as `Naming.applied` takes them.
+    """Take what an open `.h5ad` or Zarr store holds; `naming` and `controls` as `Naming.applied` takes them.
 
     Raises
     ------
@@ -101,13 +102,13 @@ def content_of(file: h5py.File, naming: Naming, *, controls: bool = False) -> Co
         If its tables cannot be read, or lack what was named.
     """
     obs, var = read_frame(file, "obs"), read_frame(file, "var")
-    obs = naming.applied(obs, str(file.filename), controls=controls)
+    obs = naming.applied(obs, name_of(file), controls=controls)
     left_out = [f"var.{column}" for column in var.columns]
-    left_out += [key for key in EXTRAS if key in file and len(file[key])]
+    left_out += [key for key in EXTRAS if is_group(part := file.get(key)) and list(part)]
     x = file["X"]
     shape = (len(obs), len(var))
     fault = check_matrix(x, shape)
-    stored = 0 if fault else x["data"].size if isinstance(x, h5py.Group) else x.size
+    stored = 0 if fault else x["data"].size if is_group(x) else x.size
     cells = Cells(shape, lambda keep: read_blocks(x, keep=keep)).mapped(as_uploaded)
     return Content(obs, var, cells, stored, fault, left_out)
 
@@ -218,5 +219,5 @@ def _target_sum(file: h5py.File, required: Requirements | None) -> float | None:
     if required is not None and required.target_sum:
         return required.target_sum
     stated = file.get(f"uns/{COURSE}/target_sum")
-    value = stated[()] if isinstance(stated, h5py.Dataset) and stated.shape == () else None
+    value = stated[()] if is_array(stated) and stated.shape == () else None
     return float(value) if isinstance(value, np.number) and value > 0 else None

@@ -81,8 +81,7 @@ def pack(
     """
     season, naming = get_season(year), naming or Naming()
     _check_arguments(path, out, season, required, controls, normalise=normalise)
-    named = {"prefix": f".{Path(out).name}.", "suffix": ".part"}  # what is left if this process is killed
-    with whole(out) as part, tempfile.TemporaryDirectory(dir=part.parent, **named) as folder:
+    with whole(out) as part, tempfile.TemporaryDirectory(".part", f".{Path(out).name}.", part.parent) as folder:
         plain = Path(folder) / "pred.h5ad"
         with unpacked(path) as file, ExitStack() as stack:
             opened = stack.enter_context(open_h5ad(file))

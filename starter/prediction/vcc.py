@@ -14,6 +14,7 @@ import zstandard
 from starter import progress
 from starter.data.foreign import kind_of
 from starter.data.h5ad import HDF5_MAGIC
+from starter.data.zarr_store import is_store
 from starter.errors import Finding, FindingsError, InputError, listed
 from starter.files import check_file, check_room
 from starter.prediction.season import PREDICTION, SEASONS, Season
@@ -89,6 +90,8 @@ def season_of(path: str | Path) -> Season | None:
     InputError
         If there is no such file.
     """
+    if is_store(path):
+        return None
     check_file(path)
     try:
         with tarfile.open(path, "r:") as archive:
@@ -105,18 +108,18 @@ def read_sidecar(path: str | Path, season: Season) -> bytes:
 
 @contextmanager
 def unpacked(path: str | Path, n_genes: int | None = None) -> Iterator[Path]:
-    """Give the `.h5ad` of a prediction: the file itself, or what an archive holds, unpacked for the time of the block.
+    """Give the `.h5ad` of a prediction: the file or Zarr store itself, or what an archive holds, unpacked for a block.
 
     Parameters
     ----------
     path
-        `.h5ad` or `.vcc` of any season; its content decides, not its name.
+        `.h5ad`, Zarr store, or `.vcc` of any season; its content decides, not its name.
     n_genes
         How many genes are due, which limits what an archive may unpack to.
 
     Yields
     ------
-    The path of an HDF5 file.
+    The path of an HDF5 file or a Zarr store.
 
     Raises
     ------
@@ -126,6 +129,9 @@ def unpacked(path: str | Path, n_genes: int | None = None) -> Iterator[Path]:
         If it is neither, or the archive is not sound.
     """
     path = Path(path)
+    if is_store(path):
+        yield path
+        return
     check_file(path)
     with path.open("rb") as file:
         start = file.read(512)

@@ -1,12 +1,15 @@
 """A prediction's scorecard: every metric with its interval, baseline and replicate, as JSON, table and page."""
 
+import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 
@@ -22,12 +25,14 @@ from starter.scoring.flags import Flag
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
 from starter.scoring.overall import overall_interval
 from starter.scoring.rows import context_rows, over_contexts
-from starter.scoring.screens.opened import open_screen
+from starter.scoring.screens.opened import Screen, open_screen, screen_of
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.opened import Truth
 from starter.scoring.truth.replicate import SPLITS
 from starter.statistics.intervals import FEWEST
 
+IN_MEMORY = "prediction"
+"""What cells in memory are called, unless they are given a name."""
 READINGS = 5
 """How often a file is read, about, for the estimate of the time left."""
 
@@ -62,6 +67,17 @@ class Scorecard:
     """Of the first context, for pictures."""
     prediction: Summary
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a metric, indexed by its name: title, whether it is scored, and the columns of `metrics`."""
+        titles = {metric.name: metric.title for metric in self.rules.metrics}
+        table = pd.DataFrame.from_dict(self.metrics, orient="index").rename_axis("metric")
+        words = ("direction", "gradable", "why_not")
+        numbers = {column: float for column in table.columns if column not in words}
+        table.insert(0, "title", [titles[name] for name in table.index])
+        table.insert(1, "scored", [name in self.rules.scored for name in table.index])
+        return table.astype(numbers)
+
     def rows_of(self, context: str) -> dict[str, dict]:
         """Give the rows of the metrics in one context."""
         return self.contexts[context]["metrics"] if self.contexts else self.metrics
@@ -90,44 +106,51 @@ def prediction_name(path: str | Path) -> str:
     InputError
         If nothing but dots is left.
     """
-    name = Path(path).name.removesuffix(".vcc").removesuffix(".h5ad")
+    name = Path(path).name
+    for ending in (".vcc", ".h5ad", ".zarr"):
+        name = name.removesuffix(ending)
     if not name.strip("."):
         msg = f"{path} has no name of its own, after which its scores could be named; rename it"
         raise InputError(msg)
     return name
 
 
-def score_prediction(path: str | Path, truth: Truth, rule_set: str, seed: int = 0) -> Scorecard:
-    """Score a prediction file or upload.
+def score_prediction(
+    prediction: anndata.AnnData | str | Path, truth: Truth, rule_set: str, seed: int = 0, name: str | None = None
+) -> Scorecard:
+    """Score a prediction, and count no look at the truth; `starter.scoring.score.score` counts it.
 
     Parameters
     ----------
-    path
-        `.h5ad` or `.vcc`. Its values are read in blocks; contexts are scored one at a time.
+    prediction
+        `.h5ad`, Zarr store or `.vcc`, whose values are read in blocks; or the cells in memory. Contexts are scored one
+        at a time.
     truth
         What `starter.scoring.truth.opened.open_truth` gave.
     rule_set
         Name of the rule set.
     seed
         Fixes the bootstrap.
+    name
+        What to call it; default: its file's name without the ending.
 
     Raises
     ------
     InputError
-        If the file does not hold exactly the truth's genes, contexts and perturbations, or is on another scale.
+        If it does not hold exactly the truth's genes, contexts and perturbations, or is on another scale.
     """
     rules = get_rule_set(rule_set)
     truth.check_prepared(rules)
-    name = Path(path).name
+    in_memory = isinstance(prediction, anndata.AnnData)
+    called = (name or IN_MEMORY) if in_memory else Path(prediction).name
     with (
-        unpacked(path, len(truth.about["genes"])) as file,
-        open_screen(file, name, controls=rules.counts != "needed") as screen,
-        progress.bar(f"score {name}", READINGS * screen.n_blocks * len(truth.contexts)) as advance,
+        _opened(prediction, called, truth, rules) as screen,
+        progress.bar(f"score {name or called}", READINGS * screen.n_blocks * len(truth.contexts)) as advance,
         ThreadPoolExecutor(1) as beside,
     ):
         check_genes(screen, truth)
         chosen = cells_of_contexts(screen, truth)
-        digest = beside.submit(sha256, path)
+        digest = beside.submit(_hash_of, screen) if in_memory else beside.submit(sha256, prediction)
         scored = [
             score_context(screen.watched(advance), cells, truth, rules, context) for context, cells in chosen.items()
         ]
@@ -135,7 +158,7 @@ def score_prediction(path: str | Path, truth: Truth, rule_set: str, seed: int = 
     metrics = {metric.name: over_contexts(metric, scored, per_context, seed) for metric in rules.metrics}
     overall = [context["overall"] for context in per_context.values()]
     card = Scorecard(
-        name=prediction_name(path),
+        name=name or prediction_name(called),
         rules=rules,
         metrics=metrics,
         overall=None if None in overall else float(np.mean(overall)),
@@ -154,7 +177,7 @@ def score_prediction(path: str | Path, truth: Truth, rule_set: str, seed: int = 
         per_perturbation=pd.concat([_table(score, rules) for score in scored], ignore_index=True),
         scores={score.context: score.per_metric for score in scored},
         about={
-            "prediction": {"name": name, "sha256": digest.result()},
+            "prediction": {"name": called, "sha256": digest.result()},
             "truth": {"title": truth.about["title"], "sha256": sha256(truth.folder / "truth.json")},
             "versions": {name: importlib.metadata.version(name) for name in ("virtual-cell-course", "numpy", "scipy")},
             "seed": seed,
@@ -163,6 +186,29 @@ def score_prediction(path: str | Path, truth: Truth, rule_set: str, seed: int = 
         prediction=scored[0].prediction,
     )
     return replace(card, notes=_notes(card, truth))
+
+
+@contextmanager
+def _opened(prediction: anndata.AnnData | str | Path, name: str, truth: Truth, rules: RuleSet) -> Iterator[Screen]:
+    """Open a prediction, wherever its cells are."""
+    controls = rules.counts != "needed"
+    if isinstance(prediction, anndata.AnnData):
+        yield screen_of(prediction, name, controls=controls)
+    else:
+        with (
+            unpacked(prediction, len(truth.about["genes"])) as file,
+            open_screen(file, name, controls=controls) as screen,
+        ):
+            yield screen
+
+
+def _hash_of(screen: Screen) -> str:
+    """Hash cells that are in no file: labels, contexts, genes and values."""
+    digest = hashlib.sha256(json.dumps([*map(list, (screen.labels, screen.contexts, screen.genes))]).encode())
+    for block in screen.cells.read(np.ones(len(screen.obs), bool)):
+        for part in (block.indptr.astype("<i8"), block.indices.astype("<i8"), block.data.astype("<f8")):
+            digest.update(part.tobytes())
+    return digest.hexdigest()
 
 
 def _table(score: ContextScore, rules: RuleSet) -> pd.DataFrame:

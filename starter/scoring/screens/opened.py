@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.data.blocks import Cells, stored_cells
+from starter.data.blocks import Cells, held_cells, stored_cells
 from starter.data.h5ad import CELLS_PER_BLOCK, check_matrix, open_h5ad, read_frame, unreadable
 from starter.data.rules import check_description
+from starter.data.zarr_store import is_group
 from starter.errors import Finding, FindingsError, InputError
 from starter.schema import CONTEXT, COURSE, ONE_CONTEXT, TARGET_GENE
 
@@ -102,6 +103,41 @@ def open_screen(path: str | Path, name: str | None = None, *, controls: bool = T
         raise InputError(str(error).replace(str(path), name)) from error
 
 
+def screen_of(adata: anndata.AnnData, name: str, *, controls: bool = True) -> Screen:
+    """Take labelled cells that are in memory, as `open_screen` takes those of the file that AnnData writes of them.
+
+    Parameters
+    ----------
+    adata
+        The cells, counts or log1p expression, CSR, CSC or dense.
+    name, controls
+        As `open_screen` takes them.
+
+    Raises
+    ------
+    FindingsError, InputError
+        As `open_screen` does.
+    """
+    x = adata.X
+    if adata.isbacked or not (isinstance(x, np.ndarray) or getattr(x, "format", None) in ("csr", "csc")):
+        kind = "backed by a file" if adata.isbacked else f"{type(x).__name__} in X"
+        msg = f"{name} is not in memory as CSR, CSC or dense ({kind}); give its path, or adata.to_memory()"
+        raise InputError(msg)
+    if x.dtype.kind not in "biuf":
+        raise FindingsError(name, [Finding("error", f"X holds {x.dtype}, not numbers", "write numbers")])
+    n_bytes = x.nbytes if isinstance(x, np.ndarray) else x.data.nbytes + x.indices.nbytes + x.indptr.nbytes
+    course = adata.uns.get(COURSE, {})
+    _check(adata.obs.copy(), adata.var.copy(), course, None, name, controls=controls)
+    return Screen(
+        name=name,
+        obs=adata.obs,
+        var=adata.var,
+        course=course,
+        cells=held_cells(x),
+        n_bytes=n_bytes,
+    )
+
+
 def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
     obs, var = read_frame(file, "obs"), read_frame(file, "var")
     try:
@@ -109,21 +145,28 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
     except Exception as error:  # whatever is in somebody's file
         what = f"{name}: uns[{COURSE!r}]"
         raise unreadable(what, error) from error
+    x, shape = file["X"], (len(obs), len(var))
+    _check(obs, var, course, check_matrix(x, shape), name, controls=controls)
+    return Screen(
+        name=name,
+        obs=obs,
+        var=var,
+        course=course,
+        cells=stored_cells(x, shape),
+        n_bytes=sum(part.nbytes for part in ([x[key] for key in x] if is_group(x) else [x])),
+    )
+
+
+def _check(
+    obs: pd.DataFrame, var: pd.DataFrame, course: Mapping, fault: Finding | None, name: str, *, controls: bool
+) -> None:
+    """Refuse what describes cells and genes if it cannot be used; `fault` is what is wrong with X, if known."""
     described = anndata.AnnData(obs=obs, var=var, uns={COURSE: course} if course else {})
     findings = check_description(described, controls=controls)
-    x = file["X"]
-    if fault := check_matrix(x, described.shape):
+    if fault:
         findings.append(fault)
     if 0 in described.shape:
         what = f"X has {described.n_obs:,} cells x {described.n_vars:,} genes"
         findings.append(Finding("error", what, "write the cells that there are"))
     if any(finding.level == "error" for finding in findings):
         raise FindingsError(name, findings)
-    return Screen(
-        name=name,
-        obs=obs,
-        var=var,
-        course=course,
-        cells=stored_cells(x, described.shape),
-        n_bytes=sum(part.nbytes for part in (x.values() if isinstance(x, h5py.Group) else [x])),
-    )
