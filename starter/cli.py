@@ -46,6 +46,12 @@ PertsOption = Annotated[
         show_default=False,
     ),
 ]
+TruthOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--truth", help="What `starter truth build` wrote, against which it will be scored.", show_default=False
+    ),
+]
 SeasonOption = Annotated[
     int | None,
     typer.Option(
@@ -72,13 +78,15 @@ def check(
     course: CourseOption = None,
     genes: GenesOption = None,
     perts: PertsOption = None,
+    truth: TruthOption = None,
     season: SeasonOption = None,
     pert_col: PertColOption = TARGET_GENE,
     ntc_name: NtcNameOption = CONTROL,
 ) -> None:
     """Report everything that is wrong with a prediction file or upload, at once.
 
-    What is due comes from --course, or from --genes and --perts together, or from the folder that VCC_COURSE names.
+    What is due comes from --course, from --truth, from --genes and --perts together, or from the folder that VCC_COURSE
+    names.
     The exit status is 2 if there is an error.
 
     Example: starter check prediction.h5ad --course data/my-course
@@ -88,7 +96,7 @@ def check(
     from starter.prediction.vcc import season_of
 
     found = season_of(file)
-    required = _required(course, genes, perts, found.year if found else season)
+    required = _required(course, genes, perts, truth, found.year if found else season)
     findings = check_prediction(file, required, season, Naming(pert_col, ntc_name))
     console = Console(soft_wrap=True)
     for finding in findings:
@@ -107,6 +115,7 @@ def pack(
     course: CourseOption = None,
     genes: GenesOption = None,
     perts: PertsOption = None,
+    truth: TruthOption = None,
     season: SeasonOption = None,
     normalise: Annotated[
         bool, typer.Option("--normalise", help="Scale counts to their median total and take log1p (season 2025).")
@@ -132,7 +141,7 @@ def pack(
     from starter.prediction.season import SEASON_2025
 
     year = season or SEASON_2025.year
-    required = _required(course, genes, perts, year)
+    required = _required(course, genes, perts, truth, year)
     naming = Naming(pert_col, ntc_name)
     for finding in pack_upload(file, out, required, year, naming=naming, controls=controls, normalise=normalise):
         typer.echo(f"{finding.level}: {finding}")
@@ -178,6 +187,15 @@ def truth_build(
         str | None,
         typer.Option(help=f"One rule set: {RULE_SETS}. Default: all that the data allow.", show_default=False),
     ] = None,
+    target_sum: Annotated[
+        float | None,
+        typer.Option(
+            help="UMIs to which counts are scaled before log1p. Default: what the course says, else the median total "
+            "of the control cells of --train, else of REAL.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     anchors: Annotated[
         bool,
         typer.Option(
@@ -192,7 +210,9 @@ def truth_build(
     from starter.data.targets import measured_targets
     from starter.scoring.truth.build import build_truth
 
-    truth = build_truth(real, out, split=split, part=part, train=train, rule_set=profile, anchors=anchors)
+    truth = build_truth(
+        real, out, split=split, part=part, train=train, rule_set=profile, target_sum=target_sum, anchors=anchors
+    )
     prepared = truth.about["profiles"]
     n_pairs, n_genes = sum(len(names) for names in truth.contexts.values()), len(truth.about["genes"])
     where = f" in {len(truth.contexts)} contexts" if len(truth.contexts) > 1 else ""
@@ -200,7 +220,9 @@ def truth_build(
     names = {name for of_context in truth.contexts.values() for name in of_context}
     typer.echo(f"  {measured_targets(names, truth.about['genes'])}")
     for name, how in prepared.items():
-        typer.echo(f"  {name}: {how['scale']}; baseline: {how['baseline']}")
+        known = {f"{target:,.0f}" for target in how["target_sum"].values() if target}
+        scaled = f" (target_sum {', '.join(sorted(known))})" if known else ""
+        typer.echo(f"  {name}: {how['scale']}{scaled}; baseline: {how['baseline']}")
     for name, reason in truth.about["left_out"].items():
         typer.echo(f"  not for {name}: {reason}")
 
@@ -406,13 +428,20 @@ def _between(ends: tuple[float | None, float | None]) -> str:
     return "–" if low is None else f"{number(low)} to {number(high)}"
 
 
-def _required(course: Path | None, genes: Path | None, perts: Path | None, year: int | None) -> "Requirements | None":
+def _required(
+    course: Path | None, genes: Path | None, perts: Path | None, truth: Path | None, year: int | None
+) -> "Requirements | None":
     from starter.prediction.requirements import requirements_of_course, requirements_of_lists
     from starter.prediction.season import SEASON_2026
 
-    if course and (genes or perts):
-        msg = "give either --course, or --genes and --perts"
+    if sum(map(bool, (course, genes or perts, truth))) > 1:
+        msg = "give one of --course, --truth, or --genes and --perts together"
         raise InputError(msg)
+    if truth:
+        from starter.scoring.truth.opened import open_truth
+        from starter.scoring.truth.requirements import requirements_of_truth
+
+        return requirements_of_truth(open_truth(truth))
     if genes and perts:
         return requirements_of_lists(genes, perts)
     if genes or perts:
@@ -432,7 +461,7 @@ def _not_compared(required: "Requirements | None", year: int | None) -> str:
 
     options = "--genes and --perts"
     if year != SEASON_2026.year:
-        options = f"--course, or {options}"
+        options = f"--course, --truth, or {options}"
     return f"{NOT_COMPARED}{options}" if required is None else ""
 
 

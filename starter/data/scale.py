@@ -12,7 +12,9 @@ LOG_LIMIT = 15.0
 SAME_CELL = 2e-6
 """Relative difference of a cell's natural total that float32 rounding can make."""
 SCALE_TOLERANCE = 0.02
-"""Control cells on one scale agree in their median natural total up to this share."""
+"""Different control cells on one scale agree in their median natural total up to this share."""
+SAME_SCALE = 1e-3
+"""Where the scale can be told exactly, it agrees up to this share."""
 
 
 def judge_scale(lowest: float, highest: float, n_not_finite: int, name: str, *, fractional: bool) -> bool:
@@ -76,6 +78,9 @@ def natural_totals(logs: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
 def scale_ratio(totals: np.ndarray, reference: np.ndarray) -> float:
     """Tell by which factor control cells are scaled against the course's.
 
+    The same cells at another scale, and cells that were all scaled to one total, tell it exactly; other cells of a part
+    of the transcriptome only up to `SCALE_TOLERANCE`.
+
     Parameters
     ----------
     totals
@@ -85,11 +90,16 @@ def scale_ratio(totals: np.ndarray, reference: np.ndarray) -> float:
 
     Returns
     -------
-    Exactly 1 if most are cells of the course, unchanged; else the ratio of the medians.
+    Exactly 1 if most are cells of the course, unchanged, or no difference can be told; else the ratio of the medians.
     """
     ordered = np.sort(reference)
     right = np.searchsorted(ordered, totals).clip(1, len(ordered) - 1)
     nearest = np.minimum(np.abs(totals - ordered[right - 1]), np.abs(totals - ordered[right]))
     if (nearest <= SAME_CELL * totals).mean() > 0.5:
         return 1.0
-    return float(np.median(totals) / np.median(reference))
+    ratio = float(np.median(totals) / np.median(reference))
+    one_total = max(np.ptp(side) / max(np.median(side), 1) for side in (totals, reference)) <= SAME_SCALE
+    same_cells = len(totals) == len(ordered) and bool(
+        (np.abs(np.sort(totals) - ratio * ordered) <= SAME_SCALE * ratio * ordered).all()
+    )
+    return 1.0 if abs(ratio - 1) <= (SAME_SCALE if one_total or same_cells else SCALE_TOLERANCE) else ratio

@@ -97,15 +97,16 @@ def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
 def _check_scale(totals: np.ndarray, required: Requirements) -> list[Finding]:
     """Judge the target sum by the control cells' natural totals."""
     include = "include the course's control cells unchanged, and scale predictions to the same target_sum"
-    if required.control_totals is not None and required.target_sum is not None:
+    if required.control_totals is not None:
         ratio = scale_ratio(totals, required.control_totals)
-        if abs(ratio - 1) <= SCALE_TOLERANCE:
+        if ratio == 1:
             return []
         what = (
             f"the control cells add up to {np.median(totals):,.0f} on the natural scale, the course's to "
-            f"{np.median(required.control_totals):,.0f}: they look scaled to target_sum "
-            f"{ratio * required.target_sum:,.0f}, not {required.target_sum:,.0f}"
+            f"{np.median(required.control_totals):,.0f}: they look scaled to "
         )
+        due = required.target_sum
+        what += "another target_sum" if due is None else f"target_sum {ratio * due:,.0f}, not {due:,.0f}"
         return [Finding("error", what, include)]
     if len(required.genes) >= WHOLE_TRANSCRIPTOME:
         low, high = np.quantile(totals, [0.05, 0.95])
@@ -120,4 +121,4 @@ def _check_scale(totals: np.ndarray, required: Requirements) -> list[Finding]:
                 "note", f"the cells look scaled to target_sum {np.median(totals):,.0f}", "the truth's must be the same"
             )
         ]
-    return [Finding("note", "the target_sum was not judged", "that needs the course's control cells: --course")]
+    return [Finding("note", "the target_sum was not judged", "that needs the control cells: give --course or --truth")]

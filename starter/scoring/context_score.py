@@ -1,18 +1,18 @@
 """A prediction file reduced to profiles and DE tables and scored against a truth, one context at a time."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from starter.data.blocks import Cells
-from starter.data.scale import SCALE_TOLERANCE, scale_ratio
+from starter.data.scale import scale_ratio
 from starter.data.scan import Scan, tidied
 from starter.data.targets import how_genes_differ
-from starter.errors import InputError, difference
+from starter.errors import InputError, difference, listed
 from starter.prediction.season_2026 import FRACTION, MAX_TOTAL
 from starter.schema import CONTEXT, CONTROL, N_UMIS
+from starter.scoring.cell_numbers import say_numbers, thin_to_measured
 from starter.scoring.metrics.rule_sets import RuleSet, score_perturbations
 from starter.scoring.screens.from_counts import summarise_counts
 from starter.scoring.screens.from_logs import summarise_logs
@@ -27,7 +27,7 @@ from starter.scoring.screens.logs import (
     sample,
 )
 from starter.scoring.screens.opened import Screen
-from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.screens.summary import Reference, Summary, needed
 from starter.scoring.truth.opened import Truth
 from starter.scoring.truth.replicate import mean_of_defined
 from starter.statistics.components import project
@@ -44,9 +44,12 @@ class ContextScore:
     per_metric: Mapping[str, np.ndarray]
     """Metric name to one value a perturbation (two for a ratio)."""
     anchors: Mapping[str, Mapping[str, np.ndarray]]
-    """baseline and replicate: metric name to splits x perturbations; NaN where there are none."""
+    """baseline and replicate (by the course's rules also plain_half): metric name to splits x perturbations; NaN where
+    there are none."""
     no_anchors: str = ""
     """Why there are none."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of this prediction."""
 
 
 def check_genes(screen: Screen, truth: Truth) -> None:
@@ -112,8 +115,20 @@ def score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: RuleS
     code = {CONTROL: 0} | {label: row for row, label in enumerate(measured.perturbations, start=1)}
     groups = np.full(len(chosen), -1)
     groups[chosen] = [code[label] for label in screen.labels[chosen]]
-    reduce = _reduce_counts if rules.counts == "needed" else _reduce_logs
-    prediction = reduce(screen, groups, truth, rules, context, measured)
+    notes = []
+    if rules.gains:
+        written = np.bincount(groups[groups >= 0], minlength=len(code))[1:]
+        on_cells = listed([metric.title for metric in rules.metrics if metric.on_cells])
+        notes = [
+            _say_panel(measured),
+            *say_numbers(written, measured.n_cells, measured.perturbations, on_cells),
+        ]
+        groups = thin_to_measured(groups, measured.n_cells)
+    if rules.counts == "needed":
+        prediction = _reduce_counts(screen, groups, truth, rules, context, measured)
+    else:
+        prediction, on_scale = _reduce_logs(screen, groups, truth, rules, context, measured)
+        notes += on_scale
     values = score_perturbations(rules, measured, prediction)
     halves = truth.halves(rules, context)
     for metric in rules.metrics:
@@ -124,8 +139,23 @@ def score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: RuleS
         measured,
         prediction,
         values,
-        {anchor: truth.anchor_scores(rules, anchor, context) for anchor in ("baseline", "replicate")},
+        {anchor: truth.anchor_scores(rules, anchor, context) for anchor in rules.anchors},
         truth.no_anchors(rules, context),
+        tuple(notes),
+    )
+
+
+def _say_panel(truth: Reference) -> str:
+    """Say what a perturbation is compared with."""
+    n, n_others = len(truth.perturbations), len(needed(truth.others, "the other perturbations"))
+    where = "In centroid accuracy and in the weights of genes"
+    if not n_others:
+        return (
+            f"{where} a perturbation is compared with the {n:,} scored ones alone, a small panel, so both read "
+            "differently from papers; starter truth build --train adds all others that were measured."
+        )
+    return (
+        f"{where} a perturbation is compared with all {n + n_others:,} that were measured; PDS ranks the {n:,} scored."
     )
 
 
@@ -136,8 +166,8 @@ def _reduce_logs(
     rules: RuleSet,
     context: str,
     measured: Reference,
-) -> Summary:
-    """Reduce a prediction by a rule set that starts from log1p expression."""
+) -> tuple[Summary, list[str]]:
+    """Reduce a prediction by a rule set that starts from log1p expression; and say if it is on another scale."""
     marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
     control = groups == 0
     if not control.any():
@@ -146,15 +176,10 @@ def _reduce_logs(
     cells, scan = tidied(screen.cells, groups >= 0, marked)
     logs = _on_scale(screen, cells, scan, groups >= 0, rules)
     same = bool((fingerprint(logs, scan, control) == truth.array(rules, "control_hash", context)).all())
-    if rules.counts == "refused":
-        totals = truth.array(rules, "control_totals", context)
-        ratio = scale_ratio(logs.totals[control & marked], totals)
-        if abs(ratio - 1) > SCALE_TOLERANCE:
-            msg = (
-                f"the control cells of {screen.name} add up to {ratio:.3g} times the course's on the natural scale: it "
-                "is scaled to another target_sum; include the course's control cells unchanged and scale alike"
-            )
-            raise InputError(msg)
+    fault = _other_scale(screen.name, logs.totals[control & marked], truth, rules, context)
+    if fault and rules.counts == "refused":
+        msg = f"{fault}; include the course's control cells unchanged and scale alike"
+        raise InputError(msg)
     # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
     form = tuple(truth.array(rules, "control_form", context)) == (0, 4)
     reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and scan.itemsize == 4
@@ -170,13 +195,28 @@ def _reduce_logs(
         rules.de_of_logs(),
         known=scan,
         controls=controls,
-        moments=rules.gains,
+        t_scores=rules.gains,
     ).summaries[0]
     basis = truth.components(rules, context)
-    return replace(
+    summary = replace(
         summary,
         depth=median_depth(logs.totals, groups, marked, len(measured.perturbations) + 1),
         points=project(logs.cells, groups, basis) if basis else None,
+    )
+    return summary, [f"Another scale: {fault}; errors of profiles are mostly that."] if fault else []
+
+
+def _other_scale(name: str, totals: np.ndarray, truth: Truth, rules: RuleSet, context: str) -> str:
+    """Say if the control cells' natural totals are not on the truth's scale, with both numbers."""
+    due = truth.array(rules, "control_totals", context)
+    ratio = scale_ratio(totals, due)
+    if ratio == 1:
+        return ""
+    target = truth.about["profiles"][rules.name]["target_sum"][context]
+    scales = f" (target_sum about {ratio * target:,.0f} for {target:,.0f})" if target else ""
+    return (
+        f"the control cells of {name} add up to {np.median(totals):,.0f} on the natural scale, the truth's to "
+        f"{np.median(due):,.0f}: it is scaled to another target_sum{scales}"
     )
 
 
@@ -189,7 +229,7 @@ def _on_scale(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray, rules:
         )
         raise InputError(msg)
     without_totals = replace(screen, obs=screen.obs.drop(columns=N_UMIS, errors="ignore"))
-    return log_expression_of(without_totals, cells, scan, keep, rules.counts, math.nan)
+    return log_expression_of(without_totals, cells, scan, keep, None)
 
 
 def _reduce_counts(

@@ -178,13 +178,16 @@ def _follows(truth: Reference, predicted: np.ndarray) -> Flag | None:
 
 
 def _above(rules: RuleSet, rows: dict[str, dict]) -> Flag | None:
-    """Compare with the replicate in the scored metrics in which it beats the baseline."""
+    """Compare with the replicate, plain or interpolated, in the scored metrics in which it beats the baseline."""
     shares = []
     for name in rules.scored:
         row = rows[name]
-        value, baseline, replicate = (row[key] for key in ("value", "baseline", "replicate"))
-        if None in (value, baseline, replicate) or (rules.gains and not row["gradable"]):
+        value, baseline = row["value"], row["baseline"]
+        replicates = [row[key] for key in ("replicate", "plain_half") if row.get(key) is not None]
+        if None in (value, baseline) or not replicates or (rules.gains and not row["gradable"]):
             continue
+        # where few cells were measured, interpolating takes the replicate most of the way back to the baseline
+        replicate = (max if row["direction"] == "higher" else min)(replicates)
         if (replicate > baseline) == (row["direction"] == "higher") and replicate != baseline:
             shares.append(np.clip((value - baseline) / (replicate - baseline), *SHARES))
     share = float(np.mean(shares)) if shares else math.nan

@@ -42,7 +42,8 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
             mean = metric.mean if name == "baseline" else _nanmean
             means[name] = float(np.mean([float(mean(split)) for split in splits]))
     # a baseline plus a gain may pass the best value there is
-    means["replicate"] = float(np.clip(means["replicate"], *metric.range)) if rules.gains else means["replicate"]
+    for name in means.keys() - {"baseline"} if rules.gains else ():
+        means[name] = float(np.clip(means[name], *metric.range))
     gradable = metric.name in rules.scored and not score.no_anchors
     gradable = gradable and (not rules.gains or _clearly_better(metric, of_anchor))
     scaled, reason = math.nan, score.no_anchors or None
@@ -61,6 +62,7 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
         "direction": metric.direction,
         "baseline": _or_null(means["baseline"]),
         "replicate": _or_null(means["replicate"]),
+        **({"plain_half": _or_null(means["plain_half"])} if "plain_half" in means else {}),
         "scaled": _or_null(scaled),
         "gradable": gradable,
         "why_not": reason,
@@ -79,7 +81,8 @@ def over_contexts(metric: Metric, scored: Sequence[ContextScore], per_context: M
     if len(rows) == 1:
         return rows[0]
     merged = dict(rows[0])
-    for key in ("value", "baseline", "replicate", "scaled", "dynamic_range", "difference"):
+    averaged = ("value", "baseline", "replicate", "plain_half", "scaled", "dynamic_range", "difference")
+    for key in merged.keys() & set(averaged):
         numbers = [row[key] for row in rows]
         merged[key] = None if None in numbers else float(np.mean(numbers))
     merged["gradable"] = all(row["gradable"] for row in rows)

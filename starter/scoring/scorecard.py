@@ -185,7 +185,8 @@ def score_prediction(
         truth=scored[0].truth,
         prediction=scored[0].prediction,
     )
-    return replace(card, notes=_notes(card, truth))
+    own = [f"{f'{score.context}: ' if len(scored) > 1 else ''}{note}" for score in scored for note in score.notes]
+    return replace(card, notes=[*_notes(card, truth), *own])
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def test_a_courses_folder_says_what_is_due(released, scored: Path):
         (("check", "copy.h5ad", "--genes", "genes.csv"), "error: --genes and --perts go together: give both lists\n"),
         (
             ("check", "copy.h5ad", "--genes", "genes.csv", "--perts", "perts.csv", "--course", "."),
-            "error: give either --course, or --genes and --perts\n",
+            "error: give one of --course, --truth, or --genes and --perts together\n",
         ),
         (
             ("score", "copy.h5ad", "x/copy.vcc", "--truth", "truth", "--profile", "course", "--out", "o"),
@@ -218,7 +218,7 @@ def test_the_commands_are_installed():
 
 def test_what_was_not_compared_is_said(good: Path, released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("VCC_COURSE", raising=False)
-    said = f"{good} has no error; genes and perturbations were not compared with those due: give --course, or"
+    said = f"{good} has no error; genes and perturbations were not compared with those due: give --course, --truth, or"
     assert run("starter", "check", good).stdout.startswith(said)
     monkeypatch.setenv("VCC_COURSE", str(released.public_folder))
     assert run("starter", "check", good).stdout == f"{good} has no error\n"

@@ -63,7 +63,7 @@ def course_metrics() -> tuple[Metric, ...]:
             on_cells=True, skip_undefined=True,
         ),
         Metric(
-            "e_distance", "E-distance", energy.e_distance, "lower", 0.0, UNBOUNDED, ENERGY, on_cells=True,
+            "e_distance", "E-distance", energy.e_distance, "lower", 0.0, (-np.inf, np.inf), ENERGY, on_cells=True,
             skip_undefined=True,
         ),
     )  # fmt: skip

@@ -16,7 +16,8 @@ def discrimination_score_l1(truth: Summary, prediction: Summary) -> np.ndarray:
     -------
     One value a perturbation in [1/n, 1]; a constant prediction scores (n + 1) / 2n on average.
     """
-    distances = _distances(truth, prediction)
+    # the reference tool knows a target by the whole label: of A+B it leaves out neither
+    distances = _distances(truth, prediction, truth.genes == truth.perturbations[:, None])
     n = len(distances)
     # the reference tool breaks ties by this sort
     ranks = [int(np.flatnonzero(np.argsort(row) == own)[0]) for own, row in enumerate(distances)]
@@ -26,32 +27,41 @@ def discrimination_score_l1(truth: Summary, prediction: Summary) -> np.ndarray:
 def discrimination_score_l1_midrank(truth: Summary, prediction: Summary) -> np.ndarray:
     """Perturbation discrimination score of the course: 1 - midrank / (n - 1).
 
-    Ties count half, and a constant prediction scores .5 on average whatever n.
+    Both targets of A+B are left out, ties count half, and a constant prediction scores .5 on average whatever n.
 
     Returns
     -------
     One value a perturbation in [0, 1]; NaN if there is one perturbation only.
     """
-    return 1 - _midranks(_distances(truth, prediction))
+    return 1 - _midranks(_distances(truth, prediction, truth.own_targets()))
 
 
 def centroid_accuracy(truth: Reference, prediction: Summary) -> np.ndarray:
     """Share of the other measured profiles that are farther from the prediction than the right one.
 
-    Distances are Euclidean, over all genes, the target included; a measured profile that is exactly as far as the right
-    one does not count. The centroid accuracy of Systema, Viñas Torné et al. (2025), Nature Biotechnology; the
-    normalised inverse rank of Diversity by design, arXiv:2506.22641.
+    The others are all perturbations that were measured, also those that are not scored. Distances are Euclidean, over
+    all genes, the target included; a measured profile that is exactly as far as the right one does not count. The
+    centroid accuracy of Systema, Viñas Torné et al. (2025), Nature Biotechnology.
+
+    Parameters
+    ----------
+    truth, prediction
+        Summaries of the same perturbations and genes; truth may have others.
 
     Returns
     -------
-    One value a perturbation in [0, 1]; NaN if there is one perturbation only. The same prediction for every
-    perturbation scores .5 on average whatever n, and less only where measured profiles are equally far.
+    One value a perturbation in [0, 1]; NaN if one perturbation only was measured. Among the scored perturbations alone,
+    the same prediction for every one scores .5 on average whatever n, and less only where measured profiles are equally
+    far.
     """
     distances = _profile_distances(truth, prediction)
-    n = len(distances)
+    own = np.diag(distances)[:, None]
+    if truth.others is not None:
+        distances = np.hstack([distances, scipy.spatial.distance.cdist(prediction.profiles, truth.others)])
+    n = distances.shape[1]
     if n < 2:
-        return np.full(n, np.nan)
-    return (distances > np.diag(distances)[:, None]).sum(axis=1) / (n - 1)
+        return np.full(len(distances), np.nan)
+    return (distances > own).sum(axis=1) / (n - 1)
 
 
 def rank(truth: Reference, prediction: Summary) -> np.ndarray:
@@ -81,14 +91,14 @@ def rank_matrix(truth: Summary, prediction: Summary) -> np.ndarray:
     -------
     P x P integers; row p holds 0 at the measured effect nearest to the prediction of p.
     """
-    return _distances(truth, prediction).argsort(axis=1).argsort(axis=1)
+    return _distances(truth, prediction, truth.own_targets()).argsort(axis=1).argsort(axis=1)
 
 
-def _distances(truth: Summary, prediction: Summary) -> np.ndarray:
+def _distances(truth: Summary, prediction: Summary, own: np.ndarray) -> np.ndarray:
+    """L1 distance of every predicted effect from every measured one, over all but the prediction's own genes."""
     measured, predicted = truth.effects(), prediction.effects()
     distances = np.empty((len(predicted), len(measured)))
-    for row, perturbation in enumerate(truth.perturbations):
-        genes = truth.genes != perturbation
+    for row, genes in enumerate(~own):
         distances[row] = scipy.spatial.distance.cdist(predicted[row : row + 1, genes], measured[:, genes], "cityblock")
     return distances
 

@@ -57,6 +57,11 @@ class RuleSet:
         return self.de
 
     @property
+    def anchors(self) -> tuple[str, ...]:
+        """What a prediction is seen beside; by the course's rules the plain half beside the interpolated one."""
+        return ("baseline", "replicate", "plain_half") if self.gains else ("baseline", "replicate")
+
+    @property
     def gains(self) -> bool:
         """Whether the replicate's gain over the baseline is what counts, so that it must be clearly above 0."""
         return self.replicate == "interpolated"

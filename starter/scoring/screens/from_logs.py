@@ -1,6 +1,7 @@
 """One pass over log1p expression: each perturbation's profile, DE table and spread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from starter.statistics.de import DERule, in_order_means, in_order_shares
 from starter.statistics.ranksum import RankSum, rank_columns
 from starter.statistics.sorted_controls import SortedControls, join_genes, sort_part, take_genes
 from starter.statistics.sums import layer_sums
-from starter.statistics.t_test import change_weights, welch_t
+from starter.statistics.t_test import Totals, change_fdr, change_weights, welch_t
 
 
 class LogControls(NamedTuple):
@@ -38,7 +39,8 @@ def summarise_logs(
     *,
     known: Scan | None = None,
     controls: LogControls | None = None,
-    moments: bool = False,
+    t_scores: bool = False,
+    others: Sequence[Totals] | None = None,
     keep_controls: bool = False,
 ) -> Summaries[LogControls]:
     """Reduce cells to profiles and DE tables, in several groupings of the same cells at once.
@@ -60,8 +62,12 @@ def summarise_logs(
         What `starter.data.scan.scan_cells` told of the cells that are in a group.
     controls
         Control cells that stand for those of group 0, which must then be empty.
-    moments
-        Whether t scores and the weights of genes are needed.
+    t_scores
+        Whether t scores are needed.
+    others
+        For each panel of each grouping the cells of further perturbations, if the perturbations are to be compared
+        with all others: a first panel is a truth, whose genes get weights; a second one is its replicate, whose changes
+        are tested.
     keep_controls
         Whether the control cells and the means of the first grouping are needed.
 
@@ -100,7 +106,12 @@ def summarise_logs(
         for panel in range(n_of_layer):
             rows = np.arange(panel * len(perturbations), (panel + 1) * len(perturbations))
             of_panel, count = whole.panel(rows), n[np.append(0, rows + 1)]
-            summaries.append(_summary(of_panel, count, perturbations, genes, rule, moments=moments))
+            summary = _summary(of_panel, count, perturbations, genes, rule, t_scores=t_scores)
+            if others:
+                totals = (of_panel.sums, of_panel.squares, count, others[len(summaries)])
+                versus = {"change_fdr": change_fdr(*totals)} if panel else {"weights": change_weights(*totals)}
+                summary = replace(summary, **versus)
+            summaries.append(summary)
             if keep_controls and kept is None:
                 of_control = (column[0] for column in (of_panel.sums, of_panel.squares, of_panel.natural))
                 kept = LogControls(join_genes(sorted_parts), *of_control)
@@ -140,7 +151,7 @@ def _reduce(
 
 
 def _summary(
-    found: _Genes, n_cells: np.ndarray, perturbations: np.ndarray, genes: np.ndarray, rule: DERule, *, moments: bool
+    found: _Genes, n_cells: np.ndarray, perturbations: np.ndarray, genes: np.ndarray, rule: DERule, *, t_scores: bool
 ) -> Summary:
     """Make the summary of a panel; `n_cells` of each group, control first."""
     sums, squares, count = found.sums, found.squares, n_cells[:, None]
@@ -154,7 +165,6 @@ def _summary(
         means[1:],
         means[0],
         rule.table(found.p, found.natural),
-        t_score=welch_t(sums, squares, n_cells) if moments else None,
-        weights=change_weights(sums, squares, n_cells) if moments else None,
+        t_score=welch_t(sums, squares, n_cells) if t_scores else None,
         spread=spread[1:],
     )

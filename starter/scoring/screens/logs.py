@@ -15,6 +15,8 @@ from starter.scoring.screens.opened import Screen
 
 WEIGHED = 200
 """Cells of each perturbation whose natural total is taken."""
+SAME_TOTAL = 1e-3
+"""Cells that were scaled to one total agree in it up to this share."""
 WEIGHED_CONTROLS = 2_000
 """Control cells whose natural total is taken."""
 
@@ -27,11 +29,13 @@ class Logs(NamedTuple):
     """How the values came to be."""
     totals: np.ndarray
     """Natural total of each cell that was weighed, else 0."""
+    target_sum: float | None = None
+    """UMIs to which cells were scaled before log1p, where known."""
     as_given: bool = False
     """Whether the values are the stored ones."""
 
 
-def log_expression_of(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray, counts: str, target: float) -> Logs:
+def log_expression_of(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray, target: float | None) -> Logs:
     """Bring cells to log1p expression by a rule set.
 
     Parameters
@@ -40,10 +44,8 @@ def log_expression_of(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray
         An open screen and what `starter.data.scan.tidied` gave of its cells.
     keep
         Which cells are looked at, boolean.
-    counts
-        What the rule set does with counts: `starter.scoring.metrics.rule_sets.RuleSet.counts`.
     target
-        UMIs to which the course scales cells.
+        UMIs to which cells are scaled; None for the median total of all that are looked at (cell-eval's rule).
 
     Raises
     ------
@@ -51,21 +53,34 @@ def log_expression_of(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray
         If the values are neither counts nor log1p expression.
     """
     if is_log(scan, screen.name):
-        return Logs(cells, "log1p expression as given", scan.natural_totals, as_given=True)
-    if counts == "scaled to their median" and N_UMIS not in screen.obs:
+        target = _target_of_logs(screen, scan)
+        return Logs(cells, "log1p expression as given", scan.natural_totals, target, as_given=True)
+    if target is None:
         totals = scan.totals[keep]
         median = float(np.median(totals[totals > 0])) if totals.any() else 1.0
         return Logs(
             cells.mapped(lambda block, _: log_to_target(block, median)),
             "counts scaled to their own median total, log1p (cell-eval's rule)",
             np.where(scan.totals > 0, median, 0.0),
+            median,
         )
     sizes = library_totals(screen, scan)
     return Logs(
         cells.mapped(lambda block, start: log_expression(block, sizes[start : start + block.shape[0]], target)),
         f"log1p({target:,.0f} x count / {N_UMIS if N_UMIS in screen.obs else 'row sum'})",
         target * np.divide(scan.totals, sizes, out=np.zeros(len(sizes)), where=sizes > 0),
+        target,
     )
+
+
+def _target_of_logs(screen: Screen, scan: Scan) -> float | None:
+    """Tell what logs were scaled to, from what the file says or from cells that all have the same total."""
+    if (stated := screen.course.get("target_sum")) is not None:
+        return float(stated)
+    totals = scan.natural_totals[scan.natural_totals > 0]
+    if not len(totals) or totals.max() > totals.min() * (1 + SAME_TOTAL):
+        return None
+    return float(np.median(totals))
 
 
 def is_log(scan: Scan, name: str) -> bool:

@@ -45,6 +45,8 @@ class Summary:
     the order of `perturbations`, n_cells[p] rows each."""
     weights: np.ndarray | None = None
     """How strongly each gene changes, P x G, rows sum to 1 (`starter.statistics.t_test.change_weights`)."""
+    change_fdr: np.ndarray | None = None
+    """Adjusted p of each gene against all other perturbations, P x G (`starter.statistics.t_test.change_fdr`)."""
     noise: np.ndarray | None = None
     """Squared error of each profile, summed over the genes, by the delete-one jackknife over cells; P (VCC 2026)."""
     control_noise: float = 0.0
@@ -57,6 +59,10 @@ class Summary:
     def effects(self) -> np.ndarray:
         """Profile minus control profile, P x G, float32."""
         return self.profiles - self.control
+
+    def own_targets(self) -> np.ndarray:
+        """Mark the target gene of each perturbation, both of A+B; P x G, boolean."""
+        return np.stack([np.isin(self.genes, name.split("+")) for name in self.perturbations.astype(str)])
 
     def select(self, rows: np.ndarray) -> Self:
         """Keep some perturbations.
@@ -71,7 +77,18 @@ class Summary:
         A summary of the same class.
         """
         rows = np.arange(len(self.perturbations))[rows]
-        per_row = ("perturbations", "n_cells", "profiles", "t_score", "weights", "noise", "spread", "depth", "power")
+        per_row = (
+            "perturbations",
+            "n_cells",
+            "profiles",
+            "t_score",
+            "weights",
+            "change_fdr",
+            "noise",
+            "spread",
+            "depth",
+            "power",
+        )
         kept = {field.name: getattr(self, field.name) for field in fields(self) if field.name in per_row}
         kept = {name: None if values is None else values[rows] for name, values in kept.items()}
         kept["de"] = DETable(*(column[rows] for column in self.de))
@@ -91,6 +108,8 @@ class Reference(Summary):
 
     train_mean: np.ndarray | None = None
     """Unweighted mean of the training profiles, G, float32."""
+    others: np.ndarray | None = None
+    """Profiles of perturbations that were measured too and are not scored, Q x G, float32."""
     power: np.ndarray | None = None
     """Number of cells x median UMIs of a cell, on which the number of DE genes hangs; P."""
 

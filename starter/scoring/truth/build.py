@@ -22,7 +22,7 @@ from starter.scoring.screens.opened import Screen, open_screen
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.from_counts import prepare_counts
 from starter.scoring.truth.from_logs import prepare_logs
-from starter.scoring.truth.measured import Prepared, part_of, perturbations_of, training_part
+from starter.scoring.truth.measured import Companions, Prepared, ScreenPart, companions, part_of, perturbations_of
 from starter.scoring.truth.opened import HISTORY, LABELS, VERSION, Truth, hash_arrays, open_truth
 
 READINGS = {"logs": 7, "counts": 5}
@@ -40,6 +40,7 @@ def build_truth(
     train: str | Path | None = None,
     rule_set: str | None = None,
     anchors: bool = True,
+    target_sum: float | None = None,
     seed: int = 0,
 ) -> Truth:
     """Prepare a measured screen for scoring.
@@ -54,13 +55,17 @@ def build_truth(
     split, part
         Take only the pairs of this part of `split.json`.
     train
-        `.h5ad` whose training perturbations give the train mean; with `split`, only its train pairs count. Without it
-        the mean is made from `real`, and every scorecard says so. The rules of 2026 do not look at it.
+        `.h5ad` whose training perturbations give the train mean; with `split`, only its train pairs count. All its
+        perturbations are what metrics mean by "all others". Without it the mean is made from `real`, which is all that
+        is known, and every scorecard says so. The rules of 2026 do not look at it.
     rule_set
         Prepare for one rule set; default: all that the data allow (`vcc2026` needs counts of a whole transcriptome).
     anchors
         Whether to make baseline and replicate. Without them scores are raw values, which is quicker and enough to
         compare with another tool's.
+    target_sum
+        UMIs to which counts are scaled before log1p. Default: what the file's course says, else the median total of the
+        training control cells, else of the measured ones. The rules of 2026 have their own.
     seed
         Fixes the anchors' cells and splits (those of 2026 are fixed by its rules).
 
@@ -89,6 +94,7 @@ def build_truth(
             "split": {"name": Path(split).name, "sha256": sha256(split)} if split else None,
             "train": _about_training(train, training, names) if train and training else None,
             "seed": seed,
+            "target_sum": target_sum,
             "simulated": bool(measured.screen.course.get("simulated", False)),
             "title": str(measured.screen.course.get("title", Path(real).name)),
             "contexts": names,
@@ -174,13 +180,14 @@ def _prepare(
         training = training and training._replace(screen=training.screen.watched(advance))
         for number, context in enumerate(names):
             part = part_of(screen, measured.keep & (screen.contexts == context), names[context])
-            trained = training_part(*training, context, part) if training else None
+            beside = companions(*training, context, part) if training else None
             for rules in chosen:
                 if rules.name in about["left_out"]:
                     continue
                 prepare = prepare_logs if rules.de else prepare_counts
                 try:
-                    prepared = prepare(rules, part, trained, about["seed"], anchors=anchors)
+                    target = _target(part, beside, about["target_sum"])
+                    prepared = prepare(rules, part, beside, about["seed"], target, anchors=anchors)
                 except InputError as error:
                     if not optional or rules.counts != "needed":
                         raise
@@ -190,13 +197,32 @@ def _prepare(
                     shutil.rmtree(folder / rules.name, ignore_errors=True)
                     continue
                 _save(folder / rules.name / str(number), prepared)
-                so_far = about["profiles"].get(rules.name, {"no_anchors": {}})
+                so_far = about["profiles"].get(rules.name, {"no_anchors": {}, "target_sum": {}})
+                so_far["target_sum"][context] = prepared.target_sum
                 if prepared.no_anchors:
                     so_far["no_anchors"][context] = prepared.no_anchors
                     about["profiles"][rules.name] = {**prepared.about, **so_far}
                 else:
                     about["profiles"][rules.name] = {**so_far, **prepared.about}
                 del prepared
+
+
+def _target(part: ScreenPart, beside: Companions | None, asked: float | None) -> float | None:
+    """UMIs to which counts are scaled; None for what the rule set makes of the measured cells alone.
+
+    Raises
+    ------
+    InputError
+        If another target is asked for than that of values which are scaled already.
+    """
+    stated = part.screen.course.get("target_sum")
+    if asked is not None and (part.is_log or (stated is not None and stated != asked)):
+        known = f"is of a course with target_sum {stated:,.0f}" if stated is not None else "holds log1p expression"
+        msg = f"{part.screen.name} {known}, so --target-sum has nothing to set; leave it out"
+        raise InputError(msg)
+    if stated is not None:
+        return float(stated)
+    return asked if asked or not beside or part.is_log else beside.training.target()
 
 
 def _save(folder: Path, prepared: Prepared) -> None:

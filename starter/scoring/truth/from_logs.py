@@ -14,25 +14,21 @@ from starter.scoring.screens.from_logs import LogControls, summarise_logs
 from starter.scoring.screens.logs import Logs, fingerprint, library_totals, sample
 from starter.scoring.screens.summary import Reference, Summary, needed
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, constant_summary, thinned_cells, train_mean
-from starter.scoring.truth.measured import Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
-from starter.scoring.truth.replicate import (
-    NOT_ASKED,
-    SPLITS,
-    Halves,
-    replicate_scores,
-    split_layers,
-    undefined_anchors,
-)
-from starter.statistics.columns import columns
+from starter.scoring.truth.measured import Companions, Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
+from starter.scoring.truth.others import SplitOthers, no_others, split_others, together
+from starter.scoring.truth.replicate import NOT_ASKED, SPLITS, Halves, anchor_scores, split_layers, undefined_anchors
 from starter.statistics.components import MAX_CELLS, Components, components, project
 from starter.statistics.de import CELL_EVAL_082
-from starter.statistics.sums import group_sums
 
 TRAIN_TOLERANCE = 0.25
 """REAL and TRAIN may have control cells of different batches, but not of different scales."""
+TRAIN_STREAM, REST_STREAM = 2, 3
+"""Random streams for the halves of perturbations that are not scored."""
 
 
-def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, seed: int, *, anchors: bool) -> Prepared:
+def prepare_logs(
+    rules: RuleSet, part: ScreenPart, beside: Companions | None, seed: int, target: float | None, *, anchors: bool
+) -> Prepared:
     """Prepare a rule set that starts from log1p expression.
 
     Parameters
@@ -41,39 +37,45 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
         The rule set.
     part
         The measured cells.
-    trained
-        The training perturbations, of which the train mean is made; None to make it from the measured cells.
+    beside
+        The training perturbations, of which the train mean is made, and others that were measured; None to make the
+        mean from the measured cells.
     seed
         Fixes the anchors' cells and splits.
+    target
+        UMIs to which counts are scaled; None for the median of the control cells, or as the rule set has it.
     anchors
         Whether to make baseline and replicate.
 
     Raises
     ------
     InputError
-        If the two parts are on different scales, or a value is negative.
+        If the two files are on different scales, or a value is negative.
     """
-    target = (part if trained is None or part.screen.course else trained).target()
     logs = part.logs(rules, target)
     control_totals = logs.totals[(part.groups == 0) & part.marked]
     layers = np.vstack([part.groups, split_layers(part.groups, seed)]) if anchors else part.groups[None]
-    (of_all, *of_halves), controls, means = summarise_logs(
+    means, others = _read_companions(beside, rules, part, logs, control_totals, seed) if beside else (None, None)
+    if others is None and rules.gains:
+        others = no_others(len(part.screen.genes))
+    (of_all, *of_halves), controls, own_means = summarise_logs(
         logs.cells,
         layers,
         part.perturbations,
         part.screen.genes,
         rules.de_of_logs(),
         known=part.scan,
-        moments=rules.gains,
+        t_scores=rules.gains,
+        others=others.of_panels() if others else None,
         keep_controls=True,
     )
-    assert controls is not None and means is not None  # they were asked for
-    if trained is not None:
-        means = _training_means(trained, rules, target, control_totals)
+    assert controls is not None and own_means is not None  # they were asked for
+    means = own_means if means is None else means
     mean = means.mean(axis=0) if rules.baseline == "constant" else train_mean(means[1:])
-    truth = with_depth(reference_of(of_all, mean), part, logs.totals)
+    truth = with_depth(reference_of(of_all, mean, others and others.whole.profiles), part, logs.totals)
     halves = [
-        Halves(reference_of(first, mean), second) for first, second in zip(of_halves[::2], of_halves[1::2], strict=True)
+        Halves(reference_of(first, mean, others and others.halves[split][0].profiles), second)
+        for split, (first, second) in enumerate(zip(of_halves[::2], of_halves[1::2], strict=True))
     ]
     basis = _basis(logs.cells, part.groups, seed) if rules.gains else None
     if basis:
@@ -88,19 +90,22 @@ def prepare_logs(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, s
     }
     if basis:
         arrays |= {"component_vectors": basis.vectors, "component_offset": basis.offset}
+    about = _about(rules, part, beside, logs.how)
     if not anchors:
-        about = {"scale": logs.how, "baseline": "undefined", "replicate": "undefined"}
-        return Prepared(truth, [], arrays, undefined_anchors(rules, len(part.perturbations)), about, NOT_ASKED)
+        undefined = undefined_anchors(rules, len(part.perturbations))
+        about |= {"baseline": "undefined", "replicate": "undefined"}
+        return Prepared(truth, [], arrays, undefined, about, NOT_ASKED, logs.target_sum)
     if rules.baseline == "constant":
         of_baseline, how = _constant_baseline(rules, part, logs, mean, truth, controls), "every cell is the mean"
     else:
-        of_baseline, how = _thinned_baseline(rules, part, logs, mean, target, basis, seed)
+        of_baseline, how = _thinned_baseline(rules, part, logs, mean, basis, seed)
+    about["baseline"] = f"{about['baseline']}; {how}"
     baseline_values = score_perturbations(rules, truth, of_baseline)
     large = np.flatnonzero(truth.n_cells >= 2)
-    replicate, baseline = replicate_scores(rules, halves, truth, of_baseline, baseline_values, large)
-    of_first_halves = [half.first for half in halves] if rules.gains else []
-    anchor_scores = {"baseline": baseline, "replicate": replicate}
-    return Prepared(truth, of_first_halves, arrays, anchor_scores, _about(rules, part, trained, logs.how, how))
+    scores = anchor_scores(rules, halves, truth, of_baseline, baseline_values, large)
+    # metrics on cells are scored against them, and those do not look at other perturbations
+    of_first_halves = [replace(half.first, others=None) for half in halves] if rules.gains else []
+    return Prepared(truth, of_first_halves, arrays, scores, about, target_sum=logs.target_sum)
 
 
 def _basis(cells: Cells, groups: np.ndarray, seed: int) -> Components:
@@ -123,13 +128,12 @@ def _thinned_baseline(
     part: ScreenPart,
     logs: Logs,
     mean: np.ndarray,
-    target: float,
     basis: Components | None,
     seed: int,
 ) -> tuple[Summary, str]:
     """Summarise control cells thinned to the mean, and say how they are made."""
     controls, n_cells = gather(logs.cells, part.groups == 0), part.n_cells()[1:]
-    made, how = thinned_cells(mean, controls, _control_counts(part, target, controls), n_cells, seed)
+    made, how = thinned_cells(mean, controls, _control_counts(part, logs, controls), n_cells, seed)
     summary, groups = _summary_of_made(made, rules, part)
     # the baseline is the mean itself; making cells rounds it to whole UMIs
     profiles = np.broadcast_to(mean.astype(np.float32), summary.profiles.shape)
@@ -141,52 +145,58 @@ def _summary_of_made(made: Cells, rules: RuleSet, part: ScreenPart) -> tuple[Sum
     n_control, *n_cells = part.n_cells()
     groups = baseline_groups(n_control, np.array(n_cells))
     reduced = summarise_logs(
-        made, groups[None], part.perturbations, part.screen.genes, rules.de_of_logs(), moments=rules.gains
+        made, groups[None], part.perturbations, part.screen.genes, rules.de_of_logs(), t_scores=rules.gains
     )
     return reduced.summaries[0], groups
 
 
-def _about(rules: RuleSet, part: ScreenPart, trained: ScreenPart | None, scale: str, how: str) -> dict[str, str]:
+def _about(rules: RuleSet, part: ScreenPart, beside: Companions | None, scale: str) -> dict[str, str]:
     """Say how the values came to be."""
-    source = "the training perturbations" if trained else "the measured perturbations themselves"
+    source = "the training perturbations" if beside else "the measured perturbations themselves"
+    n_averaged = int(beside.in_mean.sum()) if beside else len(part.perturbations)
     of = "profiles, control included" if rules.baseline == "constant" else "profiles"
     replicate = f"split halves, mean of {SPLITS} splits"
     if rules.gains:
-        replicate += "; metrics on profiles: its gain over the baseline, added to the baseline"
-    return {
-        "scale": scale,
-        "baseline": f"mean of the {of}, of {source} ({len((trained or part).perturbations)}); {how}",
-        "replicate": replicate,
-    }
+        replicate += (
+            "; metrics on profiles: the half where it differs from all others, the baseline elsewhere (interpolated "
+            "duplicate), its gain over the baseline added to the baseline"
+        )
+    return {"scale": scale, "baseline": f"mean of the {of}, of {source} ({n_averaged})", "replicate": replicate}
 
 
-def _training_means(trained: ScreenPart, rules: RuleSet, target: float, control_totals: np.ndarray) -> np.ndarray:
-    """Mean log1p expression of each training perturbation, control first; float64."""
-    logs = trained.logs(rules, target)
-    ratio = scale_ratio(logs.totals[(trained.groups == 0) & trained.marked], control_totals)
+def _read_companions(
+    beside: Companions, rules: RuleSet, measured: ScreenPart, scored: Logs, control_totals: np.ndarray, seed: int
+) -> tuple[np.ndarray, SplitOthers | None]:
+    """Average what the train mean is made of, control first, and reduce the perturbations that are not scored."""
+    training = beside.training
+    logs = training.logs(rules, scored.target_sum)
+    ratio = scale_ratio(logs.totals[(training.groups == 0) & training.marked], control_totals)
     if abs(ratio - 1) > TRAIN_TOLERANCE:
         msg = (
-            f"the control cells of TRAIN add up to {ratio:.3g} times those of REAL on the natural scale; give both "
-            "as counts, or both as logs of one target sum"
+            f"the control cells of TRAIN, {training.screen.name}, add up to {ratio:.3g} times those of REAL, "
+            f"{measured.screen.name}, on the natural scale; give both as counts, or both as logs of one target sum"
         )
         raise InputError(msg)
-    n_groups = len(trained.perturbations) + 1
-    sums = np.concatenate(
-        [
-            group_sums(part, trained.groups, n_groups)[0]
-            for _, part in columns(logs.cells, trained.groups >= 0, trained.scan)
-        ],
-        axis=1,
-    )
-    return sums / trained.n_cells()[:, None]
+    not_scored = ~np.isin(training.perturbations, measured.perturbations)
+    means, others = split_others(training, logs, not_scored, seed, TRAIN_STREAM)
+    means = means[np.append(True, beside.in_mean)]
+    if not rules.gains:
+        return means, None
+    if rest := beside.rest:
+        everything = np.ones(len(rest.perturbations), bool)
+        of_rest = split_others(rest, rest.logs(rules, scored.target_sum), everything, seed, REST_STREAM)[1]
+        others = together([others, of_rest])
+    return means, others
 
 
-def _control_counts(part: ScreenPart, target: float, logs: scipy.sparse.csr_matrix) -> Controls | None:
+def _control_counts(part: ScreenPart, scored: Logs, logs: scipy.sparse.csr_matrix) -> Controls | None:
     """Give the control cells as counts, of which cells are made by thinning."""
     if part.is_log:
         return counts_from_logs(logs)
     control = part.groups == 0
-    return Controls(gather(part.cells, control), target / library_totals(part.screen, part.scan)[control])
+    totals = library_totals(part.screen, part.scan)[control]
+    assert scored.target_sum is not None  # counts are always scaled
+    return Controls(gather(part.cells, control), scored.target_sum / totals)
 
 
 def _with_points(half: Halves, truth: Reference, groups: np.ndarray, layer: np.ndarray) -> Halves:

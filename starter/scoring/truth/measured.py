@@ -9,7 +9,7 @@ import numpy as np
 from starter.data.blocks import Cells
 from starter.data.scan import Scan, tidied
 from starter.errors import InputError
-from starter.schema import CONTROL
+from starter.schema import CONTROL, N_UMIS
 from starter.scoring.metrics.rule_sets import RuleSet
 from starter.scoring.screens.logs import (
     WEIGHED,
@@ -40,6 +40,8 @@ class Prepared(NamedTuple):
     """How the values came to be, for the page."""
     no_anchors: str = ""
     """Why baseline and replicate are undefined here, if they are."""
+    target_sum: float | None = None
+    """UMIs to which cells were scaled before log1p, where known."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,21 @@ class ScreenPart:
         """Count the cells of each group, control first."""
         return np.bincount(self.groups[self.groups >= 0], minlength=len(self.perturbations) + 1)
 
-    def logs(self, rules: RuleSet, target: float) -> Logs:
-        """Bring the cells to log1p expression by a rule set."""
-        return log_expression_of(self.screen, self.cells, self.scan, self.groups >= 0, rules.counts, target)
+    def logs(self, rules: RuleSet, target: float | None) -> Logs:
+        """Bring the cells to log1p expression by a rule set; counts to a target sum, or as the rule set has it."""
+        if target is None and not (rules.counts == "scaled to their median" and N_UMIS not in self.screen.obs):
+            target = self.target()
+        return log_expression_of(self.screen, self.cells, self.scan, self.groups >= 0, target)
 
     def target(self) -> float:
-        """UMIs to which cells are scaled: what the course says, else the median total of the control cells."""
-        stated = self.screen.course.get("target_sum")
-        if stated is not None:
+        """UMIs to which counts are scaled: what the file says, else the median total of the control cells.
+
+        Raises
+        ------
+        InputError
+            If most control cells are empty.
+        """
+        if (stated := self.screen.course.get("target_sum")) is not None:
             return float(stated)
         target = float(np.median(library_totals(self.screen, self.scan)[self.groups == 0]))
         if not target > 0 and not self.is_log:
@@ -121,33 +130,57 @@ def part_of(screen: Screen, keep: np.ndarray, names: list[str]) -> ScreenPart:
     return ScreenPart(screen, cells, scan, marked, groups, np.array(names), is_log(scan, screen.name))
 
 
-def training_part(screen: Screen, keep: np.ndarray, context: str, measured: ScreenPart) -> ScreenPart:
-    """Take the training perturbations of a context.
+class Companions(NamedTuple):
+    """What was measured beside the scored cells of one context."""
+
+    training: ScreenPart
+    """All perturbations of TRAIN."""
+    in_mean: np.ndarray
+    """Which of them make the train mean, boolean."""
+    rest: ScreenPart | None
+    """Those of REAL that are neither scored nor in TRAIN."""
+
+
+def companions(training: Screen, keep: np.ndarray, context: str, measured: ScreenPart) -> Companions:
+    """Look at what was measured beside the scored cells of a context.
+
+    Parameters
+    ----------
+    training
+        The open TRAIN.
+    keep
+        Its cells that may make the train mean, boolean.
+    context
+        Which context.
+    measured
+        The scored cells.
 
     Raises
     ------
     InputError
         If there are none, or they are not in the form of the measured cells.
     """
-    keep = keep & (screen.contexts == context)
-    names = perturbations_of(screen, keep).get(context)
-    if not names:
-        msg = f"{screen.name} has no training perturbation in the context {context}, so there is no train mean for it"
+    within = training.contexts == context
+    made_of = perturbations_of(training, keep & within).get(context)
+    if not made_of:
+        msg = f"{training.name} has no training perturbation in the context {context}, so there is no train mean for it"
         raise InputError(msg)
-    part = part_of(screen, keep, names)
+    names = perturbations_of(training, within)[context]
+    part = part_of(training, within, names)
+    real = measured.screen
     if part.is_log != measured.is_log:
-        msg = (
-            f"of {measured.screen.name} and {screen.name} one holds counts and the other logs; give both in the same "
-            "form"
-        )
+        msg = f"of {real.name} and {training.name} one holds counts and the other logs; give both in the same form"
         raise InputError(msg)
-    return part
+    beside = real.contexts == context
+    known = {CONTROL, *names, *measured.perturbations}
+    left = sorted(set(map(str, np.unique(real.labels[beside]))) - known)
+    return Companions(part, np.isin(names, made_of), part_of(real, beside, left) if left else None)
 
 
-def reference_of(summary: Summary, mean: np.ndarray | None = None) -> Reference:
-    """Add the train mean, where there is one, to a summary."""
+def reference_of(summary: Summary, mean: np.ndarray | None = None, others: np.ndarray | None = None) -> Reference:
+    """Add the train mean and the profiles of other perturbations, where there are any, to a summary."""
     values = {field.name: getattr(summary, field.name) for field in fields(Summary)}
-    return Reference(**values, train_mean=mean if mean is None else mean.astype(np.float32))
+    return Reference(**values, train_mean=mean if mean is None else mean.astype(np.float32), others=others)
 
 
 def with_depth(truth: Reference, part: ScreenPart, totals: np.ndarray) -> Reference:

@@ -104,7 +104,7 @@ class Truth:
         rules
             The rule set.
         anchor
-            `baseline` or `replicate`.
+            One of the rule set's anchors: `baseline`, `replicate` or `plain_half`.
         context
             Default: the first.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from starter.schema import CONTROL
+from starter.scoring.metrics.base import Metric
 from starter.scoring.metrics.rule_sets import RuleSet
 from starter.scoring.screens.summary import Reference, Summary, needed
 
@@ -27,7 +28,7 @@ class Halves:
     """The replicate."""
 
 
-def split_layers(groups: np.ndarray, seed: int) -> np.ndarray:
+def split_layers(groups: np.ndarray, seed: int, stream: int = 1) -> np.ndarray:
     """Split each perturbation's cells at random, `SPLITS` times; the controls are in both halves.
 
     Controls are whole on both sides, as they are when a model predicts with the course's controls.
@@ -36,15 +37,15 @@ def split_layers(groups: np.ndarray, seed: int) -> np.ndarray:
     ----------
     groups
         Group of each cell: 0 for control, 1 to P for perturbations, negative to leave out.
-    seed
-        Fixes the splits.
+    seed, stream
+        Fix the splits.
 
     Returns
     -------
     `SPLITS` x cells: 0 for control, 1 to P for first halves, P + 1 to 2 P for second halves. An odd cell goes to the
     second half.
     """
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, stream])
     n_perturbations = int(groups.max())
     of_group = [np.flatnonzero(groups == group) for group in range(1, n_perturbations + 1)]
     layers = np.tile(groups, (SPLITS, 1))
@@ -89,27 +90,27 @@ def undefined_anchors(rules: RuleSet, n_perturbations: int) -> dict[str, Values]
         metric.name: np.full((1, n_perturbations, 2) if metric.ratio else (1, n_perturbations), np.nan)
         for metric in rules.metrics
     }
-    return {"baseline": values, "replicate": values}
+    return dict.fromkeys(rules.anchors, values)
 
 
-def replicate_scores(
+def anchor_scores(
     rules: RuleSet,
     halves: Sequence[Halves],
     truth: Reference,
     baseline: Summary,
     baseline_values: Values,
     rows: np.ndarray,
-) -> tuple[Values, Values]:
-    """Score half of each perturbation's cells as a prediction of the other half.
+) -> dict[str, Values]:
+    """Score half of each perturbation's cells as a prediction of the other half, beside the baseline.
 
     The challenge's rules show the split halves as they are.
 
     By the course's rules, metrics on cells are scored against the first half, model, baseline and replicate alike,
-    since half the cells show fewer DE genes than all of them. Metrics on profiles use the interpolated duplicate. Half
-    the cells are a noisier truth than all of them, so the baseline is scored against the same half, and what the
-    replicate gains over it is added to the baseline's score against all cells: then model, baseline and replicate can
-    be compared. Where no split shows a gain (too few cells), the mean gain of the other perturbations stands in, so
-    that baseline and replicate are means over the same perturbations.
+    since half the cells show fewer DE genes than all of them. Metrics on profiles use the interpolated duplicate, and
+    the plain half is shown beside it. Half the cells are a noisier truth than all of them, so the baseline is scored
+    against the same half, and what the replicate gains over it is added to the baseline's score against all cells: then
+    model, baseline and replicate can be compared. Where no split shows a gain (too few cells), the mean gain of the
+    other perturbations stands in, so that baseline and replicate are means over the same perturbations.
 
     Parameters
     ----------
@@ -126,58 +127,66 @@ def replicate_scores(
 
     Returns
     -------
-    Scores of the replicate and of the baseline; metric name to splits x perturbations, NaN where undefined. Averages
-    over splits count as one split.
+    baseline, replicate and, by the course's rules, plain_half: metric name to splits x perturbations, NaN where
+    undefined. Averages over splits count as one split.
     """
-    scores, base = {}, dict(baseline_values)
     halves = [Halves(half.first.select(rows), half.second.select(rows)) for half in halves]
-    duplicates = []
-    if rules.gains:
-        mean = needed(truth.train_mean, "the train mean")
-        duplicates = [interpolate(half.second, mean) for half in halves]
     of_rows = baseline.select(rows)
 
-    def over_splits(score: Callable[[int], np.ndarray]) -> np.ndarray:
+    def over_splits(sides: Sequence[Halves], score: Callable[[Halves], np.ndarray]) -> np.ndarray:
         values = np.full(len(truth.perturbations), np.nan)
         if len(rows):
-            values[rows] = mean_of_defined([score(split) for split in range(len(halves))])
+            values[rows] = mean_of_defined([score(half) for half in sides])
         return values
 
+    def plain(metric: Metric) -> np.ndarray:
+        return over_splits(halves, lambda half: metric.compute(half.first, half.second))
+
+    def with_gain(metric: Metric, sides: Sequence[Halves]) -> np.ndarray:
+        compute = metric.compute
+        gain = over_splits(sides, lambda half: compute(half.first, half.second) - compute(half.first, of_rows))
+        gain[np.isnan(gain)] = np.nanmean(gain) if not np.isnan(gain).all() else np.nan
+        return baseline_values[metric.name] + gain
+
+    if not rules.gains:
+        anchors = {"baseline": baseline_values, "replicate": {metric.name: plain(metric) for metric in rules.metrics}}
+        return _as_one_split(anchors)
+    mean = needed(truth.train_mean, "the train mean")
+    duplicates = [replace(half, second=interpolate(half.second, mean)) for half in halves]
+    base, replicate, plain_half = dict(baseline_values), {}, {}
     for metric in rules.metrics:
-        name, compute = metric.name, metric.compute
-        if not rules.gains or metric.on_cells:
-            scores[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, halves[i].second))
-        if rules.gains and metric.on_cells:
-            base[name] = over_splits(lambda i, compute=compute: compute(halves[i].first, of_rows))
-        elif rules.gains:
-            gain = over_splits(
-                lambda i, compute=compute: compute(halves[i].first, duplicates[i]) - compute(halves[i].first, of_rows)
-            )
-            gain[np.isnan(gain)] = np.nanmean(gain) if not np.isnan(gain).all() else np.nan
-            scores[name] = baseline_values[name] + gain
-    return {name: values[None] for name, values in scores.items()}, {
-        name: values[None] for name, values in base.items()
-    }
+        name = metric.name
+        if metric.on_cells:
+            base[name] = over_splits(halves, lambda half, metric=metric: metric.compute(half.first, of_rows))
+            replicate[name] = plain_half[name] = plain(metric)
+        else:
+            replicate[name], plain_half[name] = with_gain(metric, duplicates), with_gain(metric, halves)
+    return _as_one_split({"baseline": base, "replicate": replicate, "plain_half": plain_half})
+
+
+def _as_one_split(anchors: Mapping[str, Values]) -> dict[str, Values]:
+    return {anchor: {name: values[None] for name, values in scores.items()} for anchor, scores in anchors.items()}
 
 
 def interpolate(half: Summary, mean: np.ndarray) -> Summary:
-    """Make the interpolated duplicate: a half's profile where its own test finds a change, the mean elsewhere.
+    """Make the interpolated duplicate: a half's profile where it differs from all others, the mean elsewhere.
 
-    x = a half + (1 - a) mean, a = 1 - p_adj of the half (Shift Bioscience 2025, bioRxiv 2025.10.20.683304).
+    x = (1 - p) half + p mean, p = adjusted p of this half against the same halves of all other perturbations, by the
+    t-test with overestimated variance (Shift Bioscience 2025, bioRxiv 2025.10.20.683304).
 
     Parameters
     ----------
     half
-        Half the cells of each perturbation.
+        Half the cells of each perturbation, with `change_fdr`.
     mean
-        The train mean, one value a gene.
+        The baseline's mean, one value a gene.
 
     Returns
     -------
     The half with other profiles.
     """
-    sure = 1 - half.de.fdr
-    return replace(half, profiles=(sure * half.profiles + (1 - sure) * mean).astype(np.float32))
+    p = needed(half.change_fdr, "p against all other perturbations")
+    return replace(half, profiles=((1 - p) * half.profiles + p * mean).astype(np.float32))
 
 
 def mean_of_defined(values: Sequence[np.ndarray]) -> np.ndarray:

@@ -246,7 +246,7 @@ def test_a_whole_transcriptomes_scale_is_judged_without_a_course(
 def test_without_controls_of_the_course_a_small_panels_scale_is_not_judged(good: Path, due: Requirements):
     findings = check_prediction(good, Requirements(due.genes, due.n_cells))
     assert [str(finding) for finding in findings] == [
-        "the target_sum was not judged; that needs the course's control cells: --course"
+        "the target_sum was not judged; that needs the control cells: give --course or --truth"
     ]
 
 

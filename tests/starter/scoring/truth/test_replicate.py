@@ -12,13 +12,16 @@ from starter.scoring.metrics.error import mae
 from starter.scoring.metrics.overlap import overlap_where_de
 from starter.scoring.metrics.rule_sets import get_rule_set, score_perturbations
 from starter.scoring.screens.from_logs import summarise_logs
-from starter.scoring.screens.summary import Reference, Summary
+from starter.scoring.screens.summary import Reference, Summary, needed
 from starter.scoring.truth import replicate
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, resampled_cells, thinned_cells, train_mean
 from starter.statistics.de import CELL_EVAL_082, DETable
+from starter.statistics.t_test import Totals
 
 NAMES, GENES = np.array(["P", "Q", "R"]), np.array(list("ABCDE"))
 GROUPS = np.repeat([0, 1, 2, 3], [12, 8, 6, 7])
+NONE = Totals(0, np.zeros(5), np.zeros(5))
+"""No other perturbation."""
 
 
 def cells() -> scipy.sparse.csr_matrix:
@@ -30,7 +33,7 @@ def cells() -> scipy.sparse.csr_matrix:
 
 def reduced(groups: np.ndarray, x: scipy.sparse.csr_matrix | None = None) -> Summary:
     x = in_memory(cells() if x is None else x)
-    return summarise_logs(x, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
+    return summarise_logs(x, groups[None], NAMES, GENES, CELL_EVAL_082, t_scores=True, others=[NONE]).summaries[0]
 
 
 def reference(summary: Summary, mean: np.ndarray) -> Reference:
@@ -43,9 +46,10 @@ def test_the_train_mean_weighs_perturbations_the_same():
 
 
 def test_the_interpolated_duplicate_trusts_what_its_own_test_finds():
-    fdr = np.array([[0.0, 1.0, 0.25]])
+    p, of_control = np.array([[0.0, 1.0, 0.25]]), np.full((1, 3), 0.5)
     profiles, genes = np.array([[1.0, 2, 3]]), np.array(list("ABC"))
-    half = Summary(np.array(["P"]), genes, np.array([4]), profiles, np.zeros(3), DETable(fdr, fdr, fdr))
+    de = DETable(of_control, of_control, of_control)
+    half = Summary(np.array(["P"]), genes, np.array([4]), profiles, np.zeros(3), de, change_fdr=p)
     blended = replicate.interpolate(half, np.array([5.0, 5, 5]))
     assert blended.profiles.tolist() == [[1.0, 5.0, 0.75 * 3 + 0.25 * 5]]
     assert half.profiles.tolist() == [[1, 2, 3]]
@@ -73,7 +77,9 @@ def split() -> tuple[replicate.Halves, np.ndarray]:
     truth = reduced(GROUPS)
     mean = train_mean(truth.profiles)
     layer = replicate.split_layers(GROUPS, seed=0)[0]
-    reduced_halves = summarise_logs(in_memory(cells()), layer[None], NAMES, GENES, CELL_EVAL_082, moments=True)
+    reduced_halves = summarise_logs(
+        in_memory(cells()), layer[None], NAMES, GENES, CELL_EVAL_082, t_scores=True, others=[NONE, NONE]
+    )
     points = cells().toarray()
     first, second = reduced_halves.summaries
     first = replace(first, points=points[(layer > 0) & (layer <= 3)])
@@ -84,7 +90,7 @@ def split() -> tuple[replicate.Halves, np.ndarray]:
 def baseline_of(mean: np.ndarray) -> Summary:
     made = constant_cells(mean, cells()[:12], np.array([8, 6, 7]))
     groups = baseline_groups(12, np.array([8, 6, 7]))
-    summary = summarise_logs(made, groups[None], NAMES, GENES, CELL_EVAL_082, moments=True).summaries[0]
+    summary = summarise_logs(made, groups[None], NAMES, GENES, CELL_EVAL_082, t_scores=True).summaries[0]
     return replace(summary, points=gather(made, groups > 0).toarray())
 
 
@@ -92,12 +98,13 @@ def test_the_challenges_replicate_is_one_half_against_the_other():
     halves, mean = split()
     profile = get_rule_set("vcc2025")
     values = score_perturbations(profile, reference(reduced(GROUPS), mean), baseline_of(mean))
-    scores, baseline = replicate.replicate_scores(
+    anchors = replicate.anchor_scores(
         profile, [halves], reference(reduced(GROUPS), mean), baseline_of(mean), values, np.arange(3)
     )
     expected = np.abs(halves.second.profiles - halves.first.profiles).mean(axis=1)
-    np.testing.assert_allclose(scores["mae"][0], expected, rtol=1e-6)
-    np.testing.assert_array_equal(baseline["mae"][0], values["mae"])
+    np.testing.assert_allclose(anchors["replicate"]["mae"][0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(anchors["baseline"]["mae"][0], values["mae"])
+    assert "plain_half" not in anchors
 
 
 def test_the_courses_replicate_is_the_baseline_plus_its_gain_and_cells_are_scored_against_the_half():
@@ -105,14 +112,16 @@ def test_the_courses_replicate_is_the_baseline_plus_its_gain_and_cells_are_score
     truth, baseline = reference(reduced(GROUPS), mean), baseline_of(mean)
     profile = get_rule_set("course")
     values = score_perturbations(profile, truth, baseline)
-    scores, of_baseline = replicate.replicate_scores(profile, [halves], truth, baseline, values, np.arange(3))
+    anchors = replicate.anchor_scores(profile, [halves], truth, baseline, values, np.arange(3))
+    scores, of_baseline = anchors["replicate"], anchors["baseline"]
 
-    sure = 1 - halves.second.de.fdr
-    duplicate = sure * halves.second.profiles + (1 - sure) * mean
-    against_half = np.abs(duplicate - halves.first.profiles).mean(axis=1)
+    p = needed(halves.second.change_fdr, "p")
+    duplicate = (1 - p) * halves.second.profiles + p * mean
     baseline_against_half = np.abs(baseline.profiles - halves.first.profiles).mean(axis=1)
-    expected = mae(truth, baseline) + against_half - baseline_against_half
-    np.testing.assert_allclose(scores["mae"][0], expected, rtol=1e-5)
+    for anchor, profiles in (("replicate", duplicate), ("plain_half", halves.second.profiles)):
+        against_half = np.abs(profiles - halves.first.profiles).mean(axis=1)
+        expected = mae(truth, baseline) + against_half - baseline_against_half
+        np.testing.assert_allclose(anchors[anchor]["mae"][0], expected, rtol=1e-5)
     # DES is of cells: the second half itself, not blended, and the baseline against the same half
     np.testing.assert_array_equal(scores["overlap_at_N"][0], overlap_where_de(halves.first, halves.second))
     np.testing.assert_array_equal(of_baseline["overlap_at_N"][0], overlap_where_de(halves.first, baseline))
@@ -124,7 +133,7 @@ def test_a_perturbation_that_cannot_be_split_has_no_replicate_on_cells_and_the_m
     truth, baseline = reference(reduced(GROUPS), mean), baseline_of(mean)
     profile = get_rule_set("course")
     values = score_perturbations(profile, truth, baseline)
-    scores, _ = replicate.replicate_scores(profile, [halves], truth, baseline, values, np.array([0, 2]))
+    scores = replicate.anchor_scores(profile, [halves], truth, baseline, values, np.array([0, 2]))["replicate"]
     assert np.isnan(scores["e_distance"][0]).tolist() == [False, True, False]
     gain = scores["mae"][0] - values["mae"]
     assert gain[1] == pytest.approx((gain[0] + gain[2]) / 2)

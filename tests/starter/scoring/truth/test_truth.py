@@ -4,16 +4,20 @@ from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 
 from starter.data import dataset, preprocess, pseudobulk
 from starter.data.course import open_course
 from starter.errors import InputError
+from starter.prediction.check import check_prediction
 from starter.schema import CONTROL
 from starter.scoring.metrics.rule_sets import get_rule_set
+from starter.scoring.scorecard import score_prediction
 from starter.scoring.truth import from_logs, opened
 from starter.scoring.truth.build import build_truth
+from starter.scoring.truth.requirements import requirements_of_truth
 
 COURSE = get_rule_set("course")
 
@@ -143,7 +147,7 @@ def test_a_failed_build_leaves_the_old_truth(small_path: Path, tmp_path: Path, m
     def broken(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(from_logs, "replicate_scores", broken)
+    monkeypatch.setattr(from_logs, "anchor_scores", broken)
     with pytest.raises(KeyboardInterrupt):
         build_truth(small_path, tmp_path / "t", rule_set="course")
     assert list(opened.open_truth(tmp_path / "t").about["profiles"]) == ["vcc2025"]
@@ -207,7 +211,9 @@ def test_real_and_train_must_fit(small_path: Path, small_screen: anndata.AnnData
     other = logs.copy()
     other.X.data = np.log1p(np.expm1(other.X.data) / 5)
     other.write_h5ad(tmp_path / "other.h5ad")
-    with pytest.raises(InputError, match="the control cells of TRAIN add up to 0.2 times those of REAL"):
+    with pytest.raises(
+        InputError, match="the control cells of TRAIN, .*other.h5ad, add up to 0.2 times those of REAL, .*logs.h5ad,"
+    ):
         build_truth(tmp_path / "logs.h5ad", tmp_path / "t", train=tmp_path / "other.h5ad")
 
 
@@ -340,3 +346,68 @@ def test_a_rule_set_that_cannot_use_the_screen_leaves_the_others(small_screen: a
     assert list(made.about["profiles"]) == ["course", "vcc2025", "vcc2025-final"]
     assert "1 cell of REAL has more" in made.about["left_out"]["vcc2026"]
     assert not (tmp_path / "t" / "vcc2026").exists()
+
+
+def counts_with_median(total: int, seed: int) -> anndata.AnnData:
+    """Counts of 200 genes, 60 control cells and 40 perturbed ones of exactly these totals."""
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.ones(200))
+    x = np.stack([rng.multinomial(n, share) for n in rng.permutation(np.linspace(0.5, 1.5, 100) * total).astype(int)])
+    obs = pd.DataFrame({"target_gene": np.repeat([CONTROL, "G1", "G2"], [60, 20, 20])}, index=map(str, range(100)))
+    return anndata.AnnData(scipy.sparse.csr_matrix(x, dtype=np.float32), obs, pd.DataFrame(index=genes_of(200)))
+
+
+def genes_of(n: int) -> list[str]:
+    return [f"G{i}" for i in range(n)]
+
+
+def test_the_target_sum_is_the_training_controls_or_what_is_asked(tmp_path: Path):
+    real, train = counts_with_median(3_000, 0), counts_with_median(5_000, 1)
+    real.write_h5ad(tmp_path / "real.h5ad")
+    train.write_h5ad(tmp_path / "train.h5ad")
+    of_controls = {
+        name: np.median(np.asarray(side.X[:60].sum(axis=1))) for name, side in (("real", real), ("train", train))
+    }
+    of_all = np.median(np.asarray(real.X.sum(axis=1)))
+    builds = {
+        "alone": ({}, of_controls["real"], of_all),
+        "train": ({"train": tmp_path / "train.h5ad"}, of_controls["train"], of_controls["train"]),
+        "asked": ({"target_sum": 1e4}, 1e4, 1e4),
+    }
+    for name, (options, of_course, of_2025) in builds.items():
+        for rules, due in (("course", of_course), ("vcc2025", of_2025)):
+            made = build_truth(tmp_path / "real.h5ad", tmp_path / f"{name}-{rules}", rule_set=rules, **options)
+            about = json.loads((made.folder / "truth.json").read_text())
+            assert list(about["profiles"][rules]["target_sum"].values()) == [pytest.approx(due, rel=1e-6)]
+            logs = np.log1p(real.X[:60].toarray() / np.asarray(real.X[:60].sum(axis=1)) * due)
+            np.testing.assert_allclose(made.measured(get_rule_set(rules)).control, logs.mean(axis=0), rtol=1e-4)
+
+
+def test_logs_have_their_target_sum_already(tmp_path: Path):
+    real = counts_with_median(3_000, 0)
+    real.X = preprocess.log_to_target(real.X, 1e4)
+    real.write_h5ad(tmp_path / "logs.h5ad")
+    made = build_truth(tmp_path / "logs.h5ad", tmp_path / "t", rule_set="course")
+    assert list(made.about["profiles"]["course"]["target_sum"].values()) == [pytest.approx(1e4, rel=1e-4)]
+    with pytest.raises(InputError, match="holds log1p expression, so --target-sum has nothing to set; leave it out"):
+        build_truth(tmp_path / "logs.h5ad", tmp_path / "u", rule_set="course", target_sum=5e4)
+
+
+def test_what_a_truth_asks_of_a_prediction(tmp_path: Path):
+    real = counts_with_median(3_000, 0)
+    real.write_h5ad(tmp_path / "real.h5ad")
+    made = build_truth(tmp_path / "real.h5ad", tmp_path / "t", rule_set="course")
+    due = requirements_of_truth(made)
+    assert due.genes == tuple(genes_of(200))
+    assert due.n_cells == {"G1": 20, "G2": 20}
+    target = np.median(np.asarray(real.X[:60].sum(axis=1)))
+    assert due.target_sum == pytest.approx(target)
+    # the same cells, logged to 3 % more: less than controls of another batch differ, and told all the same
+    for scale, said in ((1.0, None), (1.03, f"target_sum {1.03 * target:,.0f}, not {target:,.0f}")):
+        logs = real.copy()
+        logs.X = preprocess.log_to_target(real.X, scale * target)
+        logs.write_h5ad(tmp_path / "p.h5ad")
+        errors = [str(finding) for finding in check_prediction(tmp_path / "p.h5ad", due) if finding.level == "error"]
+        assert [said in error for error in errors] == ([True] if said else [])
+    with pytest.raises(InputError, match="it is scaled to another target_sum"):
+        score_prediction(tmp_path / "p.h5ad", made, "course")
