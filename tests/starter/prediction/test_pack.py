@@ -104,6 +104,20 @@ def test_cell_eval_runs_on_what_we_pack(good: Path, due: Requirements, released,
     assert results["mae"].between(0.001, 1).all()
 
 
+def test_the_courses_controls_are_added_at_the_courses_scale(
+    adata: anndata.AnnData, due: Requirements, released, tmp_path: Path
+):
+    """Raw counts of the training file become what the course's own controls are, to the last bit."""
+    path = write(adata[adata.obs["target_gene"] != CONTROL].copy(), tmp_path)
+    findings = pack.pack(path, tmp_path / "x.vcc", due, controls=released.public_folder / "train.h5ad")
+    assert [finding.level for finding in findings] == ["note", "note"]
+    assert f"became log1p({due.target_sum:,.0f} x count / n), n being its n_umis" in str(findings[1])
+    packed = in_upload(tmp_path / "x.vcc")
+    ours, given = (screen.X[screen.obs["target_gene"].to_numpy() == CONTROL] for screen in (packed, adata))
+    assert ours.shape == given.shape
+    assert (ours != given).nnz == 0
+
+
 def test_an_unwritable_place_is_refused(good: Path, tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write|free"):
