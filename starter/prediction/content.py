@@ -102,8 +102,9 @@ def content_of(file: h5py.File, naming: Naming, *, controls: bool = False) -> Co
         If its tables cannot be read, or lack what was named.
     """
     obs, var = read_frame(file, "obs"), read_frame(file, "var")
+    other = [f"obs.{TARGET_GENE}"] if naming.column != TARGET_GENE and TARGET_GENE in obs else []
     obs = naming.applied(obs, name_of(file), controls=controls)
-    left_out = [f"var.{column}" for column in var.columns]
+    left_out = [*other, *(f"var.{column}" for column in var.columns)]
     left_out += [key for key in EXTRAS if is_group(part := file.get(key)) and list(part)]
     x = file["X"]
     shape = (len(obs), len(var))

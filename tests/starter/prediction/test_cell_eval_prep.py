@@ -180,7 +180,8 @@ def test_other_names_become_those_that_the_scorer_looks_for(
     path = write(other, tmp_path, "other.h5ad")
     naming = Naming("gene", "ctrl")
     assert [finding for finding in check_prediction(path, due, naming=naming) if finding.level == "error"] == []
-    pack(path, tmp_path / "ours.vcc", due, naming=naming)
+    findings = pack(path, tmp_path / "ours.vcc", due, naming=naming)
+    assert "obs.target_gene will not be scored" in str(findings)
     assert_same(tmp_path / "ours.vcc", expected)
     theirs = inside(prep(path, "-p", "gene", "-n", "ctrl"))[2]
     assert theirs["obs/target_gene/categories"][2] == [b"G00", b"G01", b"ctrl"]
