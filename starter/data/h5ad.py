@@ -370,6 +370,23 @@ def check_sparse(x: Any) -> None:
             raise InputError(msg) from error
 
 
+@contextmanager
+def _created(path: Path) -> Iterator[h5py.File]:
+    """Open a new file; what goes wrong with the disk is an OSError, also where HDF5 notices it late."""
+    # without a cache of chunks, which HDF5 cannot part with on a full disk: it would crash the process at its end
+    file = h5py.File(path, "w", locking=LOCKING, rdcc_nbytes=0)
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError, RuntimeError):  # the first error is the one to tell
+            file.close()
+        raise
+    try:
+        file.close()
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+
+
 def write_h5ad(
     path: str | Path,
     blocks: Iterable[scipy.sparse.csr_matrix],
@@ -407,7 +424,7 @@ def write_h5ad(
     AssertionError
         If the blocks do not add up to the shape.
     """
-    with whole(path) as part, h5py.File(part, "w", locking=LOCKING) as file:
+    with whole(path) as part, _created(part) as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         x = file.create_group("X")
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})

@@ -388,3 +388,30 @@ def test_pointers_that_go_back_are_refused_before_anything_is_computed(tmp_path:
         file["X"]["indptr"][2] = 40
     with pytest.raises(InputError, match="its pointers do not fit"), h5ad.open_h5ad(path) as file:
         list(h5ad.read_blocks(file["X"]))
+
+
+WRITE_TOO_MUCH = """
+import resource, sys
+from pathlib import Path
+import numpy as np, pandas as pd, scipy.sparse
+from starter.data.h5ad import write_h5ad
+from starter.errors import InputError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
+block = scipy.sparse.csr_matrix(np.ones((1024, 500), np.float32))
+obs, var = (pd.DataFrame(index=pd.RangeIndex(n).astype(str)) for n in (10 * 1024, 500))
+try:
+    write_h5ad(Path(sys.argv[1]), (block for _ in range(10)), obs, var)
+except InputError as error:
+    print(error)
+    raise SystemExit(2)
+"""
+
+
+def test_a_disk_that_fills_up_half_way_leaves_what_was_there(tmp_path: Path):
+    """HDF5 crashes the process at its end where it still holds values that found no room."""
+    (tmp_path / "x.h5ad").write_text("old")
+    done = subprocess.run([sys.executable, "-c", WRITE_TOO_MUCH, tmp_path / "x.h5ad"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, f"cannot write {tmp_path}/x.h5ad: File too large\n")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.h5ad"]
+    assert (tmp_path / "x.h5ad").read_text() == "old"
