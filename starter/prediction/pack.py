@@ -13,6 +13,7 @@ import scipy.sparse
 from starter import progress
 from starter.data.h5ad import CELLS_PER_BLOCK, open_h5ad, unreadable, write_h5ad
 from starter.data.preprocess import log_to_target
+from starter.data.scale import SCALE_TOLERANCE
 from starter.data.scan import Scan
 from starter.errors import Finding, FindingsError, InputError
 from starter.files import check_room, whole
@@ -106,6 +107,10 @@ def pack(
                 findings = [finding for finding in findings if not finding.what.startswith(LOOKS_LIKE_COUNTS)]
                 content, median = _normalised(content, scan)
                 done.append(Finding("note", f"counts were scaled to their median total, {median:,.10g}, then log1p"))
+                due = required.target_sum if required is not None else None
+                if due and abs(median / due - 1) > SCALE_TOLERANCE:
+                    what = f"the truth's target_sum is {due:,.10g}, so that the upload is on another scale"
+                    done.append(Finding("warning", what, "write log1p(target_sum x count / n_umis) instead"))
             elif normalise:
                 done.append(Finding("note", "X is log1p expression already, so nothing was normalised"))
             genes = content.genes

@@ -322,6 +322,14 @@ def test_counts_are_normalised_only_when_asked(counts: anndata.AnnData, due: Req
         pack(path, tmp_path / "ours.vcc", due)
 
 
+def test_a_median_that_is_not_the_truths_target_sum_is_said(counts: anndata.AnnData, due: Requirements, tmp_path: Path):
+    path, median = write(counts, tmp_path), float(np.median(counts.X.sum(axis=1)))
+    for target_sum, said in ((1.01 * median, "note"), (2 * median, "warning")):
+        findings = pack(path, tmp_path / "ours.vcc", replace(due, target_sum=target_sum), normalise=True)
+        assert findings[-1].level == said
+    assert findings[-1].what.startswith(f"the truth's target_sum is {2 * median:,.10g}, so that the upload")
+
+
 def test_logs_have_nothing_to_normalise(logs: anndata.AnnData, lists: object, due: Requirements, tmp_path: Path):
     path = write(logs, tmp_path)
     findings = pack(path, tmp_path / "ours.vcc", due, normalise=True)
