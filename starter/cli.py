@@ -1,7 +1,7 @@
 """The `starter` command: check, pack, list metrics, prepare a truth, score, compare."""
 
-import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +16,6 @@ from starter.schema import CONTROL, COURSE_VARIABLE, TARGET_GENE
 
 if TYPE_CHECKING:
     from starter.prediction.requirements import Requirements
-    from starter.scoring.compare import Comparison
-    from starter.scoring.scorecard import Scorecard
 
 app = typer.Typer(
     help="Check, pack and score predictions of how a cell's transcriptome responds to a gene perturbation. "
@@ -67,8 +65,6 @@ PertColOption = Annotated[
 NtcNameOption = Annotated[str, typer.Option("--ntc-name", help="What control cells are labelled, in FILE.")]
 NOT_COMPARED = "; genes and perturbations were not compared with those due: give "
 RULE_SETS = "course, vcc2025, vcc2025-final or vcc2026"
-COLUMNS = 5
-"""Predictions side by side in a table of scores."""
 LEVELS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
@@ -237,16 +233,26 @@ def score(
         Path | None,
         typer.Option(help="Measured cells, of which TRUTH is prepared first if it is not there.", show_default=False),
     ] = None,
+    de_tables: Annotated[
+        bool,
+        typer.Option(
+            "--de-tables",
+            help="Write de_tables.parquet too: fold change, p and false discovery rate of every perturbation and gene, "
+            "measured and predicted.",
+        ),
+    ] = False,
 ) -> None:
-    """Score predictions: a table here, and a scorecard (JSON, table, page with pictures) for each in OUT.
+    """Score predictions: a table here, and a scorecard (JSON, tables, page with pictures) for each in OUT.
 
     Example: starter score prediction.vcc --truth truth --profile course --out scores
     """
     from starter.data.h5ad import unreadable
+    from starter.scoring.de_tables import write_de_tables
     from starter.scoring.metrics.rule_sets import get_rule_set
     from starter.scoring.page import write_scorecard
     from starter.scoring.score import score as score_and_count
     from starter.scoring.scorecard import prediction_name
+    from starter.scoring.tables import print_scores
     from starter.scoring.truth.build import build_truth
     from starter.scoring.truth.opened import open_truth
 
@@ -262,12 +268,15 @@ def score(
         opened.check_prepared(rules)
         if real:
             opened.check_made_of(real)
-    cards, faults = [], []
+    cards, faults, look = [], [], ""
     for path in predictions:
         try:
             card = score_and_count(path, opened, profile)
             write_scorecard(card, out / card.name)
-            cards.append(card)
+            if de_tables:
+                write_de_tables(card.sides, out / card.name / "de_tables.parquet")
+            *notes, look = card.notes
+            cards.append(replace(card, notes=notes, sides={}))  # which are large
         except InputError as error:
             faults.append(str(error))
         except Exception as error:  # whatever is in somebody's file: the others are scored all the same
@@ -276,7 +285,8 @@ def score(
                 raise
             faults.append(str(fault))
     if cards:
-        _print_scores(cards)
+        print_scores(cards)
+        typer.echo(f"- {look}")
     for card in cards:
         typer.echo(f"{card.name}: {out / card.name / 'scorecard.html'}")
     for fault in faults:
@@ -302,6 +312,7 @@ def compare(
     from starter.scoring.compare import compare as compare_cards
     from starter.scoring.compare import write_comparison
     from starter.scoring.score import score as score_and_count
+    from starter.scoring.tables import print_comparison
     from starter.scoring.truth.opened import open_truth
 
     opened = open_truth(truth)
@@ -309,7 +320,7 @@ def compare(
     for card in cards:
         Console(markup=False, highlight=False).print(f"{card.name}: {card.notes[-1]}")
     comparison = compare_cards(cards)
-    _print_comparison(cards, comparison)
+    print_comparison(cards, comparison)
     for path in write_comparison(comparison, cards[0].rules, out):
         typer.echo(f"wrote {path}")
 
@@ -330,7 +341,7 @@ def history(
     from starter.files import whole
     from starter.scoring.figures import history_figure
     from starter.scoring.history import read_history
-    from starter.scoring.scorecard import number
+    from starter.scoring.tables import print_history
     from starter.scoring.truth.opened import open_truth
 
     opened = open_truth(truth)
@@ -338,94 +349,11 @@ def history(
     if not looks:
         typer.echo(f"nobody has looked at {truth} yet; starter score and starter compare count their looks there")
         return
-    table = Table(title=f"Looks at {opened.about['title']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, right in (("when (UTC)", False), ("rules", False), ("overall", True), ("95 % interval", True)):
-        table.add_column(column, justify="right" if right else "left")
-    table.add_column("prediction", overflow="fold")
-    for look in looks:
-        table.add_row(look.when[:16], look.rule_set, number(look.overall), _between((look.low, look.high)), look.name)
-    Console(markup=False, highlight=False).print(table)
+    print_history(looks, opened.about["title"])
     figure = history_figure(pd.DataFrame(looks), opened.about["title"])
     with whole(out) as part:
         figure.savefig(part, format="png", dpi=110)
     typer.echo(f"wrote {out}")
-
-
-def _print_comparison(cards: "list[Scorecard]", comparison: "Comparison") -> None:
-    from starter.scoring.compare import OVERALL, wins_and_losses
-    from starter.scoring.scorecard import number
-
-    console = Console(markup=False, highlight=False)
-    titles = {metric.name: metric.title for metric in cards[0].rules.metrics} | {OVERALL: "overall"}
-    by_name = {card.name: card for card in cards}
-    ranks = Table(title=f"Ranks by {cards[0].rules.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("rank", "overall", "95 % interval"):
-        ranks.add_column(column, justify="right")
-    ranks.add_column("prediction", overflow="fold")
-    for name, rank in comparison.ranks.items():
-        tie = " (tie)" if (comparison.ranks == rank).sum() > 1 else ""
-        card = by_name[str(name)]
-        ranks.add_row(f"{rank}{tie}", number(card.overall), _between(card.overall_interval), card.name)
-    console.print(ranks)
-    for (first, second), lines in comparison.differences.groupby(["first", "second"], sort=False):
-        table = Table(title=f"{first} less {second}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("scaled score of", overflow="fold")
-        for column in ("difference", "95 % interval", "better"):
-            table.add_column(column, justify="right", overflow="fold")
-        for line in lines.itertuples():
-            ends = (None, None) if math.isnan(line.low) else (line.low, line.high)
-            better = first if line.low > 0 else second if line.high < 0 else "–"
-            table.add_row(titles[line.metric], number(line.difference), _between(ends), str(better))
-        console.print(table)
-        wins, losses = wins_and_losses(comparison, str(first), str(second))
-        console.print(f"{first} gains most in {', '.join(wins) or 'none'}; loses most in {', '.join(losses) or 'none'}")
-        console.print()
-
-
-def _print_scores(cards: "list[Scorecard]") -> None:
-    from starter.scoring.scorecard import number
-
-    rules = cards[0].rules
-    console = Console(markup=False, highlight=False)
-    for start in range(0, len(cards), COLUMNS):
-        shown = cards[start : start + COLUMNS]
-        table = Table(title=f"Scores by {rules.title}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("metric", overflow="fold")
-        for card in shown:
-            table.add_column(card.name, justify="right", overflow="fold")
-        for anchor in ("baseline", "replicate"):
-            table.add_column(anchor, justify="right", style="dim")
-        for metric in rules.metrics:
-            if metric.name not in rules.scored:
-                continue
-            rows = [card.metrics[metric.name] for card in shown]
-            anchors = [number(rows[0][anchor]) for anchor in ("baseline", "replicate")]
-            table.add_row(
-                f"{metric.title} ({metric.direction} is better)", *(number(row["value"]) for row in rows), *anchors
-            )
-            if any(row["low"] is not None for row in rows):
-                intervals = (_between((row["low"], row["high"])) for row in rows)
-                table.add_row("  95 % interval", *intervals, style="dim")
-            scaled = (number(row["scaled"]) if row["gradable"] else "not gradable" for row in rows)
-            table.add_row("  scaled", *scaled, style="dim")
-        table.add_section()
-        ends = ("0", "–" if rules.full_score == "perfection" else "1")
-        table.add_row("overall", *(number(card.overall) for card in shown), *ends)
-        if any(card.overall_interval[0] is not None for card in shown):
-            table.add_row("  95 % interval", *(_between(card.overall_interval) for card in shown), style="dim")
-        console.print(table)
-    for note in dict.fromkeys(note for card in cards for note in card.notes):
-        console.print(f"- {note}")
-    for card in cards:
-        for flag in card.flags:
-            console.print(f"{flag.level}: {card.name}: {flag.text}")
-
-
-def _between(ends: tuple[float | None, float | None]) -> str:
-    from starter.scoring.scorecard import number
-
-    low, high = ends
-    return "–" if low is None else f"{number(low)} to {number(high)}"
 
 
 def _required(

@@ -28,7 +28,7 @@ from autograder.text import printable
 from starter.errors import InputError, counted
 from starter.files import whole
 from starter.scoring.metrics.rule_sets import get_rule_set
-from starter.scoring.page import PICTURES
+from starter.scoring.pictures import PICTURES
 from starter.scoring.scorecard import number
 
 LONGEST = 10_000
@@ -264,9 +264,9 @@ def _scorecard(course: Course, result: Result) -> dict | None:
         msg = f"{folder / 'scorecard.json'} is damaged ({type(error).__name__}); grade the submission again"
         raise InputError(msg) from error
     pictures = [
-        (base64.b64encode((folder / name).read_bytes()).decode(), text)
-        for name, text in PICTURES.items()
-        if (folder / name).is_file()
+        (base64.b64encode((folder / name).read_bytes()).decode(), picture.text)
+        for name, picture in PICTURES.items()
+        if not picture.names_genes and (folder / name).is_file()
     ]
     return {"overall": content["overall"], "rows": rows, "pictures": pictures}
 

@@ -1,4 +1,4 @@
-"""Figures of a score: predicted effects beside measured ones, ranks, overlap, scaled scores."""
+"""Figures of several scores: side by side, compared with each other, and one after the other."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,86 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from starter.plots.effects import effect_scatter
-from starter.plots.style import BLUE, EFFECT, GREEN, GREY, ORANGE, wrapped
+from starter.plots.style import BLUE, GREEN, GREY, ORANGE, wrapped
 
 if TYPE_CHECKING:
     from starter.scoring.scorecard import Scorecard
-    from starter.scoring.screens.summary import Summary
-
-PANELS = 6
-BARS = 24
-SQUARES = 60
-"""Perturbations in a matrix of ranks; those with the largest measured effects."""
-
-
-def effects_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
-    """Draw predicted against measured effects of the perturbations with the largest measured effects."""
-    measured, predicted = (
-        pd.DataFrame(side.effects(), truth.perturbations, truth.genes) for side in (truth, prediction)
-    )
-    largest = measured.abs().sum(axis=1).nlargest(PANELS).index
-    columns = min(3, len(largest))
-    rows = -(-len(largest) // columns)
-    size = (3 * columns, 3 * rows + 0.8)
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-    limit = 1.05 * max(measured.loc[largest].abs().max(axis=None), predicted.loc[largest].abs().max(axis=None), 1e-3)
-    for ax, name in zip(axes.flat, largest, strict=False):
-        effect_scatter(measured.loc[name], predicted.loc[name], name, ax)
-        if name in measured.columns:
-            ax.scatter(measured.loc[name, name], predicted.loc[name, name], s=36, color=ORANGE, marker="D")
-        ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="", ylabel="")
-    for ax in axes.flat[len(largest) :]:
-        ax.set_axis_off()
-    figure.suptitle(f"{wrapped(title)}\n(a point is a gene; the diamond is the target itself)", fontsize="medium")
-    figure.supxlabel(f"measured {EFFECT}", fontsize="medium")
-    figure.supylabel(f"predicted {EFFECT}", fontsize="medium")
-    return figure
-
-
-def rank_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
-    """Draw for every prediction how near each measured effect is; a good prediction is dark on the diagonal."""
-    # here: scoring takes a second to import, which other figures do not need
-    from starter.scoring.metrics.discrimination import rank_matrix
-
-    sizes = np.linalg.norm(truth.effects(), axis=1)
-    largest = np.sort(np.argsort(-sizes, kind="stable")[:SQUARES])
-    truth, prediction = truth.select(largest), prediction.select(largest)
-    ranks = rank_matrix(truth, prediction)
-    n = len(ranks)
-    side = np.clip(0.16 * n, 4.5, 9)
-    figure, ax = plt.subplots(figsize=(side + 1.5, side), layout="constrained")
-    image = ax.imshow(ranks, cmap="cividis", vmin=0, vmax=max(n - 1, 1))
-    names = [str(name) for name in truth.perturbations]
-    size = "small" if n <= 20 else "xx-small"
-    ax.set_xticks(range(n), names, rotation=90, fontsize=size)
-    ax.set_yticks(range(n), names, fontsize=size)
-    ax.set(xlabel="measured effect of", ylabel="predicted effect of")
-    ax.set_title(wrapped(title), fontsize="medium")
-    figure.colorbar(image, ax=ax, shrink=0.7, label="rank by L1 distance (0 = nearest)")
-    return figure
-
-
-def overlap_figure(truth: "Summary", prediction: "Summary", title: str) -> Figure:
-    """Draw how many measured DE genes were found, for the perturbations with most of them."""
-    # here: scoring takes a second to import, which other figures do not need
-    from starter.scoring.metrics.overlap import de_genes
-
-    measured, predicted = de_genes(truth.de), de_genes(prediction.de)
-    order = np.argsort([-len(genes) for genes in measured], kind="stable")[:BARS][::-1]
-    n = np.array([len(measured[row]) for row in order])
-    found = np.array([len(np.intersect1d(measured[row], predicted[row][: len(measured[row])])) for row in order])
-    called = np.array([len(predicted[row]) for row in order])
-    figure, ax = plt.subplots(figsize=(7, 1.4 + 0.24 * len(order)), layout="constrained")
-    y = np.arange(len(order))
-    ax.barh(y, found, color=GREEN, label="measured and among the first n predicted")
-    ax.barh(y, n - found, left=found, color=ORANGE, label="measured, not among them")
-    ax.scatter(called, y, color="black", s=14, zorder=3, label="predicted DE genes in all")
-    ax.set_yticks(y, [str(truth.perturbations[row]) for row in order], fontsize="x-small")
-    ax.set_xlabel("differentially expressed genes (false discovery rate below 5 %)")
-    shown = f" ({len(order)} of {len(measured)} perturbations)" if len(order) < len(measured) else ""
-    ax.set_title(f"{wrapped(title)}{shown}", fontsize="medium")
-    figure.legend(fontsize="x-small", loc="outside lower center", ncols=3)
-    return figure
 
 
 def score_bars(scores: pd.DataFrame, title: str, ax: Axes | None = None) -> Axes:

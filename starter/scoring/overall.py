@@ -53,6 +53,35 @@ def mean_of(scores: Sequence[Score]) -> Score:
     return lambda packed, axis: np.mean([score(packed, axis) for score in scores], axis=0)
 
 
+def scaled_interval(
+    rules: RuleSet, metric: Metric, contexts: Sequence[tuple[Rows, Values]], seed: int
+) -> tuple[float | None, float | None]:
+    """Bound a metric's scaled score by drawing perturbations within each context.
+
+    Parameters
+    ----------
+    rules, metric
+        The rule set and one of its metrics.
+    contexts
+        Rows and values of each.
+    seed
+        Fixes the draws.
+
+    Returns
+    -------
+    Low and high of the 95 % interval; None where there is none, or the metric is not gradable in some context.
+    """
+    if not all(rows[metric.name]["gradable"] for rows, _ in contexts):
+        return None, None
+    samples = [values[metric.name] for _, values in contexts]
+    missing = [np.isnan(of_context).reshape(len(of_context), -1).any(axis=1) for of_context in samples]
+    if not metric.skip_undefined and any(of_context.any() for of_context in missing):
+        return None, None
+    packed = [of_context[~out].reshape((~out).sum(), -1) for of_context, out in zip(samples, missing, strict=True)]
+    scores = [scaled_scores(rules, [metric], rows)[0] for rows, _ in contexts]
+    return interval(packed, scores, seed)
+
+
 def overall_interval(
     rules: RuleSet, contexts: Sequence[tuple[Rows, Values]], seed: int
 ) -> tuple[float | None, float | None]:

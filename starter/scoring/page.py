@@ -12,18 +12,8 @@ from matplotlib.figure import Figure
 
 from starter.errors import InputError
 from starter.files import whole
-from starter.scoring.figures import effects_figure, overlap_figure, rank_figure
+from starter.scoring.pictures import PICTURES
 from starter.scoring.scorecard import Scorecard, number
-
-PICTURES = {
-    "effects.png": "Predicted against measured effects of the perturbations with the largest measured effects. "
-    "Good predictions lie on the dashed line.",
-    "ranks.png": "PDS: each row ranks the measured effects by their distance from one prediction. "
-    "A good prediction is dark on the diagonal; dark columns mean that every prediction looks alike.",
-    "overlap.png": "DES: how many of the n measured DE genes are among the first n predicted ones.",
-}
-"""File name of each picture, and what it shows."""
-DRAW = {"effects.png": effects_figure, "ranks.png": rank_figure, "overlap.png": overlap_figure}
 
 
 def draw_pictures(card: Scorecard) -> dict[str, bytes]:
@@ -31,10 +21,11 @@ def draw_pictures(card: Scorecard) -> dict[str, bytes]:
 
     Returns
     -------
-    The names of `PICTURES`, each with its PNG.
+    Names of `PICTURES`, those of which the scorecard has something, each with its PNG.
     """
     title = f"{card.name} on {_title(card)}"
-    return {name: _png(draw(card.truth, card.prediction, title)) for name, draw in DRAW.items()}
+    drawn = {name: picture.draw(card, title) for name, picture in PICTURES.items()}
+    return {name: _png(figure) for name, figure in drawn.items() if figure}
 
 
 def scorecard_page(card: Scorecard, pictures: dict[str, bytes]) -> str:
@@ -59,7 +50,10 @@ def scorecard_page(card: Scorecard, pictures: dict[str, bytes]) -> str:
         scored=[metric for metric in metrics if metric.name in card.rules.scored],
         shown=[metric for metric in metrics if metric.name not in card.rules.scored],
         truth_title=_title(card),
-        pictures=[{"data": base64.b64encode(pictures[name]).decode(), "text": text} for name, text in PICTURES.items()],
+        pictures=[
+            {"data": base64.b64encode(content).decode(), "text": PICTURES[name].text}
+            for name, content in pictures.items()
+        ],
         number=number,
     )
 
@@ -78,11 +72,6 @@ def _png(figure: Figure) -> bytes:
 
 def write_scorecard(card: Scorecard, folder: str | Path) -> None:
     """Write `scorecard.json` and `.html`, `per_perturbation.parquet` and `.csv`, and the pictures into a folder."""
-    from starter.scoring.page import (
-        draw_pictures,
-        scorecard_page,  # draws figures: only needed here
-    )
-
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +80,8 @@ def write_scorecard(card: Scorecard, folder: str | Path) -> None:
         raise InputError(msg) from error
     pictures = draw_pictures(card)
     page = scorecard_page(card, pictures)
+    for name in PICTURES.keys() - pictures.keys():
+        (folder / name).unlink(missing_ok=True)  # of an earlier scorecard, by other rules
     for name, write in (
         *((name, partial(Path.write_bytes, data=content)) for name, content in pictures.items()),
         ("per_perturbation.parquet", lambda part: card.per_perturbation.to_parquet(part, index=False)),

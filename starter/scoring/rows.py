@@ -10,6 +10,7 @@ from starter.errors import InputError
 from starter.scoring.context_score import ContextScore
 from starter.scoring.metrics.base import Metric
 from starter.scoring.metrics.rule_sets import RuleSet
+from starter.scoring.overall import scaled_interval
 from starter.scoring.truth.replicate import mean_of_defined
 from starter.statistics.intervals import interval
 
@@ -54,6 +55,8 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
             gradable, reason = False, str(error)
     missing = np.isnan(values if values.ndim == 1 else values[:, 0])
     low, high = _interval_over(metric, [score], seed, paired=False)
+    row = {"gradable": gradable, "baseline": means["baseline"], "replicate": means["replicate"]}
+    scaled_low, scaled_high = scaled_interval(rules, metric, [({metric.name: row}, score.per_metric)], seed)
     difference_low, difference_high = _interval_over(metric, [score], seed, paired=True)
     return {
         "value": _or_null(value),
@@ -64,6 +67,8 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
         "replicate": _or_null(means["replicate"]),
         **({"plain_half": _or_null(means["plain_half"])} if "plain_half" in means else {}),
         "scaled": _or_null(scaled),
+        "scaled_low": scaled_low,
+        "scaled_high": scaled_high,
         "gradable": gradable,
         "why_not": reason,
         "dynamic_range": _or_null(_dynamic_range(metric, of_anchor)),
@@ -75,7 +80,9 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
     }
 
 
-def over_contexts(metric: Metric, scored: Sequence[ContextScore], per_context: Mapping[str, dict], seed: int) -> dict:
+def over_contexts(
+    rules: RuleSet, metric: Metric, scored: Sequence[ContextScore], per_context: Mapping[str, dict], seed: int
+) -> dict:
     """Average a metric's row over contexts, each weighing the same."""
     rows = [context["metrics"][metric.name] for context in per_context.values()]
     if len(rows) == 1:
@@ -88,6 +95,8 @@ def over_contexts(metric: Metric, scored: Sequence[ContextScore], per_context: M
     merged["gradable"] = all(row["gradable"] for row in rows)
     merged["why_not"] = next((row["why_not"] for row in rows if row["why_not"]), None)
     merged["n"], merged["left_out"] = (sum(row[key] for row in rows) for key in ("n", "left_out"))
+    sides = [(per_context[score.context]["metrics"], score.per_metric) for score in scored]
+    merged["scaled_low"], merged["scaled_high"] = scaled_interval(rules, metric, sides, seed)
     for keys in (("low", "high"), ("difference_low", "difference_high")):
         merged[keys[0]], merged[keys[1]] = _interval_over(metric, scored, seed, paired=keys[0] != "low")
     return merged

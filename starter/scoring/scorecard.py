@@ -58,14 +58,23 @@ class Scorecard:
     notes: list[str]
     """What a reader must know to read the numbers."""
     per_perturbation: pd.DataFrame
-    """Columns context, perturbation, metric, value."""
+    """Columns context, perturbation, metric, value, baseline (what it scores there, NaN if undefined)."""
     scores: dict[str, Mapping[str, np.ndarray]]
     """Context to metric name to one value a perturbation (two for a ratio), as intervals are made of."""
+    sides: dict[str, tuple[Summary, Summary]]
+    """Context to truth and prediction, for pictures and DE tables."""
     about: dict
     """Versions, hashes and the seed."""
-    truth: Summary
-    """Of the first context, for pictures."""
-    prediction: Summary
+
+    @property
+    def truth(self) -> Summary:
+        """The measured side of the first context."""
+        return next(iter(self.sides.values()))[0]
+
+    @property
+    def prediction(self) -> Summary:
+        """The predicted side of the first context."""
+        return next(iter(self.sides.values()))[1]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -155,7 +164,7 @@ def score_prediction(
             score_context(screen.watched(advance), cells, truth, rules, context) for context, cells in chosen.items()
         ]
     per_context = {score.context: context_rows(score, rules, seed) for score in scored}
-    metrics = {metric.name: over_contexts(metric, scored, per_context, seed) for metric in rules.metrics}
+    metrics = {metric.name: over_contexts(rules, metric, scored, per_context, seed) for metric in rules.metrics}
     overall = [context["overall"] for context in per_context.values()]
     card = Scorecard(
         name=name or prediction_name(called),
@@ -176,14 +185,13 @@ def score_prediction(
         notes=[],
         per_perturbation=pd.concat([_table(score, rules) for score in scored], ignore_index=True),
         scores={score.context: score.per_metric for score in scored},
+        sides={score.context: (score.truth, score.prediction) for score in scored},
         about={
             "prediction": {"name": called, "sha256": digest.result()},
             "truth": {"title": truth.about["title"], "sha256": sha256(truth.folder / "truth.json")},
             "versions": {name: importlib.metadata.version(name) for name in ("virtual-cell-course", "numpy", "scipy")},
             "seed": seed,
         },
-        truth=scored[0].truth,
-        prediction=scored[0].prediction,
     )
     own = [f"{f'{score.context}: ' if len(scored) > 1 else ''}{note}" for score in scored for note in score.notes]
     return replace(card, notes=[*_notes(card, truth), *own])
@@ -221,6 +229,7 @@ def _table(score: ContextScore, rules: RuleSet) -> pd.DataFrame:
                     PERTURBATION: score.truth.perturbations,
                     "metric": metric.name,
                     "value": metric.per_perturbation(score.per_metric[metric.name]),
+                    "baseline": metric.per_perturbation(score.anchors["baseline"][metric.name].mean(axis=0)),
                 }
             )
             for metric in rules.metrics

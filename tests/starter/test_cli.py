@@ -60,9 +60,12 @@ def test_help_imports_nothing_heavy():
 def test_score_writes_what_other_tools_read(scored: Path, profile: str):
     out = scored / profile
     answer = run(
-        "starter", "score", scored / "copy.h5ad", "--truth", scored / "truth", "--profile", profile, "--out", out
+        *("starter", "score", scored / "copy.h5ad", "--truth", scored / "truth", "--profile", profile, "--out", out),
+        "--de-tables",
     )
     assert answer.returncode == 0, answer.stderr
+    of_genes = pd.read_parquet(out / "copy" / "de_tables.parquet")
+    np.testing.assert_array_equal(of_genes["measured_fdr"], of_genes["predicted_fdr"])  # of a copy
     card = json.loads((out / "copy" / "scorecard.json").read_text())
     assert card["profile"] == profile
     assert card["metrics"]["mae"]["value"] == pytest.approx(0, abs=1e-7)
@@ -122,7 +125,7 @@ def test_one_bad_prediction_does_not_hide_the_others_scores(scored: Path, tmp_pa
     options = ("--truth", scored / "truth", "--profile", "course", "--out", tmp_path / "out")
     answer = run("starter", "score", tmp_path / "bad.h5ad", scored / "copy.h5ad", *options)
     assert answer.returncode == 2
-    assert re.search(r"^ ?MAE .lower is better. +0\.0000 ", answer.stdout, re.MULTILINE)
+    assert re.search(r"^ ?MAE ↓ +0\.0000 ", answer.stdout, re.MULTILINE)
     assert answer.stderr.startswith("error: the genes of bad.h5ad are not the truth's: missing 1 (SIM00001)")
     assert len(answer.stderr.splitlines()) == 1
 

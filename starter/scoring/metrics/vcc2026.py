@@ -64,6 +64,24 @@ def pds_cosine(truth: Summary, prediction: Summary) -> np.ndarray:
     InputError
         If no perturbation's target gene is measured, or nothing else is.
     """
+    distances = cosine_distances(truth, prediction)
+    right = np.diag(distances)[:, None]
+    midranks = (distances < right).sum(axis=1) + ((distances == right).sum(axis=1) - 1) / 2
+    return 1 - midranks / max(len(right) - 1, 1)
+
+
+def cosine_distances(truth: Summary, prediction: Summary) -> np.ndarray:
+    """Distance of every predicted effect from every measured one, by cosine over all but the target genes.
+
+    Returns
+    -------
+    P x P in [0, 2], a row a prediction; 1 where an effect is 0.
+
+    Raises
+    ------
+    InputError
+        As `pds_cosine`.
+    """
     _, own = _own_genes(truth)
     others = np.ones(len(truth.genes), dtype=bool)
     others[own] = False
@@ -75,10 +93,7 @@ def pds_cosine(truth: Summary, prediction: Summary) -> np.ndarray:
     norms = [np.sqrt(np.einsum("pg,pg->p", effects, effects)) for effects in (predicted, measured)]
     products, norms = predicted @ measured.T, norms[0][:, None] * norms[1]
     cosines = np.divide(products, norms, out=np.zeros_like(products), where=norms != 0)
-    distances = np.clip(1 - cosines, 0, 2)
-    right = np.diag(distances)[:, None]
-    midranks = (distances < right).sum(axis=1) + ((distances == right).sum(axis=1) - 1) / 2
-    return 1 - midranks / max(len(right) - 1, 1)
+    return np.clip(1 - cosines, 0, 2)
 
 
 def mse_terms(truth: Summary, prediction: Summary) -> np.ndarray:
@@ -143,10 +158,26 @@ def direction_fidelity(truth: Summary, prediction: Summary) -> np.ndarray:
     InputError
         If no perturbation's target gene is in the truth's gate.
     """
+    called, right, measured = called_directions(truth, prediction)
+    n = np.maximum(called, measured)
+    return np.divide(right, n, out=np.full(len(n), np.nan), where=n > 0)
+
+
+def called_directions(truth: Summary, prediction: Summary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count what `direction_fidelity` is made of.
+
+    Returns
+    -------
+    Of each perturbation: called genes, those of them with the right direction, measured significant genes.
+
+    Raises
+    ------
+    InputError
+        If no perturbation's target gene is in the truth's gate.
+    """
     up_or_down, right = _directions(truth, prediction)
     called = _significant(truth, prediction) & up_or_down
-    n = np.maximum(called.sum(axis=1), _significant(truth, truth).sum(axis=1))
-    return np.divide((called & right).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
+    return called.sum(axis=1), (called & right).sum(axis=1), _significant(truth, truth).sum(axis=1)
 
 
 def direction_reach(truth: Summary, prediction: Summary) -> np.ndarray:

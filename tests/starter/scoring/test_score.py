@@ -97,7 +97,7 @@ def test_the_tables(small_truth: Truth, cards: dict[str, Scorecard]):
             came = card.table.loc[name, key]
             assert np.isnan(came) if value is None and key != "why_not" else came == value or came is value
     assert card.table["scaled"].dtype == np.float64
-    assert list(card.per_perturbation) == ["context", "perturbation", "metric", "value"]
+    assert list(card.per_perturbation) == ["context", "perturbation", "metric", "value", "baseline"]
     assert len(card.per_perturbation) == 24 * len(card.table)
 
 

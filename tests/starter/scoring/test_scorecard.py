@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import scipy.special
+import scipy.stats
 from scored import predict
 
 from starter.data import dataset, preprocess, pseudobulk
@@ -22,6 +23,7 @@ from starter.schema import CONTROL
 from starter.scoring import rows as scorecard_rows
 from starter.scoring import scorecard
 from starter.scoring.compare import compare
+from starter.scoring.de_tables import write_de_tables
 from starter.scoring.metrics.base import Metric
 from starter.scoring.page import write_scorecard
 from starter.scoring.truth.build import build_truth
@@ -55,18 +57,9 @@ def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
     content = json.loads(cards["half"].to_json())
     assert content["profile"] == "course"
     assert list(content["metrics"])[:4] == ["overlap_at_N", "discrimination_score_l1", "mae", "pearson_delta"]
-    fields = ["value", "low", "high", "direction", "baseline", "replicate", "plain_half"]
-    fields += [
-        "scaled",
-        "gradable",
-        "why_not",
-        "dynamic_range",
-        "difference",
-        "difference_low",
-        "difference_high",
-        "n",
-        "left_out",
-    ]
+    fields = ["value", "low", "high", "direction", "baseline", "replicate", "plain_half", "scaled"]
+    fields += ["scaled_low", "scaled_high", "gradable", "why_not"]
+    fields += ["dynamic_range", "difference", "difference_low", "difference_high", "n", "left_out"]
     for row in content["metrics"].values():
         assert list(row) == fields
     assert [row["direction"] for row in content["metrics"].values()][:4] == ["higher", "higher", "lower", "higher"]
@@ -78,7 +71,7 @@ def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
 
 def test_the_table_has_a_row_a_perturbation_and_metric(cards: dict[str, scorecard.Scorecard]):
     table = cards["half"].per_perturbation
-    assert list(table.columns) == ["context", "perturbation", "metric", "value"]
+    assert list(table.columns) == ["context", "perturbation", "metric", "value", "baseline"]
     assert len(table) == 24 * len(cards["half"].rules.metrics)
     means = table.groupby("metric")["value"].mean()
     for name, row in cards["half"].metrics.items():
@@ -130,19 +123,20 @@ class Page(HTMLParser):
             self.cells.append(data.strip())
 
 
-def test_the_page_has_the_numbers_and_three_pictures(cards: dict[str, scorecard.Scorecard], tmp_path: Path):
+def test_the_page_has_the_numbers_and_its_pictures(cards: dict[str, scorecard.Scorecard], tmp_path: Path):
     write_scorecard(cards["half"], tmp_path / "half")
     assert sorted(path.name for path in (tmp_path / "half").iterdir()) == sorted(
         (
             *("scorecard.json", "per_perturbation.parquet", "per_perturbation.csv", "scorecard.html"),
-            *("effects.png", "ranks.png", "overlap.png"),
+            *("scores.png", "examples.png", "effects.png", "ranks.png", "overlap.png"),
         )
     )
     content = (tmp_path / "half" / "scorecard.html").read_text()
     assert not re.search(r"(src|href)=\"http", content)
     page = Page()
     page.feed(content)
-    assert len(page.pictures) == 3
+    assert len(page.pictures) == 5
+    assert max(place for place, tag in enumerate(page.tags) if tag == "img") < page.tags.index("table")
     for picture in page.pictures:
         png = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"))
         width, height = struct.unpack(">II", png[16:24])
@@ -154,6 +148,48 @@ def test_the_page_has_the_numbers_and_three_pictures(cards: dict[str, scorecard.
     table = pd.read_parquet(tmp_path / "half" / "per_perturbation.parquet")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "half" / "per_perturbation.csv"), table, rtol=1e-12)
     assert table.equals(cards["half"].per_perturbation)
+
+
+def test_pictures_of_an_earlier_scorecard_go(
+    small_truth: Truth, predictions: dict[str, Path], cards: dict[str, scorecard.Scorecard], tmp_path: Path
+):
+    (tmp_path / "directions.png").write_bytes(b"of other rules")
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    write_scorecard(cards["half"], tmp_path)
+    assert not (tmp_path / "directions.png").exists()
+    assert (tmp_path / "mine.png").exists()
+
+
+def test_an_interval_of_a_scaled_score_is_the_values_on_the_scale(cards: dict[str, scorecard.Scorecard]):
+    """The BCa interval follows a monotone change of scale."""
+    for row in cards["half"].metrics.values():
+        if row["gradable"]:
+            ends = sorted(
+                (row[end] - row["baseline"]) / (row["replicate"] - row["baseline"]) for end in ("low", "high")
+            )
+            assert [row["scaled_low"], row["scaled_high"]] == pytest.approx(ends, rel=0.02, abs=0.02)
+        else:
+            assert row["scaled_low"] is row["scaled_high"] is None
+
+
+def test_de_tables_hold_both_sides(cards: dict[str, scorecard.Scorecard], small_path: Path, tmp_path: Path):
+    card = cards["half"]
+    write_de_tables(card.sides, tmp_path / "de.parquet")
+    table = pd.read_parquet(tmp_path / "de.parquet")
+    kinds = [f"{side}_{what}" for side in ("measured", "predicted") for what in ("log2_fold_change", "p_value", "fdr")]
+    assert list(table.columns) == ["context", "perturbation", "gene", *kinds]
+    assert len(table) == 24 * 200
+    # the measured side by SciPy, from the cells
+    screen = dataset.read_screen(small_path)
+    logs = preprocess.expression(screen).toarray()
+    name, gene = str(card.truth.perturbations[5]), 17
+    of_one, control = (screen.obs["target_gene"] == label for label in (name, CONTROL))
+    line = table[(table["perturbation"] == name) & (table["gene"] == screen.var_names[gene])].iloc[0]
+    one, other = logs[of_one.to_numpy(), gene], logs[control.to_numpy(), gene]
+    expected = scipy.stats.mannwhitneyu(one, other, method="asymptotic", use_continuity=True).pvalue
+    assert line["measured_p_value"] == pytest.approx(expected, rel=1e-6)
+    change = np.log2(np.expm1(one.mean()) / np.expm1(other.mean()))  # as cell-eval takes it
+    assert line["measured_log2_fold_change"] == pytest.approx(change, rel=1e-4)
 
 
 def test_a_hostile_name_is_escaped_on_the_page(small_truth: Truth, predictions: dict[str, Path], tmp_path: Path):
