@@ -145,13 +145,34 @@ def pack(
 
 
 @app.command()
-def metrics() -> None:
+def metrics(
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Say instead how good each metric is on this screen.", show_default=False),
+    ] = None,
+    profile: Annotated[str, typer.Option(help=f"With --truth, the rule set: {RULE_SETS}.")] = "course",
+) -> None:
     """List the rule sets and their metrics: name, what is better, range, whether it counts for the score, source.
 
-    Example: starter metrics
+    With --truth: how far from the baseline to perfection a replicate of the experiment gets by each metric (dynamic
+    range fraction, median and mean over perturbations), and for which share of the perturbations it beats the baseline
+    (bound discrimination score). Where both are low, a metric cannot tell a good model from the baseline on this
+    screen.
+
+    Example: starter metrics --truth truth
     """
     from starter.scoring.metrics.rule_sets import RULE_SETS
 
+    if truth:
+        from starter.scoring.calibration import calibration_table
+        from starter.scoring.metrics.rule_sets import get_rule_set
+        from starter.scoring.tables import print_calibration
+        from starter.scoring.truth.opened import open_truth
+
+        opened, rules = open_truth(truth), get_rule_set(profile)
+        opened.check_prepared(rules)
+        print_calibration(calibration_table(opened, rules), f"{opened.about['title']}, by {rules.title}")
+        return
     console = Console(markup=False, highlight=False)
     for rules in RULE_SETS.values():
         title = f"{rules.name}: {rules.title}"

@@ -186,7 +186,7 @@ def _of_perturbations(one: Scorecard, two: Scorecard) -> pd.DataFrame:
             values = [metric.per_perturbation(card.scores[context][metric.name]) for card in (one, two)]
             gains.append((values[0] - values[1]) / (full - row["baseline"]))
         labels = one.per_perturbation.query(f"{CONTEXT} == @context")[PERTURBATION].unique()
-        mean = mean_of_defined(gains or [np.full(len(labels), np.nan)])
+        mean = mean_of_defined(np.array(gains or [np.full(len(labels), np.nan)]))
         tables.append(pd.DataFrame({CONTEXT: context, PERTURBATION: labels, "difference": mean}))
     table = pd.concat(tables).sort_values("difference", ascending=False, ignore_index=True)
     table.insert(0, "first", one.name)

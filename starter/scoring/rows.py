@@ -7,17 +7,15 @@ import numpy as np
 import scipy.stats
 
 from starter.errors import InputError
+from starter.scoring.calibration import CALIBRATED, calibrate
 from starter.scoring.context_score import ContextScore
 from starter.scoring.metrics.base import Metric
 from starter.scoring.metrics.rule_sets import RuleSet
 from starter.scoring.overall import scaled_interval
-from starter.scoring.truth.replicate import mean_of_defined
 from starter.statistics.intervals import interval
 
 CERTAINTY = 0.95
 """One-sided confidence that the replicate beats the baseline, below which a metric is not gradable on a screen."""
-SMALLEST = 1e-6
-"""Added to a denominator of the dynamic range."""
 
 
 def context_rows(score: ContextScore, rules: RuleSet, seed: int) -> dict:
@@ -35,7 +33,8 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
     of_anchor = {name: scores[metric.name] for name, scores in score.anchors.items()}
     value = float(metric.mean(values))
     means = {}
-    for name, splits in of_anchor.items():
+    for name in of_anchor.keys() & {"baseline", "replicate", "plain_half"}:
+        splits = of_anchor[name]
         if metric.ratio:
             means[name] = float(np.mean([float(metric.mean(split)) for split in splits]))
         else:
@@ -71,7 +70,7 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
         "scaled_high": scaled_high,
         "gradable": gradable,
         "why_not": reason,
-        "dynamic_range": _or_null(_dynamic_range(metric, of_anchor)),
+        **{name: _or_null(value) for name, value in calibrate(metric, of_anchor).items()},
         "difference": _or_null(value - means["baseline"]),
         "difference_low": difference_low,
         "difference_high": difference_high,
@@ -88,7 +87,7 @@ def over_contexts(
     if len(rows) == 1:
         return rows[0]
     merged = dict(rows[0])
-    averaged = ("value", "baseline", "replicate", "plain_half", "scaled", "dynamic_range", "difference")
+    averaged = ("value", "baseline", "replicate", "plain_half", "scaled", "difference", *CALIBRATED)
     for key in merged.keys() & set(averaged):
         numbers = [row[key] for row in rows]
         merged[key] = None if None in numbers else float(np.mean(numbers))
@@ -136,22 +135,6 @@ def _clearly_better(metric: Metric, of_anchor: Mapping[str, np.ndarray]) -> bool
         return False
     error = gain.std(ddof=1) / math.sqrt(len(gain))
     return bool(gain.mean() > scipy.stats.t.ppf(CERTAINTY, len(gain) - 1) * error)
-
-
-def _dynamic_range(metric: Metric, of_anchor: Mapping[str, np.ndarray]) -> float:
-    """Share of the way from the baseline to perfection that the replicate goes; median over perturbations.
-
-    The dynamic range fraction of Shift Bioscience (2025), bioRxiv 2025.10.20.683304, in [-1, 1].
-    """
-    if metric.ratio:
-        baseline, replicate = (
-            np.array([np.mean([metric.mean(split) for split in of_anchor[name]])]) for name in ("baseline", "replicate")
-        )
-    else:
-        baseline, replicate = (mean_of_defined(list(of_anchor[name])) for name in ("baseline", "replicate"))
-    sign = 1 if metric.direction == "higher" else -1
-    share = sign * (replicate - baseline) / (sign * (metric.best - baseline) + SMALLEST)
-    return float(np.nanmedian(np.clip(share, -1, 1))) if not np.isnan(share).all() else math.nan
 
 
 def _or_null(value: float) -> float | None:

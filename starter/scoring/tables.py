@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -91,6 +92,19 @@ def print_history(looks: Sequence[Look], title: str) -> None:
     for look in looks:
         table.add_row(look.when[:16], look.rule_set, number(look.overall), between((look.low, look.high)), look.name)
     Console(markup=False, highlight=False).print(table)
+
+
+def print_calibration(table: pd.DataFrame, title: str) -> None:
+    """Print how good each metric is on a screen, as `starter.scoring.calibration.calibration_table` gives it."""
+    lines = _table(title)
+    lines.add_column("metric", overflow="fold")
+    for heading in ("DRF median", "DRF mean", "BDS"):
+        lines.add_column(heading, justify="right")
+    lines.add_column("in the score")
+    for row in table.itertuples():
+        numbers = [number(None if math.isnan(value) else value) for value in row[3:]]
+        lines.add_row(row.title, *numbers, "yes" if row.scored else "")
+    Console(markup=False, highlight=False).print(lines)
 
 
 def between(ends: tuple[float | None, float | None]) -> str:

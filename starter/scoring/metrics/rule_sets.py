@@ -58,8 +58,12 @@ class RuleSet:
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """What a prediction is seen beside; by the course's rules the plain half beside the interpolated one."""
-        return ("baseline", "replicate", "plain_half") if self.gains else ("baseline", "replicate")
+        """What a prediction is seen beside, and, of rules that start from logs, the same against half the cells.
+
+        By the course's rules the plain half is seen beside the interpolated one.
+        """
+        of_logs = ("half_baseline", "half_replicate") if self.de else ()
+        return ("baseline", "replicate", *(("plain_half",) if self.gains else ()), *of_logs)
 
     @property
     def gains(self) -> bool:

@@ -93,7 +93,7 @@ class Truth:
 
     def halves(self, rules: RuleSet, context: str | None = None) -> list[Reference]:
         """Open the first halves of the measured cells in each split, for metrics on cells; none if not prepared."""
-        folders = sorted(self._folder(rules, context).glob("half_*"))
+        folders = sorted(self._folder(rules, context).glob("half_[0-9]*"))
         return [self._summary(folder, context) for folder in folders]
 
     def anchor_scores(self, rules: RuleSet, anchor: str, context: str | None = None) -> dict[str, np.ndarray]:
@@ -104,7 +104,7 @@ class Truth:
         rules
             The rule set.
         anchor
-            One of the rule set's anchors: `baseline`, `replicate` or `plain_half`.
+            One of the rule set's anchors.
         context
             Default: the first.
 

@@ -1,6 +1,6 @@
 """The predictions that scores are measured against: the train mean (or the challenge's baseline) and the replicate."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,7 +100,7 @@ def anchor_scores(
     baseline: Summary,
     baseline_values: Values,
     rows: np.ndarray,
-) -> dict[str, Values]:
+) -> dict[str, dict[str, np.ndarray]]:
     """Score half of each perturbation's cells as a prediction of the other half, beside the baseline.
 
     The challenge's rules show the split halves as they are.
@@ -127,45 +127,46 @@ def anchor_scores(
 
     Returns
     -------
-    baseline, replicate and, by the course's rules, plain_half: metric name to splits x perturbations, NaN where
-    undefined. Averages over splits count as one split.
+    baseline, replicate and, by the course's rules, plain_half: metric name to 1 x perturbations, means over the splits.
+    half_baseline and half_replicate: both against the first half alone, splits x perturbations. NaN where undefined.
     """
     halves = [Halves(half.first.select(rows), half.second.select(rows)) for half in halves]
     of_rows = baseline.select(rows)
 
-    def over_splits(sides: Sequence[Halves], score: Callable[[Halves], np.ndarray]) -> np.ndarray:
-        values = np.full(len(truth.perturbations), np.nan)
+    def over_splits(metric: Metric, sides: Sequence[Halves]) -> np.ndarray:
+        values = np.full((len(sides), len(truth.perturbations)), np.nan)
         if len(rows):
-            values[rows] = mean_of_defined([score(half) for half in sides])
+            values[:, rows] = [metric.compute(side.first, side.second) for side in sides]
         return values
 
-    def plain(metric: Metric) -> np.ndarray:
-        return over_splits(halves, lambda half: metric.compute(half.first, half.second))
-
-    def with_gain(metric: Metric, sides: Sequence[Halves]) -> np.ndarray:
-        compute = metric.compute
-        gain = over_splits(sides, lambda half: compute(half.first, half.second) - compute(half.first, of_rows))
-        gain[np.isnan(gain)] = np.nanmean(gain) if not np.isnan(gain).all() else np.nan
-        return baseline_values[metric.name] + gain
-
-    if not rules.gains:
-        anchors = {"baseline": baseline_values, "replicate": {metric.name: plain(metric) for metric in rules.metrics}}
-        return _as_one_split(anchors)
-    mean = needed(truth.train_mean, "the train mean")
-    duplicates = [replace(half, second=interpolate(half.second, mean)) for half in halves]
-    base, replicate, plain_half = dict(baseline_values), {}, {}
+    base, second = [replace(half, second=of_rows) for half in halves], halves
+    if rules.gains:
+        mean = needed(truth.train_mean, "the train mean")
+        second = [replace(half, second=interpolate(half.second, mean)) for half in halves]
+    anchors = {name: {} for name in rules.anchors}
     for metric in rules.metrics:
-        name = metric.name
-        if metric.on_cells:
-            base[name] = over_splits(halves, lambda half, metric=metric: metric.compute(half.first, of_rows))
-            replicate[name] = plain_half[name] = plain(metric)
+        name, of_all = metric.name, baseline_values[metric.name]
+        of_base = over_splits(metric, base)
+        plain = over_splits(metric, halves)
+        replicate = over_splits(metric, second) if rules.gains and not metric.on_cells else plain
+        anchors["half_baseline"][name], anchors["half_replicate"][name] = of_base, replicate
+        if not rules.gains or metric.on_cells:
+            anchors["baseline"][name] = (mean_of_defined(of_base) if rules.gains else of_all)[None]
+            anchors["replicate"][name] = mean_of_defined(replicate)[None]
         else:
-            replicate[name], plain_half[name] = with_gain(metric, duplicates), with_gain(metric, halves)
-    return _as_one_split({"baseline": base, "replicate": replicate, "plain_half": plain_half})
+            anchors["baseline"][name] = of_all[None]
+            anchors["replicate"][name] = (of_all + _mean_gain(replicate - of_base))[None]
+        if rules.gains:
+            gain = mean_of_defined(plain) if metric.on_cells else of_all + _mean_gain(plain - of_base)
+            anchors["plain_half"][name] = gain[None]
+    return anchors
 
 
-def _as_one_split(anchors: Mapping[str, Values]) -> dict[str, Values]:
-    return {anchor: {name: values[None] for name, values in scores.items()} for anchor, scores in anchors.items()}
+def _mean_gain(gains: np.ndarray) -> np.ndarray:
+    """Average over the splits; where none shows a gain, the mean of the other perturbations stands in."""
+    gain = mean_of_defined(gains)
+    gain[np.isnan(gain)] = np.nanmean(gain) if not np.isnan(gain).all() else np.nan
+    return gain
 
 
 def interpolate(half: Summary, mean: np.ndarray) -> Summary:
@@ -189,8 +190,7 @@ def interpolate(half: Summary, mean: np.ndarray) -> Summary:
     return replace(half, profiles=((1 - p) * half.profiles + p * mean).astype(np.float32))
 
 
-def mean_of_defined(values: Sequence[np.ndarray]) -> np.ndarray:
+def mean_of_defined(splits: np.ndarray) -> np.ndarray:
     """Average over the splits in which a value is defined: half the cells may show no DE gene."""
-    splits = np.stack(values)
     n_defined = (~np.isnan(splits)).sum(axis=0)
     return np.divide(np.nansum(splits, axis=0), n_defined, out=np.full(n_defined.shape, np.nan), where=n_defined > 0)

@@ -111,6 +111,19 @@ def as_counts(adata: anndata.AnnData) -> anndata.AnnData:
     return anndata.AnnData(counts, adata.obs, adata.var)
 
 
+def with_empty_cells(adata: anndata.AnnData) -> anndata.AnnData:
+    """Counts, every fifth cell empty."""
+    counts = as_counts(adata)
+    full = (np.arange(adata.n_obs) % 5 > 0).astype(np.float32)
+    counts.X = scipy.sparse.csr_matrix(counts.X.multiply(full[:, None]))
+    counts.X.eliminate_zeros()
+    return counts
+
+
+def dense_with_empty_cells(adata: anndata.AnnData) -> anndata.AnnData:
+    return as_dense(with_empty_cells(adata))
+
+
 def as_one_profile_in_every_cell(adata: anndata.AnnData) -> anndata.AnnData:
     x = adata.X.toarray()
     control = (adata.obs["target_gene"] == CONTROL).to_numpy()
@@ -126,6 +139,7 @@ def as_one_profile_in_every_cell(adata: anndata.AnnData) -> anndata.AnnData:
         (as_given, as_float64),
         (as_counts, as_counts),
         (as_dense, as_counts),
+        (with_empty_cells, dense_with_empty_cells),
     ],
 )
 def test_live_on_every_kind_of_input(small_path: Path, tmp_path: Path, of_real: object, of_pred: object):

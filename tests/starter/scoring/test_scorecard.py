@@ -22,6 +22,7 @@ from starter.prediction import pack
 from starter.schema import CONTROL
 from starter.scoring import rows as scorecard_rows
 from starter.scoring import scorecard
+from starter.scoring.calibration import calibrate
 from starter.scoring.compare import compare
 from starter.scoring.de_tables import write_de_tables
 from starter.scoring.metrics.base import Metric
@@ -58,8 +59,8 @@ def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
     assert content["profile"] == "course"
     assert list(content["metrics"])[:4] == ["overlap_at_N", "discrimination_score_l1", "mae", "pearson_delta"]
     fields = ["value", "low", "high", "direction", "baseline", "replicate", "plain_half", "scaled"]
-    fields += ["scaled_low", "scaled_high", "gradable", "why_not"]
-    fields += ["dynamic_range", "difference", "difference_low", "difference_high", "n", "left_out"]
+    fields += ["scaled_low", "scaled_high", "gradable", "why_not", "dynamic_range", "dynamic_range_mean"]
+    fields += ["bound_discrimination", "difference", "difference_low", "difference_high", "n", "left_out"]
     for row in content["metrics"].values():
         assert list(row) == fields
     assert [row["direction"] for row in content["metrics"].values()][:4] == ["higher", "higher", "lower", "higher"]
@@ -434,10 +435,10 @@ def test_the_dynamic_range_is_the_replicates_share_of_the_way_to_perfection():
     up = Metric("u", "u", None, "higher", 1.0, (0, 1), "here")
     down = Metric("d", "d", None, "lower", 0.0, (0, 9), "here")
     # (.6 - .2) / (1 - .2) = .5, (.3 - .2) / .8 = .125, (.9 - .2) / .8 = .875: median .5
-    assert scorecard_rows._dynamic_range(up, anchored([0.2] * 3, [0.6, 0.3, 0.9])) == pytest.approx(0.5, abs=1e-5)
+    assert calibrate(up, anchored([0.2] * 3, [0.6, 0.3, 0.9]))["dynamic_range"] == pytest.approx(0.5, abs=1e-5)
     # (4 - 1) / 4 = .75, and a replicate 3 times as bad is cut at -1
-    assert scorecard_rows._dynamic_range(down, anchored([4, 4], [1, 1])) == pytest.approx(0.75, abs=1e-5)
-    assert scorecard_rows._dynamic_range(down, anchored([4], [12])) == -1
+    assert calibrate(down, anchored([4, 4], [1, 1]))["dynamic_range"] == pytest.approx(0.75, abs=1e-5)
+    assert calibrate(down, anchored([4], [12]))["dynamic_range"] == -1
 
 
 def test_what_is_not_gradable_is_not_divided(small_truth: Truth, predictions: dict[str, Path], monkeypatch):

@@ -1,5 +1,4 @@
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,11 +82,7 @@ def test_the_same_inputs_give_the_same_truth(released, prepared: opened.Truth, t
 def test_a_bare_file_of_logs_is_fine(vcc_parity: Path, tmp_path: Path):
     made = build_truth(vcc_parity / "cell_eval" / "real.h5ad", tmp_path / "t")
     assert made.about["train"] is None
-    assert re.fullmatch(
-        r"log1p expression as given \([\d,]+ cells looked at add up to 2,732 on the natural scale, largest value 6.72, "
-        r"56% zeros\)",
-        made.about["profiles"]["course"]["scale"],
-    )
+    assert made.about["profiles"]["course"]["scale"] == "log1p expression as given"
     assert "the measured perturbations themselves" in made.about["profiles"]["course"]["baseline"]
     assert "thinning" in made.about["profiles"]["course"]["baseline"]
 
