@@ -49,7 +49,7 @@ def scorecard_page(card: Scorecard, pictures: dict[str, bytes]) -> str:
         card=card,
         scored=[metric for metric in metrics if metric.name in card.rules.scored],
         shown=[metric for metric in metrics if metric.name not in card.rules.scored],
-        truth_title=_title(card),
+        truth_title=card.about["truth"]["title"],
         pictures=[
             {"data": base64.b64encode(content).decode(), "text": PICTURES[name].text}
             for name, content in pictures.items()

@@ -45,6 +45,7 @@ class Picture(NamedTuple):
 
 def scores_figure(card: Scorecard, title: str) -> Figure | None:
     """Draw every scaled score with its interval, and the overall score."""
+    del title  # which names the first context, where there are several
     scored = [metric for metric in card.rules.metrics if metric.name in card.rules.scored]
     lines = [("overall", card.overall, card.overall_interval)]
     for metric in scored:
@@ -88,7 +89,7 @@ def scores_figure(card: Scorecard, title: str) -> Figure | None:
     ax.set_ylim(len(lines) - 0.5, -0.5)
     ax.axhline(0.5, color=GREY, linewidth=0.8)
     ax.set_xlabel(f"scaled score (0: the baseline; 1, dotted: {full})")
-    ax.set_title(wrapped(title), fontsize="medium")
+    ax.set_title(wrapped(f"{card.name} on {card.about['truth']['title']}"), fontsize="medium")  # all contexts
     return figure
 
 
@@ -288,7 +289,7 @@ PICTURES = {
     "examples.png": Picture(
         "The perturbations in which this prediction gains most over the baseline, and those in which it gains least "
         "(by mean rank over the scored metrics), each with the genes that are measured to change most and those "
-        "that are predicted to. A star marks the target itself.",
+        "that are predicted to. Where there is no baseline, raw values are ranked. A star marks the target itself.",
         examples_figure,
         names_genes=True,
     ),

@@ -256,8 +256,9 @@ def _notes(card: Scorecard, truth: Truth) -> list[str]:
         f"{prepared['scale']}.",
     ]
     undefined = {context: reason for context in truth.contexts if (reason := truth.no_anchors(rules, context))}
-    for context, reason in undefined.items():
-        where = f" in the context {context}" if len(truth.contexts) > 1 else ""
+    for reason in dict.fromkeys(undefined.values()):
+        some = [context for context, why in undefined.items() if why == reason]
+        where = "" if len(some) == len(truth.contexts) else f" in {counted(len(some), 'context')} ({listed(some)})"
         notes.append(f"Raw values only{where}, not scaled: baseline and replicate are undefined, since {reason}.")
     if len(undefined) < len(truth.contexts):
         notes.append(f"Baseline: {prepared['baseline']}. Replicate: {prepared['replicate']}.")

@@ -12,7 +12,7 @@ from starter.scoring.screens.summary import Reference, Summary, needed
 
 SPLITS = 5
 """Split halves over which the replicate is averaged."""
-NOT_ASKED = "the truth was built without baseline and replicate"
+NOT_ASKED = "the truth was built without them"
 """Why there are none."""
 Values = Mapping[str, np.ndarray]
 """Metric name to one value a perturbation (for a ratio over the panel: numerator and denominator)."""

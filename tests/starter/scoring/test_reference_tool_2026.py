@@ -343,7 +343,7 @@ def test_a_context_with_a_group_of_one_cell_leaves_the_others_scaled(
     assert scored.contexts["context_2"]["overall"] is None
     assert scored.overall is None
     assert scored.metrics["pds_cosine"]["value"] is not None
-    assert any(note.startswith("Raw values only in the context context_2, not scaled") for note in scored.notes)
+    assert any(note.startswith("Raw values only in 1 context (context_2), not scaled") for note in scored.notes)
     assert any(note.startswith("Baseline: the mean perturbation response") for note in scored.notes)
 
 
@@ -356,4 +356,5 @@ def test_raw_values_alone_on_request(screens: dict[str, Path], card: Scorecard, 
         )
         assert row["scaled"] is None
     assert raw.overall is None
-    assert "since the truth was built without baseline and replicate" in " ".join(raw.notes)
+    (said,) = [note for note in raw.notes if note.startswith("Raw values only")]
+    assert said.endswith("not scaled: baseline and replicate are undefined, since the truth was built without them.")
