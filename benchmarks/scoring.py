@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import typer
 
-from benchmarks.peers import REAL_DE, SCALED, SCORES, TEST
+from benchmarks.peers import REAL_DE, SCALED, SCORES, STREAMED, TEST
 from benchmarks.screens import SCREENS, Form, prediction_path, real_path
 from benchmarks.watch import machine, watch
 from starter.console import run
@@ -31,7 +31,18 @@ SAME_Z = 1e-4
 """The same for z, which scanpy keeps in float32."""
 ALONE = "cold, metrics alone"
 """The six metrics of 2026 without the baseline and the replicate that a score needs."""
-VERSIONS = ("virtual-cell-course", "cell-eval", "pdex", "cell-eval2", "scanpy", "illico", "numpy", "scipy", "numba")
+VERSIONS = (
+    "virtual-cell-course",
+    "cell-eval",
+    "pdex",
+    "cell-eval2",
+    "scanpy",
+    "illico",
+    "crispyx",
+    "numpy",
+    "scipy",
+    "numba",
+)
 
 
 class Peer(StrEnum):
@@ -42,6 +53,7 @@ class Peer(StrEnum):
     cell_eval2 = "cell-eval2"
     scanpy = "scanpy"
     illico = "illico"
+    crispyx = "crispyx"
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Benchmark:
     """The rank-sum test alone instead of scoring."""
 
 
-TESTS = (Peer.ours, Peer.illico, Peer.scanpy)
+TESTS = (Peer.ours, Peer.illico, Peer.scanpy, Peer.crispyx)
 FORMS = (Form.gzip, Form.dense)
 BENCHMARKS = {
     "small": Benchmark("small", (Peer.ours, Peer.cell_eval)),
@@ -122,7 +134,8 @@ def main(
     full2025: all of season 2025; ours alone, other tools need over 24 GB
     full2026: the same for one context of season 2026
     upload2026: the same for all three contexts, and as an upload
-    test: the rank-sum test alone, on the cells of small
+    test: the rank-sum test alone, on the cells of small, in memory; and
+    streamed from the file, as crispyx does
     tiny, tiny2026, tinytest: for trying, in a minute
 
     cold: from files to scores; ours prepares the screen too. A score of
@@ -176,7 +189,9 @@ def _measure(benchmark: Benchmark, peers: tuple[Peer, ...], kept: Path, *, warm:
     with tempfile.TemporaryDirectory(prefix="runs-", dir=kept) as work:
         out = Path(work)
         if benchmark.test:
-            return [_test(peer, real_path(files), out) for peer in chosen]
+            in_memory = [_test(peer, real_path(files), out) for peer in chosen if peer is not Peer.crispyx]
+            streamed = [_test(peer, real_path(files), out, streamed=True) for peer in chosen if peer in STREAMED]
+            return in_memory + streamed
         runs = []
         for peer in chosen:
             if peer is Peer.ours:
@@ -272,15 +287,17 @@ def _compared(measured: Run, theirs: Path, out: Path) -> Run:
     )
 
 
-def _test(peer: Peer, real: Path, out: Path) -> Run:
-    """Time a test, without reading and compiling, and compare its p or z with ours."""
-    command = [sys.executable, "-m", "benchmarks.peers", "rank-sum", real, "--out", out / peer, "--tool", peer.value]
-    measured = _run(peer, "test", command, out)
+def _test(peer: Peer, real: Path, out: Path, *, streamed: bool = False) -> Run:
+    """Time a test without compiling, and compare its p or z with ours of cells in memory."""
+    name = f"{peer}-streamed" if streamed else peer
+    command = [sys.executable, "-m", "benchmarks.peers", "rank-sum", real, "--out", out / name, "--tool", peer.value]
+    what = "test, streamed" if streamed else "test"
+    measured = _run(peer, what, [*command, "--streamed"] if streamed else command, out)
     if measured.verdict:
         return measured
-    theirs = np.load(out / peer / TEST)
+    theirs = np.load(out / name / TEST)
     measured = dataclasses.replace(measured, seconds=float(theirs["seconds"]))
-    if peer is Peer.ours or not (out / Peer.ours / TEST).is_file():
+    if name == Peer.ours or not (out / Peer.ours / TEST).is_file():
         return measured
     ours, key = np.load(out / Peer.ours / TEST), "p" if "p" in theirs else "z"
     scale = 1 + np.abs(ours[key])

@@ -43,6 +43,29 @@ class Cells:
 
         return replace(self, read=read)
 
+    def kept(self, n_bytes: int) -> "Cells":
+        """Keep what is read once in memory, as long as it takes no more than so many bytes; all cells are needed."""
+        held: list[scipy.sparse.csr_matrix] = []
+        whole = False
+
+        def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+            nonlocal whole
+            if whole:
+                yield from held
+                return
+            held.clear()
+            size, fits = 0, True
+            for block in self.read(keep):
+                size += block.data.nbytes + block.indices.nbytes
+                if fits := fits and size <= n_bytes:
+                    held.append(block)
+                else:
+                    held.clear()
+                yield block
+            whole = fits
+
+        return replace(self, read=read)
+
 
 def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
     """Read a matrix that is in memory, cells x genes; float64 and large whole numbers as float64, others as float32."""

@@ -63,15 +63,16 @@ def _match_mean(
 ) -> int:  # pragma: no cover (compiled)
     """Match one gene; its counts go to `made`, one a cell. Returns how many are above 0."""
     np.random.seed(seed)  # noqa: NPY002  (a generator cannot be shared by parallel loops)
-    counts = np.zeros(len(scale), np.int64)
+    counts, logs = np.zeros(len(scale), np.int64), np.zeros(len(scale))
     total = 0.0
     for k in range(indptr[gene], indptr[gene + 1]):
-        counts[rows[k]] = data[k]
-        total += np.log1p(scale[rows[k]] * data[k])
+        cell = rows[k]
+        counts[cell], logs[cell] = data[k], np.log1p(scale[cell] * data[k])
+        total += float(logs[cell])
     if total > goal:
-        _remove(counts, total, goal, scale)
+        _remove(counts, logs, total, goal, scale)
     elif total < goal:
-        _add(counts, total, goal, scale, phi)
+        _add(counts, logs, total, goal, scale, phi)
     n_kept = 0
     for cell in range(len(scale)):
         made[cell] = counts[cell]
@@ -80,17 +81,24 @@ def _match_mean(
 
 
 @numba.njit(cache=True)
-def _remove(counts: np.ndarray, total: float, goal: float, scale: np.ndarray) -> None:  # pragma: no cover (compiled)
-    """Take UMIs away, each as likely as any other, until the sum of log1p expression is nearest to the goal."""
+def _remove(
+    counts: np.ndarray, logs: np.ndarray, total: float, goal: float, scale: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    """Take UMIs away, each as likely as any other, until the sum of log1p expression is nearest to the goal.
+
+    `logs` is log1p(scale x count) of each cell, so that only one logarithm is taken for an UMI.
+    """
     owner = np.repeat(np.arange(len(counts)), counts)
     for left in range(len(owner), 0, -1):
         pick = np.random.randint(left)  # noqa: NPY002
         cell = owner[pick]
         owner[pick] = owner[left - 1]
-        change = float(np.log1p(scale[cell] * counts[cell]) - np.log1p(scale[cell] * (counts[cell] - 1)))
+        less = np.log1p(scale[cell] * (counts[cell] - 1))
+        change = float(logs[cell] - less)
         if total - change < goal and goal - (total - change) > total - goal:
             return
         counts[cell] -= 1
+        logs[cell] = less
         total -= change
         if total <= goal:
             return
@@ -98,7 +106,7 @@ def _remove(counts: np.ndarray, total: float, goal: float, scale: np.ndarray) ->
 
 @numba.njit(cache=True)
 def _add(
-    counts: np.ndarray, total: float, goal: float, scale: np.ndarray, phi: float
+    counts: np.ndarray, logs: np.ndarray, total: float, goal: float, scale: np.ndarray, phi: float
 ) -> None:  # pragma: no cover (compiled)
     """Add UMIs until the sum of log1p expression is nearest to the goal.
 
@@ -113,8 +121,10 @@ def _add(
         rate[cell] = running
     while total < goal:
         cell = min(np.searchsorted(rate, np.random.random() * running, side="right"), len(counts) - 1)  # noqa: NPY002
-        change = np.log1p(scale[cell] * (counts[cell] + 1)) - np.log1p(scale[cell] * counts[cell])
+        more = np.log1p(scale[cell] * (counts[cell] + 1))
+        change = more - logs[cell]
         if total + change > goal and total + change - goal > goal - total:
             return
         counts[cell] += 1
+        logs[cell] = more
         total += change

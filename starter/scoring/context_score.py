@@ -31,7 +31,7 @@ from starter.scoring.screens.summary import Reference, Summary, needed
 from starter.scoring.truth.opened import Truth
 from starter.scoring.truth.replicate import mean_of_defined
 from starter.statistics.components import project
-from starter.statistics.de import CELL_EVAL_082
+from starter.statistics.de import CELL_EVAL_066, SMALL
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,10 @@ def _reduce_logs(
     if fault and rules.counts == "refused":
         msg = f"{fault}; include the course's control cells unchanged and scale alike"
         raise InputError(msg)
-    # sums over dense cells, and those of 0.6.6, are taken in another order than the stored ones
+    # sums over dense cells are taken in another order than the stored ones; an exact p of 0.6.6 wants every cell
     form = tuple(truth.array(rules, "control_form", context)) == (0, 4)
-    reuse = same and form and rules.de is CELL_EVAL_082 and not cells.dense and scan.itemsize == 4
+    exact = rules.de is CELL_EVAL_066 and np.bincount(groups[groups >= 0]).min() <= SMALL
+    reuse = same and form and not exact and not cells.dense and scan.itemsize == 4
     taken = np.where(control, -1, groups) if reuse else groups
     controls = truth.log_controls(rules, context) if reuse else None
     if controls:

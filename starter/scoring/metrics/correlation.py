@@ -123,10 +123,9 @@ def pearson_over(
     if not with_target:
         genes = ~truth.own_targets()
     if top == "t_test":
-        size = np.nan_to_num(np.abs(needed(truth.t_score, "t scores")), nan=0, posinf=np.inf)
-        genes = _first(np.argsort(-size, axis=1, kind="stable"), genes)
+        genes = _first(truth.genes_by_t_score, genes)
     elif top == "wilcoxon":
-        genes = _first(np.lexsort((-np.abs(truth.effects()), truth.de.p_value), axis=1), genes)
+        genes = _first(truth.genes_by_p_value, genes)
     return _pearson(*_shifts(truth, prediction, truth.control if minus_control else 0.0), genes)
 
 

@@ -80,9 +80,43 @@ def summarise_logs(
     InputError
         If a value is negative, NaN or infinite.
     """
+    (summaries,) = summarise_by_rules(
+        cells,
+        layers,
+        perturbations,
+        genes,
+        [rule],
+        known=known,
+        controls=controls,
+        t_scores=t_scores,
+        others=others,
+        keep_controls=keep_controls,
+    )
+    return summaries
+
+
+def summarise_by_rules(
+    cells: Cells,
+    layers: np.ndarray,
+    perturbations: np.ndarray,
+    genes: np.ndarray,
+    rules: Sequence[DERule],
+    *,
+    known: Scan | None = None,
+    controls: LogControls | None = None,
+    t_scores: bool = False,
+    others: Sequence[Totals] | None = None,
+    keep_controls: bool = False,
+) -> list[Summaries[LogControls]]:
+    """Do `summarise_logs` by several rules for DE in one pass: cells are read, sorted and ranked once.
+
+    Returns
+    -------
+    The summaries by each of the rules, in their order.
+    """
     n_panels = [max(1, -(-int(groups.max()) // len(perturbations))) for groups in layers]
     n_cells = group_sizes(layers, max(n_panels) * len(perturbations) + 1)
-    parts: list[list[_Genes]] = [[] for _ in layers]
+    parts: list[list[list[_Genes]]] = [[[] for _ in layers] for _ in rules]
     sorted_parts = []
     is_control = layers[0] == 0
     perturbed = np.where(layers == 0, -1, layers)
@@ -90,33 +124,36 @@ def summarise_logs(
         # the controls are sorted alone: every grouping has the same
         of_genes = take_genes(controls.logs, here) if controls else sort_part(part, is_control)
         ranked = rank_columns(part, perturbed, n_cells, of_genes)
-        for of_layer, reduced in zip(
-            parts, _reduce(part, layers, n_cells, ranked, rule, dense=cells.dense), strict=True
-        ):
-            of_layer.append(reduced.with_control(controls, here) if controls else reduced)
+        for layer, by_rule in enumerate(_reduce(part, layers, n_cells, ranked, rules, dense=cells.dense)):
+            for of_rule, reduced in zip(parts, by_rule, strict=True):
+                of_rule[layer].append(reduced.with_control(controls, here) if controls else reduced)
         if keep_controls:
             sorted_parts.append(of_genes)
         del part
     if controls:
         n_cells[:, 0] = controls.logs.n_cells
-    summaries, kept, means = [], None, None
-    for of_layer, n_of_layer, n in zip(parts, n_panels, n_cells, strict=True):
-        whole = _Genes(*(np.concatenate(of_all, axis=1) for of_all in zip(*of_layer, strict=True)))
-        of_layer.clear()
-        for panel in range(n_of_layer):
-            rows = np.arange(panel * len(perturbations), (panel + 1) * len(perturbations))
-            of_panel, count = whole.panel(rows), n[np.append(0, rows + 1)]
-            summary = _summary(of_panel, count, perturbations, genes, rule, t_scores=t_scores)
-            if others:
-                totals = (of_panel.sums, of_panel.squares, count, others[len(summaries)])
-                versus = {"change_fdr": change_fdr(*totals)} if panel else {"weights": change_weights(*totals)}
-                summary = replace(summary, **versus)
-            summaries.append(summary)
-            if keep_controls and kept is None:
-                of_control = (column[0] for column in (of_panel.sums, of_panel.squares, of_panel.natural))
-                kept = LogControls(join_genes(sorted_parts), *of_control)
-                means = of_panel.sums / count[:, None]
-    return Summaries(summaries, kept, means)
+    logs = join_genes(sorted_parts) if keep_controls else None
+    found = []
+    for rule, of_rule in zip(rules, parts, strict=True):
+        summaries, kept, means = [], None, None
+        for of_layer, n_of_layer, n in zip(of_rule, n_panels, n_cells, strict=True):
+            whole = _Genes(*(np.concatenate(of_all, axis=1) for of_all in zip(*of_layer, strict=True)))
+            of_layer.clear()
+            for panel in range(n_of_layer):
+                rows = np.arange(panel * len(perturbations), (panel + 1) * len(perturbations))
+                of_panel, count = whole.panel(rows), n[np.append(0, rows + 1)]
+                summary = _summary(of_panel, count, perturbations, genes, rule, t_scores=t_scores)
+                if others:
+                    totals = (of_panel.sums, of_panel.squares, count, others[len(summaries)])
+                    versus = {"change_fdr": change_fdr(*totals)} if panel else {"weights": change_weights(*totals)}
+                    summary = replace(summary, **versus)
+                summaries.append(summary)
+                if logs and kept is None:
+                    of_control = (column[0] for column in (of_panel.sums, of_panel.squares, of_panel.natural))
+                    kept = LogControls(logs, *of_control)
+                    means = of_panel.sums / count[:, None]
+        found.append(Summaries(summaries, kept, means))
+    return found
 
 
 class _Genes(NamedTuple):
@@ -140,14 +177,19 @@ class _Genes(NamedTuple):
 
 
 def _reduce(
-    part: Columns, layers: np.ndarray, n_cells: np.ndarray, ranked: list[RankSum], rule: DERule, *, dense: bool
-) -> Iterator[_Genes]:
-    """Test and add up some genes in each grouping."""
+    part: Columns,
+    layers: np.ndarray,
+    n_cells: np.ndarray,
+    ranked: list[RankSum],
+    rules: Sequence[DERule],
+    *,
+    dense: bool,
+) -> Iterator[list[_Genes]]:
+    """Test and add up some genes in each grouping, by each of the rules."""
     sums, squares, in_order = layer_sums(part, layers, in_order_shares(n_cells, dense=dense))
     for layer, ranks in enumerate(ranked):
         means = in_order_means(in_order[layer], n_cells[layer], dense=dense)
-        p, natural = rule.of_genes(part, layers[layer], ranks, means)
-        yield _Genes(p, natural, sums[layer], squares[layer])
+        yield [_Genes(*rule.of_genes(part, layers[layer], ranks, means), sums[layer], squares[layer]) for rule in rules]
 
 
 def _summary(

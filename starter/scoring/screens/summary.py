@@ -1,6 +1,7 @@
 """What scoring needs to know of a screen, measured or predicted: profiles and the DE table."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -59,6 +60,17 @@ class Summary:
     def effects(self) -> np.ndarray:
         """Profile minus control profile, P x G, float32."""
         return self.profiles - self.control
+
+    @cached_property
+    def genes_by_t_score(self) -> np.ndarray:
+        """Positions of each perturbation's genes, the largest absolute t score first; P x G."""
+        size = np.nan_to_num(np.abs(needed(self.t_score, "t scores")), nan=0, posinf=np.inf)
+        return np.argsort(-size, axis=1, kind="stable")
+
+    @cached_property
+    def genes_by_p_value(self) -> np.ndarray:
+        """Positions of each perturbation's genes, the smallest p first and of equal ones the largest effect; P x G."""
+        return np.lexsort((-np.abs(self.effects()), self.de.p_value), axis=1)
 
     def own_targets(self) -> np.ndarray:
         """Mark the target gene of each perturbation, both of A+B; P x G, boolean."""

@@ -16,6 +16,9 @@ from starter.statistics.de import CELL_EVAL_082, expm1, sum_of_copies
 from starter.statistics.ranksum import RankSum, p_values, rank_sum
 from starter.statistics.sorted_controls import SortedControls
 
+IN_MEMORY = 1 << 30
+"""Bytes of made cells that are kept; more are made anew whenever they are read."""
+
 
 def train_mean(profiles: np.ndarray) -> np.ndarray:
     """Unweighted mean of training profiles (Csendes et al. 2025, BMC Genomics 26:393).
@@ -103,7 +106,7 @@ def thinned_cells(
 
     Returns
     -------
-    The cells, which are made anew whenever they are read, and how.
+    The cells, and how.
     """
     source = counts or Controls(controls, np.ones(controls.shape[0]))
     way = thin if counts else shift
@@ -128,7 +131,7 @@ def _made(
         for perturbation in range(len(n_cells)):
             yield float_csr(make(perturbation))
 
-    return Cells((controls.shape[0] + int(n_cells.sum()), controls.shape[1]), read)
+    return Cells((controls.shape[0] + int(n_cells.sum()), controls.shape[1]), read).kept(IN_MEMORY)
 
 
 def baseline_groups(n_control: int, n_cells: np.ndarray) -> np.ndarray:

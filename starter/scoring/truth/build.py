@@ -26,7 +26,7 @@ from starter.scoring.truth.measured import Companions, Prepared, ScreenPart, com
 from starter.scoring.truth.opened import HISTORY, LABELS, VERSION, Truth, hash_arrays, open_truth
 
 READINGS = {"logs": 7, "counts": 5}
-"""How often a file is read for a rule set, about, for the estimate of the time left."""
+"""How often a file is read for rule sets of a kind, about, for the estimate of the time left."""
 TABLES = 24
 """Tables of perturbations x genes in a truth, at most: those of the course with its five halves."""
 
@@ -173,7 +173,7 @@ def _prepare(
     Where all rule sets are chosen, those of 2026 are `optional`: they need what not every screen has.
     """
     names = about["contexts"]
-    n_readings = sum(READINGS["logs" if rules.de else "counts"] for rules in chosen)
+    n_readings = sum(READINGS[kind] for kind in {"logs" if rules.de else "counts" for rules in chosen})
     n_blocks = sum(side.screen.n_blocks for side in (measured, training) if side)
     with progress.bar("prepare the truth", n_readings * len(names) * n_blocks) as advance:
         screen = measured.screen.watched(advance)
@@ -181,30 +181,37 @@ def _prepare(
         for number, context in enumerate(names):
             part = part_of(screen, measured.keep & (screen.contexts == context), names[context])
             beside = companions(*training, context, part) if training else None
+            target = _target(part, beside, about["target_sum"])
+            of_logs = [rules for rules in chosen if rules.de]
+            for rules, prepared in prepare_logs(of_logs, part, beside, about["seed"], target, anchors=anchors):
+                _keep(rules, prepared, folder / rules.name / str(number), about, context)
+                del prepared
             for rules in chosen:
-                if rules.name in about["left_out"]:
+                if rules.de or rules.name in about["left_out"]:
                     continue
-                prepare = prepare_logs if rules.de else prepare_counts
                 try:
-                    target = _target(part, beside, about["target_sum"])
-                    prepared = prepare(rules, part, beside, about["seed"], target, anchors=anchors)
+                    prepared = prepare_counts(rules, part, anchors=anchors)
                 except InputError as error:
-                    if not optional or rules.counts != "needed":
+                    if not optional:
                         raise
                     # a screen that the rules of 2026 cannot use is prepared for the others
                     about["left_out"][rules.name] = str(error)
                     about["profiles"].pop(rules.name, None)
                     shutil.rmtree(folder / rules.name, ignore_errors=True)
                     continue
-                _save(folder / rules.name / str(number), prepared)
-                so_far = about["profiles"].get(rules.name, {"no_anchors": {}, "target_sum": {}})
-                so_far["target_sum"][context] = prepared.target_sum
-                if prepared.no_anchors:
-                    so_far["no_anchors"][context] = prepared.no_anchors
-                    about["profiles"][rules.name] = {**prepared.about, **so_far}
-                else:
-                    about["profiles"][rules.name] = {**so_far, **prepared.about}
-                del prepared
+                _keep(rules, prepared, folder / rules.name / str(number), about, context)
+
+
+def _keep(rules: RuleSet, prepared: Prepared, folder: Path, about: dict, context: str) -> None:
+    """Write what was prepared of a context, and note how."""
+    _save(folder, prepared)
+    so_far = about["profiles"].get(rules.name, {"no_anchors": {}, "target_sum": {}})
+    so_far["target_sum"][context] = prepared.target_sum
+    if prepared.no_anchors:
+        so_far["no_anchors"][context] = prepared.no_anchors
+        about["profiles"][rules.name] = {**prepared.about, **so_far}
+    else:
+        about["profiles"][rules.name] = {**so_far, **prepared.about}
 
 
 def _target(part: ScreenPart, beside: Companions | None, asked: float | None) -> float | None:

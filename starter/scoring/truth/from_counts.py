@@ -13,7 +13,7 @@ from starter.scoring.metrics.vcc2026 import lfc_nmae_of_halves
 from starter.scoring.screens.from_counts import summarise_counts
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.baseline import resampled_cells
-from starter.scoring.truth.measured import Companions, Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
+from starter.scoring.truth.measured import Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
 from starter.scoring.truth.replicate import NOT_ASKED, SPLITS, split_with_controls, undefined_anchors
 
 COUNTS_PART = 3 << 30
@@ -37,17 +37,13 @@ def _unfit(part: ScreenPart) -> str:
     return ""
 
 
-def prepare_counts(
-    rules: RuleSet, part: ScreenPart, beside: Companions | None, seed: int, target: float | None, *, anchors: bool
-) -> Prepared:
+def prepare_counts(rules: RuleSet, part: ScreenPart, *, anchors: bool) -> Prepared:
     """Prepare the rules of 2026, which start from counts, know no training and fix their seeds and target sums.
 
     Parameters
     ----------
     rules, part
         The rule set and the measured cells.
-    beside, seed, target
-        Play no part.
     anchors
         Whether to make baseline and replicate. Where a group has one cell they are undefined all the same.
 
@@ -56,7 +52,6 @@ def prepare_counts(
     InputError
         If the cells are no counts of a whole transcriptome.
     """
-    del beside, seed, target
     if reason := _unfit(part):
         raise InputError(reason)
     cells = replace(part.cells, part_bytes=COUNTS_PART)

@@ -1,6 +1,8 @@
 """A measured screen prepared for scoring: its profiles and DE tables, its control cells sorted, its anchors."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -10,15 +12,15 @@ from starter.data.scale import scale_ratio
 from starter.errors import InputError
 from starter.prediction.controls import Controls, counts_from_logs
 from starter.scoring.metrics.rule_sets import RuleSet, score_perturbations
-from starter.scoring.screens.from_logs import LogControls, summarise_logs
+from starter.scoring.screens.from_logs import LogControls, summarise_by_rules, summarise_logs
 from starter.scoring.screens.logs import Logs, fingerprint, library_totals, sample
-from starter.scoring.screens.summary import Reference, Summary, needed
+from starter.scoring.screens.summary import Reference, Summaries, Summary, needed
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, constant_summary, thinned_cells, train_mean
 from starter.scoring.truth.measured import Companions, Prepared, ScreenPart, reference_of, sorted_arrays, with_depth
-from starter.scoring.truth.others import SplitOthers, no_others, split_others, together
+from starter.scoring.truth.others import SplitOthers, means_of_groups, no_others, split_others, together
 from starter.scoring.truth.replicate import NOT_ASKED, SPLITS, Halves, anchor_scores, split_layers, undefined_anchors
 from starter.statistics.components import MAX_CELLS, Components, components, project
-from starter.statistics.de import CELL_EVAL_082
+from starter.statistics.de import CELL_EVAL_082, DERule
 
 TRAIN_TOLERANCE = 0.25
 """REAL and TRAIN may have control cells of different batches, but not of different scales."""
@@ -27,14 +29,20 @@ TRAIN_STREAM, REST_STREAM = 2, 3
 
 
 def prepare_logs(
-    rules: RuleSet, part: ScreenPart, beside: Companions | None, seed: int, target: float | None, *, anchors: bool
-) -> Prepared:
-    """Prepare a rule set that starts from log1p expression.
+    chosen: Sequence[RuleSet],
+    part: ScreenPart,
+    beside: Companions | None,
+    seed: int,
+    target: float | None,
+    *,
+    anchors: bool,
+) -> Iterator[tuple[RuleSet, Prepared]]:
+    """Prepare rule sets that start from log1p expression; what they share is reduced once.
 
     Parameters
     ----------
-    rules
-        The rule set.
+    chosen
+        The rule sets.
     part
         The measured cells.
     beside
@@ -47,30 +55,105 @@ def prepare_logs(
     anchors
         Whether to make baseline and replicate.
 
+    Yields
+    ------
+    Each rule set, in their order, and what it needs.
+
     Raises
     ------
     InputError
         If the two files are on different scales, or a value is negative.
     """
-    logs = part.logs(rules, target)
-    control_totals = logs.totals[(part.groups == 0) & part.marked]
     layers = np.vstack([part.groups, split_layers(part.groups, seed)]) if anchors else part.groups[None]
-    means, others = _read_companions(beside, rules, part, logs, control_totals, seed) if beside else (None, None)
-    if others is None and rules.gains:
-        others = no_others(len(part.screen.genes))
-    (of_all, *of_halves), controls, own_means = summarise_logs(
+    for alike in _on_one_scale(chosen, part, target):
+        reduced = _reduce(alike, part, beside, part.logs(alike[0], target), layers, seed)
+        for rules in alike:
+            yield rules, _prepare(rules, reduced, part, beside, layers, seed, anchors=anchors)
+
+
+def _on_one_scale(chosen: Sequence[RuleSet], part: ScreenPart, target: float | None) -> list[list[RuleSet]]:
+    """Put rule sets together that bring the cells to the same log1p expression."""
+    runs: list[list[RuleSet]] = []
+    before = None
+    for rules in chosen:
+        logs = part.logs(rules, target)
+        if (scale := (logs.how, logs.target_sum)) != before:
+            runs.append([])
+        runs[-1].append(rules)
+        before = scale
+    return runs
+
+
+class _Reduced(NamedTuple):
+    """The measured cells on one scale, reduced for rule sets that share it."""
+
+    logs: Logs
+    control_totals: np.ndarray
+    control_hash: np.ndarray
+    by_rule: Mapping[DERule, Summaries[LogControls]]
+    """By each rule for DE."""
+    means: np.ndarray
+    """Profiles that the train mean is made of, control first."""
+    others: SplitOthers | None
+    """Other perturbations, where a rule set compares with them."""
+
+
+def _reduce(
+    alike: Sequence[RuleSet],
+    part: ScreenPart,
+    beside: Companions | None,
+    logs: Logs,
+    layers: np.ndarray,
+    seed: int,
+) -> _Reduced:
+    control_totals = logs.totals[(part.groups == 0) & part.marked]
+    gains = any(rules.gains for rules in alike)
+    means, others = None, no_others(len(part.screen.genes)) if gains else None
+    if beside:
+        _check_companions(beside, part, logs, alike[0], control_totals)
+        means, others = _read_companions(beside, alike[0], part, logs, seed, with_others=gains)
+    rules_of_de = list(dict.fromkeys(rules.de_of_logs() for rules in alike))
+    by_rule = summarise_by_rules(
         logs.cells,
         layers,
         part.perturbations,
         part.screen.genes,
-        rules.de_of_logs(),
+        rules_of_de,
         known=part.scan,
-        t_scores=rules.gains,
+        t_scores=gains,
         others=others.of_panels() if others else None,
         keep_controls=True,
     )
-    assert controls is not None and own_means is not None  # they were asked for
-    means = own_means if means is None else means
+    own_means = by_rule[0].means
+    assert own_means is not None  # they were asked for
+    return _Reduced(
+        logs,
+        control_totals,
+        fingerprint(logs, part.scan, part.groups == 0),
+        dict(zip(rules_of_de, by_rule, strict=True)),
+        own_means if means is None else means,
+        others,
+    )
+
+
+def _prepare(
+    rules: RuleSet,
+    reduced: _Reduced,
+    part: ScreenPart,
+    beside: Companions | None,
+    layers: np.ndarray,
+    seed: int,
+    *,
+    anchors: bool,
+) -> Prepared:
+    """Prepare one rule set."""
+    logs, means = reduced.logs, reduced.means
+    others = reduced.others if rules.gains else None
+    summaries, controls, _ = reduced.by_rule[rules.de_of_logs()]
+    assert controls is not None  # they were asked for
+    if not rules.gains:  # what another rule set needs
+        summaries = [replace(summary, t_score=None, weights=None, change_fdr=None) for summary in summaries]
+    of_all, *of_halves = summaries
     mean = means.mean(axis=0) if rules.baseline == "constant" else train_mean(means[1:])
     truth = with_depth(reference_of(of_all, mean, others and others.whole.profiles), part, logs.totals)
     halves = [
@@ -84,8 +167,8 @@ def prepare_logs(
     arrays = {
         **sorted_arrays(controls.logs),
         **{f"control_{name}": values for name, values in controls._asdict().items() if name != "logs"},
-        "control_totals": control_totals,
-        "control_hash": fingerprint(logs, part.scan, part.groups == 0),
+        "control_totals": reduced.control_totals,
+        "control_hash": reduced.control_hash,
         "control_form": np.array([logs.cells.dense, part.scan.itemsize]),
     }
     if basis:
@@ -164,10 +247,10 @@ def _about(rules: RuleSet, part: ScreenPart, beside: Companions | None, scale: s
     return {"scale": scale, "baseline": f"mean of the {of}, of {source} ({n_averaged})", "replicate": replicate}
 
 
-def _read_companions(
-    beside: Companions, rules: RuleSet, measured: ScreenPart, scored: Logs, control_totals: np.ndarray, seed: int
-) -> tuple[np.ndarray, SplitOthers | None]:
-    """Average what the train mean is made of, control first, and reduce the perturbations that are not scored."""
+def _check_companions(
+    beside: Companions, measured: ScreenPart, scored: Logs, rules: RuleSet, control_totals: np.ndarray
+) -> None:
+    """Refuse training cells on another scale."""
     training = beside.training
     logs = training.logs(rules, scored.target_sum)
     ratio = scale_ratio(logs.totals[(training.groups == 0) & training.marked], control_totals)
@@ -177,16 +260,24 @@ def _read_companions(
             f"{measured.screen.name}, on the natural scale; give both as counts, or both as logs of one target sum"
         )
         raise InputError(msg)
+
+
+def _read_companions(
+    beside: Companions, rules: RuleSet, measured: ScreenPart, scored: Logs, seed: int, *, with_others: bool
+) -> tuple[np.ndarray, SplitOthers | None]:
+    """Average what the train mean is made of, control first; and reduce the perturbations that are not scored."""
+    training = beside.training
+    logs = training.logs(rules, scored.target_sum)
+    in_mean = np.append(True, beside.in_mean)
+    if not with_others:
+        return means_of_groups(training, logs)[in_mean], None
     not_scored = ~np.isin(training.perturbations, measured.perturbations)
     means, others = split_others(training, logs, not_scored, seed, TRAIN_STREAM)
-    means = means[np.append(True, beside.in_mean)]
-    if not rules.gains:
-        return means, None
     if rest := beside.rest:
         everything = np.ones(len(rest.perturbations), bool)
         of_rest = split_others(rest, rest.logs(rules, scored.target_sum), everything, seed, REST_STREAM)[1]
         others = together([others, of_rest])
-    return means, others
+    return means[in_mean], others
 
 
 def _control_counts(part: ScreenPart, scored: Logs, logs: scipy.sparse.csr_matrix) -> Controls | None:

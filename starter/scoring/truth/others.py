@@ -10,7 +10,7 @@ from starter.scoring.screens.summary import group_sizes
 from starter.scoring.truth.measured import ScreenPart
 from starter.scoring.truth.replicate import SPLITS, split_layers
 from starter.statistics.columns import columns
-from starter.statistics.sums import layer_sums
+from starter.statistics.sums import group_sums, layer_sums
 from starter.statistics.t_test import Totals
 
 
@@ -39,6 +39,26 @@ def no_others(n_genes: int) -> SplitOthers:
     """Say that nothing else was measured."""
     none = Others(np.empty((0, n_genes), np.float32), Totals(0, np.zeros(n_genes), np.zeros(n_genes)))
     return SplitOthers(none, [(none, none)] * SPLITS)
+
+
+def means_of_groups(part: ScreenPart, logs: Logs) -> np.ndarray:
+    """Give the mean log1p expression of each group of cells of a part: control first, then every perturbation.
+
+    Parameters
+    ----------
+    part
+        Cells of perturbations.
+    logs
+        The same cells brought to log1p expression.
+
+    Returns
+    -------
+    Groups x genes, float64.
+    """
+    sizes = part.n_cells()
+    found = columns(logs.cells, part.groups >= 0, part.scan)
+    sums = [group_sums(genes, part.groups, len(sizes))[0] for _, genes in found]
+    return np.concatenate(sums, axis=1) / sizes[:, None]
 
 
 def split_others(

@@ -67,3 +67,15 @@ def test_a_perturbation_without_cells_has_no_de_gene():
     table = de_table(x, groups, 4, CELL_EVAL_082)
     assert table.p_value[2].tolist() == [1] * 5
     assert not table.significant()[2].any()
+
+
+@pytest.mark.parametrize("n_cells", [1, 7, 8, 9, 128, 129, 137, 1_000, 5_933])
+def test_means_of_0_6_6_are_numpys_to_the_last_bit(n_cells: int):
+    rng = np.random.default_rng(n_cells)
+    groups = rng.permutation(np.repeat([0, 1, -1], [n_cells, 40, 3]))
+    x = (rng.random((len(groups), 50)) * (rng.random((len(groups), 50)) < 0.5)).astype(np.float32)
+    table = de_table(scipy.sparse.csr_matrix(x), groups, 2, CELL_EVAL_066)
+    of_control, of_target = (np.expm1(np.ascontiguousarray(x[groups == group].T).mean(axis=1)) for group in (0, 1))
+    where = (of_control > 0) & (of_target > 0)
+    expected = np.log2(of_target[where] / of_control[where])
+    assert table.log2_fold_change[0, where].tobytes() == expected.tobytes()

@@ -79,6 +79,27 @@ def test_the_same_inputs_give_the_same_truth(released, prepared: opened.Truth, t
             np.testing.assert_array_equal(values, prepared.anchor_scores(COURSE, anchor)[name], err_msg=name)
 
 
+def test_a_rule_set_prepared_alone_is_the_one_prepared_with_others(small_path: Path, tmp_path: Path):
+    together = build_truth(small_path, tmp_path / "together")
+    for name in together.about["profiles"]:
+        alone = build_truth(small_path, tmp_path / name, rule_set=name)
+        assert list(alone.about["profiles"]) == [name]
+        assert alone.about["profiles"][name] == together.about["profiles"][name]
+        files = sorted(path.relative_to(alone.folder) for path in alone.folder.rglob("*.npy"))
+        assert files == sorted(path.relative_to(together.folder) for path in (together.folder / name).rglob("*.npy"))
+        for file in files:
+            assert (alone.folder / file).read_bytes() == (together.folder / file).read_bytes(), file
+
+
+def test_without_the_courses_rules_the_training_cells_give_their_mean_alone(
+    released, prepared: opened.Truth, tmp_path: Path
+):
+    split, train = (released.public_folder / name for name in ("split.json", "train.h5ad"))
+    hidden, rules = released.hidden_folder / "hidden.h5ad", get_rule_set("vcc2025")
+    alone = build_truth(hidden, tmp_path / "truth", split=split, part="hidden", train=train, rule_set="vcc2025")
+    np.testing.assert_array_equal(alone.measured(rules).train_mean, prepared.measured(rules).train_mean)
+
+
 def test_a_bare_file_of_logs_is_fine(vcc_parity: Path, tmp_path: Path):
     made = build_truth(vcc_parity / "cell_eval" / "real.h5ad", tmp_path / "t")
     assert made.about["train"] is None
