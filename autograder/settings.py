@@ -44,6 +44,8 @@ class Data(Section):
     """`simulated`, or the path of a course data set (`.h5ad`) relative to `course.toml`."""
     preset: str = "default"
     """Of a simulated screen."""
+    doubles: Annotated[int, Field(ge=0)] = 0
+    """Perturbations of two genes, `A+B`, in a simulated screen."""
     seed: Annotated[int, Field(ge=0)] | None = None
     """Of a simulated screen. Leave it out in a graded course: then it follows from the course's secret."""
     priors: str | None = None

@@ -32,6 +32,7 @@ from starter.schema import (
 )
 from starter.scoring.truth.build import build_truth
 from starter.simulation import biology
+from starter.simulation.setup import Size
 from starter.simulation.write import write
 
 
@@ -108,6 +109,8 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
 
 def _made_of(course: Course) -> dict:
     settings = course.data.model_dump()
+    if not settings["doubles"]:
+        del settings["doubles"]  # courses were released before there were any
     if course.data.screen == SIMULATED:
         return settings | {"seed": hashlib.sha256(str(_seed(course, "screen")).encode()).hexdigest()}
     path = _named(course, "screen")
@@ -150,7 +153,8 @@ def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path |
             course.root / course.data.priors if course.data.priors else None,
         )
     folder = course.hidden_folder / "screen"
-    path = write(biology.draw(course.data.preset, _seed(course, "screen")), folder)
+    size = Size(doubles=course.data.doubles)
+    path = write(biology.draw(course.data.preset, _seed(course, "screen"), size), folder)
     report(f"simulated a screen ({course.data.preset} preset)")
     return path, folder / "priors"
 

@@ -203,7 +203,8 @@ def neighbour_mean(profiles: pd.DataFrame, edges: pd.DataFrame, targets: Sequenc
     edges
         A gene graph.
     targets
-        Perturbations to predict. One without a measured neighbour gets the train mean.
+        Perturbations to predict. One without a measured neighbour gets the train mean; a double `A+B` hears A, B and
+        the neighbours of both.
 
     Returns
     -------
@@ -213,7 +214,9 @@ def neighbour_mean(profiles: pd.DataFrame, edges: pd.DataFrame, targets: Sequenc
     known = neighbours(edges)
     rows = {}
     for target in targets:
-        near = [gene for gene in training.index if gene in known.get(target, ())]
+        parts = target.split("+")
+        heard = set().union(*(known.get(gene, ()) for gene in parts), parts if len(parts) > 1 else ())
+        near = [gene for gene in training.index if gene in heard]
         rows[target] = (training.loc[near] if near else training).mean()
     return pd.DataFrame.from_dict(rows, orient="index", columns=profiles.columns).rename_axis(PERTURBATION)
 

@@ -12,7 +12,7 @@ import scipy.special
 
 from starter import progress
 from starter.schema import BATCH, CONTEXT, CONTROL, GUIDE, N_UMIS, PERCENT_MITO, TARGET_GENE
-from starter.simulation.setup import CONTROL_GUIDES, GUIDES, Simulation
+from starter.simulation.setup import CONTROL_GUIDES, GUIDES, VARIATION, Simulation
 
 CELLS_PER_BLOCK, VALUES_PER_BLOCK = 2048, 1 << 22
 """Limits of a block of cells, the second on cells x genes. Each block has its own random stream."""
@@ -25,21 +25,23 @@ def draw_cells(simulation: Simulation) -> tuple[pd.DataFrame, np.ndarray]:
 
     Returns
     -------
-    The cells as `obs`, in random order, and for each the row of its target in `simulation.targets`, -1 for control.
+    The cells as `obs`, in random order, and for each the row of its label in `simulation.perturbations`, -1 for the
+    control.
     """
     size = simulation.size
     rng = np.random.default_rng([simulation.seed, 1])
     codes, contexts = [], []
     for context in range(size.contexts):
-        n_cells = size.min_cells + rng.poisson(size.min_cells * size.extra_cells, size=size.targets)
-        codes += [np.full(size.controls, -1), np.repeat(np.arange(size.targets), n_cells)]
+        n_cells = size.min_cells + rng.poisson(size.min_cells * size.extra_cells * simulation.growth)
+        codes += [np.full(size.controls, -1), np.repeat(np.arange(len(n_cells)), n_cells)]
         contexts.append(np.full(size.controls + n_cells.sum(), context))
     code, context = np.concatenate(codes), np.concatenate(contexts)
     order = rng.permutation(len(code))
     code, context = code[order], context[order]
-    labels = np.array([CONTROL, *simulation.targets])[code + 1]
-    batches = rng.integers(size.batches, size=len(code))
-    n_umis = np.rint(size.depth * np.exp(0.5 * rng.standard_normal(len(code)))).clip(500)
+    labels = np.array([CONTROL, *simulation.perturbations])[code + 1]
+    batches = (rng.random((len(code), 1)) > simulation.batches.cumsum(axis=1)[code + 1, :-1]).sum(axis=1)
+    depth = np.append(0.0, simulation.depth)[code + 1]
+    n_umis = np.rint(size.depth * np.exp(depth + 0.5 * rng.standard_normal(len(code)))).clip(500)
     guide = rng.integers(np.where(code < 0, CONTROL_GUIDES, GUIDES))
     damaged = rng.random(len(code)) < size.damaged
     n_umis[damaged] = np.rint(n_umis[damaged] * rng.uniform(0.05, 0.2, damaged.sum())).clip(100)
@@ -83,7 +85,7 @@ def draw_counts(
     batch = obs[BATCH].cat.codes.to_numpy()
     n_umis = obs[N_UMIS].to_numpy()
     guide = obs[GUIDE].astype(str).str.rpartition("_")[2].to_numpy(int) - 1
-    loadings = 0.5 * simulation.loadings
+    loadings = VARIATION * simulation.loadings
     log_base = np.log(simulation.base / 1e4) - 0.5 * (loadings**2).sum(axis=1)
     cells_per_block = min(CELLS_PER_BLOCK, max(1, VALUES_PER_BLOCK // len(simulation.genes)))
 

@@ -1,7 +1,8 @@
 """What is known beforehand of a simulated screen's genes: annotations, pathways, regulons, places on the genome.
 
-All of it follows from the programmes of `starter.simulation.biology`, with errors as real databases have them: what is
-known is incomplete, part of it is wrong, and nothing tells of a target's own part of its effect.
+What `tables` makes follows from the programmes of `starter.simulation.biology`, with errors as real databases have
+them: what is known is incomplete, part of it is wrong, and nothing tells of a target's own part of its effect. What
+`published` gives are the real databases' own entries for human genes, which the programmes follow in part.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from starter.priors.graphs import EDGE
+from starter.simulation.human_genes import HumanGenes, read_human_genes
 
 if TYPE_CHECKING:
     from starter.simulation.setup import Simulation
@@ -27,6 +31,7 @@ REGULATORS, REGULON = 24, 15
 WRONG_SIGNS = 0.2
 """Share of a regulon's genes whose sign is wrong."""
 GENES_PER_CHROMOSOME = 100
+GENE_COLUMNS = {"gene", *EDGE, "regulator", "target"}
 
 
 def tables(simulation: Simulation) -> dict[str, pd.DataFrame]:
@@ -52,9 +57,51 @@ def tables(simulation: Simulation) -> dict[str, pd.DataFrame]:
     }
 
 
+def published(simulation: Simulation) -> dict[str, pd.DataFrame]:
+    """Give what real databases say of a screen's human genes.
+
+    Parameters
+    ----------
+    simulation
+        What `starter.simulation.biology.draw` gave.
+
+    Returns
+    -------
+    Name to table: `string_links` (gene_a, gene_b, score), `go_processes` and `reactome_members` (gene, term),
+    `term_names` (term, name) and `reactome_regulators` (regulator, target, sign); nothing if the genes have numbers
+    for names.
+    """
+    if not simulation.is_human:
+        return {}
+    human = read_human_genes()
+    symbols = pd.Series(human.symbols)
+    here = set(simulation.genes)
+    a, b = (symbols[side].to_numpy() for side in human.links.T)
+    links = pd.DataFrame({EDGE[0]: a, EDGE[1]: b, "score": human.link_scores})
+    regulators, targets, signs = human.regulons.T
+    regulated = pd.DataFrame({"regulator": human.symbols[regulators], "target": human.symbols[targets], "sign": signs})
+    found = {
+        "string_links": links,
+        "go_processes": _members(human, human.go_terms),
+        "reactome_members": _members(human, human.pathways),
+        "reactome_regulators": regulated,
+        "term_names": pd.DataFrame({"term": human.names.keys(), "name": human.names.values()}),
+    }
+    for name, table in found.items():
+        of_genes = [column for column in table.columns if column in GENE_COLUMNS]
+        found[name] = table[table[of_genes].isin(here).all(axis=1)].reset_index(drop=True)
+    return found
+
+
+def _members(human: HumanGenes, sets: dict[str, np.ndarray]) -> pd.DataFrame:
+    rows = [(human.symbols[gene], term) for term, genes in sets.items() for gene in genes]
+    return pd.DataFrame(rows, columns=["gene", "term"])
+
+
 def _belonging(simulation: Simulation) -> np.ndarray:
     """How much each gene belongs to each programme, G x K: by membership a target, by loading another gene."""
-    size = np.abs(simulation.loadings[0]).T
+    programmes = simulation.membership.shape[1]  # states follow, of which nothing is known
+    size = np.abs(simulation.loadings[0, :programmes]).T
     strongest = size.argmax(axis=1)
     member = np.zeros_like(size)
     rows = np.arange(len(size))
@@ -93,7 +140,8 @@ def _pathways(genes: np.ndarray, member: np.ndarray, rng: np.random.Generator) -
 
 
 def _regulons(simulation: Simulation, rng: np.random.Generator) -> pd.DataFrame:
-    targets, loadings = simulation.targets, simulation.loadings[0]
+    targets = simulation.targets
+    loadings = simulation.loadings[0, : simulation.membership.shape[1]]
     chosen = np.sort(rng.choice(len(targets), min(REGULATORS, len(targets)), replace=False))
     rows = []
     for target in chosen:

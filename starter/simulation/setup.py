@@ -7,6 +7,10 @@ import pandas as pd
 
 GUIDES, CONTROL_GUIDES = 3, 9
 """Guides of a target, and non-targeting guides."""
+FEWEST_HUMAN = 1_000
+"""A screen of so many genes or more is built on human genes."""
+VARIATION = 0.5
+"""How far a cell stands along a programme: standard deviation, in units of the programme's loadings."""
 
 
 @dataclass(frozen=True)
@@ -15,20 +19,61 @@ class Preset:
 
     blocks: int
     """Programmes, and blocks of targets (K)."""
-    near_dead: float
+    strength: float
+    """Median strength of the effects of targets that are not silent: root mean square of the log fold changes."""
+    spread: float
+    """Standard deviation of their log strength."""
+    silent: float
     """Share of targets whose knock-down does almost nothing."""
     idiosyncratic: float
     """Share of an effect's specific variance that no prior knows."""
+    elsewhere: float
+    """Share of targets that act on other programmes than all that is known of them says."""
     shared: float
     """Share of an effect's variance that all perturbations have in common."""
+    state: float
+    """Share of the common part that lies along states of the cell, along which controls vary too."""
     graph_noise: float
     """Share of the graph's edges that students do not get; as many false ones are added."""
 
 
 PRESETS = {
-    "default": Preset(blocks=8, near_dead=0.15, idiosyncratic=0.15, shared=0.4, graph_noise=0.2),
-    "hard": Preset(blocks=10, near_dead=0.35, idiosyncratic=0.35, shared=0.5, graph_noise=0.3),
+    "default": Preset(
+        blocks=8,
+        strength=0.245,
+        spread=0.55,
+        silent=0.2,
+        idiosyncratic=0.15,
+        elsewhere=0.08,
+        shared=0.4,
+        state=0.75,
+        graph_noise=0.2,
+    ),
+    "papalexi": Preset(
+        blocks=8,
+        strength=0.19,
+        spread=0.35,
+        silent=0.62,
+        idiosyncratic=0.15,
+        elsewhere=0.08,
+        shared=0.65,
+        state=0.75,
+        graph_noise=0.2,
+    ),
+    "hard": Preset(
+        blocks=10,
+        strength=0.24,
+        spread=0.55,
+        silent=0.35,
+        idiosyncratic=0.3,
+        elsewhere=0.2,
+        shared=0.45,
+        state=0.75,
+        graph_noise=0.3,
+    ),
 }
+"""By what they resemble: a screen of targets chosen for strong effects, as the Virtual Cell Challenge's; one in which
+most targets are silent, as that of Papalexi et al. (2021); and one of which little that is known helps to predict."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +81,18 @@ class Size:
     """How large a simulated screen is."""
 
     targets: int = 240
-    genes: int = 1_000
+    genes: int = 1_500
     controls: int = 2_000
     """Control cells in each context."""
-    min_cells: int = 60
-    """Fewest cells of a perturbation in each context."""
+    min_cells: int = 48
+    """Fewest cells of a perturbation in each context: so many are left of one that cells need to live."""
+    doubles: int = 0
+    """Perturbations of two of the targets, `A+B`."""
     contexts: int = 1
     batches: int = 3
-    depth: float = 11_850
+    depth: float = 4_000
     """Median library size of a cell, in UMIs over the whole transcriptome."""
-    extra_cells: float = 0.125
+    extra_cells: float = 0.4
     """Cells of a perturbation beyond the fewest, as a share of these on average; with 0 all have equally many."""
     base_sd: float = 1.85
     """Standard deviation of the genes' log base expression. A smaller one leaves fewer zeros at the same depth."""
@@ -55,7 +102,16 @@ class Size:
 
 SIZES = {
     "course": Size(),
-    "vcc2025": Size(targets=50, genes=18_080, controls=38_176, min_cells=1_080, depth=61_500, base_sd=1.74, damaged=0),
+    "vcc2025": Size(
+        targets=50,
+        genes=18_080,
+        controls=38_176,
+        min_cells=1_080,
+        depth=61_500,
+        extra_cells=0.125,
+        base_sd=1.74,
+        damaged=0,
+    ),
     "vcc2026": Size(
         targets=300,
         genes=18_533,
@@ -81,24 +137,33 @@ class Simulation:
     size: Size
     genes: np.ndarray
     targets: np.ndarray
+    """Single targets."""
+    pairs: np.ndarray
+    """Rows of the two targets of each double, D x 2."""
     position: np.ndarray
     """Column of each target among the genes, T."""
     membership: np.ndarray
     """How much each target belongs to each programme, T x K."""
     effects: np.ndarray
-    """Natural log fold changes in a cell that is perturbed, C x T x G."""
+    """Natural log fold changes in a cell that is perturbed, C x P x G: singles, then doubles, P = T + D."""
     escape: np.ndarray
-    """Probability that a cell is unperturbed, by target and guide, T x `GUIDES`."""
+    """Probability that a cell is unperturbed, by perturbation and guide, P x `GUIDES`."""
     off_target: np.ndarray
-    """Column of the gene that a guide silences beside its target, or -1, T x `GUIDES`."""
+    """Column of the gene that a guide silences beside its target, or -1, P x `GUIDES`."""
     off_target_effect: np.ndarray
-    """Its natural log fold change, T."""
+    """Its natural log fold change, P."""
+    growth: np.ndarray
+    """Cells of each perturbation beyond the fewest, 1 on average, P."""
+    depth: np.ndarray
+    """Natural log of the cells' depth relative to control cells, P."""
+    batches: np.ndarray
+    """Share of the cells that stand in each batch: of the control, then of each perturbation, (1 + P) x B."""
     base: np.ndarray
     """Expression of each gene in an average control cell, CP10k of the whole transcriptome, C x G."""
     dispersion: np.ndarray
-    """Negative binomial phi, G."""
+    """Negative binomial phi beside what programmes and batches add, G."""
     loadings: np.ndarray
-    """Programmes x genes in each context, C x K x G: control cells vary along them too."""
+    """Programmes, then states, in each context, C x (K + S) x G: control cells vary along them too."""
     batch_shift: np.ndarray
     """Log expression change of each gene in each batch, B x G."""
     true_graph: pd.DataFrame
@@ -107,3 +172,13 @@ class Simulation:
     """What students get: edges lost and false edges added."""
     features: pd.DataFrame
     """What students get: noisy features of the targets."""
+
+    @property
+    def is_human(self) -> bool:
+        """Whether genes are human ones; all that happens to them is simulated."""
+        return len(self.genes) >= FEWEST_HUMAN
+
+    @property
+    def perturbations(self) -> np.ndarray:
+        """Labels: single targets, then doubles."""
+        return np.append(self.targets, ["+".join(self.targets[pair]) for pair in self.pairs]).astype(str)

@@ -1,6 +1,7 @@
 """Write a simulated screen, its prior knowledge and its other context."""
 
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,27 @@ from starter.files import check_room
 from starter.schema import CONTROL, N_UMIS, PERTURBATION, TARGET_GENE
 from starter.simulation.biology import draw
 from starter.simulation.counts import draw_cells, draw_counts, expected_values
-from starter.simulation.priors import tables
+from starter.simulation.human_genes import FOLDER
+from starter.simulation.priors import published, tables
 from starter.simulation.setup import Simulation
 
 BYTES_PER_VALUE = {None: 8, "gzip": 3}
 """What a stored count takes on disk, with its column, by compression."""
+NO_FINDING = ": no finding about these genes"
+"""What a title says of a simulated screen that bears real names."""
+README = "README.md"
+ABOUT = """# What is known of the genes of a simulated screen
+
+**The screen is simulated, and so is every effect in it. Nothing here is a finding about these genes.** They bear the
+names of human genes, so that what is published of them can be looked up. The screen is built of programmes; in part a
+programme follows a real pathway, the rest is drawn by chance from a secret.
+
+- `simulated_*`: what the simulator tells of its programmes, with gaps and errors. Annotations, pathways, regulons and
+  the places of genes on chromosomes are invented, too.
+- `string_links.tsv`, `go_processes.tsv`, `reactome_members.tsv`, `reactome_regulators.tsv`, `term_names.tsv`: what real
+  databases say of the genes. It helps as far as programmes follow pathways.
+
+"""
 OTHER_TARGETS, OTHER_CELLS, OTHER_CONTROLS = 0.5, 20, 500
 """Share of the targets that were also measured in another context, with how many cells each and how many controls."""
 
@@ -35,8 +52,9 @@ def write(
         What `draw` gave.
     folder
         Receives `simulated_<preset>.h5ad` (a course data set) and `priors/`: graph, features, the tables of
-        `starter.simulation.priors`, and of a screen of one context profiles of some targets in another context. Cells
-        are made in blocks, so that memory does not grow with their number.
+        `starter.simulation.priors`, of human genes what is published and a README, and of a screen of one context
+        profiles of some targets in another context. Cells are made in blocks, so that memory does not grow with their
+        number.
     compression
         A key of `BYTES_PER_VALUE`. A file of full challenge size is written and read much faster without.
     threads
@@ -59,10 +77,10 @@ def write(
     course = {
         "name": path.stem,
         # never the seed: whoever has it can make the hidden cells
-        "title": f"Simulated screen ({simulation.preset} preset)",
-        "organism": "none (simulated)",
+        "title": f"Simulated screen ({simulation.preset} preset)" + (NO_FINDING if simulation.is_human else ""),
+        "organism": f"none (simulated{', on human gene symbols' if simulation.is_human else ''})",
         "licence": "CC0-1.0",
-        "source": f"starter.simulation, preset {simulation.preset}",
+        "source": f"starter.simulation, preset {simulation.preset}" + (NO_FINDING if simulation.is_human else ""),
         "citation": "simulated; cite the course kit",
         "simulated": True,
         "target_sum": target,
@@ -75,6 +93,11 @@ def write(
     simulation.features.to_parquet(priors / "simulated_features.parquet")
     for name, table in tables(simulation).items():
         table.to_csv(priors / f"simulated_{name}.tsv", sep="\t", index=False)
+    for name, table in published(simulation).items():
+        table.to_csv(priors / f"{name}.tsv", sep="\t", index=False)
+    if simulation.is_human:
+        sources = resources.files("starter.simulation").joinpath(FOLDER, "SOURCES.md").read_text(encoding="utf-8")
+        (priors / README).write_text(ABOUT + sources, encoding="utf-8")
     if simulation.size.contexts == 1:
         other_context(simulation).to_parquet(priors / "simulated_other_context.parquet")
     return path
@@ -92,7 +115,9 @@ def other_context(simulation: Simulation) -> pd.DataFrame:
     -------
     Profiles, mean log1p expression: index perturbation with the control, columns genes.
     """
-    size = replace(simulation.size, contexts=2, controls=OTHER_CONTROLS, min_cells=OTHER_CELLS, extra_cells=0)
+    size = replace(
+        simulation.size, contexts=2, doubles=0, controls=OTHER_CONTROLS, min_cells=OTHER_CELLS, extra_cells=0
+    )
     # the first context is drawn as that of `simulation` was; only cells of the second are needed
     both = draw(simulation.preset, simulation.seed, size)
     rng = np.random.default_rng([simulation.seed, 5])

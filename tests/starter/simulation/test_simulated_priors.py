@@ -56,7 +56,7 @@ def test_regulons_have_the_right_sign_for_most_genes(simulation, known):
     assert table["regulator"].nunique() == 24
     column = {gene: number for number, gene in enumerate(simulation.genes)}
     row = {target: number for number, target in enumerate(simulation.targets)}
-    drive = simulation.membership @ simulation.loadings[0]
+    drive = simulation.membership @ simulation.loadings[0, :8]
     signs = np.array(
         [np.sign(drive[row[r], column[t]]) for r, t in zip(table["regulator"], table["target"], strict=True)]
     )
@@ -67,7 +67,7 @@ def test_every_gene_has_its_place_and_neighbours_are_close(simulation, known):
     genome = known["genome"]
     assert list(genome["gene"]) == list(simulation.genes)
     gaps = genome.groupby("chromosome")["start"].diff().dropna()
-    assert genome["chromosome"].nunique() == 10
+    assert genome["chromosome"].nunique() == 15
     assert gaps.between(40_000, 160_000).all()
 
 
@@ -84,3 +84,45 @@ def test_small_screens_have_priors_too():
     assert len(tables["genome"]) == 40
     assert len(tables["annotations"])
     assert set(tables["regulons"]["regulator"]) <= set(small.targets)
+
+
+def test_what_is_published_is_of_the_screens_genes_and_helps_in_part(simulation):
+    known = priors.published(simulation)
+    assert set(known) == {"string_links", "go_processes", "reactome_members", "reactome_regulators", "term_names"}
+    genes = set(simulation.genes)
+    for name, columns in (("string_links", ["gene_a", "gene_b"]), ("go_processes", ["gene"])):
+        assert set(known[name][columns].to_numpy().ravel()) <= genes
+    assert set(known["go_processes"]["term"]) <= set(known["term_names"]["term"])
+    links = known["string_links"]
+    links = links[links[["gene_a", "gene_b"]].isin(set(simulation.targets)).all(axis=1)]
+    pairs = list(zip(links["gene_a"], links["gene_b"], strict=True))
+    rng = np.random.default_rng(0)
+    by_chance = [tuple(rng.choice(simulation.targets, 2, replace=False)) for _ in range(2_000)]
+    assert alike(simulation, by_chance) + 0.1 < alike(simulation, pairs) < 0.8
+
+
+def test_which_pathways_a_screen_follows_is_secret():
+    """The same symbols in each screen, and other programmes: looking them up does not give the answer."""
+    first, second = (biology.draw(seed=seed) for seed in (1, 2))
+    assert list(first.genes) == list(second.genes)
+    both = sorted(set(first.targets) & set(second.targets))
+    together = []
+    for simulation in (first, second):
+        row = {target: number for number, target in enumerate(simulation.targets)}
+        unit = simulation.membership / np.linalg.norm(simulation.membership, axis=1, keepdims=True)
+        unit = unit[[row[target] for target in both]]
+        together.append((unit @ unit.T)[np.triu_indices(len(both), 1)])
+    assert abs(np.corrcoef(*together)[0, 1]) < 0.4
+
+
+def test_genes_beyond_the_human_ones_are_the_challenges_or_numbered(tmp_path, monkeypatch):
+    monkeypatch.delenv("VCC_DATA", raising=False)
+    size = Size(targets=20, genes=1_700, controls=10, min_cells=5)
+    numbered = biology.draw(seed=1, size=size)
+    assert sum(gene.startswith("SIM") for gene in numbered.genes) == 150
+    (tmp_path / "vcc2025").mkdir()
+    (tmp_path / "vcc2025" / "gene_names.csv").write_text("A2M\nMT-ND1\nXIST\n")
+    monkeypatch.setenv("VCC_DATA", str(tmp_path))
+    named = biology.draw(seed=1, size=size)
+    assert list(named.genes[1550:1553]) == ["MT-ND1", "XIST", "SIM00001"]
+    np.testing.assert_array_equal(named.effects, numbered.effects)

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 
 from benchmarks.watch import watch
-from starter.data import dataset, preprocess, pseudobulk
+from starter.data import dataset, preprocess, pseudobulk, split
 from starter.errors import InputError
 from starter.files import sha256
-from starter.priors import graphs
+from starter.models import baselines
+from starter.priors import features, graphs
 from starter.schema import CONTROL
 from starter.scoring.metrics.correlation import pearson_delta
 from starter.scoring.metrics.discrimination import discrimination_score_l1_midrank
@@ -24,6 +25,7 @@ from starter.scoring.screens.summary import Summary
 from starter.simulation import biology
 from starter.simulation import counts as simulated_counts
 from starter.simulation.counts import draw_cells, expected_values
+from starter.simulation.human_genes import read_human_genes
 from starter.simulation.setup import SIZES, Simulation, Size
 from starter.simulation.write import BYTES_PER_VALUE, write
 
@@ -78,22 +80,22 @@ class Trial:
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_default_preset_is_as_hard_as_it_should_be(seed: int, tmp_path: Path):
     trial = Trial("default", seed, tmp_path)
-    assert 0.40 < trial.train_mean_pearson() < 0.55
-    assert 0.15 < trial.effect_correlation() < 0.30
-    assert trial.replicate_pds() > 0.95
+    assert 0.30 < trial.train_mean_pearson() < 0.5
+    assert 0.07 < trial.effect_correlation() < 0.20
+    assert trial.replicate_pds() > 0.75
     with_graph = trial.neighbour_pds(trial.simulation.graph)
     shuffled = trial.neighbour_pds(graphs.shuffle_graph(trial.simulation.graph, trial.rng))
-    assert 0.65 < with_graph < 0.80
+    assert 0.57 < with_graph < 0.72
     assert shuffled == pytest.approx(0.5, abs=0.06)
 
 
 def test_the_hard_preset_is_harder(tmp_path: Path):
     trial = Trial("hard", 1, tmp_path)
     default = Trial("default", 1, tmp_path)
-    assert trial.neighbour_pds(trial.simulation.graph) < default.neighbour_pds(default.simulation.graph) - 0.05
+    assert trial.neighbour_pds(trial.simulation.graph) < default.neighbour_pds(default.simulation.graph) - 0.03
     assert trial.effect_correlation() < default.effect_correlation()
-    dead = np.abs(trial.simulation.effects[0]).sum(axis=1)
-    assert (dead < 0.2 * np.median(dead[dead > np.quantile(dead, 0.5)])).mean() == pytest.approx(0.35, abs=0.06)
+    silent = np.median(np.abs(trial.simulation.effects[0]), axis=1) < 0.03
+    assert silent.mean() == pytest.approx(0.35, abs=0.06)
 
 
 def test_the_same_seed_gives_the_same_files(tmp_path: Path, small_path: Path):
@@ -136,7 +138,7 @@ def test_cells_and_depth_are_as_asked(tmp_path: Path):
     assert len(counts) == 31
     assert screen.n_vars == 300
     assert sorted(screen.obs["batch"].unique()) == [f"batch_{i}" for i in range(1, 5)]
-    assert screen.obs["n_umis"].median() == pytest.approx(11_850, rel=0.05)
+    assert screen.obs["n_umis"].median() == pytest.approx(4_000, rel=0.05)
     deep = whole_screen(biology.draw(seed=4, size=Size(30, 300, 400, 40, depth=50_000)), tmp_path / "deep")
     assert deep.obs["n_umis"].median() == pytest.approx(50_000, rel=0.05)
     assert deep.X.nnz > 1.4 * screen.X.nnz
@@ -164,7 +166,7 @@ def test_targets_are_knocked_down_in_the_cells_that_did_not_escape(tmp_path: Pat
 @pytest.fixture(scope="module")
 def deep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Simulation, anndata.AnnData]:
     """Many cells of few targets."""
-    size = Size(targets=40, genes=400, controls=2_000, min_cells=300)
+    size = Size(targets=40, genes=400, controls=2_000, min_cells=300, depth=12_000)
     simulation = biology.draw(seed=12, size=size)
     return simulation, whole_screen(simulation, tmp_path_factory.mktemp("deep"))
 
@@ -223,7 +225,7 @@ def test_half_of_the_targets_were_measured_in_another_context(tmp_path: Path):
     simulation = biology.draw(seed=3)
     path = write(simulation, tmp_path)
     other = pd.read_parquet(tmp_path / "priors" / "simulated_other_context.parquet")
-    assert other.shape == (121, 1_000)
+    assert other.shape == (121, 1_500)
     assert other.index.name == "perturbation"
     here = pseudobulk.profiles(dataset.read_screen(path)).droplevel("context")
     targets = list(other.index.drop(CONTROL))
@@ -231,9 +233,10 @@ def test_half_of_the_targets_were_measured_in_another_context(tmp_path: Path):
     own = [np.corrcoef(effect.loc[name], there.loc[name])[0, 1] for name in targets]
     mixed = [np.corrcoef(effect.loc[a], there.loc[b])[0, 1] for a, b in itertools.pairwise(targets)]
     # twenty cells a target are noisy
-    assert 0.2 < np.median(own) < 0.6
+    assert 0.15 < np.median(own) < 0.6
     assert np.median(mixed) < np.median(own) - 0.1
-    assert np.corrcoef(here.loc[CONTROL], other.loc[CONTROL])[0, 1] < 0.5
+    # cell lines express much the same genes, and not as much of each
+    assert 0.5 < np.corrcoef(here.loc[CONTROL], other.loc[CONTROL])[0, 1] < 0.95
 
 
 def test_control_cells_vary_along_the_same_programmes(tmp_path: Path):
@@ -284,8 +287,10 @@ def test_features_tell_targets_of_a_block_apart_and_hold_noise():
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(InputError, match="no preset 'easy'; the presets are default, hard"):
+    with pytest.raises(InputError, match="no preset 'easy'; the presets are default, papalexi, hard"):
         biology.draw("easy")
+    with pytest.raises(InputError, match="4 doubles cannot be drawn from the 3 pairs of 3 targets"):
+        biology.draw(size=Size(targets=3, genes=200, doubles=4))
     with pytest.raises(InputError, match="300 targets cannot be drawn from 200 genes"):
         biology.draw(size=Size(targets=300, genes=200))
 
@@ -363,3 +368,69 @@ def test_a_whole_challenge_is_written_in_little_memory(tmp_path: Path):
         assert n_cells == pytest.approx(98_926, rel=0.01)
         assert file["X"]["data"].size / n_cells / n_genes == pytest.approx(0.43, abs=0.01)
     path.unlink()
+
+
+@pytest.fixture(scope="module")
+def with_doubles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Simulation, anndata.AnnData]:
+    simulation = biology.draw(seed=13, size=Size(targets=40, genes=400, controls=500, min_cells=20, doubles=60))
+    return simulation, whole_screen(simulation, tmp_path_factory.mktemp("doubles"))
+
+
+def test_doubles_take_out_both_targets_and_are_not_quite_the_sum_of_the_singles(with_doubles):
+    simulation, screen = with_doubles
+    assert len(simulation.perturbations) == 100
+    assert set(screen.obs["target_gene"]) == {*simulation.perturbations, CONTROL}
+    effects, pairs = simulation.effects[0], simulation.pairs
+    for double, pair in zip(effects[40:], pairs, strict=True):
+        for target in pair:
+            assert double[simulation.position[target]] == effects[target, simulation.position[target]]
+    others = np.setdiff1d(np.arange(400), simulation.position)
+    summed, measured = effects[pairs].sum(axis=1)[:, others], effects[40:, others]
+    heard = np.linalg.norm(summed, axis=1) > np.median(np.linalg.norm(summed, axis=1))
+    alike = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(summed[heard], measured[heard], strict=True)])
+    assert 0.8 < np.median(alike) < 0.99
+    assert alike.min() < 0.85
+    size = np.linalg.norm(measured[heard], axis=1) / np.linalg.norm(summed[heard], axis=1)
+    assert 0.7 < np.median(size) < 1
+
+
+def test_the_kit_splits_describes_and_scores_doubles(with_doubles):
+    simulation, screen = with_doubles
+    hidden = [str(name) for name in simulation.perturbations[-20:]]
+    parts = split.make_split(screen, hidden, list(simulation.perturbations[:4]))
+    assert list(parts.n_cells("hidden")) == sorted(hidden)
+    profiles = pseudobulk.profiles(screen).droplevel("context")
+    of_train = profiles.drop(index=[CONTROL, *hidden])
+    known = features.of_targets(simulation.features, hidden)
+    a, b = hidden[0].split("+")
+    np.testing.assert_allclose(known.loc[hidden[0]], simulation.features.loc[a] + simulation.features.loc[b])
+    near = graphs.neighbour_mean(of_train, simulation.graph, hidden)
+    added = baselines.additive(profiles.drop(index=hidden), None, hidden)
+
+    def summary(table: pd.DataFrame) -> Summary:
+        values = table.loc[hidden].to_numpy()
+        return Summary(
+            np.array(hidden), np.array(table.columns), NO_DE, values, profiles.loc[CONTROL].to_numpy(), NO_DE
+        )
+
+    scores = [discrimination_score_l1_midrank(summary(profiles), summary(table)).mean() for table in (near, added)]
+    assert scores[1] > 0.65 > 0.55 > abs(scores[0] - 0.5) + 0.3
+
+
+def test_cells_stand_unevenly_in_batches_and_lethal_targets_leave_fewer_and_shallower_ones():
+    simulation = biology.draw(seed=14)
+    obs, code = draw_cells(simulation)
+    of_target = obs[code >= 0].groupby("target_gene", observed=True)
+    n_cells, depth = of_target.size(), np.log(of_target["n_umis"].median())
+    lethal = simulation.targets[simulation.growth == 0]
+    assert len(lethal) == 29
+    assert (n_cells[lethal] == 48).all()
+    assert n_cells.drop(lethal).mean() > 60
+    assert depth[lethal].mean() < depth.drop(lethal).mean() - 0.15
+    shares = pd.crosstab(obs.loc[code >= 0, "target_gene"], obs.loc[code >= 0, "batch"], normalize="index")
+    share = shares["batch_1"].mean()
+    by_chance = share * (1 - share) / 67
+    assert shares["batch_1"].var() > 1.4 * by_chance
+    human = read_human_genes()
+    essential = set(human.symbols[human.is_essential])
+    assert np.mean([gene in essential for gene in lethal]) > 0.5 > np.mean([g in essential for g in simulation.targets])
