@@ -1,5 +1,6 @@
 """What several rooms' tests share: small simulated screens, a released course, real data where it is at hand."""
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -22,7 +23,7 @@ sys.modules["rfc3987_syntax"] = None  # a grammar of web addresses, which nbform
 
 STAGE = Path(__file__).parent / "stage"
 """A small stage, with a question and a prediction, so that what grading does is tested quickly."""
-SMALL = Size(targets=24, genes=200, controls=300, min_cells=60)
+SMALL = Size(targets=24, genes=200, controls=300, min_cells=60, depth=12_000)
 
 
 @pytest.fixture(scope="session")
@@ -78,8 +79,10 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 
 @pytest.fixture(scope="session")
 def small_path(once: Callable) -> Path:
-    """The file of a small simulated screen: 24 targets, 200 genes."""
-    folder = once("screen", lambda folder: write(biology.draw(seed=1, size=SMALL), folder))
+    """The file of a small simulated screen: 24 targets, 200 genes, effects so strong that these show them."""
+    simulation = biology.draw(seed=1, size=SMALL)
+    strong = dataclasses.replace(simulation, effects=2 * simulation.effects)
+    folder = once("screen", lambda folder: write(strong, folder))
     return folder / "simulated_default.h5ad"
 
 

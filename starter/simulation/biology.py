@@ -39,7 +39,7 @@ BATCH_SHIFT = 0.1
 """Standard deviation of the genes' log expression between batches."""
 BATCH_EVENNESS = 60
 """How evenly a perturbation's cells spread over the batches: the concentration of a Dirichlet distribution."""
-OVERALL_DISPERSION, LEAST_DISPERSION = -1.68, 0.02
+OVERALL_DISPERSION, LEAST_DISPERSION = -1.62, 0.02
 """Log of the dispersion of a gene with 1 CP10k, programmes and batches included; the smallest that noise alone has."""
 STATE_LOADING = 0.5
 """Root mean square loading of a state."""

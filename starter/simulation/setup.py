@@ -90,7 +90,7 @@ class Size:
     """Perturbations of two of the targets, `A+B`."""
     contexts: int = 1
     batches: int = 3
-    depth: float = 4_000
+    depth: float = 3_000
     """Median library size of a cell, in UMIs over the whole transcriptome."""
     extra_cells: float = 0.4
     """Cells of a perturbation beyond the fewest, as a share of these on average; with 0 all have equally many."""
@@ -109,7 +109,7 @@ SIZES = {
         min_cells=1_080,
         depth=61_500,
         extra_cells=0.125,
-        base_sd=1.74,
+        base_sd=1.79,
         damaged=0,
     ),
     "vcc2026": Size(
@@ -120,7 +120,7 @@ SIZES = {
         contexts=3,
         depth=22_000,
         extra_cells=0,
-        base_sd=1.53,
+        base_sd=1.475,
         damaged=0,
     ),
 }
