@@ -340,7 +340,8 @@ class Cells(Dataset):
         return len(self.number)
 
     def __getitem__(self, rows: Tensor | np.ndarray) -> Batch:
-        counts, depth = self.counts[np.asarray(rows)].toarray(), self.depth[rows]
+        rows = np.asarray(rows)  # numpy takes a tensor of one row for a number
+        counts, depth = self.counts[rows].toarray(), self.depth[rows]
         x = (np.log1p(counts / depth) - self.centre) / self.spread
         return Batch(*map(torch.from_numpy, (x, counts, depth, self.condition[self.number[rows]])))
 

@@ -200,3 +200,12 @@ def test_what_does_not_fit_together_is_refused():
         cvae.train(renamed, known, TARGETS)
     with pytest.raises(InputError, match="no row 'non-targeting'"):
         cvae.cvae(profiles.drop(index=CONTROL), known, TARGETS)
+
+
+def test_a_last_batch_of_one_cell_is_a_batch():
+    profiles, known = screen()
+    conditions = cvae.train(profiles, known, TARGETS, **QUICK | {"epochs": 1}).conditions
+    cells = cvae.Cells(known, np.flatnonzero(known.target_gene == CONTROL)[:9], conditions)
+    *_, last = cells.batches(8, seed=0)(1)
+    assert [len(part) for part in last] == [1, 1, 1, 1]
+    assert last.condition.shape == (1, conditions.shape[1])
