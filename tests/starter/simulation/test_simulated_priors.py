@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from starter.simulation import biology, priors
+from starter.simulation.human_genes import read_human_genes
 from starter.simulation.setup import Simulation, Size
 
 
@@ -117,12 +118,13 @@ def test_which_pathways_a_screen_follows_is_secret():
 
 def test_genes_beyond_the_human_ones_are_the_challenges_or_numbered(tmp_path, monkeypatch):
     monkeypatch.delenv("VCC_DATA", raising=False)
-    size = Size(targets=20, genes=1_700, controls=10, min_cells=5)
+    n_human = len(read_human_genes().symbols)
+    size = Size(targets=20, genes=n_human + 150, controls=10, min_cells=5)
     numbered = biology.draw(seed=1, size=size)
     assert sum(gene.startswith("SIM") for gene in numbered.genes) == 150
     (tmp_path / "vcc2025").mkdir()
-    (tmp_path / "vcc2025" / "gene_names.csv").write_text("A2M\nMT-ND1\nXIST\n")
+    (tmp_path / "vcc2025" / "gene_names.csv").write_text(f"{read_human_genes().symbols[0]}\nMT-ND1\nXIST\n")
     monkeypatch.setenv("VCC_DATA", str(tmp_path))
     named = biology.draw(seed=1, size=size)
-    assert list(named.genes[1550:1553]) == ["MT-ND1", "XIST", "SIM00001"]
+    assert list(named.genes[n_human : n_human + 3]) == ["MT-ND1", "XIST", "SIM00001"]
     np.testing.assert_array_equal(named.effects, numbered.effects)
