@@ -56,7 +56,7 @@ def foreign_layout(file: h5py.File) -> str:
         )
     if isinstance(matrix, h5py.Dataset) and "row_attrs" in own:
         return "it is a loom file; adata = anndata.io.read_loom(FILE), then adata.write_h5ad(NEW)"
-    if isinstance(mod := own.get("mod"), h5py.Group):
+    if (mod := own.get("mod")) is not None and isinstance(mod, h5py.Group):
         return (
             f"it is a MuData file with {', '.join(map(str, mod))}; adata = anndata.io.read_elem(h5py.File(FILE)"
             "['mod/rna']), then adata.write_h5ad(NEW)"
