@@ -48,7 +48,7 @@ def foreign_layout(file: h5py.File) -> str:
     """Say what an HDF5 file is that holds no AnnData object, and what to do with it; nothing if it is unknown."""
     # what is linked from elsewhere is not looked at
     own = {key: file[key] for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)}
-    matrix = own.get("matrix")
+    matrix, modalities = own.get("matrix"), own.get("mod")
     if any(isinstance(group, h5py.Group) and "barcodes" in group for group in own.values()):
         return (
             "it is a 10x Genomics matrix (CellRanger); adata = scanpy.read_10x_h5(FILE), then label the cells in "
@@ -56,9 +56,9 @@ def foreign_layout(file: h5py.File) -> str:
         )
     if isinstance(matrix, h5py.Dataset) and "row_attrs" in own:
         return "it is a loom file; adata = anndata.io.read_loom(FILE), then adata.write_h5ad(NEW)"
-    if (mod := own.get("mod")) is not None and isinstance(mod, h5py.Group):
+    if modalities is not None:
         return (
-            f"it is a MuData file with {', '.join(map(str, mod))}; adata = anndata.io.read_elem(h5py.File(FILE)"
+            f"it is a MuData file with {', '.join(modalities)}; adata = anndata.io.read_elem(h5py.File(FILE)"
             "['mod/rna']), then adata.write_h5ad(NEW)"
         )
     if "assays" in own or "reductions" in own:

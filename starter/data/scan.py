@@ -10,7 +10,11 @@ from starter import progress
 from starter.data.blocks import Cells
 from starter.data.h5ad import CELLS_PER_BLOCK
 from starter.data.scale import FRACTION, LOG_LIMIT
+from starter.data.transforms import FEWEST_VALUES, NO_MULTIPLES, transform_of
 from starter.errors import InputError
+
+ASKED = 2_000
+"""Cells, evenly spaced among those that are weighed, whose transform is looked for."""
 
 
 class Scan(NamedTuple):
@@ -24,6 +28,16 @@ class Scan(NamedTuple):
     """Sum of expm1 of each cell's values, for the `weighed` cells; else 0."""
     weighed: np.ndarray
     """Of which cells the natural total was asked for and taken, boolean: it is, as long as the values can be logs."""
+    binary_totals: np.ndarray
+    """Sum of 2^x - 1 of each cell's values, for cells that were weighed and are no multiples of a count; else 0."""
+    kinds: np.ndarray
+    """How some of them came from counts, int8 (`starter.data.transforms`); 0 for cells not looked at so."""
+    fractions: np.ndarray
+    """Largest distance of a cell's values from the whole number towards 0; negative for cells with few values."""
+    highest: np.ndarray
+    """Largest value of each cell that was weighed, else 0."""
+    looked: np.ndarray
+    """Which cells were looked at, boolean."""
     lowest: float
     """Of the finite values and 0."""
     largest: float
@@ -63,7 +77,7 @@ def scan_cells(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) 
     keep
         Which cells to look at, boolean.
     weigh
-        Of which cells the natural total is needed, boolean; default: of none.
+        Of which cells the natural total and the transform are needed, boolean; default: of none.
 
     Raises
     ------
@@ -73,9 +87,12 @@ def scan_cells(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) 
     n_cells, n_genes = cells.shape
     n_threads = numba.get_num_threads()
     n_values = np.zeros((n_threads, n_genes), np.int64)
-    totals, natural_totals = np.zeros((2, n_cells))
+    totals, natural_totals, binary_totals = np.zeros((3, n_cells))
+    kinds, fractions, highest = np.zeros(n_cells, np.int8), np.full(n_cells, -1.0, np.float32), np.zeros(n_cells)
     weighed = np.zeros(n_cells, bool) if weigh is None else weigh & keep
     extremes, faults = np.zeros((n_threads, 4)), np.zeros((n_threads, 5), np.int64)
+    asked = np.zeros(n_cells, bool)
+    asked[np.flatnonzero(weighed)[:: max(1, -(-int(weighed.sum()) // ASKED))]] = True
     start, itemsize, n_stored = 0, 4, 0
     for block in cells.read(keep):
         span = slice(start, start + block.shape[0])
@@ -85,15 +102,20 @@ def scan_cells(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) 
             block.indptr,
             keep[span],
             weighed[span],
+            asked[span],
             n_values,
             totals[span],
             natural_totals[span],
+            binary_totals[span],
+            kinds[span],
+            fractions[span],
+            highest[span],
             extremes,
             faults,
         )
         n_stored += int(np.diff(block.indptr)[keep[span]].sum())
         if extremes[:, 1].max() >= LOG_LIMIT or faults[:, 0].any():
-            weighed[start:] = natural_totals[start:] = 0
+            weighed[start:] = natural_totals[start:] = binary_totals[start:] = 0
         start, itemsize = span.stop, block.dtype.itemsize
     n_nan, n_infinite, n_negative, n_out_of_order, n_beyond = faults.sum(axis=0).tolist()
     if n_beyond:
@@ -105,6 +127,11 @@ def scan_cells(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) 
         totals=totals,
         natural_totals=natural_totals,
         weighed=weighed,
+        binary_totals=binary_totals,
+        kinds=kinds,
+        fractions=fractions,
+        highest=highest,
+        looked=keep,
         lowest=float(extremes[:, 0].min()),
         largest=float(extremes[:, 1].max()),
         fraction=float(extremes[:, 2].max()),
@@ -126,9 +153,14 @@ def _scan_block(
     indptr: np.ndarray,
     keep: np.ndarray,
     weigh: np.ndarray,
+    ask: np.ndarray,
     n_values: np.ndarray,
     totals: np.ndarray,
     natural_totals: np.ndarray,
+    binary_totals: np.ndarray,
+    kinds: np.ndarray,
+    fractions: np.ndarray,
+    highest: np.ndarray,
     extremes: np.ndarray,
     faults: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
@@ -142,9 +174,14 @@ def _scan_block(
             indptr,
             keep,
             weigh,
+            ask,
             n_values[thread],
             totals,
             natural_totals,
+            binary_totals,
+            kinds,
+            fractions,
+            highest,
             extremes[thread],
             faults[thread],
         )
@@ -159,21 +196,26 @@ def _scan_span(
     indptr: np.ndarray,
     keep: np.ndarray,
     weigh: np.ndarray,
+    ask: np.ndarray,
     n_values: np.ndarray,
     totals: np.ndarray,
     natural_totals: np.ndarray,
+    binary_totals: np.ndarray,
+    kinds: np.ndarray,
+    fractions: np.ndarray,
+    highest: np.ndarray,
     extremes: np.ndarray,
     faults: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
     """Add some cells of a block to what a thread has found."""
     n_genes = len(n_values)
     lowest, largest, fraction, off_whole = extremes[0], extremes[1], extremes[2], extremes[3]
-    n_nan = n_infinite = n_negative = n_out_of_order = n_beyond = 0
+    n_nan = n_infinite = n_negative = n_out_of_order = n_beyond = n_positive = 0
     for cell in range(first, last):
         if not keep[cell]:
             continue
         total = natural = 0.0
-        before = -1
+        before, n_before, cell_fraction = -1, n_positive, 0.0
         for i in range(indptr[cell], indptr[cell + 1]):
             value, gene = data[i], indices[i]
             n_out_of_order += gene <= before
@@ -187,14 +229,26 @@ def _scan_span(
                 n_infinite += np.isinf(value)
                 continue
             n_values[gene] += value > 0
+            n_positive += value > 0
             n_negative += value < 0
             lowest, largest = min(lowest, value), max(largest, value)
             part = abs(value - np.trunc(value))
-            fraction, off_whole = max(fraction, part), max(off_whole, min(part, 1 - part))
+            cell_fraction, off_whole = max(cell_fraction, part), max(off_whole, min(part, 1 - part))
             if weigh[cell]:
                 natural += np.expm1(np.float64(value))
         totals[cell] = total
         natural_totals[cell] = natural
+        fraction = max(fraction, cell_fraction)
+        if n_positive - n_before >= FEWEST_VALUES:
+            fractions[cell] = cell_fraction
+        if ask[cell]:
+            values = data[indptr[cell] : indptr[cell + 1]]
+            if len(values):
+                highest[cell] = values.max()
+            kinds[cell] = transform_of(values)
+            if kinds[cell] == NO_MULTIPLES and weigh[cell]:
+                for value in values:
+                    binary_totals[cell] += np.expm1(np.float64(value) * np.log(2.0))
     extremes[0], extremes[1], extremes[2], extremes[3] = lowest, largest, fraction, off_whole
     faults[0] += n_nan
     faults[1] += n_infinite
@@ -203,28 +257,28 @@ def _scan_span(
     faults[4] += n_beyond
 
 
-def scan_upload(cells: Cells, control: np.ndarray) -> Scan:
+def scan_upload(cells: Cells, weigh: np.ndarray) -> Scan:
     """Look at every value of a prediction once.
 
     Parameters
     ----------
     cells
         Its values `as_uploaded`.
-    control
-        Which cells are controls, whose natural totals are taken.
+    weigh
+        Of which cells the natural total and the transform are needed, boolean.
 
     Returns
     -------
     What the values are. A cell's entries are in order, so what is not canonical is stored twice.
     """
-    with progress.bar("check", -(-len(control) // CELLS_PER_BLOCK)) as advance:
+    with progress.bar("check", -(-len(weigh) // CELLS_PER_BLOCK)) as advance:
 
         def see(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
             del start
             advance()
             return block
 
-        return scan_cells(cells.mapped(see), np.ones(len(control), bool), control)
+        return scan_cells(cells.mapped(see), np.ones(len(weigh), bool), weigh)
 
 
 def as_uploaded(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_matrix:
@@ -234,6 +288,18 @@ def as_uploaded(block: scipy.sparse.csr_matrix, start: int) -> scipy.sparse.csr_
         block = block.astype(np.float32, copy=False)
     block.sort_indices()
     return block
+
+
+def sample(groups: np.ndarray, n_controls: int, n_perturbed: int) -> np.ndarray:
+    """Mark evenly spaced cells of each group, at most so many of the control (group 0) and of each perturbation."""
+    marked = np.zeros(len(groups), bool)
+    order = np.argsort(groups, kind="stable")
+    order = order[groups[order] >= 0]
+    for cells in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if len(cells):
+            limit = n_perturbed if groups[cells[0]] else n_controls
+            marked[cells[:: -(-len(cells) // limit)]] = True
+    return marked
 
 
 def tidied(cells: Cells, keep: np.ndarray, weigh: np.ndarray | None = None) -> tuple[Cells, Scan]:

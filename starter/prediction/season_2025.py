@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from starter.data.judged import judge_logs
 from starter.data.scale import LOG_LIMIT, SCALE_TOLERANCE, scale_ratio
 from starter.data.scan import Scan
-from starter.errors import Finding, listed
+from starter.errors import Finding, counted, listed
 from starter.prediction.requirements import Requirements
 from starter.schema import CONTROL, TARGET_GENE
 
@@ -67,8 +68,18 @@ def is_counts(scan: Scan) -> bool:
     return scan.n_stored > 0 and not scan.fractional
 
 
-def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
-    """Tell logs from counts, and judge the target sum."""
+def check_values(scan: Scan, required: Requirements | None, labels: np.ndarray) -> list[Finding]:
+    """Tell logs from counts and other transforms, in control cells and perturbed cells, and judge the target sum.
+
+    Parameters
+    ----------
+    scan
+        What was seen of the values.
+    required
+        What the prediction must hold, if known.
+    labels
+        Perturbation of each cell.
+    """
     if is_counts(scan):
         what = (
             f"{LOOKS_LIKE_COUNTS}: all {scan.n_stored:,} stored values are whole numbers (largest {scan.largest:,.0f})"
@@ -86,12 +97,19 @@ def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
         )
         return [Finding("error", what, f"write log1p(target_sum x count / n_umis) with {target}")]
     findings = []
+    control = labels == CONTROL
     if scan.largest >= LOG_LIMIT:
         what = f"X holds fractions and values up to {scan.largest:,.4g}; log1p expression stays below {LOG_LIMIT:g}"
         findings.append(Finding("error", what, "take log1p once, of counts scaled to target_sum"))
-    if scan.weighed.any() and required is not None:
-        findings.extend(_check_scale(scan.natural_totals[scan.weighed], required))
+    findings.extend(judge_logs(scan, control, labels, measured=False))
+    if (scan.weighed & control).any() and required is not None and not has_errors(findings):
+        findings.extend(_check_scale(scan.natural_totals[scan.weighed & control], required))
     return findings
+
+
+def has_errors(findings: list[Finding]) -> bool:
+    """Tell whether one of them is an error."""
+    return any(finding.level == "error" for finding in findings)
 
 
 def _check_scale(totals: np.ndarray, required: Requirements) -> list[Finding]:
@@ -118,7 +136,9 @@ def _check_scale(totals: np.ndarray, required: Requirements) -> list[Finding]:
             return [Finding("warning", what, "scale every cell to the same total, then take log1p once")]
         return [
             Finding(
-                "note", f"the cells look scaled to target_sum {np.median(totals):,.0f}", "the truth's must be the same"
+                "note",
+                f"the {counted(len(totals), 'control cell')} look scaled to target_sum {np.median(totals):,.0f}",
+                "the truth's must be the same",
             )
         ]
     return [Finding("note", "the target_sum was not judged", "that needs the control cells: give --course or --truth")]

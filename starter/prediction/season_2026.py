@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from starter.data.scale import LOG_LIMIT
@@ -103,9 +104,9 @@ def _check_pairs(cells: pd.Series, required: Requirements, contexts: list[str]) 
     return findings
 
 
-def check_values(scan: Scan, required: Requirements | None) -> list[Finding]:
+def check_values(scan: Scan, required: Requirements | None, labels: np.ndarray) -> list[Finding]:
     """Judge whether the values are counts that scoring accepts, whatever is due."""
-    del required
+    del required, labels
     findings = []
     if scan.fraction > FRACTION:
         logs = "; it looks like log1p expression" if scan.largest < LOG_LIMIT else ""

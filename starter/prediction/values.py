@@ -4,6 +4,7 @@ from typing import Literal
 
 import pandas as pd
 
+from starter.data.judged import like_z_scores
 from starter.data.scan import Scan
 from starter.errors import Finding, listed
 from starter.schema import CONTEXT, TARGET_GENE
@@ -17,7 +18,10 @@ def check_numbers(scan: Scan) -> list[Finding]:
         findings.append(Finding("error", what, "write finite numbers; a model that gives NaN has diverged"))
     if scan.n_negative:
         what = f"negative values in X: {scan.n_negative:,} (lowest {scan.lowest:.3g})"
-        findings.append(Finding("error", what, "expression is never below 0; clip there"))
+        scaled = f"{scan.n_negative / scan.n_stored:.0%} of the values are, so they look scaled to zero mean (z-scores)"
+        way_out = "write log1p expression as it was before" if like_z_scores(scan) else "clip there"
+        way_out = f"{scaled}; {way_out}" if like_z_scores(scan) else f"expression is never below 0; {way_out}"
+        findings.append(Finding("error", what, way_out))
     if not scan.canonical:
         what = "X stores entries of one cell and gene more than once"
         findings.append(Finding("error", what, "call X.sum_duplicates(), and see why it was so"))

@@ -7,7 +7,7 @@ import numpy as np
 
 from starter.data.blocks import Cells
 from starter.data.scale import scale_ratio
-from starter.data.scan import Scan, tidied
+from starter.data.scan import Scan, sample, tidied
 from starter.data.targets import how_genes_differ
 from starter.errors import InputError, difference, listed
 from starter.prediction.season_2026 import FRACTION, MAX_TOTAL
@@ -21,10 +21,9 @@ from starter.scoring.screens.logs import (
     WEIGHED_CONTROLS,
     Logs,
     fingerprint,
-    is_log,
+    is_log_throughout,
     log_expression_of,
     median_depth,
-    sample,
 )
 from starter.scoring.screens.opened import Screen
 from starter.scoring.screens.summary import Reference, Summary, needed
@@ -174,7 +173,7 @@ def _reduce_logs(
         msg = f"{screen.name} has no {CONTROL!r} cells in the context {context}; add the course's control cells"
         raise InputError(msg)
     cells, scan = tidied(screen.cells, groups >= 0, marked)
-    logs = _on_scale(screen, cells, scan, groups >= 0, rules)
+    logs = _on_scale(screen, cells, scan, groups, rules)
     same = bool((fingerprint(logs, scan, control) == truth.array(rules, "control_hash", context)).all())
     fault = _other_scale(screen.name, logs.totals[control & marked], truth, rules, context)
     if fault and rules.counts == "refused":
@@ -221,8 +220,9 @@ def _other_scale(name: str, totals: np.ndarray, truth: Truth, rules: RuleSet, co
     )
 
 
-def _on_scale(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray, rules: RuleSet) -> Logs:
-    if rules.counts == "refused" and not is_log(scan, screen.name):
+def _on_scale(screen: Screen, cells: Cells, scan: Scan, groups: np.ndarray, rules: RuleSet) -> Logs:
+    logged = is_log_throughout(screen, scan, groups, measured=False)
+    if rules.counts == "refused" and not logged:
         msg = (
             f"{screen.name} holds counts (every value is a whole number); the course scores log1p expression, because "
             f"counts of {len(screen.genes):,} genes do not tell a cell's total; "
@@ -230,7 +230,7 @@ def _on_scale(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray, rules:
         )
         raise InputError(msg)
     without_totals = replace(screen, obs=screen.obs.drop(columns=N_UMIS, errors="ignore"))
-    return log_expression_of(without_totals, cells, scan, keep, None)
+    return log_expression_of(without_totals, cells, scan, groups >= 0, None)
 
 
 def _reduce_counts(

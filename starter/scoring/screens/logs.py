@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from starter.data.blocks import Cells
+from starter.data.judged import beyond_logs, judge_logs, like_z_scores, seen
 from starter.data.preprocess import log_expression, log_to_target, stated_totals
 from starter.data.scale import judge_scale
 from starter.data.scan import Scan, scan_cells
@@ -55,7 +56,8 @@ def log_expression_of(screen: Screen, cells: Cells, scan: Scan, keep: np.ndarray
     """
     if is_log(scan, screen.name):
         target = _target_of_logs(screen, scan)
-        return Logs(cells, "log1p expression as given", scan.natural_totals, target, as_given=True)
+        how = f"log1p expression as given ({seen(scan)})"
+        return Logs(cells, how, scan.natural_totals, target, as_given=True)
     if target is None:
         totals = scan.totals[keep]
         # scanpy, by which cell-eval scales, counts empty cells in if the values are sparse
@@ -89,8 +91,56 @@ def _target_of_logs(screen: Screen, scan: Scan) -> float | None:
 
 
 def is_log(scan: Scan, name: str) -> bool:
-    """Tell log1p expression from counts; see `starter.data.scale.judge_scale`."""
+    """Tell log1p expression from counts; see `starter.data.scale.judge_scale`.
+
+    Raises
+    ------
+    InputError
+        If the values are neither, with what they look like.
+    """
+    if not scan.n_not_finite and like_z_scores(scan):
+        msg = (
+            f"{name} holds negative values (lowest {scan.lowest:.3g}): {scan.n_negative:,} of {scan.n_stored:,}, so "
+            "many that they look scaled to zero mean (z-scores, residuals); write log1p expression as it was before"
+        )
+        raise InputError(msg)
+    if not scan.n_not_finite and scan.n_negative == 0 and scan.fractional and (what := beyond_logs(scan)):
+        msg = f"{name} holds fractions and values up to {scan.largest:.4g}, so it is no log1p expression: {what}"
+        raise InputError(msg)
     return judge_scale(scan.lowest, scan.largest, scan.n_not_finite, name, fractional=scan.fractional)
+
+
+def is_log_throughout(screen: Screen, scan: Scan, groups: np.ndarray, *, measured: bool) -> bool:
+    """Tell log1p expression from counts, for control cells and perturbed cells.
+
+    Parameters
+    ----------
+    screen, scan
+        An open screen and what was seen of its cells.
+    groups
+        0 for control, other numbers for perturbations, negative for cells that are left out.
+    measured
+        Whether all cells were measured; see `starter.data.judged.judge_logs`.
+
+    Raises
+    ------
+    InputError
+        If they are neither, with what was seen, and where the file of measured cells itself holds counts.
+    """
+    try:
+        if not is_log(scan, screen.name):
+            return False
+    except InputError as error:
+        if not measured or not (elsewhere := screen.other_counts()):
+            raise
+        msg = f"{error}; {elsewhere}"
+        raise InputError(msg) from error
+    found = judge_logs(scan, groups == 0, screen.labels, measured=measured)
+    if faults := [fault for fault in found if fault.level == "error"]:
+        way_out = screen.other_counts() if measured else ""
+        msg = f"{screen.name}: {'; '.join(fault.what for fault in faults)}; {way_out or faults[0].way_out}"
+        raise InputError(msg)
+    return True
 
 
 def library_totals(screen: Screen, scan: Scan) -> np.ndarray:
@@ -103,18 +153,6 @@ def library_totals(screen: Screen, scan: Scan) -> np.ndarray:
     """
     stated = stated_totals(screen.obs)
     return scan.totals if stated is None else stated
-
-
-def sample(groups: np.ndarray, n_controls: int, n_perturbed: int) -> np.ndarray:
-    """Mark evenly spaced cells of each group, at most so many of the control (group 0) and of each perturbation."""
-    marked = np.zeros(len(groups), bool)
-    order = np.argsort(groups, kind="stable")
-    order = order[groups[order] >= 0]
-    for cells in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        if len(cells):
-            limit = n_perturbed if groups[cells[0]] else n_controls
-            marked[cells[:: -(-len(cells) // limit)]] = True
-    return marked
 
 
 def median_depth(totals: np.ndarray, groups: np.ndarray, marked: np.ndarray, n_groups: int) -> np.ndarray:

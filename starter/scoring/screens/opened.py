@@ -1,10 +1,11 @@
 """An `.h5ad` of labelled cells opened for scoring: labels and genes at once, values a block of cells at a time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import anndata
 import h5py
@@ -18,6 +19,20 @@ from starter.data.rules import check_description
 from starter.data.zarr_store import is_group
 from starter.errors import Finding, FindingsError, InputError
 from starter.schema import CONTEXT, COURSE, ONE_CONTEXT, TARGET_GENE
+
+LOOKED_AT = 100_000
+"""Values of a layer that are looked at."""
+FEW_ROWS = 10
+"""Of one that is stored with its zeros, cells."""
+
+
+class Layer(NamedTuple):
+    """Other values of a screen's cells and genes."""
+
+    name: str
+    way: str
+    """How to take them in the place of X."""
+    x: Any
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,8 @@ class Screen:
     """Stored values, float64 or float32; valid while the file is open."""
     n_bytes: int
     """What they take without compression."""
+    other_counts: Callable[[], str]
+    """Says where else in the file there are counts, and how to take them; nothing if nowhere. While it is open."""
 
     @cached_property
     def genes(self) -> np.ndarray:
@@ -135,6 +152,9 @@ def screen_of(adata: anndata.AnnData, name: str, *, controls: bool = True) -> Sc
         course=course,
         cells=held_cells(x),
         n_bytes=n_bytes,
+        other_counts=lambda: _say_counts(
+            Layer(f"layers[{key!r}]", f"adata.X = adata.layers[{key!r}]", layer) for key, layer in adata.layers.items()
+        ),
     )
 
 
@@ -154,6 +174,7 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
         course=course,
         cells=stored_cells(x, shape),
         n_bytes=sum(part.nbytes for part in ([x[key] for key in x] if is_group(x) else [x])),
+        other_counts=lambda: _say_counts(_layers_of(file)),
     )
 
 
@@ -170,3 +191,25 @@ def _check(
         findings.append(Finding("error", what, "write the cells that there are"))
     if any(finding.level == "error" for finding in findings):
         raise FindingsError(name, findings)
+
+
+def _layers_of(file: h5py.File) -> Iterator[Layer]:
+    """Give the layers of an open file, and what stands in `raw`."""
+    for key in file.get("layers", ()):
+        yield Layer(f"layers[{key!r}]", f"adata.X = adata.layers[{key!r}]", file["layers"][key])
+    if "raw" in file and "X" in file["raw"]:
+        yield Layer("raw", "adata = adata.raw.to_adata()", file["raw"]["X"])
+
+
+def _say_counts(layers: Iterable[Layer]) -> str:
+    """Say which layers begin with whole numbers, and how to take them."""
+    ways = []
+    for layer in layers:
+        x = layer.x
+        values = x.get("data") if is_group(x) else x.data if scipy.sparse.issparse(x) else x
+        if values is None or values.dtype.kind not in "biuf":
+            continue
+        first = np.asarray(values[: LOOKED_AT if values.ndim == 1 else FEW_ROWS])
+        if first.size and (first == np.rint(first)).all() and first.min() >= 0 and first.any():
+            ways.append(f"{layer.name} holds whole numbers, as counts are: {layer.way}")
+    return " or ".join(ways)

@@ -9,11 +9,12 @@ import scipy.sparse
 
 from starter.data.blocks import Cells, gather
 from starter.data.scale import scale_ratio
+from starter.data.scan import sample
 from starter.errors import InputError
 from starter.prediction.controls import Controls, counts_from_logs
 from starter.scoring.metrics.rule_sets import RuleSet, score_perturbations
 from starter.scoring.screens.from_logs import LogControls, summarise_by_rules, summarise_logs
-from starter.scoring.screens.logs import Logs, fingerprint, library_totals, sample
+from starter.scoring.screens.logs import Logs, fingerprint, library_totals
 from starter.scoring.screens.summary import Reference, Summaries, Summary, needed
 from starter.scoring.truth.baseline import baseline_groups, constant_cells, constant_summary, thinned_cells, train_mean
 from starter.scoring.truth.measured import Companions, Prepared, ScreenPart, reference_of, sorted_arrays, with_depth

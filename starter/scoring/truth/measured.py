@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from starter.data.blocks import Cells
-from starter.data.scan import Scan, tidied
+from starter.data.scan import Scan, sample, tidied
 from starter.errors import InputError
 from starter.schema import CONTROL, N_UMIS
 from starter.scoring.metrics.rule_sets import RuleSet
@@ -15,11 +15,10 @@ from starter.scoring.screens.logs import (
     WEIGHED,
     WEIGHED_CONTROLS,
     Logs,
-    is_log,
+    is_log_throughout,
     library_totals,
     log_expression_of,
     median_depth,
-    sample,
 )
 from starter.scoring.screens.opened import Screen
 from starter.scoring.screens.summary import Reference, Summary
@@ -127,7 +126,8 @@ def part_of(screen: Screen, keep: np.ndarray, names: list[str]) -> ScreenPart:
     groups[keep] = [code.get(label, -1) for label in screen.labels[keep]]
     marked = sample(groups, WEIGHED_CONTROLS, WEIGHED)
     cells, scan = tidied(screen.cells, groups >= 0, marked)
-    return ScreenPart(screen, cells, scan, marked, groups, np.array(names), is_log(scan, screen.name))
+    logged = is_log_throughout(screen, scan, groups, measured=True)
+    return ScreenPart(screen, cells, scan, marked, groups, np.array(names), logged)
 
 
 class Companions(NamedTuple):
