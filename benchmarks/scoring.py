@@ -97,6 +97,8 @@ class Run:
     peer: Peer
     what: str
     seconds: float
+    cpu: float
+    """Seconds of processors, which other work on the machine hardly changes."""
     peak: int
     """Bytes of the process and those that it started, together."""
     verdict: str = ""
@@ -296,7 +298,7 @@ def _test(peer: Peer, real: Path, out: Path, *, streamed: bool = False) -> Run:
     if measured.verdict:
         return measured
     theirs = np.load(out / name / TEST)
-    measured = dataclasses.replace(measured, seconds=float(theirs["seconds"]))
+    measured = dataclasses.replace(measured, seconds=float(theirs["seconds"]), cpu=float(theirs["cpu"]))
     if name == Peer.ours or not (out / Peer.ours / TEST).is_file():
         return measured
     ours, key = np.load(out / Peer.ours / TEST), "p" if "p" in theirs else "z"
@@ -324,27 +326,29 @@ def _run(peer: Peer, what: str, command: list[str | Path], out: Path) -> Run:
     out.mkdir(parents=True, exist_ok=True)
     with spinner(f"{peer}: {what}"):
         seen = watch(command, out / "log.txt")
-    typer.echo(f"{peer}, {what}: {seen.seconds:.1f} s, {seen.peak / 2**30:.2f} GiB {seen.failure}".rstrip(), err=True)
-    return Run(peer, what, seen.seconds, seen.peak, seen.failure)
+    took = f"{seen.seconds:.1f} s ({seen.cpu:.1f} s of processors), {seen.peak / 2**30:.2f} GiB"
+    typer.echo(f"{peer}, {what}: {took} {seen.failure}".rstrip(), err=True)
+    return Run(peer, what, seen.seconds, seen.cpu, seen.peak, seen.failure)
 
 
 def _table(benchmark: Benchmark, runs: list[Run], files: Path) -> str:
     ours = {measured.what: measured for measured in runs if measured.peer is Peer.ours}
     lines = [
         f"{_described(benchmark.screen, files)}\n",
-        "| tool | run | seconds | times ours | peak, GiB | times ours | scores, against ours |",
-        "|---|---|---|---|---|---|---|",
+        "| tool | run | seconds | times ours | CPU, s | times ours | peak, GiB | times ours | scores, against ours |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for measured in runs:
         mine = ours.get(measured.what)
-        same = measured.peer is Peer.ours or mine is None
-        slower, larger = (
-            ("", "") if same else (f"{measured.seconds / mine.seconds:.1f}", f"{measured.peak / mine.peak:.1f}")
-        )
-        lines.append(
-            f"| {measured.peer} | {measured.what} | {measured.seconds:.1f} | {slower} | {measured.peak / 2**30:.2f} "
-            f"| {larger} | {measured.verdict} |"
-        )
+        cells = []
+        for value, own, unit in (
+            (measured.seconds, mine and mine.seconds, 1),
+            (measured.cpu, mine and mine.cpu, 1),
+            (measured.peak, mine and mine.peak, 2**30),
+        ):
+            times = f"{value / own:.1f}" if own and measured.peer is not Peer.ours else ""
+            cells += [f"{value / unit:.2f}" if unit > 1 else f"{value:.1f}", times]
+        lines.append(f"| {measured.peer} | {measured.what} | {' | '.join(cells)} | {measured.verdict} |")
     return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,8 @@ class Watched:
     """How a command ended."""
 
     seconds: float
+    cpu: float
+    """Seconds of processors, of the command and the children that it waited for; other work hardly changes them."""
     peak: int
     """Bytes of memory, of the command and its children together."""
     failure: str
@@ -57,7 +59,7 @@ def watch(command: Sequence[str | Path], log: Path, **options: object) -> Watche
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
         failure = f"failed (exit status {child.returncode}): {last[:200]}"
-    return Watched(seconds, peak, failure)
+    return Watched(seconds, usage.ru_utime + usage.ru_stime, peak, failure)
 
 
 def _mark(pid: int) -> int:

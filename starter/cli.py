@@ -1,6 +1,8 @@
 """The `starter` command: check, pack, list metrics, prepare a truth, score, compare."""
 
+import importlib
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -270,7 +272,6 @@ def score(
     from starter.data.h5ad import unreadable
     from starter.scoring.de_tables import write_de_tables
     from starter.scoring.metrics.rule_sets import get_rule_set
-    from starter.scoring.page import write_scorecard
     from starter.scoring.score import score as score_and_count
     from starter.scoring.scorecard import prediction_name
     from starter.scoring.tables import print_scores
@@ -290,9 +291,13 @@ def score(
         if real:
             opened.check_made_of(real)
     cards, faults, look = [], [], ""
+    # figures take a second to import, in which cells can be read and ranked
+    threading.Thread(target=importlib.import_module, args=["starter.scoring.page"], daemon=True).start()
     for path in predictions:
         try:
             card = score_and_count(path, opened, profile)
+            from starter.scoring.page import write_scorecard
+
             write_scorecard(card, out / card.name)
             if de_tables:
                 write_de_tables(card.sides, out / card.name / "de_tables.parquet")

@@ -1,6 +1,7 @@
 """Cells x genes that are read again and again, a block of cells at a time, from memory or from a file."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +14,8 @@ from starter.data.zarr_store import is_array
 
 BYTES = 4 << 30
 """Memory for the columns of one part of the genes."""
-PART_IN_MEMORY = 1 << 26
-"""The same for cells that are in memory, which costs nothing to read again."""
+PART_IN_MEMORY = 1 << 29
+"""The same for cells that are in memory, which cost little to read again."""
 WHOLE_IN_FLOAT32 = 1 << 24
 """Up to here float32 tells whole numbers apart."""
 
@@ -123,10 +124,18 @@ def stored_cells(x: h5py.Group | h5py.Dataset, shape: tuple[int, int]) -> Cells:
     else:
 
         def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
-            for block in read_blocks(x, keep=keep, checked=False):
-                yield float_csr(block)
+            return read_ahead(map(float_csr, read_blocks(x, keep=keep, checked=False)))
 
     return Cells(shape, read, dense=is_array(x))
+
+
+def read_ahead(blocks: Iterator[scipy.sparse.csr_matrix]) -> Iterator[scipy.sparse.csr_matrix]:
+    """Read the next block while one is worked on: HDF5 reads and decompresses on one core, without Python's lock."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, blocks, None)
+            yield block
 
 
 def held_cells(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:

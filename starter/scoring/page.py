@@ -8,12 +8,15 @@ from pathlib import Path
 
 import jinja2
 import matplotlib.pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from starter.errors import InputError
 from starter.files import whole
 from starter.scoring.pictures import PICTURES
 from starter.scoring.scorecard import Scorecard, number
+
+DPI = 110
 
 
 def draw_pictures(card: Scorecard) -> dict[str, bytes]:
@@ -65,7 +68,8 @@ def _title(card: Scorecard) -> str:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.set_dpi(DPI)
+    FigureCanvasAgg(figure).print_png(buffer)  # `savefig` draws twice, the first time for the layout
     plt.close(figure)
     return buffer.getvalue()
 

@@ -152,7 +152,7 @@ def sort_bits(
     width = 0
     while width < 64 and span >> np.uint64(width):
         width += 1
-    leading = max(0, width - 33)
+    leading = max(0, width - (33 if bits.itemsize == 8 else 22))
     low, digit = leading, _digit(width - leading)
     while low < width:
         _pass(bits, owner, spare_bits, spare_owner, n, lowest, low, digit)
