@@ -40,11 +40,11 @@ class Preset:
 PRESETS = {
     "default": Preset(
         blocks=8,
-        strength=0.245,
+        strength=0.255,
         spread=0.55,
         silent=0.2,
-        idiosyncratic=0.15,
-        elsewhere=0.08,
+        idiosyncratic=0.35,
+        elsewhere=0.1,
         shared=0.4,
         state=0.75,
         graph_noise=0.2,
