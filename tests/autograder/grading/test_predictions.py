@@ -114,10 +114,10 @@ def test_a_changed_rubric_changes_the_points(sandbox_here: None, course: Course,
     assert prediction_of(course, "ada").points < 1
     path = course.root / "course.toml"
     text = path.read_text()
-    goal = '{ rubric = [{ metric = "mae", zero = -2.0, full = -1.0 }] }'
+    goal = '{ rubric = [{ metric = "centroid_accuracy", zero = -2.0, full = -1.0 }] }'
     path.write_text(text.replace("prediction = {}", f"prediction = {goal}"))
     changed = prediction_of(read_course(course.root), "ada")
-    assert (changed.points, changed.due) == (5, "MAE from -2 (nothing) to -1 (all points)")
+    assert (changed.points, changed.due) == (5, "centroid accuracy from -2 (nothing) to -1 (all points)")
     path.write_text(text.replace("prediction = {}", 'prediction = { rubric = [{ metric = "mea" }] }'))
     with pytest.raises(InputError, match="the rubric of 04_baselines names 'mea'; the course scores overall, "):
         grade_stage(read_course(course.root), STAGE)
