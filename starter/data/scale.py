@@ -75,6 +75,11 @@ def natural_totals(logs: scipy.sparse.spmatrix | np.ndarray) -> np.ndarray:
     return np.asarray(natural.sum(axis=1)).ravel()
 
 
+def has_one_total(totals: np.ndarray) -> bool:
+    """Tell whether cells were all scaled to one total, by their natural totals."""
+    return bool(np.ptp(totals) <= SAME_SCALE * np.median(totals))
+
+
 def scale_ratio(totals: np.ndarray, reference: np.ndarray) -> float:
     """Tell by which factor control cells are scaled against the course's.
 
@@ -98,8 +103,8 @@ def scale_ratio(totals: np.ndarray, reference: np.ndarray) -> float:
     if (nearest <= SAME_CELL * totals).mean() > 0.5:
         return 1.0
     ratio = float(np.median(totals) / np.median(reference))
-    one_total = max(np.ptp(side) / max(np.median(side), 1) for side in (totals, reference)) <= SAME_SCALE
+    scaled = has_one_total(totals) and has_one_total(reference)
     same_cells = len(totals) == len(ordered) and bool(
         (np.abs(np.sort(totals) - ratio * ordered) <= SAME_SCALE * ratio * ordered).all()
     )
-    return 1.0 if abs(ratio - 1) <= (SAME_SCALE if one_total or same_cells else SCALE_TOLERANCE) else ratio
+    return 1.0 if abs(ratio - 1) <= (SAME_SCALE if scaled or same_cells else SCALE_TOLERANCE) else ratio

@@ -194,7 +194,7 @@ def _above(rules: RuleSet, rows: dict[str, dict]) -> Flag | None:
     if not share > ABOVE_REPLICATE:
         return None
     text = (
-        f"above the replicate: on average {share:.2f} of the way from the baseline to the replicate; no model should "
+        f"above the replicate: on average {share:.2f} of the way from the baseline to the replicate; few models "
         "know more than a second experiment, so ask where the measured cells came from"
     )
     return Flag("above_replicate", "flag", share, ABOVE_REPLICATE, text)

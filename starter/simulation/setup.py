@@ -40,7 +40,7 @@ class Preset:
 PRESETS = {
     "default": Preset(
         blocks=8,
-        strength=0.255,
+        strength=0.245,
         spread=0.55,
         silent=0.2,
         idiosyncratic=0.35,

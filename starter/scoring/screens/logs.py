@@ -9,7 +9,7 @@ import pandas as pd
 from starter.data.blocks import Cells
 from starter.data.judged import beyond_logs, judge_logs, like_z_scores, seen
 from starter.data.preprocess import log_expression, log_to_target, stated_totals
-from starter.data.scale import judge_scale
+from starter.data.scale import has_one_total, judge_scale
 from starter.data.scan import Scan, scan_cells
 from starter.errors import InputError
 from starter.schema import N_UMIS
@@ -17,8 +17,6 @@ from starter.scoring.screens.opened import Screen
 
 WEIGHED = 200
 """Cells of each perturbation whose natural total is taken."""
-SAME_TOTAL = 1e-3
-"""Cells that were scaled to one total agree in it up to this share."""
 WEIGHED_CONTROLS = 2_000
 """Control cells whose natural total is taken."""
 
@@ -85,9 +83,7 @@ def _target_of_logs(screen: Screen, scan: Scan) -> float | None:
     if (stated := screen.course.get("target_sum")) is not None:
         return float(stated)
     totals = scan.natural_totals[scan.natural_totals > 0]
-    if not len(totals) or totals.max() > totals.min() * (1 + SAME_TOTAL):
-        return None
-    return float(np.median(totals))
+    return float(np.median(totals)) if len(totals) and has_one_total(totals) else None
 
 
 def is_log(scan: Scan, name: str) -> bool:

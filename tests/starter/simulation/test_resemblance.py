@@ -10,18 +10,18 @@ from starter.simulation.setup import PRESETS
 RANGES = {
     "dispersion": (0.3, 0.45),
     "zeros": (0.02, 0.04),
-    "size": (0.015, 0.06),
+    "size": (0.015, 0.055),
     "strongest": (3.5, 12),
     "along_controls": (0.45, 0.8),
     "batches_p": (0, 1e-15),
-    "depth": (1.1, 4.6),
+    "depth": (1.18, 4.6),
     "correlation": (0.03, 0.25),
     "train_mean": (0.2, 0.5),
 }
 """What real screens span, somewhat widened: papalexi and Norman mini; batches and depth with Jurkat sci-fi."""
 OF_PRESET = {
     # chosen for strong effects
-    "default": {"silent": (0.15, 0.4), "de_share": (0.001, 0.02), "size": (0.035, 0.06)},
+    "default": {"silent": (0.15, 0.4), "de_share": (0.001, 0.02), "size": (0.035, 0.055)},
     "papalexi": {"silent": (0.45, 0.75), "de_share": (0, 0.004), "size": (0.015, 0.03)},
     "hard": {"silent": (0.25, 0.55), "de_share": (0, 0.01), "size": (0.025, 0.055)},
 }
