@@ -92,6 +92,24 @@ def scgpt(
     typer.echo(f'the weights are in {folder}; in notebook 08: weights = "{folder.resolve()}"')
 
 
+@app.command("k562-benchmark")
+def k562_benchmark(
+    file: Annotated[Path, typer.Argument(help="K562_essential_raw_singlecell_01.h5ad, as the authors published it.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    uns: Annotated[
+        bool, typer.Option("--uns", help="Put the tables into the .h5ad too, so that cz-benchmarks opens it.")
+    ] = False,
+) -> None:
+    """Rebuild the K562 essential benchmark of cz-benchmarks: cells, matched controls, DE tables.
+
+    Example: python -m data_scripts k562-benchmark K562_essential_raw_singlecell_01.h5ad --out k562_essential
+    """
+    from data_scripts.cz_k562.build import build
+
+    path = build(file, out, uns=uns)
+    typer.echo(f"wrote {path} and its tables; starter score PREDICTION --profile cz-k562 --truth {out} scores by them")
+
+
 @app.command("list")
 def list_data_sets() -> None:
     """List the data sets of the catalogue, and where their files are looked for."""

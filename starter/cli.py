@@ -67,6 +67,7 @@ PertColOption = Annotated[
 NtcNameOption = Annotated[str, typer.Option("--ntc-name", help="What control cells are labelled, in FILE.")]
 NOT_COMPARED = "; genes and perturbations were not compared with those due: give "
 RULE_SETS = "course, vcc2025, vcc2025-final or vcc2026"
+CZ_K562 = "cz-k562"
 LEVELS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
@@ -249,8 +250,10 @@ def truth_build(
 @app.command()
 def score(
     predictions: Annotated[list[Path], typer.Argument(help="Predictions, .h5ad or .vcc.")],
-    truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote.")],
-    profile: Annotated[str, typer.Option(help=f"The rule set: {RULE_SETS}.")],
+    truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote; for cz-k562, the benchmark's folder.")],
+    profile: Annotated[
+        str, typer.Option(help=f"The rule set: {RULE_SETS}; or {CZ_K562}, the masked-gene task of cz-benchmarks.")
+    ],
     out: Annotated[Path, typer.Option(help="Receives a folder for each prediction.")],
     real: Annotated[
         Path | None,
@@ -282,6 +285,12 @@ def score(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         msg = f"several predictions are named {', '.join(twice)}, and would get the same folder in {out}; rename them"
         raise InputError(msg)
+    if profile == CZ_K562:
+        if real or de_tables:
+            msg = f"--real and --de-tables are not for {CZ_K562}, whose folder has cells and DE tables; leave them out"
+            raise InputError(msg)
+        _score_masked_genes(predictions, truth, out)
+        return
     rules = get_rule_set(profile)
     if real and not truth.exists():
         opened = build_truth(real, truth, rule_set=profile)
@@ -319,6 +328,21 @@ def score(
         typer.echo(f"error: {fault}", err=True)
     if faults:
         raise typer.Exit(2)
+
+
+def _score_masked_genes(predictions: list[Path], benchmark: Path, out: Path) -> None:
+    from starter.scoring.masked_genes import score_masked_genes, write_scores
+    from starter.scoring.scorecard import prediction_name
+    from starter.scoring.tables import print_masked_genes
+
+    scores = {}
+    for path in predictions:
+        name = prediction_name(path)
+        scores[name] = score_masked_genes(path, benchmark)
+        write_scores(scores[name], name, out / name)
+    print_masked_genes(scores)
+    for name in scores:
+        typer.echo(f"{name}: {out / name / 'scorecard.json'}")
 
 
 @app.command()

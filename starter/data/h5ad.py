@@ -1,6 +1,7 @@
 """`.h5ad` files read and written by blocks of cells, so that memory does not grow with the file; Zarr stores too."""
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -196,7 +197,9 @@ def read_frame(file: h5py.File, key: str) -> pd.DataFrame:
         element = file[key]
         if isinstance(element, h5py.Dataset) and element.dtype.names:
             return _read_table(file, element)
-        frame = anndata.io.read_elem(element)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", anndata.OldFormatWarning)  # one a column, and nothing to do about it
+            frame = anndata.io.read_elem(element)
     except Exception as error:  # whatever is in somebody's file
         what = f"{name_of(file)}: {key}"
         raise unreadable(what, error) from error

@@ -1,7 +1,7 @@
 """Scores as tables for a terminal of 80 columns."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from rich import box
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from starter.scoring.compare import OVERALL, Comparison, wins_and_losses
 from starter.scoring.history import Look
+from starter.scoring.masked_genes import summarise
 from starter.scoring.metrics.base import Metric
 from starter.scoring.scorecard import Scorecard, number
 
@@ -105,6 +106,27 @@ def print_calibration(table: pd.DataFrame, title: str) -> None:
         numbers = [number(None if math.isnan(value) else value) for value in row[3:]]
         lines.add_row(row.title, *numbers, "yes" if row.scored else "")
     Console(markup=False, highlight=False).print(lines)
+
+
+def print_masked_genes(scores: Mapping[str, pd.DataFrame]) -> None:
+    """Print masked-gene scores (prediction to `starter.scoring.masked_genes.score_masked_genes`), with what they mean."""
+    lines = _table("Spearman correlation of predicted and measured change over masked genes (cz-benchmarks)")
+    lines.add_column("", overflow="fold")
+    for heading in ("conditions", "mean", "95 % interval", "median", "> 0.3", "< 0"):
+        lines.add_column(heading, justify="right", no_wrap=True)
+    for place, (name, table) in enumerate(scores.items()):
+        summary = summarise(table)
+        shown = {name: summary["spearman"]}
+        if place == len(scores) - 1:  # of the conditions of the last prediction
+            shown |= {"perturbed mean": summary["perturbed_mean"], "the file's own counts": summary["input"]}
+        for title, of_side in shown.items():
+            shares = (f"{of_side[key]:.0%}" for key in ("share_above_0.3", "share_below_0"))
+            ends = between((of_side["low"], of_side["high"]))
+            lines.add_row(title, f"{len(table):,}", number(of_side["mean"]), ends, number(of_side["median"]), *shares)
+    console = Console(markup=False, highlight=False)
+    console.print(lines)
+    console.print("- the file's own counts are the truth: they must not be what a model sees of the masked genes")
+    console.print("- a prediction that is the same for all cells scores 0; the perturbed mean knows no perturbation")
 
 
 def between(ends: tuple[float | None, float | None]) -> str:
