@@ -61,7 +61,9 @@ def read_tables(file: h5py.File) -> Tables:
         msg = f"{name}: {fault}"
         raise InputError(msg)
     if not is_array(file["X"]):
-        msg = f"{name}: X is stored sparse, and the author's raw file is dense; give K562_essential_raw_singlecell_01.h5ad"
+        msg = (
+            f"{name}: X is sparse, and that of the author's raw file dense; give K562_essential_raw_singlecell_01.h5ad"
+        )
         raise InputError(msg)
     for kind, frame, due in (("obs", obs, [*RENAMED_OBS, GEM_GROUP]), ("var", var, list(RENAMED_VAR))):
         if missing := [column for column in due if column not in frame]:

@@ -1,4 +1,4 @@
-"""The masked-gene task of cz-benchmarks: are the hidden genes' changes ranked as they were measured?
+"""The masked-gene task of cz-benchmarks: whether changes of hidden genes are ranked as they were measured.
 
 Half of the clearly differentially expressed genes of a condition are called masked. A model that sees the other genes
 of a cell predicts them in perturbed cells and in their matched controls; scored is the Spearman correlation of
@@ -30,7 +30,6 @@ from starter.files import whole
 from starter.progress import bar
 from starter.statistics.intervals import interval
 
-PROFILE = "cz-k562"
 SOURCE = "cz-benchmarks 0.15.1, Chan Zuckerberg Initiative"
 MAX_P_ADJUSTED, MIN_LOG2_FOLD_CHANGE = 1e-4, 1.0
 SHARE_MASKED, FEWEST_MASKED, SEED = 0.5, 5, 42
@@ -125,8 +124,8 @@ def score_masked_genes(prediction: str | Path, folder: str | Path) -> pd.DataFra
         rows.append((condition, len(columns), *(_spearman(due, change) for change in changes)))
     if not rows:
         msg = (
-            f"{prediction} has no matched pair of a scored condition, or none of its masked genes; name its cells by the "
-            "benchmark's barcodes, and its genes by Ensembl ID"
+            f"{prediction} has no matched pair of a scored condition, or none of its masked genes; name its cells by "
+            "the benchmark's barcodes, and its genes by Ensembl ID"
         )
         raise InputError(msg)
     return pd.DataFrame(rows, columns=[CONDITION, "genes", *SIDES]).set_index(CONDITION)
@@ -215,7 +214,7 @@ def write_scores(scores: pd.DataFrame, name: str, folder: str | Path) -> None:
     """Write `scorecard.json` and `per_perturbation.parquet` into a folder."""
     content: dict[str, Any] = {
         "prediction": name,
-        "profile": PROFILE,
+        "profile": "cz-k562",
         "source": SOURCE,
         "n_conditions": len(scores),
         "scores": summarise(scores),

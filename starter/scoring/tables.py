@@ -109,7 +109,7 @@ def print_calibration(table: pd.DataFrame, title: str) -> None:
 
 
 def print_masked_genes(scores: Mapping[str, pd.DataFrame]) -> None:
-    """Print masked-gene scores (prediction to `starter.scoring.masked_genes.score_masked_genes`), with what they mean."""
+    """Print the masked-gene scores of predictions, those to compare them with, and what they mean."""
     lines = _table("Spearman correlation of predicted and measured change over masked genes (cz-benchmarks)")
     lines.add_column("", overflow="fold")
     for heading in ("conditions", "mean", "95 % interval", "median", "> 0.3", "< 0"):

@@ -10,7 +10,7 @@ CONTROL = "non-targeting"
 
 
 def simulated_tables(sizes: dict[str, int], n_genes: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cells of each condition, mixed, in three GEM groups that hold unequal shares; genes, two of them of one symbol."""
+    """Cells of each condition, mixed, in three GEM groups of unequal size; genes, some of one symbol."""
     rng = np.random.default_rng(seed)
     gene_id = rng.permutation(np.repeat(list(sizes), list(sizes.values())))
     group = rng.choice([3, 12, 27], size=len(gene_id), p=[0.5, 0.3, 0.2])
