@@ -123,6 +123,78 @@ def list_data_sets() -> None:
             typer.echo(f"  VCC_DATA/{file.local}{''.join(f', {url}' for url in file.urls[:1])}")
 
 
+@app.command()
+def lineage(
+    path: Annotated[Path, typer.Argument(help="A file that was built, or a folder of such files.")],
+    out: Annotated[Path | None, typer.Option(help="Draw it into a picture, too: .svg, .pdf or .png.")] = None,
+    croissant: Annotated[
+        Path | None, typer.Option(help="Describe one file as Croissant (JSON-LD), for data set search and hubs.")
+    ] = None,
+) -> None:
+    """Show what a file was made of, back to the downloads: builders, parameters, hashes, what is missing or changed.
+
+    Example: python -m data_scripts lineage screens/papalexi_thp1/papalexi_thp1.h5ad --out lineage.svg
+    """
+    from rich import print as show
+
+    from data_scripts.history.ancestors import read_ancestors
+    from data_scripts.history.croissant import write_croissant
+    from data_scripts.history.picture import draw_picture
+    from data_scripts.history.tree import draw_tree
+
+    found = read_ancestors(path)
+    for made in found:
+        show(draw_tree(made))
+    if out:
+        draw_picture(found, out)
+        typer.echo(f"drew {out}")
+    if croissant:
+        write_croissant(path, croissant)
+        typer.echo(f"wrote {croissant}")
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A file, or a folder: all in it that something is known of.")],
+    against: Annotated[
+        Path | None, typer.Option(help="A screen (.h5ad, Zarr) that should hold the same: compare value by value.")
+    ] = None,
+) -> None:
+    """Verify files against their lineage, the catalogue and the rules of a course data set; or one against another.
+
+    Files are read to their ends. Exit status 2, and a sentence for each fault.
+
+    Example: python -m data_scripts verify screens/papalexi_thp1
+
+    Example: python -m data_scripts verify rebuilt.h5ad --against deposited.h5ad
+    """
+    from rich import print as show
+
+    from data_scripts.verification.equality import compare_screens
+    from data_scripts.verification.files import verify as verify_files
+    from data_scripts.verification.report import equality_table, faults_of, notes_of
+    from data_scripts.verification.values import TOLERANCE
+
+    if against:
+        found = compare_screens(path, against)
+        show(equality_table(found))
+        for note in notes_of(found):
+            typer.echo(note)
+        faults = faults_of(found)
+        same = f"holds the same as {against} (close: within {TOLERANCE:g} of the larger value)"
+        typer.echo(f"{path} {f'differs from {against}' if faults else same}")
+    else:
+        verified = verify_files(path)
+        for each in verified:
+            if not each.faults:
+                typer.echo(f"{each.path}: agrees with {' and '.join(each.held_against)}")
+        faults = [fault for each in verified for fault in each.faults]
+    for fault in faults:
+        typer.echo(f"error: {fault}", err=True)
+    if faults:
+        raise typer.Exit(2)
+
+
 def _say_coverage(known: dict[str, int], n_genes: int) -> None:
     for name, n_known in known.items():
         typer.echo(f"{name}: {n_known:,} of {n_genes:,} genes")

@@ -96,9 +96,10 @@ def test_it_is_downloaded_and_its_lineage_written(publish: Callable, tmp_path: P
     assert path == tmp_path / "priors" / "go_annotations.tsv"
     assert path.read_text().splitlines() == ["gene\tterm", *("\t".join(pair) for pair in DUE)]
     lineage = json.loads((tmp_path / "priors" / "go_annotations.tsv.lineage.json").read_text())
-    assert lineage["inputs"] == [
-        {"name": "HUMAN-uniprot.gaf.gz", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    ]
+    (file,) = lineage["inputs"]
+    assert (file["name"], file["bytes"]) == ("HUMAN-uniprot.gaf.gz", len(content))
+    assert file["sha256"] == hashlib.sha256(content).hexdigest()
+    assert file["path"] == "../downloads/HUMAN-uniprot.gaf.gz"
     assert lineage["data_sets"][0]["name"] == "go"
     assert lineage["data_sets"][0]["licence"] == "CC BY 4.0"
     assert lineage["parameters"]["left_out"][:2] == ["NOT", "ND"]
