@@ -62,7 +62,9 @@ def test_it_says_what_a_file_was_made_of(tmp_path: Path):
 def test_the_commit_is_that_of_the_builders_checkout(tmp_path: Path):
     def git(*arguments: str) -> str:
         who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
-        return subprocess.run(["git", "-C", tmp_path, *who, *arguments], capture_output=True, check=True, text=True).stdout
+        return subprocess.run(
+            ["git", "-C", tmp_path, *who, *arguments], capture_output=True, check=True, text=True
+        ).stdout
 
     git("init")
     for name in ("one.py", "two.py", "apart.py"):

@@ -102,4 +102,10 @@ def test_what_has_no_lineage_is_refused(folder: Path):
 
 
 def test_sizes_are_written_for_people():
-    assert [size(n) for n in (0, 999, 1_000, 2_937_952, 15_232_554_616)] == ["0 B", "999 B", "1.0 kB", "2.9 MB", "15.2 GB"]
+    assert [size(n) for n in (0, 999, 1_000, 2_937_952, 15_232_554_616)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "2.9 MB",
+        "15.2 GB",
+    ]
