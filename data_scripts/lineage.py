@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from data_scripts.catalogue import DataSet
+from data_scripts.content import Description, describe
 from data_scripts.download import LOCAL_VARIABLE
-from data_scripts.hashes import Description, describe
 from starter.errors import InputError
 from starter.files import whole
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from data_scripts.hashes import describe
+from data_scripts.content import describe
 from data_scripts.lineage import SUFFIX, find_place, lineage_path, read_lineage
 from starter.errors import InputError
 
@@ -117,7 +117,7 @@ def compare(path: Path, described: Mapping) -> State:
     path
         The file.
     described
-        As `data_scripts.hashes.describe` gives it.
+        As `data_scripts.content.describe` gives it.
     """
     if not path.exists():
         return State.missing

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from data_scripts.hashes import describe
+from data_scripts.content import describe
 from data_scripts.history.ancestors import State, read_output
 from data_scripts.history.tree import code
 from starter.errors import InputError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_scripts.catalogue import DataSet, RemoteFile, catalogue
-from data_scripts.hashes import describe, read_hash
+from data_scripts.content import describe, read_hash
 from data_scripts.lineage import SUFFIX, lineage_path, read_lineage
 from starter.data.dataset import read_screen
 from starter.data.h5ad import open_h5ad

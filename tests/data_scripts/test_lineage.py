@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_scripts import hashes
+from data_scripts import content
 from data_scripts.catalogue import DataSet, RemoteFile
-from data_scripts.hashes import describe
+from data_scripts.content import describe
 from data_scripts.lineage import find_place, lineage_path, read_lineage, write_lineage
 from starter.errors import InputError
 
@@ -115,17 +115,17 @@ def test_data_in_the_folder_that_vcc_data_names_is_found_where_that_is(tmp_path:
 
 
 def test_a_recorded_hash_is_taken_while_the_file_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hashes, "_read_before", {})
+    monkeypatch.setattr(content, "_read_before", {})
     raw = tmp_path / "raw.txt"
     raw.write_text("raw")
     out = made(tmp_path, "out.txt", "x", raw)
     recorded = json.loads(lineage_path(out).read_text())
     recorded["inputs"][0] |= {"sha256": "f" * 64, "hashed": "2001-01-01T00:00:00+00:00"}
     lineage_path(out).write_text(json.dumps(recorded))
-    hashes._read_before.clear()
+    content._read_before.clear()
     again = read_lineage(lineage_path(made(tmp_path, "out.txt", "x", raw)))["inputs"][0]
     assert (again["sha256"], again["hashed"]) == ("f" * 64, "2001-01-01T00:00:00+00:00")
-    hashes._read_before.clear()
+    content._read_before.clear()
     raw.write_text("war")  # of the same size
     assert read_lineage(lineage_path(made(tmp_path, "out.txt", "x", raw)))["inputs"][0]["sha256"] == sha("war")
 
@@ -134,7 +134,7 @@ def test_a_file_is_read_once_in_a_process(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "a"
     path.write_text("a")
     read = []
-    monkeypatch.setattr(hashes, "read_hash", lambda path: read.append(path) or "0" * 64)
+    monkeypatch.setattr(content, "read_hash", lambda path: read.append(path) or "0" * 64)
     assert [describe(path)["sha256"] for _ in range(2)] == ["0" * 64] * 2
     assert read == [path]
 
