@@ -1,36 +1,30 @@
 """Downloads that resume, are verified, and appear under their name only when they are complete and right."""
 
-import hashlib
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import requests
-import urllib3
+from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.text import Text
 
+from data_scripts.address import Again, Fault, Stale
 from data_scripts.catalogue import DataSet, RemoteFile, data_set
+from data_scripts.hashes import NAMES, differing_hash, fault_of, hashes_of, write_receipt
+from data_scripts.transfer import PART, discard, receive
 from starter.errors import InputError
+from starter.files import reason_of
 
 LOCAL_VARIABLE = "VCC_DATA"
 """Environment variable that names a folder with data downloaded before."""
 TRIES = 5
-"""Attempts for each address; each goes on where the last one broke off."""
+"""Attempts for each address in a row that bring nothing; each goes on where the last one broke off."""
 PAUSE = 1.0
 """Seconds before the second attempt; doubled before each further one."""
-TIMEOUT = 60
-"""Seconds without a byte after which an attempt is given up."""
-CHUNK = 1 << 16
-"""Bytes that are saved at a time; a broken connection loses less than that."""
+console = Console(stderr=True)
 
 
 class DownloadError(InputError):
@@ -91,22 +85,40 @@ def fetch(file: RemoteFile, folder: str | Path) -> Path:
     if not file.urls:
         msg = f"{file.name} has no address; set {LOCAL_VARIABLE} to a folder that has {file.local}"
         raise DownloadError(msg)
+    path, faults = folder / file.name, []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f".{file.name}.lock")
+        with _alone(lock, path):
+            if found := at_hand(file, folder):  # another process has got it meanwhile
+                return found
+            for url in file.urls:
+                fault = _download(url, file, path)
+                if fault is None:
+                    return path
+                faults.append(f"{url}: {fault}")
     except OSError as error:
-        msg = f"cannot write to {folder}: {error.strerror}; choose another folder"
+        msg = f"cannot write {error.filename or folder}: {reason_of(error)}; choose another folder"
         raise DownloadError(msg) from error
-    path, faults = folder / file.name, []
-    for url in file.urls:
-        fault = _download(url, file, path)
-        if fault is None:
-            return path
-        faults.append(f"{url}: {fault}")
     local = f", or set {LOCAL_VARIABLE} to a folder that has {file.local}" if file.local else ""
     msg = (
         f"{file.name} could not be downloaded ({'; '.join(faults)}); try again later, put the file into {folder}{local}"
     )
     raise DownloadError(msg)
+
+
+@contextmanager
+def _alone(lock: FileLock, path: Path) -> Iterator[None]:
+    """Wait until no other process downloads the same file."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        with console.status(Text(f"another process downloads {path}; waiting for it")):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def at_hand(file: RemoteFile, folder: str | Path) -> Path | None:
@@ -132,7 +144,7 @@ def at_hand(file: RemoteFile, folder: str | Path) -> Path | None:
     if path.exists() and not path.is_file():
         msg = f"{path} is in the way and is no file; move it away"
         raise DownloadError(msg)
-    if path.is_file() and not _fault(path, file):
+    if path.is_file() and not fault_of(path, file):
         return path
     root = os.environ.get(LOCAL_VARIABLE)
     if not root or not file.local:
@@ -140,119 +152,58 @@ def at_hand(file: RemoteFile, folder: str | Path) -> Path | None:
     path = Path(root) / file.local
     if not path.is_file():
         return None
-    if fault := _fault(path, file):
+    if fault := fault_of(path, file):
         msg = f"{path}: {fault}; replace it, or unset {LOCAL_VARIABLE} to download"
         raise DownloadError(msg)
     return path
 
 
-def _fault(path: Path, file: RemoteFile) -> str | None:
-    """Say what is wrong with a complete file, if anything."""
-    size = path.stat().st_size
-    if file.bytes is not None and size != file.bytes:
-        return f"it has {size:,} bytes and should have {file.bytes:,}"
-    with path.open("rb") as content:
-        if file.magic and content.read(len(file.magic) // 2).hex() != file.magic:
-            return "its content is of another kind (an error page?)"
-        content.seek(0)
-        if file.sha256 and (found := hashlib.file_digest(content, "sha256").hexdigest()) != file.sha256:
-            return f"its SHA-256 is {found}, and should be {file.sha256}"
-    return None
-
-
 def _download(url: str, file: RemoteFile, path: Path) -> str | None:
     """Try one address; give the fault, or None when the file is in place."""
-    part = path.with_name(path.name + ".part")
-    fault = "no attempt was made"
-    if not file.sha256:
-        part.unlink(missing_ok=True)  # without a hash nobody would notice two versions in one file
-    for attempt in range(TRIES):
-        if attempt:
-            pause = PAUSE * 2 ** (attempt - 1)
-            with Console(stderr=True).status(Text(f"{file.name}: {fault}; trying again in {pause:.0f} s")):
+    part = path.with_name(path.name + PART)
+    fault, wait, tries, have = "no attempt was made", None, 0, -1
+    while tries < TRIES:
+        if tries:
+            pause = wait if wait is not None else PAUSE * 2 ** (tries - 1)
+            with console.status(Text(f"{file.name}: {fault}; trying again in {pause:.0f} s")):
                 time.sleep(pause)
+        tries += 1
         try:
-            fault = _continue(url, file, part)
-        except OSError as error:  # requests' own errors are OSErrors too
-            if not isinstance(error, requests.RequestException):
-                return f"cannot write {part}: {error.strerror or error}"
-            if _unknown_host(error):
-                return "no such host is known (is this machine online?)"
-            fault = f"the connection broke ({type(error).__name__})"
+            marks = receive(url, file, part)
+        except Fault as error:
+            return str(error)
+        except Again as error:
+            fault, wait = str(error), error.wait
+            if isinstance(error, Stale):
+                discard(part)
+            size = part.stat().st_size if part.exists() else 0
+            if size > max(have, 0):  # a slow line that breaks off every minute gets there all the same
+                tries, have = 1, size
             continue
-        except (ValueError, urllib3.exceptions.HTTPError) as error:
-            return f"the server's answer makes no sense ({type(error).__name__}: {error})"
-        if fault is not None:
-            return fault
-        if file.bytes is not None and part.stat().st_size < file.bytes:
-            fault = f"the body ended after {part.stat().st_size:,} of {file.bytes:,} bytes"
-            continue
-        fault = _fault(part, file)
+        fault = _finish(url, file, part, path, marks)
         if fault is None:
-            part.replace(path)
             return None
-        part.unlink(missing_ok=True)  # wrong content cannot be resumed
+        discard(part)  # wrong content cannot be resumed
         return fault
     return f"{fault}, {TRIES} times"
 
 
-def _unknown_host(error: requests.RequestException) -> bool:
-    """Tell whether the address could not be looked up: waiting for a server does not help then."""
-    return isinstance(getattr(next(iter(error.args), None), "reason", None), urllib3.exceptions.NameResolutionError)
-
-
-def _continue(url: str, file: RemoteFile, part: Path) -> str | None:
-    """Get what is missing of an unfinished file; give a fault that another attempt would not mend."""
-    have = part.stat().st_size if part.exists() else 0
-    if file.bytes is not None and have >= file.bytes:
-        return None
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    # "identity": a compressed transfer would make byte ranges and sizes mean something else
-    with requests.get(url, headers={**headers, "Accept-Encoding": "identity"}, stream=True, timeout=TIMEOUT) as answer:
-        if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink(missing_ok=True)
-            msg = "the server has less than was downloaded before"
-            raise requests.ConnectionError(msg)
-        if answer.status_code >= 500:
-            msg = f"the server answered {answer.status_code}"
-            raise requests.ConnectionError(msg)
-        if answer.status_code not in (requests.codes.ok, requests.codes.partial_content):
-            return f"the server answered {answer.status_code} {answer.reason}"
-        if answer.headers.get("Content-Type", "").startswith("text/html"):
-            return "the server sent a web page instead of the file"
-        resumed = answer.status_code == requests.codes.partial_content
-        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            part.unlink(missing_ok=True)
-            msg = "the server sent another range than was asked for"
-            raise requests.ConnectionError(msg)
-        start = have if resumed else 0
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length else file.bytes
-        if file.bytes is not None and total != file.bytes:
-            return f"the server offers {total:,} bytes where {file.bytes:,} are due"
-        _save(answer, part, start, total, file.name)
+def _finish(url: str, file: RemoteFile, part: Path, path: Path, marks: dict[str, str]) -> str | None:
+    """Check a file that came whole, and give it its name; say what is wrong, if anything is."""
+    hashes = hashes_of(part, tuple({"sha256", *file.hashes}))
+    unlike = differing_hash(hashes, file)
+    fault = fault_of(part, replace(file, sha256=None, md5=None, crc32c=None)) or (None if file.third_party else unlike)
+    if fault:
+        return fault
+    part.replace(path)
+    discard(part)
+    write_receipt(path, url, hashes, marks)
+    if file.third_party or not file.hashes:
+        got = ", ".join(f"{NAMES[algorithm]} {value}" for algorithm, value in sorted(hashes.items()))
+        said = (
+            f"a third party has stated another hash: {unlike}"
+            if unlike
+            else ("as a third party has stated" if file.hashes else "its publisher states no hash")
+        )
+        console.print(f"received {path.name}: {got} ({said})", markup=False, highlight=False)
     return None
-
-
-def _save(answer: requests.Response, part: Path, start: int, total: int | None, name: str) -> None:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with (
-        part.open("ab" if start else "wb") as sink,
-        Progress(*columns, console=Console(stderr=True)) as progress,
-    ):
-        task = progress.add_task(f"download {name}", completed=start, total=total)
-        for chunk in answer.iter_content(CHUNK):
-            sink.write(chunk)
-            progress.advance(task, len(chunk))
-            if total is not None and sink.tell() > total:
-                msg = f"the server sent more than {total:,} bytes"
-                raise ValueError(msg)
-    if total is not None and part.stat().st_size < total:
-        msg = "the body was cut short"
-        raise requests.ConnectionError(msg)
