@@ -37,6 +37,15 @@ class GeneSymbols:
         found = set().union(*(self._of_id[identifier] for identifier in self._ids.get(symbol, set())))
         return found.pop() if len(found) == 1 else None
 
+    def is_known(self, name: str) -> bool:
+        """Tell whether a name is that of a gene, today's or a former one."""
+        return name in self._today or name in self._ids
+
+    def of_id(self, identifier: str) -> str | None:
+        """Give today's symbol of an Ensembl id, None if there is none or several."""
+        found = self._of_id.get(identifier, set())
+        return next(iter(found)) if len(found) == 1 else None
+
     def all(self, symbols: Iterable[str]) -> set[str]:
         """Give today's symbols of genes, without those that have none."""
         return {today for symbol in symbols if (today := self.one(symbol)) is not None}

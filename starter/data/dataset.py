@@ -1,7 +1,7 @@
 """Course data sets: open a screen, take its controls and perturbations, split it by perturbation."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import anndata
@@ -56,10 +56,11 @@ def read_screen(path: str | Path) -> anndata.AnnData:
 def write_screen(
     path: str | Path,
     blocks: Iterable[scipy.sparse.csr_matrix],
-    obs: pd.DataFrame,
+    obs: pd.DataFrame | Callable[[], pd.DataFrame],
     var: pd.DataFrame,
-    course: Mapping[str, object],
-    compression: str | None = "gzip",
+    course: Mapping[str, object] | Callable[[], Mapping[str, object]],
+    compression: str | int | None = "gzip",
+    stored: int = 0,
 ) -> None:
     """Write a course data set, taking its cells a block at a time.
 
@@ -72,19 +73,27 @@ def write_screen(
     obs, var
         Cells and genes, with the columns of `starter.schema`.
     course
-        What the screen is: the keys of `COURSE_KEYS`.
+        What the screen is: the keys of `COURSE_KEYS`. Like `obs` it may be a function that gives it once all blocks are
+        taken.
     compression
-        An HDF5 filter, or None.
+        An HDF5 filter, gzip's level, or None.
+    stored
+        How many values there can be, as for `write_h5ad`.
 
     Raises
     ------
     AssertionError
         If a key is missing.
     """
-    if missing := set(COURSE_KEYS) - set(course):
-        msg = f"the screen's description lacks {sorted(missing)}"
-        raise AssertionError(msg)
-    write_h5ad(path, blocks, obs, var, uns={COURSE: dict(course)}, compression=compression)
+
+    def description() -> dict:
+        described = dict(course() if callable(course) else course)
+        if missing := set(COURSE_KEYS) - set(described):
+            msg = f"the screen's description lacks {sorted(missing)}"
+            raise AssertionError(msg)
+        return {COURSE: described}
+
+    write_h5ad(path, blocks, obs, var, uns=description, compression=compression, stored=stored)
 
 
 def perturbations(adata: anndata.AnnData) -> list[str]:

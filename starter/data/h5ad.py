@@ -395,8 +395,8 @@ def write_h5ad(
     blocks: Iterable[scipy.sparse.csr_matrix],
     obs: pd.DataFrame | Callable[[], pd.DataFrame],
     var: pd.DataFrame,
-    uns: dict | None = None,
-    compression: str | None = None,
+    uns: dict | Callable[[], dict] | None = None,
+    compression: str | int | None = None,
     stored: int = 0,
 ) -> None:
     """Write an `.h5ad` whole or not at all, taking the cells a block at a time.
@@ -413,9 +413,9 @@ def write_h5ad(
     var
         What describes the genes.
     uns
-        Anything else.
+        Anything else, or a function that gives it once all blocks are taken.
     compression
-        An HDF5 filter such as "gzip", or None.
+        An HDF5 filter such as "gzip", gzip's level, or None.
     stored
         How many values there can be. From 2^31 on the columns are int64 as the pointers are, since SciPy slices no
         matrix whose index arrays differ.
@@ -456,7 +456,7 @@ def write_h5ad(
         x.attrs["shape"] = (len(cells), len(var))
         # AnnData and SciPy want both index arrays of one type wherever int32 suffices
         x.create_dataset("indptr", data=pointers.astype(index) if pointers[-1] <= np.iinfo(np.int32).max else pointers)
-        for key, element in (("obs", cells), ("var", var), ("uns", uns or {})):
+        for key, element in (("obs", cells), ("var", var), ("uns", (uns() if callable(uns) else uns) or {})):
             anndata.io.write_elem(file, key, element)
         for key in ("obsm", "varm", "obsp", "varp", "layers"):
             anndata.io.write_elem(file, key, {})

@@ -198,9 +198,9 @@ def how_genes_differ(due: Iterable[str], var: pd.DataFrame) -> str:
         return ""
     if (column := symbol_column(var, missing)) is not None:
         return f"var[{column!r}] holds the names that are due: {_renamed(column)}"
-    if len(missing & {_bare(gene) for gene in genes}) > len(missing) / 2:
+    if len(missing & {without_version(gene) for gene in genes}) > len(missing) / 2:
         return "the file's genes carry version numbers: adata.var_names = adata.var_names.str.split('.').str[0]"
-    if len({_bare(gene) for gene in missing} & set(genes)) > len(missing) / 2:
+    if len({without_version(gene) for gene in missing} & set(genes)) > len(missing) / 2:
         return "the genes due carry version numbers, and the file's do not"
     if len({gene.casefold() for gene in missing} & {gene.casefold() for gene in genes}) > len(missing) / 2:
         return "they differ in capital and small letters: write the genes as they are due"
@@ -230,7 +230,7 @@ def _readings(missing: list[str], var: pd.DataFrame) -> Iterator[_Reading]:
     with_controls = re.compile("|".join(rf"^{re.escape(c)}\+|\+{re.escape(c)}$" for c in _control_parts(missing)))
 
     def without_control(target: str) -> str | None:
-        parts = [part for part in target.split("+") if not _is_control(part, genes)]
+        parts = [part for part in target.split("+") if not is_control(part, genes)]
         return "+".join(parts) if len(parts) < target.count("+") + 1 and parts else None
 
     yield _Reading(
@@ -247,11 +247,11 @@ def _readings(missing: list[str], var: pd.DataFrame) -> Iterator[_Reading]:
             yield _Reading(
                 f"are named as in var[{column!r}], not as the genes are", by_column.get, lambda _: _renamed(column)
             )
-    bare = {_bare(name): name for name in names}
+    bare = {without_version(name): name for name in names}
     strip = ".str.split('.').str[0]"
     yield _Reading(
         "are Ensembl ids of another version than the genes'",
-        lambda target: bare.get(_bare(target)) if ENSEMBL.fullmatch(target) else None,
+        lambda target: bare.get(without_version(target)) if ENSEMBL.fullmatch(target) else None,
         lambda _: f"leave the versions out: adata.var_names = adata.var_names{strip}, and {_relabelled(strip)}",
     )
     by_case = {name.casefold(): name for name in names}
@@ -300,21 +300,22 @@ def _targets(labels: Iterable[str]) -> list[str]:
             continue
         parts = label.split("+")
         # a double of a gene and a control is one target, and none that any gene is named after
-        targets.update([label] if len(parts) > 1 and any(_is_control(part, ()) for part in parts) else parts)
+        targets.update([label] if len(parts) > 1 and any(is_control(part, ()) for part in parts) else parts)
     return sorted(targets)
 
 
 def _control_parts(targets: list[str]) -> list[str]:
-    return sorted({part for target in targets for part in target.split("+") if _is_control(part, ())})
+    return sorted({part for target in targets for part in target.split("+") if is_control(part, ())})
 
 
-def _is_control(part: str, genes: Iterable[str]) -> bool:
+def is_control(part: str, genes: Iterable[str]) -> bool:
+    """Tell whether a label, or a part of one, is the control, by that name or as other tools spell it."""
     # CTRL, in capitals, is a gene
     return part == CONTROL or (part != "CTRL" and like_control(part, genes))
 
 
-def _bare(name: str) -> str:
-    """Leave out the version of an Ensembl id."""
+def without_version(name: str) -> str:
+    """Leave out the version of an Ensembl id; other names stay as they are."""
     return name.partition(".")[0] if ENSEMBL.fullmatch(name) else name
 
 
