@@ -11,10 +11,10 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.text import Text
 
-from data_scripts.address import Again, Fault, Stale
 from data_scripts.catalogue import DataSet, RemoteFile, data_set
-from data_scripts.hashes import NAMES, differing_hash, fault_of, hashes_of, write_receipt
-from data_scripts.transfer import PART, discard, receive
+from data_scripts.transfer.address import Again, Fault, Stale
+from data_scripts.transfer.hashes import NAMES, differing_hash, fault_of, hashes_of, write_receipt
+from data_scripts.transfer.receive import PART, discard, receive
 from starter.errors import InputError
 from starter.files import reason_of
 

@@ -16,13 +16,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import google_crc32c
 import pytest
 
-from data_scripts import download, web
+from data_scripts import download
 from data_scripts.catalogue import RemoteFile, catalogue, data_set
 from data_scripts.download import DownloadError, fetch
+from data_scripts.transfer import web
 from starter import files
 from starter.errors import InputError
 
@@ -35,7 +37,7 @@ class Server:
 
     def __init__(self) -> None:
         self.behaviours: list[Callable] = []
-        self.ranges: list[str | None] = []
+        self.ranges: list[Any] = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):

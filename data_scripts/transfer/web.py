@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import requests
 import urllib3
 
-from data_scripts.address import Again, Answer, Fault, Stale
+from data_scripts.transfer.address import Again, Answer, Fault, Stale
 
 TIMEOUT = 60
 """Seconds without a byte after which an attempt is given up."""

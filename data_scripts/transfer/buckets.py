@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from data_scripts.address import Again, Answer, Fault, Stale
 from data_scripts.catalogue import RemoteFile
+from data_scripts.transfer.address import Again, Answer, Fault, Stale
 from starter.errors import InputError
 
 ANONYMOUS = {"gs": {"token": "anon"}, "s3": {"anon": True}}

@@ -8,9 +8,9 @@ from typing import BinaryIO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from data_scripts import buckets, web
-from data_scripts.address import Again, Fault
 from data_scripts.catalogue import RemoteFile
+from data_scripts.transfer import buckets, web
+from data_scripts.transfer.address import Again, Fault
 from starter.files import check_room
 
 PART, MARKS = ".part", ".part.json"
