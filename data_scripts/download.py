@@ -13,6 +13,7 @@ from rich.text import Text
 
 from data_scripts.catalogue import DataSet, RemoteFile, data_set
 from data_scripts.transfer.address import Again, Fault, Stale
+from data_scripts.transfer.buckets import said_plainly
 from data_scripts.transfer.hashes import NAMES, differing_hash, fault_of, hashes_of, write_receipt
 from data_scripts.transfer.receive import PART, discard, receive
 from starter.errors import InputError
@@ -171,7 +172,7 @@ def _download(url: str, file: RemoteFile, path: Path) -> str | None:
         try:
             marks = receive(url, file, part)
         except Fault as error:
-            return str(error)
+            return said_plainly(str(error), url)
         except Again as error:
             fault, wait = str(error), error.wait
             if isinstance(error, Stale):
@@ -190,8 +191,12 @@ def _download(url: str, file: RemoteFile, path: Path) -> str | None:
 
 def _finish(url: str, file: RemoteFile, part: Path, path: Path, marks: dict[str, str]) -> str | None:
     """Check a file that came whole, and give it its name; say what is wrong, if anything is."""
-    hashes = hashes_of(part, tuple({"sha256", *file.hashes}))
+    stated = {"crc32c"} & marks.keys()
+    hashes = hashes_of(part, tuple({"sha256", *file.hashes, *stated}))
     unlike = differing_hash(hashes, file)
+    for algorithm in stated:
+        if hashes[algorithm] != marks[algorithm]:
+            return f"it arrived damaged: its {NAMES[algorithm]} is {hashes[algorithm]}, the server's {marks[algorithm]}"
     fault = fault_of(part, replace(file, sha256=None, md5=None, crc32c=None)) or (None if file.third_party else unlike)
     if fault:
         return fault

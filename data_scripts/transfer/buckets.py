@@ -1,61 +1,58 @@
-"""Objects in public buckets, gs:// and s3://, read without an account."""
+"""Objects in public buckets, gs:// and s3://, without an account.
+
+They have addresses on the web, so that they come as all other files do: resumed, and compared with the hash that the
+bucket states.
+"""
 
 import fnmatch
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.parse
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+
+import requests
 
 from data_scripts.catalogue import RemoteFile
-from data_scripts.transfer.address import Again, Answer, Fault, Stale
+from data_scripts.transfer.web import TIMEOUT
 from starter.errors import InputError
 
-ANONYMOUS = {"gs": {"token": "anon"}, "s3": {"anon": True}}
-"""Protocols, and how fsspec's file systems are told to ask without an account."""
-CHUNK = 1 << 23
-"""Bytes that are asked for at a time."""
+GOOGLE, AMAZON = "https://storage.googleapis.com", "https://{bucket}.s3.amazonaws.com"
+"""Where the buckets stand on the web."""
+REQUESTER_PAYS = ("requester pays", "userprojectmissing", "user project")
+"""How a bucket says that who reads it pays for it."""
+WITH_AN_ACCOUNT = (
+    "the bucket is requester-pays, so it is not read without an account; with one, copy the object by "
+    "gcloud storage cp --billing-project PROJECT {url} . (aws s3 cp --request-payer requester for s3://)"
+)
 
 
-def is_object(url: str) -> bool:
-    """Tell an object in a bucket from an address of the web."""
-    return url.partition("://")[0] in ANONYMOUS
+def address_of(url: str) -> str:
+    """Give an object's address on the web; any other address is given back."""
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme == "gs":
+        return f"{GOOGLE}/{bucket}/{urllib.parse.quote(key)}"
+    if scheme == "s3":
+        return f"{AMAZON.format(bucket=bucket)}/{urllib.parse.quote(key)}"
+    return url
 
 
-def expand(file: RemoteFile) -> list[RemoteFile]:
-    """List the objects that a name with `*` stands for; a file that is one is its own list.
+def said_plainly(fault: str, url: str) -> str:
+    """Say of a bucket's refusal what it means, where it is that the reader pays."""
+    return WITH_AN_ACCOUNT.format(url=url) if any(word in fault.lower() for word in REQUESTER_PAYS) else fault
+
+
+def expand(files: Sequence[RemoteFile]) -> list[RemoteFile]:
+    """List the objects that names with `*` stand for; all other files stay as they are.
 
     Raises
     ------
     InputError
-        If the bucket cannot be read, or has none.
+        If a bucket cannot be listed, or has no such object.
     """
-    if "*" not in file.name:
-        return [file]
-    url = file.urls[0]
-    try:
-        system, path = _opened(url)
-        found = system.glob(path, detail=True)
-    except Exception as error:  # whatever a library of a cloud raises
-        msg = f"{url} cannot be listed: {_why(error)}"
-        raise InputError(msg) from error
-    if not found:
-        msg = f"{url} matches no object; the bucket may have moved, see the data set's source"
-        raise InputError(msg)
-    scheme = url.partition("://")[0]
-    return [
-        replace(
-            file,
-            name=path.rpartition("/")[2],
-            urls=(f"{scheme}://{path}",),
-            local=None,
-            bytes=info["size"],
-            crc32c=info.get("crc32c"),
-        )
-        for path, info in sorted(found.items())
-    ]
+    return [one for file in files for one in (_objects(file) if "*" in file.name else [file])]
 
 
-def chosen(files: list[RemoteFile], patterns: list[str]) -> list[RemoteFile]:
+def chosen(files: Sequence[RemoteFile], patterns: Sequence[str]) -> list[RemoteFile]:
     """Take the files whose names match a pattern; all of them if there is none.
 
     Raises
@@ -64,69 +61,46 @@ def chosen(files: list[RemoteFile], patterns: list[str]) -> list[RemoteFile]:
         If a pattern matches no name.
     """
     for pattern in patterns:
-        if not fnmatch.filter([file.name for file in files], pattern):
+        if not any(fnmatch.fnmatch(file.name, pattern) for file in files):
             msg = f"no file is named {pattern!r}; there are {', '.join(file.name for file in files)}"
             raise InputError(msg)
-    return [file for file in files if not patterns or any(fnmatch.fnmatch(file.name, p) for p in patterns)]
+    return [file for file in files if not patterns or any(fnmatch.fnmatch(file.name, one) for one in patterns)]
 
 
-@contextmanager
-def asked(url: str, have: int, begun: dict[str, str]) -> Iterator[Answer]:
-    """Ask for an object from a byte on.
-
-    Yields
-    ------
-    What comes.
-
-    Raises
-    ------
-    Again, Fault
-        If it cannot be had.
-    """
-    try:
-        system, path = _opened(url)
-        info = system.info(path)
-    except Exception as error:  # whatever a library of a cloud raises
-        msg = _why(error)
-        raise Fault(msg) from error
-    etag = str(info.get("etag") or info.get("ETag") or info.get("generation") or "")
-    marks = {"etag": etag} if etag else {}
-    if have and begun.get("etag", etag) != etag:
-        msg = "the object has changed since the download began"
-        raise Stale(msg)
-    yield Answer(have, info["size"], marks, _chunks(system, path, have, info["size"]))
-
-
-def _chunks(system: Any, path: str, start: int, total: int) -> Iterator[bytes]:
-    for begin in range(start, total, CHUNK):
+def _objects(file: RemoteFile) -> list[RemoteFile]:
+    """List what a name with `*` stands for, with sizes and hashes as Google states them."""
+    bucket, _, pattern = file.urls[0].removeprefix("gs://").partition("/")
+    found, page = [], ""
+    while True:
+        asked = {
+            "prefix": pattern.partition("*")[0],
+            "pageToken": page,
+            "fields": "items(name,size,crc32c),nextPageToken",
+        }
         try:
-            yield system.cat_file(path, start=begin, end=min(begin + CHUNK, total))
-        except Exception as error:  # whatever a library of a cloud raises
-            msg = f"the connection broke ({type(error).__name__})"
-            raise Again(msg) from error
-
-
-def _opened(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    scheme, _, path = url.partition("://")
-    try:
-        return fsspec.filesystem(scheme, **ANONYMOUS[scheme]), path
-    except ImportError as error:
-        package = {"gs": "gcsfs", "s3": "s3fs"}[scheme]
-        msg = f"{scheme}:// needs {package}, which is not installed here; run: python -m pip install {package}"
-        raise InputError(msg) from error
-
-
-def _why(error: Exception) -> str:
-    said = " ".join(str(error).split())[:200]
-    if "requester pays" in said.lower() or "user project" in said.lower():
-        return (
-            "the bucket is requester-pays, so it is not read without an account; with one, copy the object by "
-            "gcloud storage cp --billing-project PROJECT (or aws s3 cp --request-payer requester)"
+            with requests.get(f"{GOOGLE}/storage/v1/b/{bucket}/o", params=asked, timeout=TIMEOUT) as answer:
+                content = answer.json()
+                if not answer.ok:
+                    msg = str(content["error"]["message"])
+                    raise ValueError(msg)
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            msg = f"{file.urls[0]} cannot be listed ({said_plainly(str(error), file.urls[0])}); try again later"
+            raise InputError(msg) from error
+        found += content.get("items", [])
+        if not (page := content.get("nextPageToken", "")):
+            break
+    matching = [item for item in found if fnmatch.fnmatchcase(item["name"], pattern)]
+    if not matching:
+        msg = f"{file.urls[0]} matches no object; see whether the bucket has moved"
+        raise InputError(msg)
+    return [
+        replace(
+            file,
+            name=item["name"].rpartition("/")[2],
+            urls=(f"gs://{bucket}/{item['name']}",),
+            local=f"{file.local.rpartition('/')[0]}/{item['name'].rpartition('/')[2]}" if file.local else None,
+            bytes=int(item["size"]),
+            crc32c=item.get("crc32c"),
         )
-    if isinstance(error, FileNotFoundError):
-        return f"there is no such object ({said})"
-    if isinstance(error, PermissionError):
-        return f"the bucket is not open to all, or it is requester-pays ({said})"
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        for item in matching
+    ]

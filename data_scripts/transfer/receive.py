@@ -47,8 +47,7 @@ def receive(url: str, file: RemoteFile, part: Path) -> dict[str, str]:
     have = part.stat().st_size if part.exists() else 0
     if file.bytes is not None and have == file.bytes:
         return begun
-    asked = buckets.asked if buckets.is_object(url) else web.asked
-    with asked(url, have, begun) as answer:
+    with web.asked(buckets.address_of(url), have, begun) as answer:
         if file.bytes is not None and answer.total not in (None, file.bytes):
             msg = f"the server offers {answer.total:,} bytes where {file.bytes:,} are due"
             raise Fault(msg)

@@ -61,6 +61,7 @@ def asked(url: str, have: int, begun: Mapping[str, str]) -> Iterator[Answer]:
     with answer:
         _refuse(answer)
         marks = {key: answer.headers[name] for key, name in VERSION.items() if name in answer.headers}
+        marks |= _stated_hashes(answer.headers.get("x-goog-hash", ""))
         start = 0
         if answer.status_code == requests.codes.partial_content:
             if not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
@@ -75,6 +76,12 @@ def asked(url: str, have: int, begun: Mapping[str, str]) -> Iterator[Answer]:
             msg = f"the server's answer makes no sense (a length of {length[:20]!r})"
             raise Fault(msg)
         yield Answer(start, None if length is None else start + int(length), marks, _chunks(answer))
+
+
+def _stated_hashes(header: str) -> dict[str, str]:
+    """Read the CRC32C that Google's buckets state of the whole object."""
+    stated = dict(part.strip().split("=", 1) for part in header.split(",") if "=" in part)
+    return {"crc32c": stated["crc32c"]} if "crc32c" in stated else {}
 
 
 def _refuse(answer: requests.Response) -> None:
