@@ -92,6 +92,29 @@ def scgpt(
     typer.echo(f'the weights are in {folder}; in notebook 08: weights = "{folder.resolve()}"')
 
 
+@app.command()
+def perturbench(
+    name: Annotated[str, typer.Argument(help="norman19, srivatsan20, frangieh21, mcfaline23, jiang24 or op3.")],
+    source: Annotated[list[Path], typer.Option(help="A file of the source, .h5ad; repeat it for further files.")],
+    out: Annotated[Path, typer.Option(help="The .h5ad to write.")],
+    symbols: Annotated[
+        Path | None,
+        typer.Option(help="Gene stable ID and HGNC symbol, as BioMart exports them.", show_default=False),
+    ] = None,
+    split: Annotated[str, typer.Option(help="published, transfer, combine or inverse.")] = "published",
+) -> None:
+    """Curate a screen of PerturBench anew, and split it by the published algorithm and seed.
+
+    Example: python -m data_scripts perturbench norman19 --source NormanWeissman2019_filtered.h5ad --out norman19.h5ad
+    """
+    from data_scripts.perturbench.curate import curate
+
+    table = curate(name, source, out, symbols, split)
+    typer.echo(f"wrote {out}" + (f", {table} and the course's split beside it" if table else ""))
+    if table is None:
+        typer.echo(f"the published split of {name} is a table: huggingface.co/datasets/altoslabs/perturbench")
+
+
 @app.command("k562-benchmark")
 def k562_benchmark(
     file: Annotated[Path, typer.Argument(help="K562_essential_raw_singlecell_01.h5ad, as the authors published it.")],
