@@ -1,5 +1,6 @@
 """Curate one of PerturBench's screens: source files in, its processed `.h5ad` and its split out."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -113,11 +114,13 @@ def read_symbols(path: str | Path) -> dict[str, str]:
 
 
 def _prepared(curation: Curation, sources: Sequence[Path], symbols: Mapping[str, str]) -> anndata.AnnData:
-    files = [_read(path, curation) for path in sources]
-    cells = curation.prepare(files, [path.name for path in sources], symbols)
-    if not curation.selects_genes:
-        return cells
-    return preprocess(cells, curation.perturbation, curation.covariates, curation.control)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not unique")  # they are made so
+        files = [_read(path, curation) for path in sources]
+        cells = curation.prepare(files, [path.name for path in sources], symbols)
+        if not curation.selects_genes:
+            return cells
+        return preprocess(cells, curation.perturbation, curation.covariates, curation.control)
 
 
 def _read(path: Path, curation: Curation) -> anndata.AnnData:

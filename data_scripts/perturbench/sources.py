@@ -106,12 +106,12 @@ def mcfaline23(files: Sequence[anndata.AnnData], names: Sequence[str], symbols: 
         perturbation_type="CRISPRi",
         dataset="mcfaline23",
     )
-    cells = cells[~cells.obs["condition"].str.contains("+", regex=False)]
+    cells = cells[~cells.obs["condition"].str.contains("+", regex=False)].copy()
     pair = cells.obs[["condition", "cell_type", "treatment"]].astype(str).agg("_".join, axis=1)
     cells.obs["pert_cl_tr"] = pair
     cells = cells[pair.map(pair.value_counts()) >= FEWEST_CELLS]
     cells = _by_symbol(cells, pd.Series(cells.var_names.str.split(".").str[0], index=cells.var_names), symbols)
-    cells = cells[:, ~cells.var_names.duplicated()]
+    cells = cells[:, ~cells.var_names.duplicated()].copy()
     treated = np.where(cells.obs["treatment"] == "none", "", "+" + cells.obs["treatment"].astype(str))
     cells.obs["condition_plus_treatment"] = cells.obs["condition"].astype(str) + treated
     return cells[~cells.obs["treatment"].isin(["temozolomide", "thioguanine"])].copy()
