@@ -12,7 +12,7 @@ from data_scripts.cz_k562 import controls, de_tables
 from data_scripts.cz_k562.author_file import Tables, count_blocks, measure, read_rows, read_tables
 from data_scripts.cz_k562.layout import published_uns
 from data_scripts.lineage import write_lineage
-from starter.data.benchmark import CELLS, CONDITION, CONTROL_MAP
+from starter.data.benchmark import CELLS, CONDITION, CONTROL_MAP, DE_TABLES
 from starter.data.h5ad import open_h5ad, write_h5ad
 from starter.errors import InputError
 from starter.files import whole
@@ -65,7 +65,8 @@ def build(source: str | Path, folder: str | Path, *, uns: bool = False) -> Path:
         "min_cells_of_gene": de_tables.MIN_CELLS_OF_GENE,
         "target_sum": de_tables.TARGET_SUM,
     }
-    write_lineage(path, [source], [], parameters, __file__)
+    for name in (CONTROL_MAP, *DE_TABLES.values(), CELLS):
+        write_lineage(folder / name, [source], [], parameters, __file__)
     return path
 
 

@@ -17,6 +17,7 @@ from data_scripts.cz_k562.author_file import unique_symbols
 from data_scripts.cz_k562.build import build
 from data_scripts.cz_k562.de_tables import compare
 from starter.errors import InputError
+from starter.files import sha256
 from starter.scoring.masked_genes import mask_genes
 
 N_GENES = 1_500
@@ -146,9 +147,11 @@ def test_the_published_layout_is_in_uns_on_request(benchmark: Path, source: Path
     plain = anndata.read_h5ad(tmp_path / "k562_essential.h5ad")
     assert not plain.uns
     assert (plain.X != made.X).nnz == 0
-    lineage = json.loads((tmp_path / "k562_essential.h5ad.lineage.json").read_text())
-    assert lineage["inputs"][0]["name"] == "raw.h5ad"
-    assert lineage["parameters"]["fewest_cells_tested"] == 50
+    for name in ("k562_essential.h5ad", "control_map.parquet", "de_wilcoxon.parquet", "de_t_test.parquet"):
+        lineage = json.loads((tmp_path / f"{name}.lineage.json").read_text())
+        assert lineage["output"]["sha256"] == sha256(tmp_path / name)
+        assert lineage["inputs"][0]["name"] == "raw.h5ad"
+        assert lineage["parameters"]["fewest_cells_tested"] == 50
 
 
 def test_barcodes_that_stand_twice_count_once(tables, tmp_path: Path):
