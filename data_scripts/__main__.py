@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from data_scripts.catalogue import catalogue
+from data_scripts.pieces import commands as pieces
 from starter.errors import InputError
 
 app = typer.Typer(
@@ -16,6 +17,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(pieces.app, name="pieces")
 
 
 @app.command()

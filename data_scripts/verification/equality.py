@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data_scripts.verification.values import Counts, compare_columns, compare_matrices, row_reader
+from data_scripts.rows import row_reader
+from data_scripts.verification.values import Counts, compare_columns, compare_matrices
 from starter.data.h5ad import check_matrix, layout_of, open_h5ad, read_frame
 from starter.data.zarr_store import is_array
 from starter.errors import InputError, listed

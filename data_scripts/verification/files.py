@@ -1,12 +1,14 @@
 """A file, or each in a folder, against its lineage, the catalogue, and the rules of a course data set."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_scripts.catalogue import DataSet, RemoteFile, catalogue
 from data_scripts.content import describe, read_hash
 from data_scripts.lineage import SUFFIX, lineage_path, read_lineage
+from data_scripts.pieces.folder import COMPLETE
 from starter.data.dataset import read_screen
 from starter.data.h5ad import open_h5ad
 from starter.data.zarr_store import is_store
@@ -80,13 +82,28 @@ def _verify_one(path: Path) -> Verified:
         return Verified(path, tuple(held), tuple(faults))
     if path.name.endswith(UNFINISHED):
         return Verified(path, (), (f"{path} is unfinished; run again what was writing it, or delete it",))
-    if path.is_file() and (entries := _in_catalogue(path)):
+    if path.name == COMPLETE:
+        lacking = [piece["name"] for piece in _pieces(path) if not (path.parent / piece["name"]).exists()]
+        faults += [f"{path.parent} lacks {name}; copy it, or write the pieces again" for name in lacking]
+    if (due := _in_pieces(path)) is not None:
+        held.append(f"the list of pieces in {COMPLETE}")
+        faults += _difference(path, due["bytes"], due["sha256"], f"{COMPLETE} says", "copy or write the pieces again")
+    elif path.is_file() and (entries := _in_catalogue(path)):
         held.append(f"the catalogue ({', '.join(entry.name for entry, _ in entries)})")
         faults += _faults_by_catalogue(path, entries)
-    if not faults and (path.suffix == ".h5ad" or is_store(path)):
+    if not faults and due is None and (path.suffix == ".h5ad" or is_store(path)):
         is_screen, faults = _faults_by_rules(path)
         held += ["the rules of a course data set"] if is_screen else []
     return Verified(path, tuple(held), tuple(faults))
+
+
+def _in_pieces(path: Path) -> Mapping | None:
+    """Give what the list of pieces in its folder says of a file; it holds some of a screen, maybe without controls."""
+    return next((piece for piece in _pieces(path.parent / COMPLETE) if piece["name"] == path.name), None)
+
+
+def _pieces(path: Path) -> list[Mapping]:
+    return json.loads(path.read_text(encoding="utf-8"))["pieces"] if path.is_file() else []
 
 
 def _faults_by_lineage(path: Path, record: Path) -> list[str]:
