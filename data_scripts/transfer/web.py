@@ -78,6 +78,48 @@ def asked(url: str, have: int, begun: Mapping[str, str]) -> Iterator[Answer]:
         yield Answer(start, None if length is None else start + int(length), marks, _chunks(answer))
 
 
+def piece(session: requests.Session, url: str, start: int, end: int) -> tuple[bytes, int, dict[str, str]]:
+    """Get some bytes of a file.
+
+    Parameters
+    ----------
+    session
+        Keeps the connection open from one piece to the next.
+    url
+        Its address.
+    start, end
+        The first byte, and the one behind the last.
+
+    Returns
+    -------
+    The bytes, fewer where the file ends before; bytes of the whole file; what names its version.
+
+    Raises
+    ------
+    Again, Fault
+        If they cannot be had.
+    """
+    headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
+    try:
+        with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+            if answer.status_code == requests.codes.ok:
+                msg = "the server knows no byte ranges; download the whole file"
+                raise Fault(msg)
+            _refuse(answer)
+            told = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
+            if told is None or int(told[1]) != start or int(told[2]) >= end:
+                msg = "the server sent another range than was asked for"
+                raise Fault(msg)
+            content = answer.content
+    except requests.RequestException as error:
+        raise _broken(error) from error
+    if len(content) != int(told[2]) - start + 1:
+        msg = "the connection broke in a piece"
+        raise Again(msg)
+    marks = {key: answer.headers[name] for key, name in VERSION.items() if name in answer.headers}
+    return content, int(told[3]), marks
+
+
 def _stated_hashes(header: str) -> dict[str, str]:
     """Read the CRC32C that Google's buckets state of the whole object."""
     stated = dict(part.strip().split("=", 1) for part in header.split(",") if "=" in part)

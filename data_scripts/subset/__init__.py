@@ -1,0 +1,1 @@
+"""A part of a screen that lies on the web: some cells and genes, had by byte ranges of the file."""
