@@ -45,6 +45,51 @@ def papalexi(
 
 
 @app.command()
+def adopt(
+    file: Annotated[Path, typer.Argument(help="An .h5ad of any version of AnnData, or a Zarr store.")],
+    out: Annotated[Path | None, typer.Option(help="The .h5ad to write; default: screens/NAME/NAME.h5ad.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+    counts: Annotated[
+        str | None, typer.Option(help="Where counts, or logs of them, are: X, raw/X, layers/NAME.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column of obs with the perturbation.")] = None,
+    control: Annotated[list[str] | None, typer.Option(help="Label of controls, or a pattern; may be repeated.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Label, or pattern, of cells to leave out; repeated.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="COLUMN (true there) or COLUMN=VALUE; repeated: all.")] = None,
+    separator: Annotated[str | None, typer.Option(help="Between the genes of a double, beside +.")] = None,
+    guide: Annotated[str | None, typer.Option(help="Column of guides; 'none' here and below: there is none.")] = None,
+    context: Annotated[list[str] | None, typer.Option(help="Column of cell lines or conditions; repeated.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Column of batches (GEM groups, replicates).")] = None,
+    n_umis: Annotated[str | None, typer.Option(help="Column of each cell's total UMIs.")] = None,
+    percent_mito: Annotated[str | None, typer.Option(help="Column of mitochondrial percentages or shares.")] = None,
+    symbols: Annotated[str | None, typer.Option(help="Column of var with gene symbols, or 'index'.")] = None,
+    ensembl: Annotated[str | None, typer.Option(help="Column of var with Ensembl ids, or 'index'.")] = None,
+    kind: Annotated[str | None, typer.Option(help="'gene' or 'compound'.")] = None,
+    dose: Annotated[str | None, typer.Option(help="Column of doses, in a compound screen.")] = None,
+    dose_unit: Annotated[str | None, typer.Option(help="'uM' or 'nM'.")] = None,
+    title: Annotated[str | None, typer.Option(help="What the screen is.")] = None,
+    organism: Annotated[str | None, typer.Option(help="Such as 'Homo sapiens'.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Who may use it how.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
+    citation: Annotated[str | None, typer.Option(help="How to cite it.")] = None,
+) -> None:
+    """Make a course data set of any screen: look at the file, show what is where, ask, write.
+
+    Every option corrects one line of what is shown. What cannot be told is refused, and the message names the option.
+
+    Example: python -m data_scripts adopt my_screen.h5ad --context cell_line --yes
+    """
+    from data_scripts.adoption.command import adopt as run
+
+    options = {"counts": counts, "target": target, "control": control, "drop": drop, "keep": keep,
+               "separator": separator, "guide": guide, "context": context, "batch": batch, "n_umis": n_umis,
+               "percent_mito": percent_mito, "symbols": symbols, "ensembl": ensembl, "kind": kind, "dose": dose,
+               "dose_unit": dose_unit}  # fmt: skip
+    about = {"title": title, "organism": organism, "licence": licence, "source": source, "citation": citation}
+    run(file, out, options, about, yes=yes)
+
+
+@app.command()
 def priors(
     genes: Annotated[
         Path, typer.Option(help="Gene symbols, one a line; or a course data set (.h5ad): its targets and genes.")

@@ -51,6 +51,17 @@ def text_of(column: pd.Series) -> pd.Series:
     return text.mask(text.isin(["nan", "<NA>"]), "")
 
 
+def chosen_by(obs: pd.DataFrame, layout: Layout) -> np.ndarray:
+    """Tell which cells have all that the layout's `keep` asks, boolean.
+
+    Raises
+    ------
+    InputError
+        If no cell has what one of them asks.
+    """
+    return np.logical_and.reduce([np.ones(len(obs), bool), *(_held(obs, entry) for entry in layout.keep)])
+
+
 def choose_cells(obs: pd.DataFrame, layout: Layout, meanings: Mapping[str, Meaning], report: Report) -> np.ndarray:
     """Tell which cells are taken; the others are counted in the report, with the reason.
 

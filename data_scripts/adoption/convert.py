@@ -21,7 +21,7 @@ from data_scripts.lineage import write_lineage
 from starter.data.dataset import write_screen
 from starter.data.h5ad import open_h5ad, read_frame
 from starter.data.rules import check_description
-from starter.data.targets import measured_targets
+from starter.data.targets import are_ensembl, measured_targets
 from starter.errors import FindingsError, InputError, listed
 from starter.schema import CONTROL, COURSE, COURSE_KEYS, ENSEMBL_ID, N_UMIS, PERTURBATION_KIND, TARGET_GENE
 
@@ -70,6 +70,9 @@ def convert(
         out is no course data set; nothing is written then.
     """
     path, out = Path(path), Path(out)
+    if out.resolve() == path.resolve():
+        msg = f"{out} is the file that is read; give the new one another name"
+        raise InputError(msg)
     names, tables = names_at_hand(downloads)
     with open_h5ad(path) as file:
         obs = read_frame(file, "obs")
@@ -111,8 +114,7 @@ def convert(
     if layout.kind == "gene":
         report.unmeasured_targets = list(measured_targets(table[TARGET_GENE].cat.categories, genes.symbols).missing)
     report.renamed_genes, report.unresolved_genes = dict(genes.renamed), list(genes.unresolved)
-    inputs = [path, *tables] if path.is_file() else tables
-    write_lineage(out, inputs, data_sets, {"file": path.name, "layout": asdict(layout), **course}, __file__)
+    write_lineage(out, [path, *tables], data_sets, {"layout": asdict(layout), **course}, __file__)
     report.write(out.with_suffix(".report.json"))
     return report
 
@@ -145,6 +147,10 @@ def _check(path: Path, table: pd.DataFrame, genes: Genes, course: dict[str, obje
         msg = f"{path}: all cells that are taken are controls; name the column that holds the perturbations"
         raise InputError(msg)
     described = anndata.AnnData(obs=table, var=pd.DataFrame(index=genes.symbols), uns={COURSE: course})
+    if are_ensembl(genes.symbols):
+        ids = listed(list(genes.symbols[:3]))
+        msg = f"{path}: no symbols of its genes are known, only ids such as {ids}; name the column of symbols"
+        raise InputError(msg)
     findings = check_description(described)
     if any(finding.level == "error" for finding in findings):
         what = f"{path}, read by this layout,"
