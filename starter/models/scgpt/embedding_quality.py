@@ -2,23 +2,32 @@
 
 An embedding is a table cells x dimensions. Does it show what it should (a perturbation, a cell line), and hide what it
 should (a batch)? The tasks are those of the Chan Zuckerberg Initiative's cz-benchmarks 0.15 (clustering, embedding,
-label prediction, batch integration), without its dependencies.
+label prediction, batch and cross-species integration, cross-species label prediction, sequential organisation), without
+its dependencies.
 """
+
+import itertools
 
 import anndata
 import numpy as np
 import pandas as pd
 import scanpy as sc
+from sklearn.base import ClassifierMixin
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
-    accuracy_score,
     adjusted_rand_score,
     f1_score,
+    get_scorer,
+    make_scorer,
     normalized_mutual_info_score,
+    precision_score,
+    recall_score,
+    silhouette_samples,
     silhouette_score,
 )
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold, cross_validate
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors, kneighbors_graph
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -31,6 +40,16 @@ ENTROPY_NEIGHBOURS = 200
 """Of `batch_entropy`; as in cz-benchmarks."""
 FOLDS, FEWEST_CELLS, SEED = 5, 10, 42
 """Of `predict_labels`; as in cz-benchmarks. A label with fewer cells is left out."""
+SEQUENCE_NEIGHBOURS = 15
+"""Of `sequential_alignment`; as in cz-benchmarks."""
+SCORERS = {
+    "accuracy": get_scorer("accuracy"),
+    "macro F1": make_scorer(f1_score, average="macro", zero_division=0),
+    "macro precision": make_scorer(precision_score, average="macro", zero_division=0),
+    "macro recall": make_scorer(recall_score, average="macro", zero_division=0),
+    "AUROC": get_scorer("roc_auc_ovr"),
+}
+"""Each label weighs the same; AUROC is of one label against the rest."""
 
 
 def cluster_agreement(embedding: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
@@ -84,34 +103,63 @@ def predict_labels(embedding: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     Index classifier (logistic regression, nearest neighbours, random forest, and `most frequent`, which looks at
-    nothing); columns accuracy and macro F1.
+    nothing); columns accuracy, macro F1, macro precision, macro recall and AUROC, the mean over the folds. (Of two
+    labels cz-benchmarks takes F1, precision and recall of the second alone; here they are of both.)
 
     Raises
     ------
     InputError
         If fewer than two labels are left.
     """
-    embedding, labels = _checked(embedding, labels)
-    names, counts = np.unique(labels, return_counts=True)
-    kept = np.isin(labels, names[counts >= FEWEST_CELLS])
-    if (counts >= FEWEST_CELLS).sum() < 2:
-        msg = f"only one label has {FEWEST_CELLS} cells or more; to tell labels apart, give two"
-        raise InputError(msg)
-    embedding, labels = embedding[kept], labels[kept]
-    # cz-benchmarks scales without centring; to centre changes no answer of these two, and the first is quick with it
-    classifiers = {
-        "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-        "nearest neighbours": make_pipeline(StandardScaler(), KNeighborsClassifier()),
-        "random forest": RandomForestClassifier(random_state=SEED),
-    }
+    embedding, labels = _frequent(*_checked(embedding, labels))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
-    answers = {name: cross_val_predict(model, embedding, labels, cv=folds) for name, model in classifiers.items()}
-    answers["most frequent"] = np.full(len(labels), names[np.argmax(counts)])
-    rows = {
-        name: (accuracy_score(labels, answer), f1_score(labels, answer, average="macro", zero_division=0))
-        for name, answer in answers.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["accuracy", "macro F1"])
+    rows = {}
+    for name, classifier in _classifiers().items():
+        found = cross_validate(classifier, embedding, _numbers(labels), cv=folds, scoring=SCORERS)
+        rows[name] = [found[f"test_{score}"].mean() for score in SCORERS]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(SCORERS))
+
+
+def predict_across(embedding: np.ndarray, labels: np.ndarray, species: np.ndarray) -> pd.DataFrame:
+    """Predict the labels of one species by classifiers that learned those of another.
+
+    Parameters
+    ----------
+    embedding
+        Cells x dimensions, of all species.
+    labels
+        One a cell. Those that both species have are predicted, if they have `FEWEST_CELLS` cells in either.
+    species
+        One a cell; two or more.
+
+    Returns
+    -------
+    Index species learned from, species predicted, and classifier; columns as of `predict_labels`.
+
+    Raises
+    ------
+    InputError
+        If two species have fewer than two labels in common.
+    """
+    embedding, labels = _checked(embedding, labels)
+    _, species = _checked(embedding, species)
+    rows = {}
+    for learned, predicted in itertools.permutations(np.unique(species), 2):
+        sides = [species == learned, species == predicted]
+        common = set.intersection(*(set(_frequent(embedding[side], labels[side])[1]) for side in sides))
+        if len(common) < 2:
+            msg = (
+                f"{learned} and {predicted} have fewer than two labels of {FEWEST_CELLS} cells in common; rename labels"
+            )
+            raise InputError(msg)
+        train, test = (side & np.isin(labels, list(common)) for side in sides)
+        for name, classifier in _classifiers().items():
+            classifier.fit(embedding[train], _numbers(labels[train]))
+            scores = [score(classifier, embedding[test], _numbers(labels[test])) for score in SCORERS.values()]
+            rows[learned, predicted, name] = scores
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(SCORERS))
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["learned", "predicted", "classifier"])
+    return table
 
 
 def batch_entropy(embedding: np.ndarray, batch: np.ndarray, k: int = ENTROPY_NEIGHBOURS) -> float:
@@ -136,6 +184,109 @@ def batch_entropy(embedding: np.ndarray, batch: np.ndarray, k: int = ENTROPY_NEI
     shares = np.stack([(number[near] == n).mean(axis=1) for n in range(number.max() + 1)], axis=1)
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     return float(-(shares * logs).sum(axis=1).mean() / np.log(shares.shape[1]))
+
+
+def batch_silhouette(embedding: np.ndarray, labels: np.ndarray, batch: np.ndarray) -> float:
+    """Tell how well batches, or species, mix among cells of one label.
+
+    1 - |silhouette width of the batches| (Euclidean), the mean over a label's cells, then over labels. Luecken et al.
+    (2022), Nature Methods 19:41; of scib-metrics.
+
+    Parameters
+    ----------
+    embedding
+        Cells x dimensions.
+    labels
+        One a cell. A label whose cells are of one batch, or of a batch each, is left out.
+    batch
+        One a cell; two or more.
+
+    Returns
+    -------
+    From 0 (apart) to 1 (mixed).
+
+    Raises
+    ------
+    InputError
+        If no label is left.
+    """
+    _, labels = _checked(embedding, labels)
+    embedding, batch = _checked(embedding, batch)
+    widths = [
+        (1 - np.abs(silhouette_samples(embedding[of], batch[of]))).mean()
+        for of in (labels == label for label in np.unique(labels))
+        if 1 < len(set(batch[of])) < of.sum()
+    ]
+    if not widths:
+        msg = "no label has cells of two batches, so whether these mix cannot be told; give a label that both have"
+        raise InputError(msg)
+    return float(np.mean(widths))
+
+
+def sequential_alignment(embedding: np.ndarray, places: np.ndarray, k: int = SEQUENCE_NEIGHBOURS) -> float:
+    """Tell whether neighbours in the embedding are neighbours in a sequence, such as time points or ages.
+
+    1 - the mean distance along the sequence between a cell and its k neighbours, over that between any two cells, and 0
+    where that is below 0. (cz-benchmarks draws the pairs of any two cells at random; this is what they are on average.)
+    `silhouette` of the places is the other measure of its sequential task.
+
+    Parameters
+    ----------
+    embedding
+        Cells x dimensions.
+    places
+        A number a cell, two different ones at least.
+    k
+        Neighbours of a cell (Euclidean), itself not among them; at most all others.
+
+    Returns
+    -------
+    From 0 (as any two cells) to 1 (neighbours stand at the same place).
+
+    Raises
+    ------
+    InputError
+        If a place is no number.
+    """
+    embedding, _ = _checked(embedding, places)
+    try:
+        along = np.asarray(places, dtype=float)
+        along = along if np.isfinite(along).all() else None
+    except (TypeError, ValueError):
+        along = None
+    if along is None:
+        msg = "places in a sequence are numbers, such as days or years; give one a cell"
+        raise InputError(msg)
+    n = len(along)
+    near = NearestNeighbors(n_neighbors=min(k, n - 1)).fit(embedding).kneighbors(return_distance=False)
+    ranks = 2 * np.arange(1, n + 1) - n - 1
+    of_any_two = 2 * (ranks * np.sort(along)).sum() / (n * (n - 1))
+    return float(max(0.0, 1 - np.abs(along[near] - along[:, None]).mean() / of_any_two))
+
+
+def _classifiers() -> dict[str, ClassifierMixin]:
+    # cz-benchmarks scales without centring; to centre changes no answer of these two, and the first is quick with it
+    return {
+        "logistic regression": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+        "nearest neighbours": make_pipeline(StandardScaler(), KNeighborsClassifier()),
+        "random forest": RandomForestClassifier(random_state=SEED),
+        "most frequent": DummyClassifier(),
+    }
+
+
+def _numbers(labels: np.ndarray) -> np.ndarray:
+    """Number labels in their order: of two, scikit-learn's scorers want one to be 1."""
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def _frequent(embedding: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the labels with cells enough; two are needed."""
+    names, counts = np.unique(labels, return_counts=True)
+    kept = np.isin(labels, names[counts >= FEWEST_CELLS])
+    if (counts >= FEWEST_CELLS).sum() < 2:
+        msg = f"only one label has {FEWEST_CELLS} cells or more; to tell labels apart, give two"
+        raise InputError(msg)
+    return embedding[kept], labels[kept]
 
 
 def _checked(embedding: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
