@@ -275,7 +275,7 @@ def _classifiers() -> dict[str, ClassifierMixin]:
 
 
 def _numbers(labels: np.ndarray) -> np.ndarray:
-    """Number labels in their order: of two, scikit-learn's scorers want one to be 1."""
+    """Give labels numbers in their order: of two, scikit-learn's scorers want one to be 1."""
     return np.unique(labels, return_inverse=True)[1]
 
 
