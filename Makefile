@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 
 help:
 	@echo "make demo                   the whole course once, on a simulated screen"
-	@echo "make demo DATASET=papalexi  the same on a real screen"
+	@echo "make demo DATASET=papalexi  the same on a real screen; k562, rpe1, norman: larger ones (a network, 350 MB and more)"
 	@echo "make test                   the tests; make test-full adds the slow ones"
 	@echo "make test-quick             the tests of what you changed; make test-quick ROOM=starter/scoring those of a room"
 	@echo "make lab                    the students' notebooks in JupyterLab, as copies in lab/"

@@ -58,11 +58,22 @@ class DatasetName(StrEnum):
 
     simulated = "simulated"
     papalexi = "papalexi"
+    k562 = "k562"
+    rpe1 = "rpe1"
+    norman = "norman"
+
+
+SCREENS = {
+    DatasetName.k562: "replogle_k562_essential",
+    DatasetName.rpe1: "replogle_rpe1",
+    DatasetName.norman: "norman2019",
+}
+"""Real screens of the catalogue; of the first two a part is read by byte ranges."""
 
 
 @app.command()
 def demo(
-    dataset: Annotated[DatasetName, typer.Option(help="A simulated screen, or the real one.")] = DatasetName.simulated,
+    dataset: Annotated[DatasetName, typer.Option(help="A simulated screen, or a real one.")] = DatasetName.simulated,
     out: Annotated[Path, typer.Option(help="Receives a folder for the data set; made anew each time.")] = Path("demo"),
 ) -> None:
     """Run the whole course once, and print what came out."""
@@ -113,7 +124,10 @@ def _say(line: str) -> None:
 
 def _lay_out(root: Path, dataset: DatasetName) -> Course:
     shutil.copytree(HERE / "solutions", root / "solutions")
-    settings = _simulated() if dataset is DatasetName.simulated else _papalexi(root / "screen")
+    if dataset is DatasetName.simulated:
+        settings = _simulated()
+    else:
+        settings = _papalexi(root / "screen") if dataset is DatasetName.papalexi else _real(dataset, root)
     stage = f'\n[stages.{STAGE}]\ntitle = "Baselines: what a model must beat"\n\n[stages.{STAGE}.prediction]\n'
     (root / FILE).write_text(settings + stage, encoding="utf-8")
     return read_course(root)
@@ -130,6 +144,19 @@ def _papalexi(folder: Path) -> str:
     path = papalexi.build(folder)
     files = f'screen = "screen/{path.name}"\nsplit = "screen/{papalexi.NAME}.split.json"\npriors = "screen/priors"\n'
     return f'[course]\nname = "papalexi-demo"\n\n[data]\n{files}'
+
+
+def _real(dataset: DatasetName, root: Path) -> str:
+    """Build a screen of the catalogue; what was downloaded lies beside the demos, for the next time."""
+    from data_scripts import screens
+    from data_scripts.subset.cells import Part
+
+    part = None if dataset is DatasetName.norman else Part()
+    path, report = screens.build(SCREENS[dataset], root / "screen", root.parent / "downloads", part)
+    for line in str(report).splitlines():
+        _say(line)
+    files = f'screen = "screen/{path.name}"\nsplit = "screen/{path.stem}.split.json"\npriors = "screen/priors"\n'
+    return f'[course]\nname = "{dataset.value}-demo"\n\n[data]\n{files}'
 
 
 def _predict(course: Course) -> dict[str, pd.DataFrame]:

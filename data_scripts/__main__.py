@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from data_scripts.catalogue import catalogue
+from data_scripts import data_sets
 from data_scripts.pieces import commands as pieces
 from starter.errors import InputError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 
+app.add_typer(data_sets.app)
 app.add_typer(pieces.app, name="pieces")
 
 
@@ -180,19 +181,6 @@ def k562_benchmark(
 
     path = build(file, out, uns=uns)
     typer.echo(f"wrote {path} and its tables; starter score PREDICTION --profile cz-k562 --truth {out} scores by them")
-
-
-@app.command("list")
-def list_data_sets() -> None:
-    """List the data sets of the catalogue, and where their files are looked for."""
-    entries = catalogue()
-    of_stand_in = {entry.stand_in: name for name, entry in entries.items()}
-    for name, entry in entries.items():
-        typer.echo(f"{name}: {entry.title}\n  {entry.licence}; {entry.citation}")
-        if name in of_stand_in:
-            typer.echo(f"  taken for {of_stand_in[name]} where VCC_DATA has it")
-        for file in entry.files:
-            typer.echo(f"  VCC_DATA/{file.local}{''.join(f', {url}' for url in file.urls[:1])}")
 
 
 @app.command()

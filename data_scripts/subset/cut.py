@@ -142,6 +142,8 @@ def _columns(obs: h5py.Group, layout: Layout) -> pd.DataFrame:
         levels = obs.get(f"__categories/{name}")
         if isinstance(column, h5py.Dataset) and levels is not None:  # as AnnData 0.7 kept categories
             table[name] = pd.Categorical.from_codes(column[:], levels.asstr()[:])
+        elif isinstance(column, h5py.Dataset):
+            table[name] = column.asstr()[:] if h5py.check_string_dtype(column.dtype) else column[:]
         else:
             table[name] = anndata.io.read_elem(column)
     return pd.DataFrame(table)

@@ -1,0 +1,243 @@
+"""The commands for the data sets of the catalogue: list, info, fetch, build."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from data_scripts.catalogue import DataSet, RemoteFile, catalogue, data_set
+from starter.errors import InputError
+
+app = typer.Typer()
+DOWNLOADS = Path("downloads")
+WIDTH = 140
+"""Characters of a table that goes to a file."""
+DownloadsOption = Annotated[Path, typer.Option(help="Where downloads go, to be found the next time.")]
+SubsetOption = Annotated[bool, typer.Option("--subset", help="Only a part, by byte ranges: see the four sizes.")]
+PerturbationsOption = Annotated[int, typer.Option(help="Of a part: perturbations, drawn at random.")]
+CellsOption = Annotated[int, typer.Option(help="Of a part: cells of each perturbation.")]
+ControlsOption = Annotated[int, typer.Option(help="Of a part: control cells.")]
+GenesOption = Annotated[int, typer.Option(help="Of a part: most variable genes; the targets come besides.")]
+SeedOption = Annotated[int, typer.Option(help="Of a part: another seed draws other cells.")]
+
+
+class Kind(StrEnum):
+    """Kinds of data sets."""
+
+    screen = "screen"
+    list = "list"
+    prior = "prior"
+    embedding = "embedding"
+    weights = "weights"
+
+
+@app.command("list")
+def list_data_sets(
+    kind: Annotated[Kind | None, typer.Option(help="Only those of a kind.")] = None,
+    downloads: DownloadsOption = DOWNLOADS,
+) -> None:
+    """List the data sets: what each is, its size and licence, and what of it is on this disk.
+
+    Example: python -m data_scripts list --kind screen
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what", ratio=3)
+    table.add_column("cells x genes", justify="right", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("licence", ratio=1)
+    table.add_column("on this disk", no_wrap=True)
+    for name, entry in catalogue().items():
+        if kind is None or entry.kind == kind.value:
+            shape = f"{_number(entry.cells)} x {_number(entry.genes)}" if entry.cells or entry.genes else ""
+            size = "" if entry.bytes is None else _size(entry.bytes)
+            table.add_row(name, entry.title, shape, size, entry.licence, _state(entry, downloads))
+    _console().print(table)
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(help="A data set of the list.")], downloads: DownloadsOption = DOWNLOADS
+) -> None:
+    """Say everything of a data set: licence, citation, files, hashes, addresses, what can be built of it.
+
+    Example: python -m data_scripts info replogle_k562_essential
+    """
+    entry = data_set(name)
+    _introduce(entry)
+    for file in entry.files:
+        size = "size not stated" if file.bytes is None else _size(file.bytes)
+        typer.echo(f"\n{file.name}: {size}, {_state_of(file, downloads)}")
+        for algorithm, due in file.hashes.items():
+            typer.echo(f"  {algorithm} {due}{' (stated by a third party)' if file.third_party else ''}")
+        if not file.hashes:
+            typer.echo("  no hash is published: what comes is said, and recorded beside the file")
+        for url in file.urls or ("no address; see the source",):
+            typer.echo(f"  {url}")
+        if file.local:
+            typer.echo(f"  or below the folder that VCC_DATA names: {file.local}")
+    if entry.layout:
+        typer.echo(f"\na course data set is built by: python -m data_scripts build {name}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set of the list.")],
+    file: Annotated[list[str] | None, typer.Option(help="Only files of this name; * and ? are understood.")] = None,
+    downloads: DownloadsOption = DOWNLOADS,
+    subset: SubsetOption = False,  # noqa: FBT002
+    perturbations: PerturbationsOption = 200,
+    cells: CellsOption = 40,
+    controls: ControlsOption = 1000,
+    genes: GenesOption = 2000,
+    seed: SeedOption = 0,
+) -> None:
+    """Download a data set: checked by size and hash, gone on with where it broke off, also after it was stopped.
+
+    With --subset only a part of a screen is read out of its file, by byte ranges.
+
+    Example: python -m data_scripts fetch vcc2025_train --file "*.csv"
+    """
+    from data_scripts import download
+    from data_scripts.subset.cells import Part
+    from data_scripts.subset.cut import cut
+    from data_scripts.transfer.buckets import chosen, expand
+    from starter.files import check_room
+
+    entry = data_set(name)
+    _introduce(entry)
+    if subset:
+        part = Part(perturbations, cells, controls, genes, seed)
+        typer.echo(f"{cut(entry, downloads, part, downloads)}")
+        return
+    wanted = chosen(expand(entry.files), file or [])
+    due = [one for one in wanted if download.at_hand(one, downloads) is None]
+    size = sum(one.bytes or 0 for one in due)
+    typer.echo(f"{len(wanted)} files, {len(due)} to download ({_size(size)}{' or more' if _unknown(due) else ''})\n")
+    check_room(downloads, size)
+    for one in wanted:
+        typer.echo(f"{download.fetch(one, downloads)}")
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="A screen, or an embedding, of the list.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write; default: screens/NAME.")] = None,
+    downloads: DownloadsOption = DOWNLOADS,
+    subset: SubsetOption = False,  # noqa: FBT002
+    perturbations: PerturbationsOption = 200,
+    cells: CellsOption = 40,
+    controls: ControlsOption = 1000,
+    genes: GenesOption = 2000,
+    seed: SeedOption = 0,
+    of_genes: Annotated[
+        Path | None,
+        typer.Option(help="Of an embedding: a course data set, or a list of symbols, whose genes it is for."),
+    ] = None,
+) -> None:
+    """Build a course data set of a screen, profiles of a pseudobulk file, or a feature table of an embedding.
+
+    Example: python -m data_scripts build replogle_k562_essential --subset
+    """
+    from data_scripts import bulk, embeddings, papalexi, screens
+    from data_scripts.priors import coverage, read_genes
+    from data_scripts.subset.cells import Part
+
+    entry = data_set(name)
+    _introduce(entry)
+    folder = out or Path("screens") / name
+    if name in bulk.CONTEXTS:
+        path, table = bulk.build(name, folder, downloads)
+        typer.echo(f"wrote {path}: profiles of {len(table) - 1:,} perturbations x {table.shape[1]:,} genes")
+        typer.echo("put it into a course's priors folder, where models take it for knowledge of another context")
+    elif entry.kind in ("embedding", "weights"):
+        if of_genes is None:
+            msg = f"say whose genes {name} is for: --of-genes my_screen.h5ad"
+            raise InputError(msg)
+        wanted = read_genes(of_genes)
+        table = embeddings.build(name, wanted, folder, downloads)
+        typer.echo(f"{name} knows {len(table):,} of {len(wanted):,} genes; wrote {folder / f'{name}_features.parquet'}")
+    else:
+        part = Part(perturbations, cells, controls, genes, seed) if subset else None
+        if name == papalexi.NAME:
+            path = papalexi.build(folder)
+        else:
+            path, report = screens.build(name, folder, downloads, part)
+            typer.echo(str(report))
+        known = coverage(read_genes(path), folder / "priors")
+        typer.echo("".join(f"{source}: knows {n:,} of its genes\n" for source, n in known.items()), nl=False)
+        say_course(path, folder / "priors")
+
+
+def say_course(path: Path, priors: Path) -> None:
+    """Print what `course.toml` has for a screen."""
+    typer.echo(
+        f'wrote {path}; for a course on it, course.toml has\n\n[data]\nscreen = "{path}"\n'
+        f'split = "{path.with_suffix(".split.json")}"\npriors = "{priors}"\n\nwith paths from the folder of course.toml'
+    )
+
+
+def _introduce(entry: DataSet) -> None:
+    """Say what a data set is and whose, before anything of it is downloaded."""
+    typer.echo(f"{entry.name}: {entry.title}\nlicence: {entry.licence}\nsource: {entry.source}\ncite: {entry.citation}")
+    if entry.note:
+        typer.echo(f"note: {entry.note}")
+    typer.echo("")
+
+
+def _state(entry: DataSet, downloads: Path) -> str:
+    states = [_state_of(file, downloads) for file in entry.files]
+    if len(set(states)) == 1:
+        return states[0]
+    return f"{sum(state not in ('', NOT_HERE) for state in states)} of {len(states)} files"
+
+
+NOT_HERE = "-"
+
+
+def _state_of(file: RemoteFile, downloads: Path) -> str:
+    """Say whether a file is there, by its size alone: hashes are compared when it is used."""
+    import os
+
+    from data_scripts.download import LOCAL_VARIABLE
+    from data_scripts.transfer.receive import PART
+
+    if "*" in file.name:
+        return f"{len(list(downloads.glob(file.name)))} files" if list(downloads.glob(file.name)) else NOT_HERE
+    if (downloads / file.name).is_file():
+        return "here"
+    if (root := os.environ.get(LOCAL_VARIABLE)) and file.local and (Path(root) / file.local).is_file():
+        return LOCAL_VARIABLE
+    part = downloads / (file.name + PART)
+    if not part.is_file():
+        return NOT_HERE
+    size = part.stat().st_size
+    return f"{size / file.bytes:.0%} of it" if file.bytes else f"{_size(size)} of it"
+
+
+def _unknown(files: list[RemoteFile]) -> bool:
+    return any(file.bytes is None for file in files)
+
+
+def _number(n: int | None) -> str:
+    return "?" if n is None else f"{n:,}"
+
+
+def _size(n: int) -> str:
+    """Write bytes for people.
+
+    >>> _size(10_661_879_995), _size(2_824)
+    ('10.7 GB', '2.8 kB')
+    """
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n >= scale:
+            return f"{n / scale:.1f} {unit}"
+    return f"{n} B"
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)

@@ -1,0 +1,84 @@
+"""Feature tables of gene embeddings, against the arrays they are made of."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import save
+
+from data_scripts import embeddings
+from data_scripts.catalogue import DataSet
+from starter.errors import InputError
+from starter.priors.tables import read_features
+
+VALUES = np.arange(12, dtype=np.float32).reshape(4, 3) ** 2
+
+
+def packed(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def keys(*names: str) -> bytes:
+    return json.dumps({"keys": names, "layout": "dense"}).encode()
+
+
+def test_a_dense_source(publish: Callable[..., DataSet], tmp_path: Path):
+    publish("esm2", keys("STAT1", "KLF1", "ACTB", "TP53"), packed(VALUES.astype(np.float16)))
+    table = embeddings.build("esm2", {"TP53", "STAT1", "NOBODY"}, tmp_path / "priors", tmp_path / "downloads")
+    expected = pd.DataFrame(
+        VALUES[[0, 3]], index=pd.Index(["STAT1", "TP53"], name="gene"), columns=["esm2_0", "esm2_1", "esm2_2"]
+    )
+    pd.testing.assert_frame_equal(table, expected)
+    pd.testing.assert_frame_equal(read_features(tmp_path / "priors" / "esm2_features.parquet"), expected)
+
+
+def test_scgpts_checkpoint(publish: Callable[..., DataSet], tmp_path: Path):
+    state = io.BytesIO()
+    torch.save({"encoder.embedding.weight": torch.tensor(VALUES), "encoder.norm.weight": torch.ones(3)}, state)
+    publish("scgpt_human", b"{}", state.getvalue(), json.dumps({"<pad>": 0, "KLF1": 3, "ACTB": 1}).encode())
+    table = embeddings.build("scgpt_human", {"ACTB", "KLF1"}, tmp_path / "priors", tmp_path / "downloads")
+    np.testing.assert_array_equal(table, VALUES[[1, 3]])
+
+
+def test_geneformers_checkpoint(publish: Callable[..., DataSet], tmp_path: Path):
+    weights = save({"bert.embeddings.word_embeddings.weight": VALUES, "bert.pooler": np.zeros(2, np.float32)})
+    tokens, names = b"ensembl_id,token\n<pad>,0\nENSG2,2\nENSG3,3\n", b"gene_name,ensembl_id\nKLF1,ENSG3\nACTB,ENSG9\n"
+    publish("geneformer", weights, tokens, names)
+    table = embeddings.build("geneformer", {"ACTB", "KLF1", "SPI1"}, tmp_path / "priors", tmp_path / "downloads")
+    assert table.index.tolist() == ["KLF1"]
+    np.testing.assert_array_equal(table, VALUES[[3]])
+
+
+def test_pickles_are_not_opened(publish: Callable[..., DataSet], tmp_path: Path):
+    with pytest.raises(InputError, match="no feature table is made of genept: Pickles, which may run anything"):
+        embeddings.build("genept", {"KLF1"}, tmp_path, tmp_path)
+    evil = np.array([{"a": 1}], dtype=object)
+    publish("esm2", keys("KLF1"), packed(evil))
+    with pytest.raises(
+        InputError, match="cannot be read as esm2 .ValueError: .*Python objects in dtype.*download it again"
+    ):
+        embeddings.build("esm2", {"KLF1"}, tmp_path / "priors", tmp_path / "downloads")
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        ((keys("A", "B"), packed(VALUES)), r"has the shape \(4, 3\) for 2 keys"),
+        ((b"{}", packed(VALUES)), "cannot be read as esm2 .KeyError: 'keys'"),
+        ((b"<html>", packed(VALUES)), "cannot be read as esm2 .JSONDecodeError"),
+        ((keys("A", "B", "C", "D"), packed(VALUES)), "esm2 knows none of 1 gene .KLF1.; give human gene symbols"),
+        ((keys("KLF1", "B", "C", "D"), packed(VALUES * np.nan)), "holds NaN or infinite values"),
+    ],
+)
+def test_damaged_sources(publish: Callable[..., DataSet], tmp_path: Path, contents: tuple[bytes, bytes], said: str):
+    publish("esm2", *contents)
+    with pytest.raises(InputError, match=said):
+        embeddings.build("esm2", {"KLF1"}, tmp_path / "priors", tmp_path / "downloads")
+    assert not (tmp_path / "priors").exists()

@@ -1,0 +1,108 @@
+"""Course data sets of screens of the catalogue; the screens are made up, in the publishers' layouts."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from elsewhere import replogle, scperturb
+
+from data_scripts import screens
+from data_scripts.adoption.layout import read_layout
+from data_scripts.catalogue import DataSet, catalogue
+from data_scripts.subset.cells import Part
+from starter.data.dataset import perturbations, read_screen
+from starter.data.split import read_split
+from starter.errors import InputError
+
+TARGETS = ("STAT1", "KLF1", "SPI1", "MAP2K6", "CD58", "HLA-A", "NKX2-1", "ACTB", "GAPDH", "TBCE")
+
+
+@pytest.fixture(autouse=True)
+def asked_priors(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    asked: list[set[str]] = []
+    monkeypatch.setattr(screens.priors, "build", lambda genes, folder, downloads: asked.append(genes))
+    return asked
+
+
+def test_a_whole_screen_becomes_a_course_data_set(
+    publish: Callable[..., DataSet], tmp_path: Path, asked_priors: list[set[str]]
+):
+    labels = [*TARGETS * 6, *["non-targeting"] * 20]
+    made = replogle(tmp_path / "made.h5ad", labels)
+    publish("replogle_rpe1", made.path.read_bytes())
+    path, report = screens.build("replogle_rpe1", tmp_path / "out", tmp_path / "downloads")
+    screen = read_screen(path)
+    np.testing.assert_array_equal(screen.X.toarray(), made.counts)
+    assert screen.obs["target_gene"].tolist() == labels
+    assert screen.obs["batch"].astype(str).tolist() == made.obs["gem_group"].astype(str).tolist()
+    assert screen.obs["guide_id"].tolist() == made.obs["sgID_AB"].tolist()
+    np.testing.assert_allclose(screen.obs["percent_mito"], 100 * made.obs["mitopercent"])
+    assert screen.uns["course"]["licence"] == "CC BY 4.0"
+    assert not screen.uns["course"]["simulated"]
+    assert (report.cells, report.perturbations) == (80, 10)
+    split = read_split(tmp_path / "out" / "replogle_rpe1.split.json")
+    assert [len(split.pairs(part)) for part in ("train", "public", "hidden")] == [7, 1, 2]
+    assert asked_priors == [{*screen.var_names, *TARGETS}]
+    lineage = json.loads(path.with_name(path.name + ".lineage.json").read_text())
+    assert lineage["data_sets"][0]["name"] == "replogle_rpe1"
+
+
+def test_a_part_of_a_screen_becomes_a_course_data_set(publish: Callable[..., DataSet], tmp_path: Path):
+    made = replogle(tmp_path / "made.h5ad", [*TARGETS * 12, *["non-targeting"] * 40])
+    publish("replogle_k562_essential", made.path.read_bytes())
+    part = Part(perturbations=6, cells=10, controls=25, genes=20)
+    path, report = screens.build("replogle_k562_essential", tmp_path / "out", tmp_path / "downloads", part)
+    screen = read_screen(path)
+    assert screen.obs["target_gene"].value_counts().to_dict().pop("non-targeting") == 25
+    assert len(perturbations(screen)) == report.perturbations == 6
+    assert 20 <= screen.n_vars <= 26
+    # a cell's total is that of the whole transcriptome, not of the genes that were taken
+    totals = made.obs["UMI_count"].loc[screen.obs_names]
+    np.testing.assert_allclose(screen.obs["n_umis"], totals)
+    assert not (tmp_path / "downloads" / "K562_essential_raw_singlecell_01.h5ad").exists()
+
+
+def test_doubles_of_scperturb_become_sums(publish: Callable[..., DataSet], tmp_path: Path):
+    labels = ["KLF1", "STAT1", "KLF1_MAP2K6", "SPI1", "control", "control"] * 5
+    made = scperturb(
+        tmp_path / "made.h5ad", labels, guide_id=pd.Categorical(labels), gemgroup=np.arange(len(labels)) % 3
+    )
+    publish("norman2019", made.path.read_bytes())
+    path, _ = screens.build("norman2019", tmp_path / "out", tmp_path / "downloads")
+    assert perturbations(read_screen(path)) == ["KLF1", "KLF1+MAP2K6", "SPI1", "STAT1"]
+
+
+def test_what_cannot_be_built_says_why(tmp_path: Path):
+    with pytest.raises(
+        InputError, match="no course data set is built of jiang2025_seurat: Seurat objects, which only R"
+    ):
+        screens.build("jiang2025_seurat", tmp_path, tmp_path)
+    with pytest.raises(InputError, match="no course data set is built of go: the catalogue knows no layout of it"):
+        screens.build("go", tmp_path, tmp_path)
+
+
+def test_another_shape_than_the_catalogues(
+    publish: Callable[..., DataSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = replogle(tmp_path / "made.h5ad", [*TARGETS * 3, *["non-targeting"] * 9])
+    entry = replace(publish("nadig_hepg2", made.path.read_bytes()), cells=145_473, genes=len(made.counts[0]))
+    monkeypatch.setattr(screens, "data_set", lambda name: entry)
+    _, report = screens.build("nadig_hepg2", tmp_path / "out", tmp_path / "downloads")
+    what = "GSE264667_hepg2_raw_singlecell_01.h5ad has 39 cells where the catalogue says 145,473"
+    assert report.notes[-1] == what
+    entry = replace(entry, files=(replace(entry.files[0], sha256=None),))
+    with pytest.raises(InputError, match=f"{what}: it may be another file of this name; look at it, then adopt it"):
+        screens.build("nadig_hepg2", tmp_path / "new", tmp_path / "downloads")
+
+
+def test_the_layouts_of_the_catalogue_are_layouts():
+    names = screens.buildable()
+    assert {"replogle_k562_essential", "replogle_rpe1", "norman2019", "vcc2025_train", "srivatsan2020"} <= set(names)
+    for name in names:
+        layout = read_layout(catalogue()[name].layout)
+        assert layout.control
+        assert layout.kind == "gene" or layout.dose
