@@ -45,13 +45,13 @@ def replogle(path: Path, labels: list[str]) -> Made:
     )
     with h5py.File(path, "w") as file:
         file.create_dataset("X", data=counts)
-        _old_table(file, "obs", obs, ["gene", "sgID_AB"], "cell_barcode")
+        old_table(file, "obs", obs, ["gene", "sgID_AB"], "cell_barcode")
         var = pd.DataFrame({"gene_name": GENES, "mean": counts.mean(axis=0)}, index=IDS)
-        _old_table(file, "var", var, ["gene_name"], "gene_id")
+        old_table(file, "var", var, ["gene_name"], "gene_id")
     return Made(path, counts, obs)
 
 
-def _old_table(file: h5py.File, key: str, table: pd.DataFrame, categories: list[str], index: str) -> None:
+def old_table(file: h5py.File, key: str, table: pd.DataFrame, categories: list[str], index: str) -> None:
     group = file.create_group(key)
     group.attrs.update({"encoding-type": "dataframe", "encoding-version": "0.1.0", "_index": index})
     group.attrs["column-order"] = np.array(table.columns, TEXT)

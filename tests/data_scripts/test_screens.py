@@ -1,14 +1,18 @@
 """Course data sets of screens of the catalogue; the screens are made up, in the publishers' layouts."""
 
 import json
+import runpy
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from elsewhere import replogle, scperturb
+from elsewhere import old_table, replogle, scperturb
 
 from data_scripts import screens
 from data_scripts.adoption.layout import read_layout
@@ -17,11 +21,14 @@ from data_scripts.subset.cells import Part
 from starter.data.dataset import perturbations, read_screen
 from starter.data.split import read_split
 from starter.errors import InputError
+from starter.simulation import biology
+from starter.simulation.setup import Size
+from starter.simulation.write import write
 
 TARGETS = ("STAT1", "KLF1", "SPI1", "MAP2K6", "CD58", "HLA-A", "NKX2-1", "ACTB", "GAPDH", "TBCE")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def asked_priors(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     asked: list[set[str]] = []
     monkeypatch.setattr(screens.priors, "build", lambda genes, folder, downloads: asked.append(genes))
@@ -51,6 +58,7 @@ def test_a_whole_screen_becomes_a_course_data_set(
     assert lineage["data_sets"][0]["name"] == "replogle_rpe1"
 
 
+@pytest.mark.usefixtures("asked_priors")
 def test_a_part_of_a_screen_becomes_a_course_data_set(publish: Callable[..., DataSet], tmp_path: Path):
     made = replogle(tmp_path / "made.h5ad", [*TARGETS * 12, *["non-targeting"] * 40])
     publish("replogle_k562_essential", made.path.read_bytes())
@@ -66,6 +74,7 @@ def test_a_part_of_a_screen_becomes_a_course_data_set(publish: Callable[..., Dat
     assert not (tmp_path / "downloads" / "K562_essential_raw_singlecell_01.h5ad").exists()
 
 
+@pytest.mark.usefixtures("asked_priors")
 def test_doubles_of_scperturb_become_sums(publish: Callable[..., DataSet], tmp_path: Path):
     labels = ["KLF1", "STAT1", "KLF1_MAP2K6", "SPI1", "control", "control"] * 5
     made = scperturb(
@@ -85,6 +94,7 @@ def test_what_cannot_be_built_says_why(tmp_path: Path):
         screens.build("go", tmp_path, tmp_path)
 
 
+@pytest.mark.usefixtures("asked_priors")
 def test_another_shape_than_the_catalogues(
     publish: Callable[..., DataSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -106,3 +116,54 @@ def test_the_layouts_of_the_catalogue_are_layouts():
         layout = read_layout(catalogue()[name].layout)
         assert layout.control
         assert layout.kind == "gene" or layout.dose
+
+
+@pytest.mark.slow
+def test_the_demo_on_a_part_of_a_screen(
+    publish: Callable[..., DataSet],
+    vcc_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    simulated = write(biology.draw("default", 6, Size()), tmp_path / "simulated")
+    screen = anndata.read_h5ad(simulated)
+    publish("replogle_k562_essential", in_replogles_layout(screen, tmp_path / "made.h5ad").read_bytes())
+    monkeypatch.setenv("VCC_DATA", str(vcc_data))
+    monkeypatch.setattr(Part, "__init__", lambda self: part_of(self, 100, 60, 800, 1000))
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--dataset", "k562", "--out", str(tmp_path / "demo")])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(Path(__file__).parents[2] / "demo.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "100 perturbations, 800 controls" in printed
+    scores = {
+        name: json.loads((tmp_path / "demo" / "k562" / "scores" / name / "scorecard.json").read_text())["overall"]
+        for name in ("control_mean", "train_mean", "neighbour_mean")
+    }
+    assert scores["control_mean"] < -0.3 < scores["train_mean"]
+    assert not any((tmp_path / "demo" / "downloads").glob("*_01.h5ad"))
+
+
+def part_of(part: Part, *sizes: int) -> None:
+    for name, size in zip(("perturbations", "cells", "controls", "genes", "seed"), (*sizes, 0), strict=True):
+        object.__setattr__(part, name, size)
+
+
+def in_replogles_layout(screen: anndata.AnnData, path: Path) -> Path:
+    """Write a simulated screen as the authors' file is: dense, contiguous, ids as index, old categories."""
+    obs = pd.DataFrame(
+        {
+            "gene": screen.obs["target_gene"].astype(str),
+            "sgID_AB": screen.obs["guide_id"].astype(str),
+            "gem_group": pd.factorize(screen.obs["batch"])[0] + 1,
+            "UMI_count": screen.obs["n_umis"].to_numpy(),
+            "mitopercent": screen.obs["percent_mito"].to_numpy() / 100,
+        },
+        index=screen.obs_names,
+    )
+    var = pd.DataFrame({"gene_name": screen.var_names}, index=[f"ENSG{n:011d}" for n in range(screen.n_vars)])
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", data=screen.X.toarray())
+        old_table(file, "obs", obs, ["gene", "sgID_AB"], "cell_barcode")
+        old_table(file, "var", var, ["gene_name"], "gene_id")
+    return path
