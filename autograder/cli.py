@@ -31,11 +31,15 @@ FEW = 5
 def release(
     course: CourseOption = HERE,
     notebooks: Annotated[bool, typer.Option("--notebooks", help="Only make the notebooks; leave data alone.")] = False,
+    allow: Annotated[
+        bool, typer.Option("--allow", help="Release although labels of one gene stand in several parts of the split.")
+    ] = False,
 ) -> None:
     """Cut the screen into students' and hidden data, and make the students' notebooks from solutions/.
 
     Students get assignments/ and data/; grading/ and solutions/ stay with you. Data that were released before stay as
-    they are.
+    they are. What of a screen and its split is unsound is said: too few or too weak hidden perturbations, contexts
+    pooled, what notebooks would miss, cells that are public.
 
     Example: autograder release
     """
@@ -43,7 +47,11 @@ def release(
     from autograder.release.notebooks import release as release_all
     from autograder.release.notebooks import release_notebooks
 
-    (release_notebooks if notebooks else release_all)(read_course(course), report=typer.echo)
+    opened = read_course(course)
+    if notebooks:
+        release_notebooks(opened, report=typer.echo)
+    else:
+        release_all(opened, report=typer.echo, allow=allow)
 
 
 @app.command("student-kit")

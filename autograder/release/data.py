@@ -11,20 +11,19 @@ import numpy as np
 
 from autograder.course import FILE, Course
 from autograder.folders import RECORD, SOLUTIONS, TRUTH
+from autograder.release.soundness import check_cells, check_split, check_truth
 from autograder.settings import SIMULATED
 from starter.data.course import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
 from starter.data.dataset import contexts, perturbations, read_screen, write_screen
 from starter.data.preprocess import library_sizes, target_sum
 from starter.data.split import PARTS, Split, make_split, read_split
 from starter.data.targets import measured_targets
-from starter.errors import InputError, counted, difference
+from starter.errors import FindingsError, InputError, counted, difference
 from starter.files import sha256, whole
 from starter.schema import (
-    BATCH,
     COURSE,
     COURSE_KEYS,
     ENSEMBL_ID,
-    GUIDE,
     N_UMIS,
     PERCENT_MITO,
     PERTURBATION,
@@ -36,18 +35,20 @@ from starter.simulation.setup import Size
 from starter.simulation.write import write
 
 
-def release_data(course: Course, report: Callable[[str], None]) -> None:
-    """Cut the screen; prepare the truth of its hidden part.
+def release_data(course: Course, report: Callable[[str], None], *, allow: bool = False) -> None:
+    """Cut the screen; prepare the truth of its hidden part; say what of it is unsound.
 
     Parameters
     ----------
     report
-        Called with a sentence for each step that is done.
+        Called with a sentence for each step that is done, and for each thing to mind.
+    allow
+        Whether labels of one gene may stand in several parts.
 
     Raises
     ------
     InputError
-        If the screen cannot be used, or other data were released before.
+        If the screen cannot be used, its split leaks, or other data were released before.
     """
     made_of = _made_of(course)
     record = course.hidden_folder / RECORD
@@ -85,6 +86,11 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
         report(f"the screen has no uns[{COURSE!r}]: its description is taken from {FILE}")
         adata.uns[COURSE] = _description(course, adata)
     split = _split(course, adata)
+    findings = check_split(split, adata)
+    if findings and not allow:
+        raise FindingsError(str(screen), findings)
+    names = [] if priors is None else [path.name for path in priors.iterdir()]
+    findings += check_cells(adata, course, names)
     _write_part(adata, split.select(adata.obs, "hidden"), course.hidden_folder / "hidden.h5ad")
     split.write(course.public_folder / SPLIT_FILE)
     if priors is not None:
@@ -95,7 +101,7 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
         f"cut {adata.n_obs:,} cells x {adata.n_vars:,} genes: {counts['train']} training, {counts['public']} public "
         f"and {counts['hidden']} hidden perturbations; {measured_targets(perturbations(adata), adata.var_names)}"
     )
-    build_truth(
+    truth = build_truth(
         course.hidden_folder / "hidden.h5ad",
         course.hidden_folder / TRUTH,
         split=course.public_folder / SPLIT_FILE,
@@ -103,6 +109,8 @@ def release_data(course: Course, report: Callable[[str], None]) -> None:
         train=course.public_folder / TRAIN_FILE,
     )
     report("prepared the hidden truth")
+    for finding in [*findings, *check_truth(truth)]:
+        report(f"{'note' if finding.level == 'note' else 'warning'}: {finding}")
     with whole(record) as part:
         part.write_text(json.dumps(made_of, indent=1) + "\n", encoding="utf-8")
 
@@ -160,7 +168,7 @@ def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path |
 
 
 def _complete(adata: anndata.AnnData, report: Callable[[str], None]) -> None:
-    """Fill in what notebooks use of a cell and follows from its counts; tell what else they would use."""
+    """Fill in what notebooks use of a cell and follows from its counts."""
     if N_UMIS not in adata.obs:
         adata.obs[N_UMIS] = np.maximum(library_sizes(adata), 1)  # of an empty cell, too, a total is positive
         report(
@@ -174,12 +182,6 @@ def _complete(adata: anndata.AnnData, report: Callable[[str], None]) -> None:
             f"the screen has no obs[{PERCENT_MITO!r}]: it is taken from "
             f"{counted(int(of_mitochondria.sum()), 'gene')} named MT-..."
         )
-    for column in (GUIDE, BATCH):
-        if column not in adata.obs:
-            report(
-                f"the screen has no obs[{column!r}], which notebooks 01 and 02 use: add the column, or leave these "
-                f"stages out of {FILE}"
-            )
 
 
 def _split(course: Course, adata: anndata.AnnData) -> Split:

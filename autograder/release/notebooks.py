@@ -16,7 +16,7 @@ from starter.errors import InputError
 from starter.files import whole
 
 
-def release(course: Course, report: Callable[[str], None] = lambda step: None) -> None:
+def release(course: Course, report: Callable[[str], None] = lambda step: None, *, allow: bool = False) -> None:
     """Release a course.
 
     Data that were released before stay as they are. The students' notebooks are made anew.
@@ -25,15 +25,18 @@ def release(course: Course, report: Callable[[str], None] = lambda step: None) -
     ----------
     report
         Called with a sentence for each step that is done.
+    allow
+        Whether labels of one gene may stand in several parts of the split.
 
     Raises
     ------
     InputError
-        If the screen cannot be used, the questions and notebooks do not fit, or other data were released before.
+        If the screen cannot be used, its split leaks, the questions and notebooks do not fit, or other data were
+        released before.
     """
     for stage in course.stages:
         released_points(course, stage)
-    release_data(course, report)
+    release_data(course, report, allow=allow)
     release_notebooks(course, report)
     if book.write_settings(course):
         report(f"wrote {book.SETTINGS_FILE}, by which formgrader finds the course")

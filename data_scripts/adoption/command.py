@@ -123,12 +123,18 @@ def _next_steps(out: Path, report: Report, *, compound: bool) -> str:
     hidden, public = max(1, round(HIDDEN * n)), max(1, round(PUBLIC * n))
     if n >= 3 * FEWEST_HIDDEN:
         hidden = max(FEWEST_HIDDEN, hidden)
-    lines = [f'[data]\nscreen = "{out}"\nhidden = {hidden}    # of {n:,} perturbations, drawn by the secret; or names\n'
-             f"public = {public}"]  # fmt: skip
-    if not compound:
-        folder = out.parent / "priors"
-        lines[0] += f'\npriors = "{folder}"'
-        lines.append(f"what is known of its genes: python -m data_scripts priors --genes {out} --out {folder}")
-    return "for a course on it, course.toml has\n\n" + "\n\n".join(
-        [lines[0], "with paths from the folder of course.toml", *lines[1:]]
+    if len(report.contexts) > 1:
+        return (
+            f"a course is graded in one context, and this has {len(report.contexts)}: for a course, adopt the cells of "
+            "one with --keep COLUMN=VALUE, into another file"
+        )
+    folder = out.parent / "priors"
+    data = (
+        f'[data]\nscreen = "{out}"\nhidden = {hidden}    # of {n:,}, drawn by the secret; or their names\n'
+        f"public = {public}"
     )
+    lines = ["for a course on it, course.toml has", data, "with paths from the folder of course.toml"]
+    if not compound:
+        lines[1] += f'\npriors = "{folder}"'
+        lines.append(f"what is known of its genes: python -m data_scripts priors --genes {out} --out {folder}")
+    return "\n\n".join(lines)

@@ -23,7 +23,7 @@ from starter.data.h5ad import open_h5ad, read_frame
 from starter.data.rules import check_description
 from starter.data.targets import are_ensembl, measured_targets
 from starter.errors import FindingsError, InputError, listed
-from starter.schema import CONTROL, COURSE, COURSE_KEYS, ENSEMBL_ID, N_UMIS, PERTURBATION_KIND, TARGET_GENE
+from starter.schema import CONTEXT, CONTROL, COURSE, COURSE_KEYS, ENSEMBL_ID, N_UMIS, PERTURBATION_KIND, TARGET_GENE
 
 NOT_STATED = "not stated"
 LEVEL = 1

@@ -18,6 +18,8 @@ class Report:
     genes: int = 0
     perturbations: int = 0
     controls: int = 0
+    contexts: list[str] = field(default_factory=list)
+    """Of the cells that were taken; empty if the file tells none apart."""
     target_sum: float = 0.0
     dropped: dict[str, int] = field(default_factory=dict)
     """Why cells were left out, and how many; a cell counts once, for the first reason."""
@@ -48,6 +50,8 @@ class Report:
             f"{counted(self.perturbations, 'perturbation')}, {counted(self.controls, 'control')}; "
             f"target_sum {self.target_sum:,.10g}"
         ]
+        if self.contexts:
+            lines.append(f"{counted(len(self.contexts), 'context')}: {listed(self.contexts)}")
         lines += [f"left out: {counted(n, 'cell')}, {why}" for why, n in self.dropped.items()]
         for what, names in (("labels", self.labels), ("genes", self.renamed_genes)):
             if names:

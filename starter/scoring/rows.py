@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import scipy.stats
 
 from starter.errors import InputError
 from starter.scoring.calibration import CALIBRATED, calibrate
@@ -12,10 +11,8 @@ from starter.scoring.context_score import ContextScore
 from starter.scoring.metrics.base import Metric
 from starter.scoring.metrics.rule_sets import RuleSet
 from starter.scoring.overall import scaled_interval
+from starter.scoring.truth.replicate import clearly_better
 from starter.statistics.intervals import interval
-
-CERTAINTY = 0.95
-"""One-sided confidence that the replicate beats the baseline, below which a metric is not gradable on a screen."""
 
 
 def context_rows(score: ContextScore, rules: RuleSet, seed: int) -> dict:
@@ -45,7 +42,7 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
     for name in means.keys() - {"baseline"} if rules.gains else ():
         means[name] = float(np.clip(means[name], *metric.range))
     gradable = metric.name in rules.scored and not score.no_anchors
-    gradable = gradable and (not rules.gains or _clearly_better(metric, of_anchor))
+    gradable = gradable and (not rules.gains or clearly_better(metric, of_anchor))
     scaled, reason = math.nan, score.no_anchors or None
     if gradable:
         try:
@@ -125,16 +122,6 @@ def _difference_of(metric: Metric) -> Callable[[np.ndarray, int], np.ndarray]:
 
 def _nanmean(values: np.ndarray) -> float:
     return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
-
-
-def _clearly_better(metric: Metric, of_anchor: Mapping[str, np.ndarray]) -> bool:
-    """Tell whether the replicate beats the baseline beyond what chance among perturbations explains (paired t)."""
-    gain = (of_anchor["replicate"] - of_anchor["baseline"]).mean(axis=0)
-    gain = gain[~np.isnan(gain)] * (1 if metric.direction == "higher" else -1)
-    if len(gain) < 2:
-        return False
-    error = gain.std(ddof=1) / math.sqrt(len(gain))
-    return bool(gain.mean() > scipy.stats.t.ppf(CERTAINTY, len(gain) - 1) * error)
 
 
 def _or_null(value: float) -> float | None:

@@ -1,9 +1,11 @@
 """The predictions that scores are measured against: the train mean (or the challenge's baseline) and the replicate."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.stats
 
 from starter.schema import CONTROL
 from starter.scoring.metrics.base import Metric
@@ -12,6 +14,8 @@ from starter.scoring.screens.summary import Reference, Summary, needed
 
 SPLITS = 5
 """Split halves over which the replicate is averaged."""
+CERTAINTY = 0.95
+"""One-sided confidence that the replicate beats the baseline, below which a metric is not gradable on a screen."""
 NOT_ASKED = "the truth was built without them"
 """Why there are none."""
 Values = Mapping[str, np.ndarray]
@@ -160,6 +164,24 @@ def anchor_scores(
             gain = mean_of_defined(plain) if metric.on_cells else of_all + _mean_gain(plain - of_base)
             anchors["plain_half"][name] = gain[None]
     return anchors
+
+
+def clearly_better(metric: Metric, of_anchor: Values) -> bool:
+    """Tell whether the replicate beats the baseline beyond what chance among perturbations explains (paired t).
+
+    Parameters
+    ----------
+    metric
+        The metric.
+    of_anchor
+        Its scores of baseline and replicate, by anchor: splits x perturbations.
+    """
+    gain = (of_anchor["replicate"] - of_anchor["baseline"]).mean(axis=0)
+    gain = gain[~np.isnan(gain)] * (1 if metric.direction == "higher" else -1)
+    if len(gain) < 2:
+        return False
+    error = gain.std(ddof=1) / math.sqrt(len(gain))
+    return bool(gain.mean() > scipy.stats.t.ppf(CERTAINTY, len(gain) - 1) * error)
 
 
 def _mean_gain(gains: np.ndarray) -> np.ndarray:

@@ -93,3 +93,16 @@ def test_the_real_screen_is_that_of_its_builder(vcc_data_before: Path, papalexi:
             np.testing.assert_allclose(ours.obs[column], built.obs[column], rtol=1e-12)
         else:
             assert ours.obs[column].astype(str).tolist() == built.obs[column].astype(str).tolist(), column
+
+
+def test_of_several_contexts_one_must_be_taken():
+    made = elsewhere.scperturb(Path("a.h5ad"), LABELS, perturbation_2=["stimulated", "rest", "rest"] * 60)
+    both = adopt(made.path, "--yes")
+    assert "2 contexts: rest, stimulated" in both.stdout
+    assert (
+        "a course is graded in one context, and this has 2: for a course, adopt the cells of one with --keep"
+        in both.stdout
+    )
+    one = adopt(made.path, "--yes", "--keep", "perturbation_2=rest")
+    assert 'screen = "screens/a/a.h5ad"' in one.stdout
+    assert set(read_screen("screens/a/a.h5ad").obs["context"]) == {"rest"}

@@ -29,6 +29,7 @@ from starter.scoring.metrics.base import Metric
 from starter.scoring.page import write_scorecard
 from starter.scoring.truth.build import build_truth
 from starter.scoring.truth.opened import Truth, open_truth
+from starter.scoring.truth.replicate import clearly_better
 from starter.statistics.intervals import interval
 
 
@@ -423,12 +424,12 @@ def test_a_metric_is_gradable_where_the_replicate_is_clearly_better():
     down = Metric("d", "d", None, "lower", 0.0, (0, 9), "here")
     # gains .1 .2 .3 .2: mean .2, standard error .0408, t(.95, 3) = 2.353: .2 > .096
     clear = anchored([0.1, 0.1, 0.1, 0.1], [0.2, 0.3, 0.4, 0.3])
-    assert scorecard_rows._clearly_better(up, clear)
-    assert not scorecard_rows._clearly_better(down, clear)
-    assert scorecard_rows._clearly_better(down, {"baseline": clear["replicate"], "replicate": clear["baseline"]})
+    assert clearly_better(up, clear)
+    assert not clearly_better(down, clear)
+    assert clearly_better(down, {"baseline": clear["replicate"], "replicate": clear["baseline"]})
     # gains 1 0 0 0: mean .25, standard error .25: .25 < .588
-    assert not scorecard_rows._clearly_better(up, anchored([0, 0, 0, 0], [1, 0, 0, 0]))
-    assert not scorecard_rows._clearly_better(up, anchored([0.1], [0.9]))
+    assert not clearly_better(up, anchored([0, 0, 0, 0], [1, 0, 0, 0]))
+    assert not clearly_better(up, anchored([0.1], [0.9]))
 
 
 def test_the_dynamic_range_is_the_replicates_share_of_the_way_to_perfection():
@@ -442,7 +443,7 @@ def test_the_dynamic_range_is_the_replicates_share_of_the_way_to_perfection():
 
 
 def test_what_is_not_gradable_is_not_divided(small_truth: Truth, predictions: dict[str, Path], monkeypatch):
-    monkeypatch.setattr(scorecard_rows, "_clearly_better", lambda metric, of_anchor: metric.name != "mae")
+    monkeypatch.setattr(scorecard_rows, "clearly_better", lambda metric, of_anchor: metric.name != "mae")
     card = scorecard.score_prediction(predictions["half"], small_truth, "course")
     assert (card.metrics["mae"]["scaled"], card.metrics["mae"]["gradable"]) == (None, False)
     assert card.overall == pytest.approx(
