@@ -177,10 +177,8 @@ def _complete(
         msg = f"{report.source}: no control cell has a count"
         raise InputError(msg)
     course["target_sum"] = report.target_sum = float(table.loc[is_control, N_UMIS].median())
-    report.cells, report.controls, report.perturbations = (
-        len(table),
-        int(is_control.sum()),
-        len(table[TARGET_GENE].cat.categories) - 1,
-    )
+    report.cells, report.controls = len(table), int(is_control.sum())
+    report.perturbations = len(table[TARGET_GENE].cat.categories) - 1
+    report.contexts = [str(name) for name in table[CONTEXT].cat.categories] if CONTEXT in table else []
     report.target_sum = course["target_sum"]
     return table
