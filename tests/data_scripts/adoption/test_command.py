@@ -96,7 +96,9 @@ def test_the_real_screen_is_that_of_its_builder(vcc_data_before: Path, papalexi:
 
 
 def test_of_several_contexts_one_must_be_taken():
-    made = elsewhere.scperturb(Path("a.h5ad"), LABELS, perturbation_2=["stimulated", "rest", "rest"] * 60)
+    made = elsewhere.scperturb(
+        Path("a.h5ad"), LABELS, perturbation_2=["stimulated", "rest", "rest", "stimulated", "rest"] * 36
+    )
     both = adopt(made.path, "--yes")
     assert "2 contexts: rest, stimulated" in both.stdout
     assert (
