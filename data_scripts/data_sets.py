@@ -124,8 +124,8 @@ def fetch(
 
 @app.command()
 def build(
-    name: Annotated[str, typer.Argument(help="A screen, or an embedding, of the list.")],
-    out: Annotated[Path | None, typer.Option(help="The folder to write; default: screens/NAME.")] = None,
+    name: Annotated[str, typer.Argument(help="A screen, prior or embedding of the list.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write; default: screens/NAME, or priors.")] = None,
     downloads: DownloadsOption = DOWNLOADS,
     subset: SubsetOption = False,  # noqa: FBT002
     perturbations: PerturbationsOption = 200,
@@ -135,14 +135,16 @@ def build(
     seed: SeedOption = 0,
     of_genes: Annotated[
         Path | None,
-        typer.Option(help="Of an embedding: a course data set, or a list of symbols, whose genes it is for."),
+        typer.Option(
+            help="Of a prior or an embedding: a course data set, or a list of symbols, whose genes it is for."
+        ),
     ] = None,
 ) -> None:
-    """Build a course data set of a screen, profiles of a pseudobulk file, or a feature table of an embedding.
+    """Build a course data set of a screen, profiles of a pseudobulk file, or what a prior or embedding knows of genes.
 
     Example: python -m data_scripts build replogle_k562_essential --subset
     """
-    from data_scripts import bulk, embeddings, papalexi, screens
+    from data_scripts import bulk, embeddings, gene_tables, papalexi, screens
     from data_scripts.priors import coverage, read_genes
     from data_scripts.subset.cells import Part
 
@@ -153,13 +155,16 @@ def build(
         path, table = bulk.build(name, folder, downloads)
         typer.echo(f"wrote {path}: profiles of {len(table) - 1:,} perturbations x {table.shape[1]:,} genes")
         typer.echo("put it into a course's priors folder, where models take it for knowledge of another context")
-    elif entry.kind in ("embedding", "weights"):
+    elif entry.kind != "screen":
         if of_genes is None:
             msg = f"say whose genes {name} is for: --of-genes my_screen.h5ad"
             raise InputError(msg)
-        wanted = read_genes(of_genes)
-        table = embeddings.build(name, wanted, folder, downloads)
-        typer.echo(f"{name} knows {len(table):,} of {len(wanted):,} genes; wrote {folder / f'{name}_features.parquet'}")
+        wanted, folder = read_genes(of_genes), out or Path("priors")
+        if entry.kind == "prior":
+            path, table = gene_tables.build(name, wanted, folder, downloads)
+        else:
+            path, table = embeddings.build(name, wanted, folder, downloads)
+        typer.echo(f"wrote {path}: {len(table):,} rows, of {len(wanted):,} genes that were asked for")
     else:
         part = Part(perturbations, cells, controls, genes, seed) if subset else None
         if name == papalexi.NAME:

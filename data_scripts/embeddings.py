@@ -17,7 +17,7 @@ SCGPT_GENES, GENEFORMER_GENES = "encoder.embedding.weight", "embeddings.word_emb
 """The input embedding in each checkpoint; Geneformer's may have something before it."""
 
 
-def build(name: str, genes: Collection[str], folder: str | Path, downloads: str | Path) -> pd.DataFrame:
+def build(name: str, genes: Collection[str], folder: str | Path, downloads: str | Path) -> tuple[Path, pd.DataFrame]:
     """Write what an embedding knows of some genes.
 
     Parameters
@@ -33,7 +33,7 @@ def build(name: str, genes: Collection[str], folder: str | Path, downloads: str 
 
     Returns
     -------
-    The feature table: index gene (those that it knows, sorted), one column a number of the embedding.
+    The path, and the feature table: index gene (those that it knows, sorted), one column a number of the embedding.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def build(name: str, genes: Collection[str], folder: str | Path, downloads: str 
     with whole(path) as part:
         table.to_parquet(part)
     write_lineage(path, paths, [entry], {"genes": len(wanted), "known": len(known)}, __file__)
-    return table
+    return path, table
 
 
 def read_dense(paths: list[Path], genes: list[str]) -> tuple[list[str], np.ndarray]:

@@ -5,12 +5,13 @@ from pathlib import Path
 import anndata
 import numpy as np
 
-from data_scripts import priors
+from data_scripts import hgnc, priors
 from data_scripts.adoption.convert import convert
+from data_scripts.adoption.genes import names_at_hand
 from data_scripts.adoption.layout import read_layout
 from data_scripts.adoption.report import Report
 from data_scripts.catalogue import DataSet, catalogue, data_set
-from data_scripts.download import fetch
+from data_scripts.download import DownloadError, fetch
 from data_scripts.subset.cells import Part
 from data_scripts.subset.cut import cut
 from starter.data.dataset import perturbations
@@ -51,10 +52,12 @@ def build(name: str, folder: str | Path, downloads: str | Path, part: Part | Non
     if not entry.layout:
         msg = f"no course data set is built of {name}: {entry.note or 'the catalogue knows no layout of it'}"
         raise InputError(msg)
+    unnamed = _fetch_names(downloads)
     source = fetch(entry.files[0], downloads) if part is None else cut(entry, downloads, part, downloads)
     path = folder / f"{name}.h5ad"
     texts = {key: getattr(entry, key) for key in ("name", "title", "organism", "licence", "source", "citation")}
     report = convert(source, read_layout(entry.layout), path, texts, [entry], downloads)
+    report.notes += unnamed
     if part is None:
         _check_shape(report, entry)
     with open_h5ad(path) as file:
@@ -71,6 +74,17 @@ def build(name: str, folder: str | Path, downloads: str | Path, part: Part | Non
 def buildable() -> list[str]:
     """List the screens of which a course data set can be built."""
     return [name for name, entry in catalogue().items() if entry.layout]
+
+
+def _fetch_names(downloads: str | Path) -> list[str]:
+    """Get a table of gene names, unless one is at hand; say what its lack means if it cannot be had."""
+    if names_at_hand(downloads)[1]:
+        return []
+    try:
+        fetch(data_set(hgnc.NAME).files[0], downloads)
+    except DownloadError as error:
+        return [f"genes are called as the file calls them, since no table of their names could be had ({error})"]
+    return []
 
 
 def _check_shape(report: Report, entry: DataSet) -> None:

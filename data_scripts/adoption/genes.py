@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data_scripts import hgnc
 from data_scripts.adoption.layout import INDEX, Layout
 from data_scripts.catalogue import data_set
 from data_scripts.download import at_hand
@@ -14,7 +15,8 @@ from data_scripts.gene_symbols import GeneSymbols
 from starter.data.targets import ENSEMBL, without_version
 from starter.errors import InputError, listed
 
-NO_NAMES = GeneSymbols(pd.DataFrame({"gene_name": [], "ensembl_id": []}), (), ())
+NO_PAIRS = pd.DataFrame({"gene_name": [], "ensembl_id": []}, dtype=str)
+NO_NAMES = GeneSymbols(NO_PAIRS, (), ())
 """Where no table of names is at hand: a gene is called as the file calls it."""
 
 
@@ -59,16 +61,28 @@ def names_at_hand(downloads: str | Path) -> tuple[GeneSymbols, list[Path]]:
 
     Returns
     -------
-    The names, and the files they were read from: none, and no names, if a table is missing. The symbol of a gene is the
-    one by which the Virtual Cell Challenge measures it, or else the only one in the table.
+    The names, and the files they were read from; no names, and no files, if none is there. The symbol of a gene is the
+    one by which the Virtual Cell Challenge measures it, or HGNC's, or else the only one in Geneformer's dictionary.
     """
-    tables = [at_hand(data_set(name).files[0], downloads) for name in ("gene_names", "vcc2025_genes")]
-    found = [path for path in tables if path is not None]
-    if len(found) < len(tables):
+    measured, dictionary, approved = (
+        at_hand(data_set(name).files[0], downloads) for name in ("vcc2025_genes", "gene_names", hgnc.NAME)
+    )
+    names, others, found = [NO_PAIRS], [], []
+    if approved is not None:
+        pairs, symbols = hgnc.read_names(approved)
+        names.append(pairs)
+        others += symbols
+        found.append(approved)
+    if dictionary is not None:
+        pairs = pd.read_csv(dictionary, na_filter=False)
+        names.append(pairs)
+        others += sorted(pairs.loc[~pairs["ensembl_id"].duplicated(keep=False), "gene_name"])
+        found.append(dictionary)
+    if not found:
         return NO_NAMES, []
-    names, measured = pd.read_csv(found[0], na_filter=False), found[1].read_text(encoding="utf-8").split()
-    only = names[~names["ensembl_id"].duplicated(keep=False)]
-    return GeneSymbols(names, measured, sorted(only["gene_name"])), found
+    preferred = [] if measured is None else measured.read_text(encoding="utf-8").split()
+    found += [] if measured is None else [measured]
+    return GeneSymbols(pd.concat(names, ignore_index=True).drop_duplicates(), preferred, others), found
 
 
 def harmonise_genes(var: pd.DataFrame, layout: Layout, names: GeneSymbols = NO_NAMES) -> Genes:

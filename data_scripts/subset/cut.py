@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -66,21 +65,26 @@ def cut(entry: DataSet, folder: str | Path, part: Part, downloads: str | Path) -
         return path
     names, _ = names_at_hand(downloads)
     whole_file = at_hand(file, downloads)
-    with _source(entry, whole_file) as source, h5py.File(source, "r") as content:
-        x = content["X"]
-        _refuse_scattered(x, entry)
-        obs = _columns(content["obs"], layout)
-        var = read_frame(content, "var")
-        genes = harmonise_genes(var, layout, names)
-        meanings = read_labels(text_of(obs[layout.target]).unique(), layout, genes)
-        cells = choose(text_of(obs[layout.target]), meanings, set(genes.symbols), part)
-        targets = {gene for label in obs[layout.target].iloc[cells].unique()
-                   for gene in (meanings[str(label)].target or "").split("+")}  # fmt: skip
-        check_room(folder, 2 * len(cells) * x.shape[1])
-        version = source.version if isinstance(source, Remote) else {}
-        kept = folder / f".{path.stem}.{hashlib.sha256(json.dumps(version).encode()).hexdigest()[:8]}"
-        counts = _rows(source, x, cells, kept)
-        obs = obs.iloc[cells].set_index(_names(content["obs"], cells))
+    source: Any = Remote(file) if whole_file is None else whole_file.open("rb")
+    try:
+        with source, h5py.File(source, "r") as content:
+            x = content["X"]
+            _refuse_scattered(x, entry)
+            obs = _columns(content["obs"], layout)
+            var = read_frame(content, "var")
+            genes = harmonise_genes(var, layout, names)
+            meanings = read_labels(text_of(obs[layout.target]).unique(), layout, genes)
+            cells = choose(text_of(obs[layout.target]), meanings, set(genes.symbols), part)
+            targets = {gene for label in obs[layout.target].iloc[cells].unique()
+                       for gene in (meanings[str(label)].target or "").split("+")}  # fmt: skip
+            check_room(folder, 2 * len(cells) * x.shape[1])
+            version = source.version if isinstance(source, Remote) else {}
+            kept = folder / f".{path.stem}.{hashlib.sha256(json.dumps(version).encode()).hexdigest()[:8]}"
+            counts = _rows(source, x, cells, kept)
+            obs = obs.iloc[cells].set_index(_names(content["obs"], cells))
+    except (OSError, KeyError) as error:  # what HDF5 makes of a damaged file
+        msg = f"{file.name} cannot be read ({error}); see whether the file has changed, or take all of it"
+        raise InputError(msg) from error
     for column in obs.select_dtypes("category"):
         obs[column] = obs[column].cat.remove_unused_categories()
     taken = variable_genes(counts, part.genes) | np.isin(genes.symbols, list(targets))
@@ -112,15 +116,6 @@ def variable_genes(counts: scipy.sparse.csr_matrix, n: int) -> np.ndarray:
     scanpy.pp.log1p(adata)
     scanpy.pp.highly_variable_genes(adata, n_top_genes=n, flavor="seurat")
     return adata.var["highly_variable"].to_numpy()
-
-
-@contextmanager
-def _source(entry: DataSet, whole_file: Path | None) -> Iterator[Any]:
-    if whole_file is not None:
-        with whole_file.open("rb") as file:
-            yield file
-    else:
-        yield Remote(entry.files[0])
 
 
 def _refuse_scattered(x: Any, entry: DataSet) -> None:

@@ -31,7 +31,7 @@ def keys(*names: str) -> bytes:
 
 def test_a_dense_source(publish: Callable[..., DataSet], tmp_path: Path):
     publish("esm2", keys("STAT1", "KLF1", "ACTB", "TP53"), packed(VALUES.astype(np.float16)))
-    table = embeddings.build("esm2", {"TP53", "STAT1", "NOBODY"}, tmp_path / "priors", tmp_path / "downloads")
+    _, table = embeddings.build("esm2", {"TP53", "STAT1", "NOBODY"}, tmp_path / "priors", tmp_path / "downloads")
     expected = pd.DataFrame(
         VALUES[[0, 3]], index=pd.Index(["STAT1", "TP53"], name="gene"), columns=["esm2_0", "esm2_1", "esm2_2"]
     )
@@ -43,7 +43,7 @@ def test_scgpts_checkpoint(publish: Callable[..., DataSet], tmp_path: Path):
     state = io.BytesIO()
     torch.save({"encoder.embedding.weight": torch.tensor(VALUES), "encoder.norm.weight": torch.ones(3)}, state)
     publish("scgpt_human", b"{}", state.getvalue(), json.dumps({"<pad>": 0, "KLF1": 3, "ACTB": 1}).encode())
-    table = embeddings.build("scgpt_human", {"ACTB", "KLF1"}, tmp_path / "priors", tmp_path / "downloads")
+    _, table = embeddings.build("scgpt_human", {"ACTB", "KLF1"}, tmp_path / "priors", tmp_path / "downloads")
     np.testing.assert_array_equal(table, VALUES[[1, 3]])
 
 
@@ -51,7 +51,7 @@ def test_geneformers_checkpoint(publish: Callable[..., DataSet], tmp_path: Path)
     weights = save({"bert.embeddings.word_embeddings.weight": VALUES, "bert.pooler": np.zeros(2, np.float32)})
     tokens, names = b"ensembl_id,token\n<pad>,0\nENSG2,2\nENSG3,3\n", b"gene_name,ensembl_id\nKLF1,ENSG3\nACTB,ENSG9\n"
     publish("geneformer", weights, tokens, names)
-    table = embeddings.build("geneformer", {"ACTB", "KLF1", "SPI1"}, tmp_path / "priors", tmp_path / "downloads")
+    _, table = embeddings.build("geneformer", {"ACTB", "KLF1", "SPI1"}, tmp_path / "priors", tmp_path / "downloads")
     assert table.index.tolist() == ["KLF1"]
     np.testing.assert_array_equal(table, VALUES[[3]])
 

@@ -132,6 +132,22 @@ def test_a_file_that_changes_meanwhile_is_refused(published: DataSet, tmp_path: 
         source.read(100)
 
 
+def test_a_line_that_breaks_while_cells_are_looked_up_is_named(
+    published: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ask = Remote._ask
+
+    def breaks(self: Remote, start: int, end: int) -> tuple:
+        if end - start > 8:
+            msg = "the host: the connection broke, 5 times"
+            raise DownloadError(msg)
+        return ask(self, start, end)
+
+    monkeypatch.setattr(Remote, "_ask", breaks)
+    with pytest.raises(InputError, match="^the host: the connection broke, 5 times$"):
+        cut(published, tmp_path / "out", PART, tmp_path / "downloads")
+
+
 def test_a_file_of_another_size_or_a_server_without_ranges_is_refused(
     published: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
