@@ -185,10 +185,12 @@ def batch_of(obs: pd.DataFrame, taken: Sequence[str]) -> str | None:
     return None
 
 
-def contexts_of(obs: pd.DataFrame, target: pd.Series, taken: Sequence[str]) -> tuple[str, ...]:
-    """Find the columns that tell contexts apart; the first usual one if none does, since it names the only context.
+def contexts_of(
+    obs: pd.DataFrame, target: pd.Series, taken: Sequence[str], kept_by: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Find the columns that tell contexts apart; one that tells the target of a cell is none.
 
-    One that tells the target of a cell is none.
+    If there is one context it is named by the columns by which cells were kept, or else by the first usual one.
     """
     found: list[str] = []
     texts = pd.DataFrame({name: text_of(obs[name]) for name in named(obs, CONTEXTS) if name not in taken})
@@ -197,7 +199,7 @@ def contexts_of(obs: pd.DataFrame, target: pd.Series, taken: Sequence[str]) -> t
         before = len(texts[found].drop_duplicates()) if found else 1
         if before < len(texts[[*found, name]].drop_duplicates()) <= MOST_CONTEXTS:
             found.append(name)
-    return tuple(found or list(texts)[:1])
+    return tuple(found or [name for name in texts if name in kept_by] or list(texts)[:1])
 
 
 def totals_in(obs: pd.DataFrame) -> list[str]:

@@ -213,7 +213,9 @@ def _of_cells(
     like_genes = [column.name for column in others if column.known > LOOKS_LIKE_GENES]
     taken = [layout.target, *like_genes, *([layout.guide] if layout.guide else [])]
     if "context" not in said:
-        layout = replace(layout, context=columns.contexts_of(obs, target, taken))
+        layout = replace(
+            layout, context=columns.contexts_of(obs, target, taken, [entry.partition("=")[0] for entry in layout.keep])
+        )
     if "batch" not in said:
         layout = replace(layout, batch=columns.batch_of(obs, [*taken, *layout.context]))
     why = {key: SAID if key in said else "" for key in ("guide", "context", "batch")}
