@@ -243,6 +243,55 @@ def test_a_run_that_was_killed_is_taken_up_by_the_next(server: Server, tmp_path:
     assert shown(tmp_path) == ["body.bin", "body.bin.received.json"]
 
 
+def test_a_process_that_is_killed_loses_less_than_a_chunk(server: Server, tmp_path: Path):
+    def stalls(handler: http.server.BaseHTTPRequestHandler) -> None:
+        head(handler, 200, len(BODY), ETag='"one"')
+        handler.wfile.write(BODY[:500_000])
+        handler.wfile.flush()
+        killed.wait(20)
+
+    killed = threading.Event()
+    server.behaviours = [stalls]
+    file = f"RemoteFile('body.bin', ({server.file().urls[0]!r},), bytes={len(BODY)}, sha256={FILE.sha256!r})"
+    code = f"from data_scripts.download import *; fetch({file}, {str(tmp_path)!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    part = tmp_path / "body.bin.part"
+    while not part.is_file() or part.stat().st_size < 500_000 - 2 * web.CHUNK:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    killed.set()
+    kept = part.stat().st_size
+    assert fetch(server.file(), tmp_path).read_bytes() == BODY
+    assert server.ranges == [None, f"bytes={kept}-"]
+
+
+def test_a_server_sends_on_to_another_address(server: Server, tmp_path: Path):
+    def elsewhere(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "/store/4711?signature=abc")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    server.behaviours = [elsewhere, breaks_off, elsewhere]
+    assert fetch(server.file(), tmp_path).read_bytes() == BODY
+    assert server.ranges[:2] == [None, None]
+    assert server.ranges[2] == server.ranges[3]
+    assert server.ranges[3].startswith("bytes=")
+    server.behaviours = [elsewhere] * 50
+    with pytest.raises(DownloadError, match="the server's answer makes no sense .TooManyRedirects"):
+        fetch(server.file(), tmp_path / "new")
+
+
+def test_an_error_page_that_says_it_is_data_is_told_by_how_it_begins(server: Server, tmp_path: Path):
+    page = b"<!DOCTYPE html><html>too many requests</html>"
+    server.behaviours = [lambda handler: as_it_should(handler, page)]
+    with pytest.raises(DownloadError, match="its content is of another kind .an error page"):
+        fetch(server.file(sha256=None, bytes=None, magic="894844460d0a1a0a"), tmp_path)
+    assert shown(tmp_path) == []
+
+
 def test_a_server_says_when_to_come_back(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pauses = []
     monkeypatch.setattr(download.time, "sleep", pauses.append)
