@@ -190,6 +190,14 @@ def lineage(
     croissant: Annotated[
         Path | None, typer.Option(help="Describe one file as Croissant (JSON-LD), for data set search and hubs.")
     ] = None,
+    lamindb: Annotated[
+        bool,
+        typer.Option(
+            "--lamindb",
+            help="Register one file and its ancestors in the connected LaminDB instance, which copies them; works where "
+            "hub.lamin.ai is reached.",
+        ),
+    ] = False,
 ) -> None:
     """Show what a file was made of, back to the downloads: builders, parameters, hashes, what is missing or changed.
 
@@ -199,6 +207,7 @@ def lineage(
 
     from data_scripts.history.ancestors import read_ancestors
     from data_scripts.history.croissant import write_croissant
+    from data_scripts.history.lamin import register
     from data_scripts.history.picture import draw_picture
     from data_scripts.history.tree import draw_tree
 
@@ -211,6 +220,9 @@ def lineage(
     if croissant:
         write_croissant(path, croissant)
         typer.echo(f"wrote {croissant}")
+    if lamindb:
+        n_files, left_out = register(path)
+        typer.echo(f"registered {n_files:,} files; left out, missing or changed: {', '.join(left_out) or 'none'}")
 
 
 @app.command()
