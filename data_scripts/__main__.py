@@ -194,7 +194,7 @@ def lineage(
         bool,
         typer.Option(
             "--lamindb",
-            help="Register one file and its ancestors in the connected LaminDB instance, which copies them; works where "
+            help="Register one file and its ancestors in the connected LaminDB instance, which copies them; only where "
             "hub.lamin.ai is reached.",
         ),
     ] = False,
