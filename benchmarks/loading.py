@@ -4,7 +4,6 @@ Every way gives all cells once, in batches of dense float32 counts. Before each 
 page cache, where the system can do that.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import scipy.sparse
 import typer
 from scdataset import BlockShuffling, scDataset
 
-from benchmarks.watch import machine
+from benchmarks.watch import forget, machine
 from starter.console import run
 from starter.simulation import biology
 from starter.simulation.setup import Size
@@ -59,21 +58,13 @@ def _speed(path: Path, way: str, sizes: tuple[int, int, int], seconds: float) ->
     with h5py.File(path) as file:
         counts = anndata.io.sparse_dataset(file["X"])
         source = counts[:] if way == MEMORY else counts
-        _forget(path)
+        forget(path)
         n_cells, start = 0, time.perf_counter()
         for batch in WAYS[way](source, *sizes):
             n_cells += len(batch.toarray())
             if time.perf_counter() - start > seconds:
                 break
         return n_cells / (time.perf_counter() - start)
-
-
-def _forget(path: Path) -> None:
-    """Take a file out of the page cache, so that it is read from disk."""
-    if hasattr(os, "posix_fadvise"):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 Source = scipy.sparse.csr_matrix | anndata.abc.CSRDataset

@@ -99,3 +99,12 @@ def machine(packages: Sequence[str]) -> str:
         f"Machine: {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.platform(terse=True)}, Python "
         f"{platform.python_version()}, {time.strftime('%B %Y')}; {', '.join(versions)}."
     )
+
+
+def forget(path: Path) -> None:
+    """Take a file, or all files of a folder, out of the page cache, so that they are read from disk."""
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file() and hasattr(os, "posix_fadvise"):
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

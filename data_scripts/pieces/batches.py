@@ -25,7 +25,7 @@ from starter.data.h5ad import csr_of, open_h5ad, read_frame
 from starter.errors import InputError
 from starter.schema import TARGET_GENE
 
-BLOCK_SIZE = 64
+BLOCK_SIZE = 256
 FETCH_FACTOR = 64
 
 
@@ -66,8 +66,10 @@ class StoredCells:
             if column not in obs:
                 msg = f"{path} has no column {column!r} in obs; it has {', '.join(obs)}"
                 raise InputError(msg)
-            found.append(obs[column].astype(str).to_numpy(object))
-        self.labels, self.codes = np.unique(np.concatenate(found).astype(str), return_inverse=True)
+            found.append(np.unique(obs[column].astype(str).to_numpy(object), return_inverse=True))
+        self.labels = np.unique(np.concatenate([labels for labels, _ in found]).astype(str))
+        places = [np.searchsorted(self.labels, labels.astype(str))[codes] for labels, codes in found]
+        self.codes = np.concatenate(places)
         self.shape = (len(self.codes), len(pieces.genes))
         self._pieces = pieces
         self._process = 0

@@ -26,7 +26,7 @@ def write(
 
     with open_source(screens) as source:
         write_pieces(source, out, cells, kind)
-        n_cells, n_genes = len(source.obs), len(source.var)
+        n_cells, n_genes = source.n_cells, len(source.var)
     typer.echo(f"wrote {n_cells:,} cells x {n_genes:,} genes to {out}; python -m data_scripts pieces sums {out}")
 
 

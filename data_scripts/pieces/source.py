@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE
 class Source:
     """Cells x genes counts that can be read from any cell on."""
 
-    obs: pd.DataFrame
-    """Of all cells; an index of unique names."""
+    n_cells: int
+    obs: Callable[[int, int], pd.DataFrame]
+    """Describes the cells from the first number up to the second, by unique names."""
+    counts: Callable[[int, int], scipy.sparse.csr_matrix]
+    """Gives their counts."""
     var: pd.DataFrame
     course: Mapping[str, Any]
     """What the screen is, as `starter.schema.COURSE_KEYS`; without `target_sum` it is found when all is written."""
-    read: Callable[[int, int], scipy.sparse.csr_matrix]
-    """Gives the counts of the cells from the first number up to the second."""
     inputs: tuple[Path, ...] = ()
     """Files, for the lineage."""
 
@@ -38,6 +41,8 @@ class Source:
 @contextmanager
 def open_source(paths: Sequence[str | Path]) -> Iterator[Source]:
     """Open course data sets (`.h5ad` or Zarr stores), to be read one after the other.
+
+    What describes the cells of one file at a time is held in memory, and 8 bytes a cell of all.
 
     Parameters
     ----------
@@ -56,70 +61,87 @@ def open_source(paths: Sequence[str | Path]) -> Iterator[Source]:
     """
     with ExitStack() as stack:
         files = [stack.enter_context(open_h5ad(path)) for path in paths]
-        tables = [(read_frame(file, "obs"), read_frame(file, "var")) for file in files]
-        courses = [_course(file) for file in files]
-        readers = []
-        for path, file, (obs, var), course in zip(paths, files, tables, courses, strict=True):
-            if finding := check_matrix(file["X"], (len(obs), len(var))):
-                msg = f"{path}: {finding}"
-                raise InputError(msg)
-            findings = check_description(
-                anndata.AnnData(obs=obs, var=var, uns={COURSE: course} if course else {}), controls=False
-            )
-            if any(finding.level == "error" for finding in findings):
-                raise FindingsError(str(path), findings)
-            if not var.index.equals(tables[0][1].index):
-                what = difference(tables[0][1].index, var.index) or "their order differs"
-                msg = f"{path} has other genes than {paths[0]}: {what}; give files with the same genes"
-                raise InputError(msg)
-            readers.append(row_reader(file["X"], path))
-        starts = np.cumsum([0, *(len(obs) for obs, _ in tables)])
-        obs, course = _joined([obs for obs, _ in tables]), dict(courses[0])
+        var = read_frame(files[0], "var")
+        sizes, columns, courses, totals, names = [], [], [], [], []
+        for path, file in zip(paths, files, strict=True):
+            obs, course = _checked(file, path, var, paths[0])
+            sizes.append(len(obs))
+            columns.append(list(obs))
+            courses.append(course)
+            names.append(pd.util.hash_array(obs.index.astype(str).to_numpy(object)))
+            if N_UMIS in obs:
+                totals.append(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS].to_numpy(float))
+        several, repeated = len(paths) > 1, not pd.Index(np.concatenate(names)).is_unique
+        course = dict(courses[0])
         if len({each.get("target_sum") for each in courses}) > 1:
             course.pop("target_sum", None)
-            if N_UMIS in obs and (controls := obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS]).size:
-                course["target_sum"] = float(controls.median())
+            if len(totals) == len(paths) and len(controls := np.concatenate(totals)):
+                course["target_sum"] = float(np.median(controls))
+        common = [name for name in columns[0] if all(name in others for others in columns)]
+
+        @functools.lru_cache(maxsize=1)
+        def table(number: int) -> pd.DataFrame:
+            obs = read_frame(files[number], "obs")[common]
+            if several and repeated:
+                obs.index = obs.index.astype(str) + f"-{number + 1}"
+            return obs
+
+        readers = [row_reader(file["X"], path) for file, path in zip(files, paths, strict=True)]
+        spans = _spans(sizes)
         yield Source(
-            obs=obs,
-            var=tables[0][1],
+            n_cells=sum(sizes),
+            obs=lambda start, stop: _joined([table(n).iloc[low:high] for n, low, high in spans(start, stop)]),
+            counts=lambda start, stop: _stacked(
+                [readers[n](np.arange(low, high)) for n, low, high in spans(start, stop)]
+            ),
+            var=var,
             course=course,
-            read=_reading(readers, starts),
             inputs=tuple(Path(path) for path in paths),
         )
 
 
-def _course(file: Any) -> dict:
-    found = anndata.io.read_elem(file["uns"][COURSE]) if COURSE in file.get("uns", ()) else {}
-    return found if isinstance(found, dict) else {}
+def _checked(file: Any, path: str | Path, var: pd.DataFrame, first: str | Path) -> tuple[pd.DataFrame, dict]:
+    """Read what describes the cells and the screen of a file, and check it."""
+    obs, own = read_frame(file, "obs"), read_frame(file, "var")
+    course = anndata.io.read_elem(file["uns"][COURSE]) if COURSE in file.get("uns", ()) else {}
+    course = course if isinstance(course, dict) else {}
+    if finding := check_matrix(file["X"], (len(obs), len(own))):
+        msg = f"{path}: {finding}"
+        raise InputError(msg)
+    described = anndata.AnnData(obs=obs, var=own, uns={COURSE: course} if course else {})
+    findings = check_description(described, controls=False)
+    if any(finding.level == "error" for finding in findings):
+        raise FindingsError(str(path), findings)
+    if not own.index.equals(var.index):
+        what = difference(var.index, own.index) or "their order differs"
+        msg = f"{path} has other genes than {first}: {what}; give files with the same genes"
+        raise InputError(msg)
+    return obs, course
+
+
+def _spans(sizes: Sequence[int]) -> Callable[[int, int], list[tuple[int, int, int]]]:
+    """Give a function that says of which files, from which cell to which, a range of all cells is."""
+    starts = np.cumsum([0, *sizes])
+
+    def spans(start: int, stop: int) -> list[tuple[int, int, int]]:
+        return [
+            (number, int(max(start, first) - first), int(min(stop, end) - first))
+            for number, (first, end) in enumerate(pairwise(starts))
+            if max(start, first) < min(stop, end)
+        ]
+
+    return spans
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put tables below each other; categories of one column may differ."""
     if len(tables) == 1:
         return tables[0]
-    columns = [name for name in tables[0] if all(name in table for table in tables)]
-    names = pd.Index(np.concatenate([table.index.astype(str) for table in tables]))
-    if not names.is_unique:
-        names = pd.Index(
-            np.concatenate([table.index.astype(str) + f"-{number}" for number, table in enumerate(tables, start=1)])
-        )
-    joined = pd.concat([table[columns].astype(_plain(table[columns])) for table in tables])
-    joined.index = names
-    return joined.astype({name: "category" for name, dtype in joined.dtypes.items() if dtype.kind == "O"})
+    categories = [name for name, dtype in tables[0].dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
+    joined = pd.concat([table.astype(dict.fromkeys(categories, object)) for table in tables])
+    return joined.astype(dict.fromkeys(categories, "category"))
 
 
-def _plain(table: pd.DataFrame) -> dict[str, type]:
-    """Name the columns of categories, which two tables may number otherwise."""
-    return {name: object for name in table if isinstance(table[name].dtype, pd.CategoricalDtype)}
-
-
-def _reading(readers: list[Callable], starts: np.ndarray) -> Callable[[int, int], scipy.sparse.csr_matrix]:
-    def read(start: int, stop: int) -> scipy.sparse.csr_matrix:
-        parts = []
-        for reader, first, end in zip(readers, starts[:-1], starts[1:], strict=True):
-            low, high = max(start, first), min(stop, end)
-            if low < high:
-                block = reader(np.arange(low - first, high - first))
-                parts.append(csr_of(block) if isinstance(block, np.ndarray) else scipy.sparse.csr_matrix(block))
-        return parts[0] if len(parts) == 1 else scipy.sparse.vstack(parts, format="csr")
-
-    return read
+def _stacked(blocks: list[Any]) -> scipy.sparse.csr_matrix:
+    rows = [csr_of(block) if isinstance(block, np.ndarray) else scipy.sparse.csr_matrix(block) for block in blocks]
+    return rows[0] if len(rows) == 1 else scipy.sparse.vstack(rows, format="csr")

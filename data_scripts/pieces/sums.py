@@ -18,7 +18,7 @@ import pandas as pd
 from data_scripts.rows import row_reader
 from starter.data.blocks import float_csr
 from starter.data.h5ad import check_matrix, open_h5ad, read_frame
-from starter.data.preprocess import log_expression, stated_totals
+from starter.data.preprocess import stated_totals
 from starter.errors import InputError
 from starter.files import whole
 from starter.schema import BATCH, CONTEXT, CONTROL, COURSE, ONE_CONTEXT, TARGET_GENE
@@ -75,10 +75,10 @@ def sum_piece(path: str | Path, target_sum: float) -> Sums:
         for start in range(0, len(obs), BLOCK):
             cells = slice(start, min(start + BLOCK, len(obs)))
             counts = float_csr(read(np.arange(cells.start, cells.stop)))
-            logs = log_expression(counts, n_umis[cells], target_sum)
+            scale = target_sum / n_umis[cells]
             for groups in (codes, of_controls):
                 _add(
-                    counts.data, logs.data, counts.indices, counts.indptr, groups[cells],
+                    counts.data, counts.indices, counts.indptr, scale, groups[cells],
                     found.counts, found.logs, found.squares,
                 )  # fmt: skip
     return found
@@ -103,9 +103,9 @@ def _groups(obs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, pd.MultiIndex]:
 @numba.njit(cache=True, nogil=True)
 def _add(
     counts: np.ndarray,
-    logs: np.ndarray,
     indices: np.ndarray,
     indptr: np.ndarray,
+    scale: np.ndarray,
     groups: np.ndarray,
     sum_counts: np.ndarray,
     sum_logs: np.ndarray,
@@ -116,7 +116,9 @@ def _add(
         if group < 0:
             continue
         for i in range(indptr[cell], indptr[cell + 1]):
-            gene, value = indices[i], np.float64(logs[i])
+            gene = indices[i]
+            # float32, as starter.data.preprocess.log_expression has it
+            value = np.float64(np.float32(np.log1p(scale[cell] * np.float64(counts[i]))))
             sum_counts[group, gene] += counts[i]
             sum_logs[group, gene] += value
             sum_squares[group, gene] += value * value

@@ -62,18 +62,18 @@ def write_pieces(
         msg = f"pieces are written as {' or '.join(KINDS)}, not as {kind!r}; choose one"
         raise InputError(msg)
     plan = {
-        "n_cells": len(source.obs),
+        "n_cells": source.n_cells,
         "cells": cells,
         "kind": kind,
         "genes": list(source.var.index),
-        "labels": {str(label): int(n) for label, n in source.obs[TARGET_GENE].value_counts(sort=False).items()},
+        "course": _plain(source.course),
     }
     _begin(folder, plan, source.inputs)
     names = piece_names(plan)
     listed = []
     with progress.bar("write pieces", len(names)) as advance:
         for number, name in enumerate(names):
-            path, first, end = folder / name, number * cells, min((number + 1) * cells, len(source.obs))
+            path, first, end = folder / name, number * cells, min((number + 1) * cells, source.n_cells)
             if not path.exists():
                 _write_piece(source, path, first, end)
             content = describe(path)
@@ -112,12 +112,12 @@ def _hashes(described: Iterable[Mapping]) -> list[object]:
 
 
 def _write_piece(source: Source, path: Path, first: int, end: int) -> None:
-    obs, totals = source.obs.iloc[first:end], []
+    obs, totals = source.obs(first, end), []
 
     def blocks() -> Iterator[scipy.sparse.csr_matrix]:
         for start in range(first, end, BLOCK):
-            block = source.read(start, min(start + BLOCK, end))
-            _check(block, source, start)
+            block = source.counts(start, min(start + BLOCK, end))
+            _check(block, obs.index[start - first :], source.var.index)
             totals.append(np.asarray(block.sum(axis=1, dtype=np.float64)).ravel())
             yield block
 
@@ -133,14 +133,14 @@ def _write_piece(source: Source, path: Path, first: int, end: int) -> None:
         write_h5ad(path, blocks(), described, source.var, uns, compression=COMPRESSION)
 
 
-def _check(block: scipy.sparse.csr_matrix, source: Source, start: int) -> None:
+def _check(block: scipy.sparse.csr_matrix, cells: pd.Index, genes: pd.Index) -> None:
     """Refuse what are no counts."""
     wrong = ~np.isfinite(block.data) | (block.data < 0) | (block.data != np.rint(block.data))
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
-        cell = source.obs.index[start + int(np.searchsorted(block.indptr, place, side="right")) - 1]
-        gene = source.var.index[block.indices[place]]
-        msg = f"{cell}, {gene}: {block.data[place]:g} is no count; give a screen whose X holds raw UMI counts"
+        cell = cells[int(np.searchsorted(block.indptr, place, side="right")) - 1]
+        where = f"{cell}, {genes[block.indices[place]]}"
+        msg = f"{where}: {block.data[place]:g} is no count; give a screen whose X holds raw UMI counts"
         raise InputError(msg)
 
 

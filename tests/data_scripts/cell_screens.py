@@ -1,5 +1,6 @@
 """Small screens to be cut into pieces."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from data_scripts.pieces.source import Source
 from starter.data.dataset import write_screen
 from starter.schema import COURSE
 
@@ -39,3 +41,9 @@ def store(adata: anndata.AnnData, path: Path) -> Path:
     """Write a screen."""
     write_screen(path, [adata.X], adata.obs, adata.var, adata.uns[COURSE], compression=None)
     return path
+
+
+def source_of(adata: anndata.AnnData, counts: Callable[[int, int], scipy.sparse.csr_matrix] | None = None) -> Source:
+    """Give the cells of a screen in memory, to be cut into pieces."""
+    rows = counts or (lambda start, stop: adata.X[start:stop])
+    return Source(adata.n_obs, lambda start, stop: adata.obs.iloc[start:stop], rows, adata.var, adata.uns[COURSE])

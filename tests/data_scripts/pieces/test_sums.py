@@ -7,7 +7,7 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
-from cell_screens import GENES, screen, store
+from cell_screens import GENES, screen, source_of, store
 
 from data_scripts.pieces import cluster, sums
 from data_scripts.pieces.cluster import connected, sum_pieces
@@ -135,10 +135,7 @@ def test_what_cannot_be_summed_is_refused(folder: Path, tmp_path: Path):
     adata = screen(20)
     adata.obs["target_gene"] = adata.obs["target_gene"].astype(str).replace("non-targeting", "G0").astype("category")
     del adata.uns["course"]["target_sum"]
-    from data_scripts.pieces.source import Source
-
-    source = Source(adata.obs, adata.var, adata.uns["course"], lambda start, stop: adata.X[start:stop])
-    write_pieces(source, tmp_path / "pieces")
+    write_pieces(source_of(adata), tmp_path / "pieces")
     with connected() as client:
         with pytest.raises(InputError, match="no cell of the pieces is labelled 'non-targeting', so the scale of log"):
             sum_pieces(open_pieces(tmp_path / "pieces"), client)

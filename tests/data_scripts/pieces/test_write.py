@@ -9,7 +9,7 @@ import anndata
 import numpy as np
 import pytest
 import scipy.sparse
-from cell_screens import GENES, screen, store
+from cell_screens import GENES, screen, source_of, store
 
 from data_scripts.history.ancestors import State, read_output
 from data_scripts.pieces import write as module
@@ -100,7 +100,7 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path):
             read.append(start)
             return adata.X[start:stop]
 
-        return Source(adata.obs, adata.var, adata.uns["course"], counts)
+        return source_of(adata, counts)
 
     with pytest.raises(KeyboardInterrupt):
         write_pieces(reading(30), tmp_path / "pieces", cells=10)
@@ -115,18 +115,17 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path):
 PROGRAM = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from cell_screens import screen
-from data_scripts.pieces.source import Source
+from cell_screens import screen, source_of
 from data_scripts.pieces.write import write_pieces
 from data_scripts.pieces import write
 write.BLOCK = 5
 adata = screen(50)
-def read(start, stop):
+def counts(start, stop):
     if start == 15:
         print("half a piece", flush=True)
         time.sleep(60)
     return adata.X[start:stop]
-write_pieces(Source(adata.obs, adata.var, adata.uns["course"], read), {folder!r}, cells=10, kind={kind!r})
+write_pieces(source_of(adata, counts), {folder!r}, cells=10, kind={kind!r})
 """
 
 
@@ -146,7 +145,7 @@ def test_half_a_piece_is_not_counted_after_the_work_was_killed(tmp_path: Path, k
     with pytest.raises(InputError, match="has 1 of 5 pieces"):
         open_pieces(folder)
     adata = screen(50)
-    source = Source(adata.obs, adata.var, adata.uns["course"], lambda start, stop: adata.X[start:stop])
+    source = source_of(adata)
     write_pieces(source, folder, cells=10, kind=kind)
     assert (joined(folder).X != adata.X).nnz == 0
     assert {path.name for path in folder.glob(".*")} == set()
@@ -186,7 +185,7 @@ def test_what_are_no_counts_are_refused(tmp_path: Path, value: float):
     adata = screen(50)
     cell, gene = 41, int(adata.X[41].indices[1])
     adata.X.data[adata.X.indptr[cell] + 1] = value
-    source = Source(adata.obs, adata.var, adata.uns["course"], lambda start, stop: adata.X[start:stop])
+    source = source_of(adata)
     with pytest.raises(InputError, match=f"cell41, G{gene}: {value:g} is no count; give a screen whose X holds raw"):
         write_pieces(source, tmp_path / "pieces", cells=30)
     assert [path.name for path in sorted((tmp_path / "pieces").iterdir())] == ["piece-00000.zarr", "plan.json"]
