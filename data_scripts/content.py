@@ -44,7 +44,7 @@ def describe(path: str | Path, recorded: Iterable[Mapping[str, object]] = ()) ->
     try:
         if path.is_dir():
             return _describe_folder(path)
-        now = _outside(path)
+        now = outside(path)
         for known in (_read_before.get(path.absolute(), {}), *recorded):
             if now.items() <= known.items() and "sha256" in known:
                 return {**now, "sha256": known["sha256"], "hashed": known.get("hashed")}
@@ -81,9 +81,8 @@ def _describe_folder(folder: Path) -> Description:
     digest, dates, n_bytes = hashlib.sha256(), [], 0
     with progress.bar(f"hash {folder.name}", len(files)) as advance:
         for file in files:
-            outside = _outside(file)
             n_bytes += file.stat().st_size
-            dates.append(str(outside["date"]))
+            dates.append(str(outside(file)["date"]))
             digest.update(f"{file.relative_to(folder).as_posix()} {read_hash(file)}\n".encode())
             advance()
     return {
@@ -96,7 +95,7 @@ def _describe_folder(folder: Path) -> Description:
     }
 
 
-def _outside(path: Path) -> Description:
+def outside(path: Path) -> Description:
     """Describe a file without reading it."""
     state = path.stat()
     changed = datetime.fromtimestamp(state.st_mtime_ns // 1_000_000_000, UTC)

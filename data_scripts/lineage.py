@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from data_scripts.catalogue import DataSet
-from data_scripts.content import Description, describe
+from data_scripts.content import Description, describe, outside
 from data_scripts.download import LOCAL_VARIABLE
+from data_scripts.transfer.hashes import read_receipt
 from starter.errors import InputError
 from starter.files import whole
 
@@ -167,7 +168,11 @@ def _input(path: Path, folder: Path, data_sets: list[DataSet], earlier: Iterable
     """Describe an input: content, addresses, its place as seen from the output, and its own lineage if it has one."""
     own = lineage_path(path)
     parent = read_lineage(own) if own.is_file() else None
-    found = describe(path, [*earlier, *([parent["output"]] if parent else [])])
+    receipt = read_receipt(path)
+    known = [*earlier, *([parent["output"]] if parent else [])]
+    if "sha256" in receipt:
+        known.append({**outside(path), "sha256": receipt["sha256"], "hashed": receipt["date"]})
+    found = describe(path, known)
     # a mirror's address is given too; one that is known to hold something else is not
     urls = [
         url
@@ -176,6 +181,9 @@ def _input(path: Path, folder: Path, data_sets: list[DataSet], earlier: Iterable
         if path.name in (file.name, Path(file.local or "").name) and file.sha256 in (None, found["sha256"])
         for url in file.urls
     ]
+    if receipt:
+        urls = list(dict.fromkeys([receipt["url"], *urls]))
+        found["received"] = receipt["date"]
     found |= {"path": _place(path, folder), "urls": urls}
     if parent and parent["output"]["sha256"] == found["sha256"]:
         found["lineage"] = parent

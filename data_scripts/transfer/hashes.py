@@ -21,7 +21,7 @@ RECEIPT = ".received.json"
 """Ends the name of the file that says when and from where a file came, and what its hashes are."""
 
 
-def fault_of(path: Path, file: RemoteFile) -> str | None:
+def fault_of(path: Path, file: RemoteFile, *, afresh: bool = False) -> str | None:
     """Say what is wrong with a complete file, if anything.
 
     Parameters
@@ -30,6 +30,8 @@ def fault_of(path: Path, file: RemoteFile) -> str | None:
         The file.
     file
         What it should be. A hash that only a third party has stated does not make a file wrong.
+    afresh
+        Whether to read the file even if its hashes were recorded when it was received.
     """
     size = path.stat().st_size
     if file.bytes is not None and size != file.bytes:
@@ -37,7 +39,7 @@ def fault_of(path: Path, file: RemoteFile) -> str | None:
     with path.open("rb") as content:
         if file.magic and content.read(len(file.magic) // 2).hex() != file.magic:
             return "its content is of another kind (an error page?)"
-    return None if file.third_party else differing_hash(hashes_of(path, tuple(file.hashes)), file)
+    return None if file.third_party else differing_hash(hashes_of(path, tuple(file.hashes), afresh=afresh), file)
 
 
 def differing_hash(found: Mapping[str, str], file: RemoteFile) -> str | None:
@@ -48,7 +50,7 @@ def differing_hash(found: Mapping[str, str], file: RemoteFile) -> str | None:
     return None
 
 
-def hashes_of(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
+def hashes_of(path: Path, algorithms: tuple[str, ...], *, afresh: bool = False) -> dict[str, str]:
     """Hash a file by several algorithms in one reading.
 
     Parameters
@@ -57,6 +59,8 @@ def hashes_of(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
         The file.
     algorithms
         Of `NAMES`.
+    afresh
+        Whether to read the file even if its hashes were recorded when it was received.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def hashes_of(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
     """
     if not algorithms:
         return {}
-    if known := _recorded(path, algorithms):
+    if not afresh and (known := _recorded(path, algorithms)):
         return known
     running = {name: google_crc32c.Checksum() if name == "crc32c" else hashlib.new(name) for name in algorithms}
     size = path.stat().st_size

@@ -9,6 +9,7 @@ from data_scripts.catalogue import DataSet, RemoteFile, catalogue
 from data_scripts.content import describe, read_hash
 from data_scripts.lineage import SUFFIX, lineage_path, read_lineage
 from data_scripts.pieces.folder import COMPLETE
+from data_scripts.transfer.hashes import NAMES, RECEIPT, fault_of, hashes_of
 from starter.data.dataset import read_screen
 from starter.data.h5ad import open_h5ad
 from starter.data.zarr_store import is_store
@@ -18,6 +19,7 @@ from starter.schema import COURSE, TARGET_GENE
 
 UNFINISHED = ".part"
 """How the name of a file ends that is being written, or was when the work was killed."""
+RECEIVED = "what was received"
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,12 @@ def _verify_one(path: Path) -> Verified:
     if (due := _in_pieces(path)) is not None:
         held.append(f"the list of pieces in {COMPLETE}")
         faults += _difference(path, due["bytes"], due["sha256"], f"{COMPLETE} says", "copy or write the pieces again")
-    elif path.is_file() and (entries := _in_catalogue(path)):
+    elif path.is_file() and path.with_name(path.name + RECEIPT).is_file():
+        held.append(RECEIVED)
+        faults += _faults_by_receipt(path)
+    if not faults and path.is_file() and (entries := _in_catalogue(path)):
         held.append(f"the catalogue ({', '.join(entry.name for entry, _ in entries)})")
-        faults += _faults_by_catalogue(path, entries)
+        faults += _faults_by_catalogue(path, entries, afresh=RECEIVED not in held)  # it was just read
     if not faults and due is None and (path.suffix == ".h5ad" or is_store(path)):
         is_screen, faults = _faults_by_rules(path)
         held += ["the rules of a course data set"] if is_screen else []
@@ -125,26 +130,44 @@ def _in_catalogue(path: Path) -> list[tuple[DataSet, RemoteFile]]:
     ]
 
 
-def _faults_by_catalogue(path: Path, entries: list[tuple[DataSet, RemoteFile]]) -> list[str]:
+def _faults_by_catalogue(path: Path, entries: list[tuple[DataSet, RemoteFile]], *, afresh: bool) -> list[str]:
     """Compare with each entry of the name; one that it equals suffices."""
     faults = []
     for entry, file in entries:
-        said = f"the catalogue says of {entry.name}"
-        if not (found := _difference(path, file.bytes, file.sha256, said, "delete it and fetch it again")):
+        if not (fault := fault_of(path, file, afresh=afresh)):
             return []
-        faults += found
+        faults.append(f"{path} is not as the catalogue has it ({entry.name}): {fault}; delete it and fetch it again")
     return faults
 
 
-def _difference(path: Path, n_bytes: int | None, sha256: str | None, said: str, way_out: str) -> list[str]:
+def _faults_by_receipt(path: Path) -> list[str]:
+    """Compare with what was recorded when the file was received: its only hash where none is published."""
+    try:
+        receipt = json.loads(path.with_name(path.name + RECEIPT).read_text(encoding="utf-8"))
+        due = {algorithm: receipt[algorithm] for algorithm in NAMES if algorithm in receipt}
+        n_bytes = receipt["bytes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [f"{path.name}{RECEIPT} is damaged ({type(error).__name__}); fetch {path} again"]
+    if (size := path.stat().st_size) != n_bytes:
+        return [f"{path} has {size:,} bytes, and had {n_bytes:,} when it was received; delete it and fetch it again"]
+    found = hashes_of(path, tuple(due), afresh=True)
+    return [
+        f"{path} has changed since it was received: its {NAMES[algorithm]} was {due[algorithm]} and is "
+        f"{found[algorithm]}; delete it and fetch it again"
+        for algorithm in due
+        if found[algorithm] != due[algorithm]
+    ]
+
+
+def _difference(path: Path, n_bytes: int, sha256: str, said: str, way_out: str) -> list[str]:
     try:
         size = path.stat().st_size if path.is_file() else describe(path)["bytes"]
-        if n_bytes is not None and size != n_bytes:
+        if size != n_bytes:
             return [f"{path} has {size:,} bytes, and not {n_bytes:,} as {said}; {way_out}"]
         found = read_hash(path) if path.is_file() else str(describe(path)["sha256"])
     except OSError as error:
         return [f"cannot read {path}: {reason_of(error)}"]
-    if sha256 is not None and found != sha256:
+    if found != sha256:
         return [f"{path} has the SHA-256 {found[:12]}..., and not {sha256[:12]}... as {said}; {way_out}"]
     return []
 

@@ -13,6 +13,7 @@ from data_scripts import content
 from data_scripts.catalogue import DataSet, RemoteFile
 from data_scripts.content import describe
 from data_scripts.lineage import find_place, lineage_path, read_lineage, write_lineage
+from data_scripts.transfer.hashes import read_receipt, write_receipt
 from starter.errors import InputError
 
 ENTRY = DataSet(
@@ -128,6 +129,19 @@ def test_a_recorded_hash_is_taken_while_the_file_stays_as_it_is(tmp_path: Path, 
     content._read_before.clear()
     raw.write_text("war")  # of the same size
     assert read_lineage(lineage_path(made(tmp_path, "out.txt", "x", raw)))["inputs"][0]["sha256"] == sha("war")
+
+
+def test_a_download_says_when_it_came_and_from_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    raw = tmp_path / "raw.txt"
+    raw.write_text("raw")
+    write_receipt(raw, "http://mirror.org/raw.txt", {"sha256": sha("raw")}, {"etag": "1"})
+    monkeypatch.setattr(
+        content, "read_hash", lambda path: sha(path.read_text()) if path != raw else pytest.fail("read")
+    )
+    (found,) = read_lineage(lineage_path(made(tmp_path, "out.txt", "x", raw)))["inputs"]
+    assert found["received"] == found["hashed"] == read_receipt(raw)["date"]
+    assert found["urls"] == ["http://mirror.org/raw.txt", "http://a.org/raw.txt", "http://b.org/raw.txt"]
+    assert found["sha256"] == sha("raw")
 
 
 def test_a_file_is_read_once_in_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,7 @@ import pytest
 
 from data_scripts.catalogue import DataSet, RemoteFile
 from data_scripts.lineage import write_lineage
+from data_scripts.transfer.hashes import hashes_of, write_receipt
 from data_scripts.verification import files
 from data_scripts.verification.files import verify
 from starter.errors import InputError
@@ -82,9 +83,28 @@ def test_a_folder_is_verified_file_by_file(screen: Path, tmp_path: Path, monkeyp
     (tmp_path / "big.h5ad.part").write_text("half")
     assert faults(tmp_path) == [
         f"{tmp_path}/big.h5ad.part is unfinished; run again what was writing it, or delete it",
-        f"{tmp_path}/more/got.txt has 4 bytes, and not 3 as the catalogue says of a; delete it and fetch it again",
+        f"{tmp_path}/more/got.txt is not as the catalogue has it (a): it has 4 bytes and should have 3; delete it and "
+        "fetch it again",
         f"{tmp_path}/table.tsv is not there, and its lineage is; build it again, or delete table.tsv.lineage.json",
     ]
+
+
+def test_a_download_is_as_it_was_received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(files, "catalogue", dict)
+    path = tmp_path / "got.txt"
+    path.write_text("123")
+    write_receipt(path, "http://a.org/got.txt", hashes_of(path, ("sha256", "md5")), {})
+    assert [(each.held_against, each.faults) for each in verify(tmp_path)] == [(("what was received",), ())]
+    times = path.stat().st_mtime_ns
+    path.write_text("132")
+    os.utime(path, ns=(times, times))
+    assert [fault.rpartition(" was ")[0] for fault in faults(path)] == [
+        f"{path} has changed since it was received: its SHA-256", f"{path} has changed since it was received: its MD5",
+    ]  # fmt: skip
+    path.write_text("12")
+    assert faults(path) == [f"{path} has 2 bytes, and had 3 when it was received; delete it and fetch it again"]
+    (tmp_path / "got.txt.received.json").write_text("{")
+    assert faults(path) == [f"got.txt.received.json is damaged (JSONDecodeError); fetch {path} again"]
 
 
 def test_a_zarr_store_is_verified_as_one(screen: Path, tmp_path: Path):
