@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_scripts.catalogue import DataSet, RemoteFile, catalogue, data_set
-from starter.errors import InputError
+from starter.errors import InputError, counted
 
 app = typer.Typer()
 DOWNLOADS = Path("downloads")
@@ -104,7 +104,7 @@ def fetch(
     from data_scripts import download
     from data_scripts.subset.cells import Part
     from data_scripts.subset.cut import cut
-    from data_scripts.transfer.buckets import chosen, expand
+    from data_scripts.transfer.buckets import chosen
     from starter.files import check_room
 
     entry = data_set(name)
@@ -113,10 +113,11 @@ def fetch(
         part = Part(perturbations, cells, controls, genes, seed)
         typer.echo(f"{cut(entry, downloads, part, downloads)}")
         return
-    wanted = chosen(expand(entry.files), file or [])
+    wanted = chosen(entry.files, file or [])
     due = [one for one in wanted if download.at_hand(one, downloads) is None]
     size = sum(one.bytes or 0 for one in due)
-    typer.echo(f"{len(wanted)} files, {len(due)} to download ({_size(size)}{' or more' if _unknown(due) else ''})\n")
+    known = "size not stated" if _unknown(due) and not size else _size(size) + (" or more" if _unknown(due) else "")
+    typer.echo(f"{counted(len(wanted), 'file')}, {len(due)} to download{f' ({known})' if due else ''}\n")
     check_room(downloads, size)
     for one in wanted:
         typer.echo(f"{download.fetch(one, downloads)}")

@@ -12,8 +12,8 @@ from dataclasses import replace
 import requests
 
 from data_scripts.catalogue import RemoteFile
-from data_scripts.transfer.web import TIMEOUT
-from starter.errors import InputError
+from data_scripts.transfer.web import TIMEOUT, broken
+from starter.errors import InputError, listed
 
 GOOGLE, AMAZON = "https://storage.googleapis.com", "https://{bucket}.s3.amazonaws.com"
 """Where the buckets stand on the web."""
@@ -41,30 +41,35 @@ def said_plainly(fault: str, url: str) -> str:
     return WITH_AN_ACCOUNT.format(url=url) if any(word in fault.lower() for word in REQUESTER_PAYS) else fault
 
 
-def expand(files: Sequence[RemoteFile]) -> list[RemoteFile]:
-    """List the objects that names with `*` stand for; all other files stay as they are.
-
-    Raises
-    ------
-    InputError
-        If a bucket cannot be listed, or has no such object.
-    """
-    return [one for file in files for one in (_objects(file) if "*" in file.name else [file])]
-
-
 def chosen(files: Sequence[RemoteFile], patterns: Sequence[str]) -> list[RemoteFile]:
     """Take the files whose names match a pattern; all of them if there is none.
 
+    A bucket is listed only where a name with `*` stands for what is wanted.
+
+    Parameters
+    ----------
+    files
+        Of a data set.
+    patterns
+        Names, in which * and ? are understood.
+
     Raises
     ------
     InputError
-        If a pattern matches no name.
+        If a bucket cannot be listed, or a pattern matches no name.
     """
+    plain = [file for file in files if "*" not in file.name]
+    if not patterns or not all(_matching(plain, [pattern]) for pattern in patterns):
+        plain = [one for file in files for one in (_objects(file) if "*" in file.name else [file])]
     for pattern in patterns:
-        if not any(fnmatch.fnmatch(file.name, pattern) for file in files):
-            msg = f"no file is named {pattern!r}; there are {', '.join(file.name for file in files)}"
+        if not _matching(plain, [pattern]):
+            msg = f"no file is named {pattern!r}; there are {listed([file.name for file in plain])}"
             raise InputError(msg)
-    return [file for file in files if not patterns or any(fnmatch.fnmatch(file.name, one) for one in patterns)]
+    return _matching(plain, patterns) if patterns else plain
+
+
+def _matching(files: Sequence[RemoteFile], patterns: Sequence[str]) -> list[RemoteFile]:
+    return [file for file in files if any(fnmatch.fnmatch(file.name, pattern) for pattern in patterns)]
 
 
 def _objects(file: RemoteFile) -> list[RemoteFile]:
@@ -83,8 +88,11 @@ def _objects(file: RemoteFile) -> list[RemoteFile]:
                 if not answer.ok:
                     msg = str(content["error"]["message"])
                     raise ValueError(msg)
-        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            msg = f"{file.urls[0]} cannot be listed ({said_plainly(str(error), file.urls[0])}); try again later"
+        except requests.RequestException as error:
+            msg = f"{file.urls[0]} cannot be listed: {broken(error)}; try again later"
+            raise InputError(msg) from error
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"{file.urls[0]} cannot be listed: {said_plainly(str(error), file.urls[0])}; try again later"
             raise InputError(msg) from error
         found += content.get("items", [])
         if not (page := content.get("nextPageToken", "")):

@@ -57,7 +57,7 @@ def asked(url: str, have: int, begun: Mapping[str, str]) -> Iterator[Answer]:
     try:
         answer = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.RequestException as error:
-        raise _broken(error) from error
+        raise broken(error) from error
     with answer:
         _refuse(answer)
         marks = {key: answer.headers[name] for key, name in VERSION.items() if name in answer.headers}
@@ -112,7 +112,7 @@ def piece(session: requests.Session, url: str, start: int, end: int) -> tuple[by
                 raise Fault(msg)
             content = answer.content
     except requests.RequestException as error:
-        raise _broken(error) from error
+        raise broken(error) from error
     if len(content) != int(told[2]) - start + 1:
         msg = "the connection broke in a piece"
         raise Again(msg)
@@ -157,7 +157,8 @@ def _strong(begun: Mapping[str, str]) -> str | None:
     return etag if etag and not etag.startswith("W/") else begun.get("last_modified")
 
 
-def _broken(error: requests.RequestException) -> Again | Fault:
+def broken(error: requests.RequestException) -> Again | Fault:
+    """Say what an error of the connection means."""
     if isinstance(getattr(next(iter(error.args), None), "reason", None), urllib3.exceptions.NameResolutionError):
         return Fault("no such host is known (is this machine online?)")  # waiting does not help then
     if isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError):

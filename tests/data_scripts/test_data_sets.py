@@ -70,9 +70,9 @@ def test_fetch_introduces_before_it_downloads(offered: Callable[..., DataSet], t
     entry = offered("core_essential", b"GENE\nMYC\n")
     said = run("fetch", "core_essential", "--downloads", tmp_path / "down")
     assert said.startswith("core_essential: Core-essential genes")
-    assert said.index("licence: CC BY 4.0") < said.index("1 files, 1 to download") < said.index("CEGv2.txt\n")
+    assert said.index("licence: CC BY 4.0") < said.index("1 file, 1 to download") < said.index("CEGv2.txt\n")
     assert hashlib.sha256((tmp_path / "down" / "CEGv2.txt").read_bytes()).hexdigest() == entry.files[0].sha256
-    assert "1 files, 0 to download (0 B)" in run("fetch", "core_essential", "--downloads", tmp_path / "down")
+    assert "1 file, 0 to download\n" in run("fetch", "core_essential", "--downloads", tmp_path / "down")
 
 
 def test_some_files_of_a_data_set(offered: Callable[..., DataSet], tmp_path: Path):

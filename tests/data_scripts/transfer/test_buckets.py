@@ -119,24 +119,26 @@ def test_names_with_a_star_are_listed(server: type[Bucket]):
         RemoteFile("*.h5ad", ("gs://open/atlas/h5ad/*.h5ad",), local="atlas/*.h5ad"),
         RemoteFile("plates.csv", ("gs://open/atlas/metadata/plates.csv",)),
     ]
-    listed = buckets.expand(files)
+    listed = buckets.chosen(files, [])
     assert [(file.name, file.bytes, file.urls, file.local) for file in listed] == [
         ("plate10.h5ad", 8000, ("gs://open/atlas/h5ad/plate10.h5ad",), "atlas/plate10.h5ad"),
         ("plate2.h5ad", 7200, ("gs://open/atlas/h5ad/plate2.h5ad",), "atlas/plate2.h5ad"),
         ("plates.csv", None, ("gs://open/atlas/metadata/plates.csv",), None),
     ]
     assert listed[0].crc32c == crc32c(OBJECTS["atlas/h5ad/plate10.h5ad"])
-    assert [file.name for file in buckets.chosen(listed, ["plate2*", "*.csv"])] == ["plate2.h5ad", "plates.csv"]
-    assert buckets.chosen(listed, []) == listed
+    assert [file.name for file in buckets.chosen(files, ["plate2*", "*.csv"])] == ["plate2.h5ad", "plates.csv"]
+    server.asked.clear()
+    assert buckets.chosen(files, ["plates*"]) == files[1:]
+    assert server.asked == []
     with pytest.raises(InputError, match="no file is named 'plate3'; there are plate10.h5ad, plate2.h5ad, plates.csv"):
-        buckets.chosen(listed, ["plate3"])
+        buckets.chosen(files, ["plate3"])
 
 
 def test_what_cannot_be_listed_is_said(server: type[Bucket]):
     with pytest.raises(InputError, match=r"gs://open/none/\*.h5ad matches no object; see whether the bucket has moved"):
-        buckets.expand([RemoteFile("*.h5ad", ("gs://open/none/*.h5ad",))])
+        buckets.chosen([RemoteFile("*.h5ad", ("gs://open/none/*.h5ad",))], [])
     with pytest.raises(InputError, match=r"gs://shut/\*.h5ad cannot be listed"):
-        buckets.expand([RemoteFile("*.h5ad", ("gs://shut/*.h5ad",))])
+        buckets.chosen([RemoteFile("*.h5ad", ("gs://shut/*.h5ad",))], [])
 
 
 def test_a_bucket_whose_reader_pays_is_named_as_one(server: type[Bucket], tmp_path: Path):
