@@ -137,7 +137,7 @@ def write_lineage(
 def lineage_path(output: str | Path) -> Path:
     """Name the lineage file of an output."""
     output = Path(output)
-    return output.with_name(output.name + SUFFIX)
+    return output.parent / f"{output.name}{SUFFIX}"  # of "." too, which has no name
 
 
 def read_lineage(path: str | Path) -> dict:

@@ -21,13 +21,15 @@ from starter.data.h5ad import check_matrix, open_h5ad, read_frame
 from starter.data.preprocess import stated_totals
 from starter.errors import InputError
 from starter.files import whole
-from starter.schema import BATCH, CONTEXT, CONTROL, COURSE, ONE_CONTEXT, TARGET_GENE
+from starter.schema import BATCH, CONTEXT, CONTROL, ONE_CONTEXT, PERTURBATION, TARGET_GENE
 
 BLOCK = 4_096
 """Cells that are read at once."""
 ALL = "all"
 """The batch of a group that has the cells of all batches."""
-GROUP = [CONTEXT, TARGET_GENE, BATCH]
+GROUP = [CONTEXT, PERTURBATION, BATCH]
+SCREEN = "screen"
+"""Key of `uns` under which the file says of what screen it is."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Sums:
     """Sums over groups of cells. Those of two pieces are added by `add`."""
 
     n_cells: pd.Series
-    """Index context, target gene and batch, sorted."""
+    """Index context, perturbation and batch, sorted."""
     counts: np.ndarray
     """Groups x genes: sum of raw counts, which is exact up to 2^53."""
     logs: np.ndarray
@@ -152,7 +154,7 @@ def write_sums(sums: Sums, genes: pd.Index, course: Mapping[str, object], path: 
         What the screen is.
     path
         The `.h5ad`. X: mean log expression. Layers: `counts`, the pseudobulk; `sum` and `sum_squares` of log
-        expression; `variance`, unbiased, NaN for one cell. obs: context, target gene, batch (`ALL`, and of controls
+        expression; `variance`, unbiased, NaN for one cell. obs: context, perturbation, batch (`ALL`, and of controls
         each batch too), number of cells.
     """
     n = sums.n_cells.to_numpy()[:, None]
@@ -162,6 +164,6 @@ def write_sums(sums: Sums, genes: pd.Index, course: Mapping[str, object], path: 
     obs = sums.n_cells.rename("n_cells").reset_index()
     obs.index = obs[GROUP].agg(" | ".join, axis=1)
     layers = {"counts": sums.counts, "sum": sums.logs, "sum_squares": sums.squares, "variance": variance}
-    adata = anndata.AnnData(mean, obs, pd.DataFrame(index=genes), layers=layers, uns={COURSE: dict(course)})
+    adata = anndata.AnnData(mean, obs, pd.DataFrame(index=genes), layers=layers, uns={SCREEN: dict(course)})
     with whole(path) as part:
         adata.write_h5ad(part, compression="gzip")

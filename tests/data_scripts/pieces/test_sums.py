@@ -69,7 +69,7 @@ def test_the_written_file_has_profiles_pseudobulk_and_variance(folder: Path, tmp
     found, adata = anndata.read_h5ad(tmp_path / "a.h5ad"), screen(N_CELLS)
     whole = found[(found.obs["batch"] == "all").to_numpy()]
     table = profiles(adata)
-    places = list(zip(whole.obs["context"], whole.obs["target_gene"], strict=True))
+    places = list(zip(whole.obs["context"], whole.obs["perturbation"], strict=True))
     np.testing.assert_allclose(whole.X, table.loc[places].to_numpy(), rtol=1e-12)
     assert len(table) == len(whole)
     of_a_batch = adata.obs.eval("target_gene == 'non-targeting' and context == 'A' and batch == 'b1'").to_numpy()
@@ -79,7 +79,7 @@ def test_the_written_file_has_profiles_pseudobulk_and_variance(folder: Path, tmp
     logs = np.log1p(21 * counts / adata.obs["n_umis"].to_numpy()[of_a_batch, None])
     np.testing.assert_allclose(np.ravel(row.layers["variance"]), logs.var(axis=0, ddof=1), rtol=1e-5)
     np.testing.assert_array_equal(np.ravel(row.layers["counts"]), counts.sum(axis=0))
-    assert found.uns["course"]["target_sum"] == 21
+    assert found.uns["screen"]["target_sum"] == 21
 
 
 def test_one_cell_has_no_variance(tmp_path: Path):
@@ -90,7 +90,7 @@ def test_one_cell_has_no_variance(tmp_path: Path):
     write_sums(found, adata.var_names, {}, tmp_path / "b.h5ad")
     written = anndata.read_h5ad(tmp_path / "b.h5ad")
     assert np.isnan(written[f"{adata.obs['context'].iloc[0]} | G3 | all"].layers["variance"]).all()
-    assert not np.isnan(written[written.obs["target_gene"] == "non-targeting"].layers["variance"]).any()
+    assert not np.isnan(written[written.obs["perturbation"] == "non-targeting"].layers["variance"]).any()
 
 
 @pytest.mark.slow  # starts two workers

@@ -107,6 +107,11 @@ def test_a_download_is_as_it_was_received(tmp_path: Path, monkeypatch: pytest.Mo
     assert faults(path) == [f"got.txt.received.json is damaged (JSONDecodeError); fetch {path} again"]
 
 
+def test_the_folder_one_stands_in_is_verified(screen: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(screen.parent)
+    assert [(str(each.path), each.faults) for each in verify(".")] == [("screen.h5ad", ())]
+
+
 def test_a_zarr_store_is_verified_as_one(screen: Path, tmp_path: Path):
     store = tmp_path / "screen.zarr"
     anndata.read_h5ad(screen).write_zarr(store)
