@@ -431,7 +431,13 @@ def write_h5ad(
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         x = file.create_group("X")
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-        growing = {"maxshape": (None,), "chunks": (1 << 17,), "compression": compression}
+        # shuffled, numbers whose upper bytes are alike are packed in half the time, and smaller
+        growing = {
+            "maxshape": (None,),
+            "chunks": (1 << 17,),
+            "compression": compression,
+            "shuffle": compression is not None,
+        }
         data = x.create_dataset("data", (0,), np.float32, **growing)
         index = np.int32 if stored <= np.iinfo(np.int32).max else np.int64
         indices = x.create_dataset("indices", (0,), index, **growing)
