@@ -42,10 +42,15 @@ def replogle(path: Path, labels: list[str]) -> Made:
         UMI_count=counts.sum(axis=1) + 7,
         mitopercent=rng.uniform(0.01, 0.2, len(obs)),
         sgID_AB=[f"{label}_+_{number % 2}" for number, label in enumerate(labels)],
+        gene_id=[IDS[GENES.index(label)] if label in GENES else label for label in labels],
+        transcript="P1P2",
+        gene_transcript=[f"{label}_P1P2" for label in labels],
+        z_gemgroup_UMI=rng.normal(0, 1, len(obs)),
+        core_adjusted_UMI_count=counts.sum(axis=1) * 1.1,
     )
     with h5py.File(path, "w") as file:
         file.create_dataset("X", data=counts)
-        old_table(file, "obs", obs, ["gene", "sgID_AB"], "cell_barcode")
+        old_table(file, "obs", obs, ["gene", "sgID_AB", "gene_id", "transcript", "gene_transcript"], "cell_barcode")
         var = pd.DataFrame({"gene_name": GENES, "mean": counts.mean(axis=0)}, index=IDS)
         old_table(file, "var", var, ["gene_name"], "gene_id")
     return Made(path, counts, obs)

@@ -1,6 +1,7 @@
 """What describes a cell: which cells are taken, and their columns as a course names them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,10 @@ def _held(obs: pd.DataFrame, entry: str) -> np.ndarray:
     """Tell for which cells an entry of `keep` holds."""
     name, given, value = entry.partition("=")
     text = text_of(obs[name])
-    held = text.str.casefold().isin(["true", "1"]) if not given else text == value
+    held = text == value if given else text.str.casefold().isin(["true", "1"])
+    if given and obs[name].dtype.kind in "iuf":
+        with suppress(ValueError):  # 10 is 10.0
+            held = obs[name] == float(value)
     if not held.any():
         msg = f"no cell has {entry!r}; obs[{name!r}] holds {listed(sorted(text.unique()))}"
         raise InputError(msg)

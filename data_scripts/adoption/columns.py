@@ -31,6 +31,7 @@ TOTALS = ("n_umis", "n_umis_total", "ncounts", "n_counts", "nCount_RNA", "total_
           "total_umis", "total_umi", "nUMI", "n_umi", "n.umi")  # fmt: skip
 MITO = ("percent_mito", "percent.mt", "percent_mt", "pct_counts_mt", "pct_counts_mito", "mitopercent", "mito_percent",
         "p_mito", "pct_mito", "mito_frac", "fraction_mito")  # fmt: skip
+DOSE_UNITS = ("dose_unit", "dose_units")
 DOSES = ("dose_value", "dose", "dose_val", "concentration", "dose_um", "dose_nm")
 LEFT_OUT = ("unassigned", "ambiguous", "multiplet", "multiple", "multi", "doublet", "unknown", "*", "negative")
 """Labels of cells in which no perturbation, or more than one, was found."""
@@ -38,10 +39,13 @@ SEPARATORS = ("_", ",", "|", ";", "&", "--", ":", "/")
 """What may stand between the genes of a double."""
 CONTROL_PATTERNS = ("*_SITE_*", "*(mod)*")
 """Families of control labels that are no spelling of a control."""
+VEHICLES = ("dimethyl sulfoxide", "dmso_tf", "pbs")
+"""Controls of compound screens that are no word for a control."""
 CELLS_PER_BATCH = 50
 MOST_CONTEXTS = 50
 ONE_TARGET = 0.95
 """At least this share of the cells of a guide has one target."""
+MICROMOLAR = {"um", "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m", "micromolar"}
 ALL_BUT_A_FEW = 0.99
 NANOMOLAR = 100
 """No dose in uM is higher."""
@@ -95,7 +99,7 @@ def read_targets(obs: pd.DataFrame, base: Layout, genes: Genes) -> list[Column]:
             by_name = 1 - rank[name] / len(TARGETS) if name in rank else 0
             has_control = any(meaning.target == CONTROL for meaning in column.meanings.values())
             has_control = has_control or bool(control_of(column, genes))
-            score = 2 * has_control + 2 * column.known + by_name - (name in elsewhere)
+            score = 2 * has_control + 2 * column.known + by_name - (name in elsewhere) - column.layout.target_ids
             found.append(column._replace(score=score))
     return sorted(found, key=lambda column: -column.score)
 
@@ -151,7 +155,9 @@ def control_of(column: Column, genes: Genes) -> tuple[str, ...]:
         layout = replace(column.layout, control=(pattern,))
         if any(meaning.target == CONTROL for meaning in read_labels(labels, layout, genes).values()):
             return (pattern,)
-    return tuple(label for label in labels if like_control(label, genes.by_name, loosely=True))
+    return tuple(
+        label for label in labels if label.casefold() in VEHICLES or like_control(label, genes.by_name, loosely=True)
+    )
 
 
 def left_out_of(column: Column, genes: Genes) -> tuple[str, ...]:
@@ -221,10 +227,12 @@ def mito_of(obs: pd.DataFrame) -> str | None:
 
 
 def dose_of(obs: pd.DataFrame) -> tuple[str, str] | None:
-    """Find the column of doses, and their unit: nM by the column's name, or where a dose is too high for uM."""
+    """Find the column of doses, and their unit: what is stated, or nM where a dose is too high for uM."""
+    said = {_plain(unit) for name in named(obs, DOSE_UNITS) for unit in text_of(obs[name]).unique() if unit}
     for name in named(obs, DOSES):
         doses = pd.to_numeric(obs[name].astype(object), errors="coerce")
         is_number = doses.notna().sum() >= ALL_BUT_A_FEW * (text_of(obs[name]) != "").sum()
         if is_number and doses.min() < doses.max():  # GEARS' dose is 1 or 1+1
-            return name, "nM" if "nm" in _plain(name) or doses.max() > NANOMOLAR else "uM"
+            is_nm = "nm" in said or (not said & MICROMOLAR and ("nm" in _plain(name) or doses.max() > NANOMOLAR))
+            return name, "nM" if is_nm else "uM"
     return None

@@ -20,9 +20,9 @@ from data_scripts.catalogue import DataSet
 from data_scripts.lineage import write_lineage
 from starter.data.dataset import write_screen
 from starter.data.h5ad import open_h5ad, read_frame
-from starter.data.rules import check_description
+from starter.data.rules import MAX_UMIS, check_description, unusable_totals
 from starter.data.targets import are_ensembl, measured_targets
-from starter.errors import FindingsError, InputError, listed
+from starter.errors import FindingsError, InputError, counted, listed
 from starter.schema import CONTEXT, CONTROL, COURSE, COURSE_KEYS, ENSEMBL_ID, N_UMIS, PERTURBATION_KIND, TARGET_GENE
 
 NOT_STATED = "not stated"
@@ -172,6 +172,9 @@ def _complete(
     for column in table.select_dtypes("category"):
         table[column] = table[column].cat.remove_unused_categories()
     table[N_UMIS] = n_umis(None if stated is None else stated[filled], row_sums[filled], layout, report)
+    if odd := unusable_totals(table[N_UMIS]):
+        msg = f"{report.source}: {counted(odd, 'cell')} of {MAX_UMIS:,.0f} UMIs or more, so these are no UMI counts"
+        raise InputError(msg)
     is_control = (table[TARGET_GENE] == CONTROL).to_numpy()
     if not is_control.any():
         msg = f"{report.source}: no control cell has a count"
@@ -179,6 +182,9 @@ def _complete(
     course["target_sum"] = report.target_sum = float(table.loc[is_control, N_UMIS].median())
     report.cells, report.controls = len(table), int(is_control.sum())
     report.perturbations = len(table[TARGET_GENE].cat.categories) - 1
-    report.contexts = [str(name) for name in table[CONTEXT].cat.categories] if CONTEXT in table else []
+    if CONTEXT in table:
+        report.contexts = [str(name) for name in table[CONTEXT].cat.categories]
+        if without := sorted(set(report.contexts) - set(table.loc[is_control, CONTEXT])):
+            report.notes.append(f"no controls in {listed(without)}, so that nothing can be scored there")
     report.target_sum = course["target_sum"]
     return table

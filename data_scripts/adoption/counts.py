@@ -11,7 +11,7 @@ import scipy.sparse
 from data_scripts.adoption.logs import scaled_back
 from starter import progress
 from starter.data.blocks import read_ahead
-from starter.data.h5ad import CELLS_PER_BLOCK, read_blocks, read_frame, shape_of
+from starter.data.h5ad import CELLS_PER_BLOCK, check_matrix, read_blocks, read_frame, shape_of
 from starter.data.zarr_store import is_array
 from starter.errors import InputError, listed
 
@@ -52,9 +52,8 @@ def find_matrix(file: Any, counts: str, n_cells: int) -> tuple[h5py.Group | h5py
         raise InputError(msg)
     genes = "var" if not counts.startswith("raw") else "raw/var" if "raw/var" in file else "raw.var"
     x, var = matrices[counts], read_frame(file, genes)
-    if shape_of(x) != (n_cells, len(var)):
-        there = " x ".join(map(str, shape_of(x))) or "without shape"
-        msg = f"{counts} is {there}, and obs and {genes} describe {n_cells} x {len(var)}; write the file again"
+    if (fault := check_matrix(x, (n_cells, len(var)))) is not None:
+        msg = f"{counts} cannot be used: {fault}"
         raise InputError(msg)
     return x, var
 

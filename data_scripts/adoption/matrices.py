@@ -72,6 +72,8 @@ def judge(name: str, x: Any, seen: np.ndarray, totals: Mapping[str, np.ndarray])
     if n_odd or lowest < 0:
         what = f"NaN or infinite values: {n_odd:,}" if n_odd else f"negative values, down to {lowest:.4g}"
         return Matrix(name, "other", what, None, nowhere)
+    if fraction <= AWAY and highest <= 1:
+        return Matrix(name, "other", "no value but 0 and 1", None, nowhere)
     if fraction <= AWAY:
         return Matrix(name, "counts", f"whole numbers up to {highest:,.0f}", sums[seen], everywhere)
     what = f"fractions up to {highest:.4g}"

@@ -174,7 +174,7 @@ def test_blocks_that_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_cells_are_kept_by_columns(tmp_path: Path):
     made = elsewhere.scperturb(tmp_path / "a.h5ad", SINGLES, good=[number % 3 > 0 for number in range(28)],
-                               dose=[1.0, 10.0] * 14)  # fmt: skip
+                               dose=[0.5, 10.0] * 14)  # fmt: skip
     screen = converted(made, Layout(target="perturbation", keep=("good", "dose=10")))
     taken = [number for number in range(28) if number % 3 > 0 and number % 2]
     assert screen.obs_names.tolist() == [f"CELL{number}-1" for number in taken]
@@ -189,6 +189,22 @@ def test_totals_below_the_counts_are_set_aside(tmp_path: Path):
     screen = converted(made, Layout(target="perturbation", n_umis="ncounts"))
     assert screen.obs["n_umis"].tolist() == made.counts.sum(axis=1).tolist()
     assert "ncounts is less than the sum of the counts in 2 cells" in report_of(tmp_path)["notes"][0]
+
+
+def test_totals_that_no_cell_has_are_refused(tmp_path: Path):
+    made = elsewhere.scperturb(tmp_path / "a.h5ad", SINGLES)
+    adata = anndata.read_h5ad(made.path)
+    adata.X = adata.X * 1e7
+    adata.write_h5ad(made.path)
+    with pytest.raises(InputError, match="a.h5ad: 28 cells of 100,000,000 UMIs or more, so these are no UMI counts"):
+        convert(made.path, Layout(target="perturbation"), tmp_path / "out.h5ad", {}, downloads=tmp_path)
+
+
+def test_a_context_without_controls_is_said(tmp_path: Path):
+    lines = ["A" if label == "non-targeting" else "B" for label in SINGLES]
+    made = elsewhere.scperturb(tmp_path / "a.h5ad", SINGLES, line=lines)
+    converted(made, Layout(target="perturbation", context=("line",)))
+    assert "no controls in B, so that nothing can be scored there" in report_of(tmp_path)["notes"]
 
 
 def test_cells_of_one_name_get_numbers(tmp_path: Path):

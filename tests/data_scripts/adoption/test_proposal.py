@@ -83,6 +83,26 @@ def test_sciplex(tmp_path: Path):
     assert "take one with --keep" in row(propose(made.path, {}, tmp_path), "dose, in nM")
 
 
+def test_the_unit_of_doses_is_what_the_file_says(tmp_path: Path):
+    labels, doses = ["DMSO_TF", "Trametinib", "S_1"] * 40, [0.0, 250.0, 0.5] * 40
+    made = elsewhere.scperturb(tmp_path / "a.h5ad", labels, dose=doses, dose_unit="µM", drug=labels[::-1])
+    said = propose(made.path, {"target": "perturbation"}, tmp_path).layout
+    assert (said.control, said.kind, said.dose_unit) == (("DMSO_TF",), "compound", "uM")
+    made = elsewhere.scperturb(tmp_path / "b.h5ad", labels, dose=[0.0, 5.0, 0.5] * 40, dose_unit="nM")
+    assert propose(made.path, {}, tmp_path).layout.dose_unit == "nM"
+
+
+def test_adamson(tmp_path: Path):
+    labels = ["STAT1_pDS255", "62(mod)_pBA581", "KLF1_pDS010", "*", "SPI1_pBA578"] * 30
+    made = elsewhere.scperturb(tmp_path / "a.h5ad", labels)
+    layout = propose(made.path, {}, tmp_path).layout
+    assert (layout.control, layout.drop) == (("*(mod)*",), ("[*]",))
+    convert(made.path, layout, tmp_path / "out.h5ad", {}, downloads=tmp_path)
+    screen = read_screen(tmp_path / "out.h5ad")
+    assert screen.obs["target_gene"].tolist() == ["STAT1", "non-targeting", "KLF1", "SPI1"] * 30
+    assert screen.obs["guide_id"].tolist() == [label for label in labels if label != "*"]
+
+
 def test_mcfaline(tmp_path: Path):
     labels = ["NTC", "random", "STAT1", "STAT1,KLF1", "NA", "unassigned"] * 30
     made = elsewhere.scperturb(tmp_path / "a.h5ad", labels, cell_type=["A172", "T98G", "U87MG"] * 60)
@@ -184,7 +204,7 @@ def without_labels(adata: anndata.AnnData):
 
 
 def odd_control(adata: anndata.AnnData):
-    adata.obs["perturbation"] = adata.obs["perturbation"].astype(str).replace("non-targeting", "PBS")
+    adata.obs["perturbation"] = adata.obs["perturbation"].astype(str).replace("non-targeting", "medium")
 
 
 def other_labels(adata: anndata.AnnData):
@@ -204,6 +224,10 @@ def ids_alone(adata: anndata.AnnData):
     adata.var_names = adata.var.pop("ensembl_id").astype(str).tolist()
 
 
+def binary(adata: anndata.AnnData):
+    adata.X = (adata.X > 0).astype(np.float32)
+
+
 def nothing(adata: anndata.AnnData):
     pass
 
@@ -213,7 +237,7 @@ FAULTS = {
     "control": (
         {},
         odd_control,
-        r"no label of perturbation is known for controls; name it with --control, .*PBS \(60 ce",
+        r"no label of perturbation is known for controls; name it with --control, .*medium \(60",
     ),
     "rivals": (
         {},
@@ -226,6 +250,7 @@ FAULTS = {
         "several layers hold whole numbers; name one: --counts layers/counts, --counts layers/r",
     ),
     "negative": ({}, negative, r"no matrix holds counts, .* \(X: negative values, down to -"),
+    "binary": ({}, binary, r"no matrix holds counts, .* \(X: no value but 0 and 1\)"),
     "ids": ({}, ids_alone, "genes are named by Ensembl ids, and no column of var holds symbols"),
     "matrix": ({"counts": "raw/X"}, nothing, "the file has no matrix 'raw/X'; --counts is one of X"),
     "column": ({"batch": "lane"}, nothing, r"obs has no column 'lane' \(batch\); its columns are"),
