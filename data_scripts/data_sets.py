@@ -79,6 +79,8 @@ def info(
             typer.echo(f"  {url}")
         if file.local:
             typer.echo(f"  or below the folder that VCC_DATA names: {file.local}")
+    if entry.stand_in:
+        typer.echo(f"\n{entry.stand_in} stands in for it where VCC_DATA has that alone")
     if entry.layout:
         typer.echo(f"\na course data set is built by: python -m data_scripts build {name}")
 

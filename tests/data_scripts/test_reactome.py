@@ -67,7 +67,7 @@ def test_it_is_downloaded_and_its_lineage_written(publish: Callable, tmp_path: P
         "pathway\tgene",
         *("\t".join(pair) for pair in DUE[:2]),
     ]
-    assert [file.name for file in (tmp_path / "downloads").iterdir()] == ["ReactomePathways.gmt.zip"]
+    assert [file.name for file in (tmp_path / "downloads").glob("*.zip")] == ["ReactomePathways.gmt.zip"]
     lineage = json.loads((tmp_path / "priors" / "reactome_pathways.tsv.lineage.json").read_text())
     assert lineage["data_sets"][0]["licence"] == "CC0 1.0"
     assert lineage["inputs"][0]["name"] == "ReactomePathways.gmt.zip"

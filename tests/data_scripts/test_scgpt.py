@@ -34,7 +34,7 @@ def test_what_is_downloaded_is_loaded(published: tuple, tmp_path: Path):
     done = CliRunner().invoke(app, ["scgpt", "--out", str(tmp_path / "human")])
     assert done.exit_code == 0, done.output
     assert f'weights = "{tmp_path / "human"}"' in done.output.replace("\n", "")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "human").iterdir()} == files
+    assert {name: (tmp_path / "human" / name).read_bytes() for name in files} == files
     loaded, vocabulary = weights.load(tmp_path / "human")
     assert vocabulary.unknown(GENES) == []
     assert torch.equal(loaded.encoder.embedding.weight, model.encoder.embedding.weight)
@@ -64,4 +64,4 @@ def test_files_at_hand_are_copied(published: tuple, tmp_path: Path, monkeypatch:
     (tmp_path / "made").rename(tmp_path / "data" / "scgpt_human")
     monkeypatch.setenv("VCC_DATA", str(tmp_path / "data"))
     scgpt.build(tmp_path / "human")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "human").iterdir()} == files
+    assert {name: (tmp_path / "human" / name).read_bytes() for name in files} == files
