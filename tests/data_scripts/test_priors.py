@@ -101,7 +101,8 @@ def test_from_the_publishers_files(published: Callable, tmp_path: Path):
     known = priors.build(genes, tmp_path / "priors", tmp_path / "downloads")
     assert known == {"go": 1, "reactome": 2, "regulons": 2, "string_db": 2}
     assert tables(tmp_path / "priors") == TABLES
-    assert sorted(path.name for path in (tmp_path / "downloads").iterdir() if path.suffix in (".gz", ".zip", ".rda")) == [
+    packed = (path for path in (tmp_path / "downloads").iterdir() if path.suffix in (".gz", ".zip", ".rda"))
+    assert sorted(path.name for path in packed) == [
         "9606.protein.info.v12.0.txt.gz", "9606.protein.links.detailed.v12.0.txt.gz", "HUMAN-uniprot.gaf.gz",
         "ReactomePathways.gmt.zip", "dorothea_hs.rda",
     ]  # fmt: skip
