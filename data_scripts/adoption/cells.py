@@ -129,7 +129,8 @@ def describe_cells(obs: pd.DataFrame, layout: Layout, meanings: Mapping[str, Mea
     """
     labels = text_of(obs[layout.target])
     target = labels.map({label: meaning.target for label, meaning in meanings.items()})
-    report.labels = {str(old): new for old, new in zip(labels, target, strict=True) if old != new}
+    read = {str(label): str(meanings[label].target) for label in labels.unique()}
+    report.labels = {label: new for label, new in read.items() if label != new}
     columns: dict[str, object] = {TARGET_GENE: pd.Categorical(target)}
     if layout.guide is not None:
         columns[GUIDE] = pd.Categorical(text_of(obs[layout.guide]).replace("", UNKNOWN))

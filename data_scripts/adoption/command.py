@@ -51,6 +51,9 @@ def adopt(
         If the file cannot be read, or something that is needed cannot be told.
     """
     _refuse_r(path)
+    of_catalogue = [entry.name for entry in catalogue().values() if entry.layout and entry.files[0].name == path.name]
+    if of_catalogue:
+        typer.echo(f"a file of this name is in the catalogue: python -m data_scripts build {of_catalogue[0]}\n")
     out = out or Path("screens") / path.stem / f"{path.stem}.h5ad"
     proposal = propose(path, _said(options))
     _show(path, proposal.rows)

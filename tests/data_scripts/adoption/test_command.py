@@ -68,6 +68,13 @@ def test_the_file_that_is_read_is_not_written():
     assert made.path.read_bytes() == before
 
 
+def test_a_file_of_the_catalogue_is_recognised_by_its_name():
+    made = elsewhere.scperturb(Path("NormanWeissman2019_filtered.h5ad"), LABELS)
+    shown = adopt(made.path)
+    assert shown.stdout.startswith("a file of this name is in the catalogue: python -m data_scripts build norman2019")
+    assert not adopt(elsewhere.scperturb(Path("a.h5ad"), LABELS).path).stdout.startswith("a file")
+
+
 def test_files_of_r_are_refused_with_the_way_out():
     for name, way_out in (
         ("lowmoi_example_data.rda", "has its own builder: python -m data_scripts papalexi"),
