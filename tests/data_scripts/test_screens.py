@@ -85,6 +85,75 @@ def test_doubles_of_scperturb_become_sums(publish: Callable[..., DataSet], tmp_p
     assert perturbations(read_screen(path)) == ["KLF1", "KLF1+MAP2K6", "SPI1", "STAT1"]
 
 
+@pytest.mark.usefixtures("asked_priors")
+def test_plasmids_of_adamson_become_genes(publish: Callable[..., DataSet], tmp_path: Path):
+    labels = ["SPI1_pDS255", "KLF1_pDS268", "STAT1_pDS258", "62(mod)_pBA581", "*"] * 6
+    publish("adamson2016", scperturb(tmp_path / "made.h5ad", labels).path.read_bytes())
+    path, report = screens.build("adamson2016", tmp_path / "out", tmp_path / "downloads")
+    assert read_screen(path).obs["target_gene"].value_counts().to_dict() == {
+        "SPI1": 6, "KLF1": 6, "STAT1": 6, "non-targeting": 6,
+    }  # fmt: skip
+    assert report.dropped == {"labelled '*'": 6}
+
+
+@pytest.mark.usefixtures("asked_priors")
+def test_conditions_of_frangieh_are_contexts(publish: Callable[..., DataSet], tmp_path: Path):
+    labels = ["SPI1", "KLF1", "STAT1", "control", "CD58"] * 6
+    where = ["Control", "IFNγ", "Co-culture"] * 10
+    guides = pd.Categorical(
+        [f"{'NO_SITE' if label == 'control' else label}_{number % 2}" for number, label in enumerate(labels)]
+    )
+    made = scperturb(tmp_path / "made.h5ad", labels, perturbation_2=pd.Categorical(where), sgRNA=guides)
+    publish("frangieh2021", made.path.read_bytes())
+    path, _ = screens.build("frangieh2021", tmp_path / "out", tmp_path / "downloads")
+    screen = read_screen(path)
+    assert screen.obs["context"].tolist() == where
+    assert screen.obs["guide_id"].astype(str).tolist() == list(guides)
+    assert perturbations(screen) == ["CD58", "KLF1", "SPI1", "STAT1"]
+
+
+@pytest.mark.usefixtures("asked_priors")
+@pytest.mark.parametrize(
+    ("name", "control", "columns", "doses"),
+    [
+        ("srivatsan2020", "control", {"dose_value": [10.0, 10_000.0, 100.0, 0.0] * 6}, [0.01, 10.0, 0.1]),
+        (
+            "op3",
+            "Dimethyl Sulfoxide",
+            {"dose_uM": [1.0, 10.0, 0.1, 14.1] * 6, "cell_type": ["B cells"] * 24},
+            [1, 10, 0.1],
+        ),
+    ],
+)
+def test_doses_of_compounds_are_in_um(
+    publish: Callable[..., DataSet], tmp_path: Path, name: str, control: str, columns: dict, doses: list[float]
+):
+    labels = ["JQ1", "Vorinostat", "Nilotinib", control] * 6
+    label_column = {"sm_name": pd.Categorical(labels)} if name == "op3" else {}
+    publish(name, scperturb(tmp_path / "made.h5ad", labels, **columns, **label_column).path.read_bytes())
+    path, _ = screens.build(name, tmp_path / "out", tmp_path / "downloads")
+    screen = read_screen(path)
+    assert screen.uns["course"]["perturbation_kind"] == "compound"
+    of_compound = screen.obs.groupby("target_gene", observed=True)["dose"].first()
+    np.testing.assert_allclose(of_compound[["JQ1", "Vorinostat", "Nilotinib"]], doses)
+    assert perturbations(screen) == ["JQ1", "Nilotinib", "Vorinostat"]
+
+
+@pytest.mark.usefixtures("asked_priors")
+def test_the_challenges_cells(publish: Callable[..., DataSet], tmp_path: Path):
+    labels = ["KLF1", "STAT1", "CD58", "non-targeting"] * 6
+    made = scperturb(
+        tmp_path / "made.h5ad", labels, target_gene=pd.Categorical(labels), guide_id=labels, batch="Flex_1_01"
+    )
+    publish("vcc2025_validation", made.path.read_bytes(), b"")
+    path, _ = screens.build("vcc2025_validation", tmp_path / "out", tmp_path / "downloads")
+    screen = read_screen(path)
+    np.testing.assert_array_equal(screen.X.toarray(), made.counts)
+    # it has no total over the transcriptome beside its genes: the sum stands for it
+    np.testing.assert_allclose(screen.obs["n_umis"], made.counts.sum(axis=1))
+    assert set(screen.obs["batch"]) == {"Flex_1_01"}
+
+
 def test_what_cannot_be_built_says_why(tmp_path: Path):
     with pytest.raises(
         InputError, match="no course data set is built of jiang2025_seurat: Seurat objects, which only R"
