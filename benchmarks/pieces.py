@@ -22,11 +22,12 @@ from data_scripts.pieces.folder import open_pieces
 from data_scripts.pieces.write import write_pieces
 from starter.console import run
 from starter.data.h5ad import open_h5ad, read_blocks, read_frame
-from starter.errors import InputError
+from starter.errors import InputError, counted
 from starter.schema import BATCH, CONTROL, N_UMIS, TARGET_GENE
 
 VERSIONS = ("virtual-cell-course", "anndata", "dask", "distributed", "h5py", "numba", "numpy", "zarr")
 PIECE = 100_000
+NUMPY = "NumPy, block by block"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Folder = Annotated[Path | None, typer.Option(help="Where to work; default: the system's temporary folder.")]
@@ -37,34 +38,37 @@ def scale(
     cells: Annotated[list[int], typer.Argument(help="Sizes of the screens, in cells.")],
     genes: Annotated[int, typer.Option(min=1_000, help="Their genes.")] = 2_000,
     kind: Annotated[str, typer.Option(help="zarr or h5ad.")] = "zarr",
+    workers: Annotated[list[int] | None, typer.Option(help="Processes that sum up; may be repeated.")] = None,
+    check: Annotated[int, typer.Option(help="Up to this size, sums are compared with NumPy's.")] = 200_000,
     folder: Folder = None,
 ) -> None:
-    """Write screens as pieces, sum them up in this process and on two workers, and print how time and memory grow.
+    """Write screens as pieces, sum them up, and print how time and memory grow.
 
-    The sums are compared with those that NumPy gives for the same cells, added up one block after the other.
+    NumPy gets the same cells, one block after the other, and adds them up for the comparison.
     """
     print(machine(VERSIONS))
     print(f"Simulated screens of {genes:,} genes, {kind} pieces of {PIECE:,} cells.\n")
-    print("| cells | work | s | cells a second | peak memory | |\n|---|---|---|---|---|---|")
+    print("| cells | work | s | CPU s | cells a second | peak memory | |\n|---|---|---|---|---|---|---|")
     for n_cells in cells:
         with tempfile.TemporaryDirectory(dir=folder) as name:
             work = Path(name)
             pieces = work / "simulated_pieces"
-            for what, command in (
-                ("write", ["write-one", n_cells, genes, kind, pieces]),
-                ("sum up, one process", ["sum-one", pieces, 1, work / "1.npz"]),
-                ("sum up, two workers", ["sum-one", pieces, 2, work / "2.npz"]),
-                ("NumPy, block by block", ["numpy-one", pieces, work / "numpy.npz"]),
-            ):
+            steps = {"write": ["write-one", n_cells, genes, kind, pieces]}
+            for number in workers or (1, 2):
+                steps[f"sum up, {counted(number, 'process', 'processes')}"] = [
+                    "sum-one", pieces, number, work / f"{number}.sums.npz",
+                ]  # fmt: skip
+            if n_cells <= check:
+                steps[NUMPY] = ["numpy-one", pieces, work / "numpy.npz"]
+            for what, command in steps.items():
                 seconds, ended = _run(command, work, [pieces])
                 if ended.failure:
                     msg = f"{what}: {ended.failure}"
                     raise InputError(msg)
                 note = f"{_size(pieces) / 1e9:.2f} GB on disk" if what == "write" else ""
-                if what.startswith("NumPy"):
-                    note = _compared(work)
+                note = _compared(work) if what == NUMPY else note
                 print(
-                    f"| {n_cells:,} | {what} | {seconds:.0f} | {n_cells / seconds:,.0f} | "
+                    f"| {n_cells:,} | {what} | {seconds:.0f} | {ended.cpu:.0f} | {n_cells / seconds:,.0f} | "
                     f"{ended.peak / 2**30:.2f} GiB | {note} |",
                     flush=True,
                 )
@@ -130,11 +134,11 @@ def _numpy_sums(folder: Path) -> dict[str, list]:
 
 
 def _compared(work: Path) -> str:
-    """Say how far the sums of both runs are from NumPy's."""
+    """Say how far the sums of all runs are from NumPy's."""
     due = np.load(work / "numpy.npz")
     worst, exact = 0.0, True
-    for run_of in ("1", "2"):
-        found = np.load(work / f"{run_of}.npz")
+    for path in work.glob("*.sums.npz"):
+        found = np.load(path)
         order = np.argsort(found["names"])
         exact &= list(found["names"][order]) == list(due["names"])
         exact &= all(np.array_equal(found[key][order], due[key]) for key in ("n", "counts"))

@@ -1,6 +1,6 @@
 """Rows of a stored matrix, wherever they stand in the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ from starter.data.zarr_store import is_array
 from starter.errors import InputError
 
 Rows = scipy.sparse.csr_matrix | np.ndarray
+GAP = 1 << 16
+"""Values that are read along rather than in two readings."""
+SPAN = 1 << 22
+"""Values that are read at once where some of them are not needed: 32 MB with their columns."""
 
 
 def row_reader(x: Any, path: str | Path) -> Callable[[np.ndarray], Rows]:
@@ -67,14 +71,28 @@ def _csr_taker(x: Any, path: str | Path) -> Callable[[list[tuple[int, int]]], sc
         local = np.concatenate([[0], np.cumsum(sizes)])
         values, columns = np.empty(local[-1], data.dtype), np.empty(local[-1], indices.dtype)
         at = 0
-        for start, stop in runs:
-            first, end = int(pointers[start]), int(pointers[stop])
-            values[at : at + end - first] = data[first:end]
-            columns[at : at + end - first] = indices[first:end]
-            at += end - first
+        for span in _near([(int(pointers[start]), int(pointers[stop])) for start, stop in runs]):
+            first, end = span[0][0], span[-1][1]
+            read, read_columns = data[first:end], indices[first:end]
+            for start, stop in span:
+                to = slice(at, at + stop - start)
+                values[to], columns[to] = read[start - first : stop - first], read_columns[start - first : stop - first]
+                at = to.stop
         if len(columns) and (columns.min() < 0 or columns.max() >= n_columns):
             msg = f"{path}: X is damaged (a column index lies beyond its {n_columns:,} genes); write it again"
             raise InputError(msg)
         return scipy.sparse.csr_matrix((values, columns, local), shape=(len(sizes), n_columns))
 
     return take
+
+
+def _near(runs: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Group runs of values that lie so near that what is between them is read along: chunks are read whole anyway."""
+    span: list[tuple[int, int]] = []
+    for run in runs:
+        if span and (run[0] - span[-1][1] > GAP or run[1] - span[0][0] > SPAN):
+            yield span
+            span = []
+        span.append(run)
+    if span:
+        yield span

@@ -15,7 +15,7 @@ def write(
     ],
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("pieces"),
     cells: Annotated[int, typer.Option(min=1, help="Cells of a piece.")] = 100_000,
-    kind: Annotated[str, typer.Option(help="zarr (sharded, the quicker one) or h5ad.")] = "zarr",
+    kind: Annotated[str, typer.Option(help="zarr (sharded; quicker to write and sum up) or h5ad.")] = "zarr",
 ) -> None:
     """Cut screens into pieces. Stopped? Run it again: it goes on with the first piece that is not complete.
 

@@ -27,7 +27,7 @@ CELLS = 100_000
 BLOCK = 4_096
 """Cells that are read at once."""
 COMPRESSION = "gzip"
-"""Of h5ad pieces, which any tool shall read; those of Zarr are the quick ones."""
+"""Of h5ad pieces, which any tool shall read."""
 
 
 def write_pieces(

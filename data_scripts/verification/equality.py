@@ -162,20 +162,20 @@ def _common(here: pd.Index, there: pd.Index) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _renamed(here: pd.DataFrame, there: pd.DataFrame) -> list[str]:
-    """Find labels that divide the cells alike under other names."""
+    """Find labels that divide the cells alike under other names; of several columns that with the most like names."""
     said = []
-    for name in LABELS:
-        if name not in here:
-            continue
-        mine = here[name].astype(str).to_numpy()
+    for name in (label for label in LABELS if label in here):
+        mine, found = here[name].astype(str).to_numpy(), {}
         for other in [name] if name in there else there.columns:
-            theirs = there[other].astype(str).to_numpy()
-            pairs = pd.DataFrame({"here": mine, "there": theirs}).drop_duplicates()
+            pairs = pd.DataFrame({"here": mine, "there": there[other].astype(str).to_numpy()}).drop_duplicates()
             one_to_one = len(pairs) == pairs["here"].nunique() == pairs["there"].nunique()
             unlike = pairs[pairs["here"] != pairs["there"]]
             if one_to_one and len(pairs) > 1 and (other != name or len(unlike)):
-                examples = listed([f"{a} = {b}" for a, b in unlike.itertuples(index=False)]) or "by the same names"
-                said.append(f"{name} here is {other} there, one to one: {examples}")
+                found[other] = unlike
+        if found:
+            other = min(found, key=lambda column: len(found[column]))
+            examples = listed([f"{a} = {b}" for a, b in found[other].itertuples(index=False)]) or "by the same names"
+            said.append(f"{name} here is {other} there, one to one: {examples}")
     return said
 
 

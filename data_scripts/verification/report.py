@@ -40,6 +40,9 @@ def notes_of(found: Equality) -> list[str]:
         here, there = found.layouts[name]
         layouts = f"{here}, as there" if here == there else f"{here}, {there} there"
         notes.append(f"{name}: {counts.not_zero:,} of the values are not 0 on both sides; stored as {layouts}")
+        if counts.different and counts.whole_here != counts.whole_there:
+            kinds = ("whole numbers", "fractions") if counts.whole_here else ("fractions", "whole numbers")
+            notes.append(f"{name}: {kinds[0]} here, {kinds[1]} there, as of counts and of logs")
         if counts.largest:
             notes.append(f"{name}: largest difference {counts.largest:.3g} ({counts.where})")
     return notes

@@ -34,6 +34,9 @@ class Counts:
     """Largest difference of two finite values."""
     where: str = ""
     """Of the largest difference: cell, gene and both values."""
+    whole_here: bool = True
+    """Whether all values here are whole numbers, as counts are."""
+    whole_there: bool = True
 
 
 def compare_columns(here: pd.Series, there: pd.Series) -> Counts:
@@ -80,6 +83,7 @@ def compare_matrices(
                 for read, these, those in zip(readers, rows, columns, strict=True)
             )
             counts, place = _count(mine, other)
+            total.whole_here, total.whole_there = total.whole_here and _whole(mine), total.whole_there and _whole(other)
             for key in ("equal", "close", "different", "not_zero"):
                 setattr(total, key, getattr(total, key) + getattr(counts, key))
             if counts.largest > total.largest:
@@ -95,6 +99,10 @@ def _dense(block: Rows, columns: np.ndarray) -> np.ndarray:
     in_order = len(columns) == block.shape[1] and (np.diff(columns) == 1).all()
     block = block if in_order else block[:, columns]
     return np.asarray(block) if isinstance(block, np.ndarray) else block.toarray()
+
+
+def _whole(values: np.ndarray) -> bool:
+    return bool((values == np.rint(values)).all())
 
 
 def _count(here: np.ndarray, there: np.ndarray) -> tuple[Counts, int]:

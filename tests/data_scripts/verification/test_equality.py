@@ -17,6 +17,8 @@ GENES = ["G1", "G2", "G3", "G4"]
 CELLS = ["c1", "c2", "c3", "c4", "c5"]
 LABELS = ["A", "A", "non-targeting", "B", "non-targeting"]
 
+pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
+
 
 def screen(x: np.ndarray | scipy.sparse.spmatrix = X, **obs: list) -> anndata.AnnData:
     frame = pd.DataFrame(obs or {"target_gene": LABELS, "n_umis": [3.0, 8.0, 8.0, 6.0, 10.0]}, index=CELLS)
@@ -62,6 +64,7 @@ def test_values_are_equal_close_or_different(here: Path, tmp_path: Path):
     x[3, 0] = np.inf
     found = compare_screens(here, store(screen(x), tmp_path / "there.h5ad"))
     counts = found.matrices["X"]
+    assert (counts.whole_here, counts.whole_there) == (True, False)
     assert (counts.equal, counts.close, counts.different, counts.missing, counts.extra) == (15, 1, 4, 0, 0)
     assert counts.not_zero == 11
     assert counts.largest == pytest.approx(7 * 2e-5)
@@ -100,12 +103,19 @@ def test_labels_are_compared_cell_by_cell(here: Path, tmp_path: Path):
 
 
 def test_labels_of_other_names_are_recognised(here: Path, tmp_path: Path):
-    other = screen(X, condition=["A", "A", "ctrl", "B", "ctrl"], batch=["1", "2", "1", "1", "2"])
+    raw = ["a_1", "a_1", "ctrl", "b_1", "ctrl"]
+    other = screen(X, raw=raw, condition=["A", "A", "ctrl", "B", "ctrl"], batch=["1", "2", "1", "1", "2"])
     found = compare_screens(here, store(other, tmp_path / "there.h5ad"))
     assert found.renamed == ("target_gene here is condition there, one to one: non-targeting = ctrl",)
     assert found.only_here == ("obs/target_gene", "obs/n_umis")
-    assert found.only_there == ("obs/condition", "obs/batch")
+    assert found.only_there == ("obs/raw", "obs/condition", "obs/batch")
     assert faults_of(found) == []
+
+
+def test_logs_beside_counts_are_told(here: Path, tmp_path: Path):
+    found = compare_screens(here, store(screen(np.log1p(X)), tmp_path / "there.h5ad"))
+    assert "X: whole numbers here, fractions there, as of counts and of logs" in notes_of(found)
+    assert not any("whole" in note for note in notes_of(compare_screens(here, here)))
 
 
 def test_layers_that_both_have_are_compared(tmp_path: Path):

@@ -14,6 +14,8 @@ from data_scripts.verification import files
 from data_scripts.verification.files import verify
 from starter.errors import InputError
 
+pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
+
 
 @pytest.fixture
 def screen(small_path: Path, tmp_path: Path) -> Path:
