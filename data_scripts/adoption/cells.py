@@ -87,9 +87,12 @@ def choose_cells(obs: pd.DataFrame, layout: Layout, meanings: Mapping[str, Meani
         report.drop(why, int((keep & cells).sum()))
         keep[cells] = False
 
-    for entry in layout.keep:
-        leave_out(~_held(obs, entry), f"not {entry}")
     labels = text_of(obs[layout.target])
+    controls = labels.map({label: meaning.target == CONTROL for label, meaning in meanings.items()}).to_numpy(bool)
+    for entry in layout.keep:
+        is_dose = entry.partition("=")[0] == layout.dose
+        # a vehicle has no dose of the compound, or its own
+        leave_out(~_held(obs, entry) & ~(controls & is_dose), f"not {entry}")
     for label in labels.unique():
         if meanings[label].target is None:
             leave_out((labels == label).to_numpy(), meanings[label].why_out)

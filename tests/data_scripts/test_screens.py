@@ -116,7 +116,7 @@ def test_conditions_of_frangieh_are_contexts(publish: Callable[..., DataSet], tm
 @pytest.mark.parametrize(
     ("name", "control", "columns", "doses"),
     [
-        ("srivatsan2020", "control", {"dose_value": [10.0, 10_000.0, 100.0, 0.0] * 6}, [0.01, 10.0, 0.1]),
+        ("srivatsan2020", "control", {"dose_value": [*[10_000.0] * 3, 0.0] * 4 + [*[10.0] * 3, 0.0] * 2}, [10, 10, 10]),
         (
             "op3",
             "Dimethyl Sulfoxide",
@@ -137,6 +137,10 @@ def test_doses_of_compounds_are_in_um(
     of_compound = screen.obs.groupby("target_gene", observed=True)["dose"].first()
     np.testing.assert_allclose(of_compound[["JQ1", "Vorinostat", "Nilotinib"]], doses)
     assert perturbations(screen) == ["JQ1", "Nilotinib", "Vorinostat"]
+    # of sci-Plex the highest dose alone is taken, and every vehicle cell
+    n_cells = screen.obs["target_gene"].value_counts()
+    assert n_cells["non-targeting"] == 6
+    assert n_cells["JQ1"] == (4 if name == "srivatsan2020" else 6)
 
 
 @pytest.mark.usefixtures("asked_priors")
