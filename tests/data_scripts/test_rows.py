@@ -55,9 +55,7 @@ def test_a_column_beyond_the_genes_is_found(tmp_path: Path, column: int):
     with open_h5ad(path) as file:
         read = row_reader(file["X"], path)
         read(np.arange(5))
-        with pytest.raises(
-            InputError, match="a.h5ad: X is damaged .a column index lies beyond its 9 genes."
-        ):
+        with pytest.raises(InputError, match="a.h5ad: X is damaged .a column index lies beyond its 9 genes."):
             read(np.arange(15, 25))
 
 
