@@ -93,7 +93,8 @@ def _verify_one(path: Path) -> Verified:
     elif path.is_file() and path.with_name(path.name + RECEIPT).is_file():
         held.append(RECEIVED)
         faults += _faults_by_receipt(path)
-    if not faults and path.is_file() and (entries := _in_catalogue(path)):
+    # what has a lineage was made here, though a download may have the same name
+    if not faults and path.is_file() and not record.is_file() and (entries := _in_catalogue(path)):
         held.append(f"the catalogue ({', '.join(entry.name for entry, _ in entries)})")
         faults += _faults_by_catalogue(path, entries, afresh=RECEIVED not in held)  # it was just read
     if not faults and due is None and (path.suffix == ".h5ad" or is_store(path)):

@@ -150,3 +150,13 @@ def test_the_command_ends_with_status_2_and_a_sentence(screen: Path):
     assert ended.returncode == 2
     assert f"{screen} differs from {other}" in ended.stdout
     assert ended.stderr.startswith("error: X: 1 of ")
+
+
+def test_what_was_made_here_may_be_named_as_a_download(screen: Path):
+    named = screen.with_name("devel.h5ad")  # PerturBench's fixture in the catalogue, of another size
+    screen.rename(named)
+    write_lineage(named, [], [], {}, __file__)
+    assert [each.faults for each in verify(named)] == [()]
+    named.with_name("devel.h5ad.lineage.json").unlink()
+    (fault,) = faults(named)
+    assert "is not as the catalogue has it (norman_k562)" in fault
