@@ -13,8 +13,8 @@ from starter.errors import InputError, counted
 
 app = typer.Typer()
 DOWNLOADS = Path("downloads")
-WIDTH = 140
-"""Characters of a table that goes to a file."""
+WIDTH, NARROW = 140, 110
+"""Characters of a table that goes to a file; of a terminal that is too narrow for one."""
 DownloadsOption = Annotated[Path, typer.Option(help="Where downloads go, to be found the next time.")]
 SubsetOption = Annotated[bool, typer.Option("--subset", help="Only a part, by byte ranges: see the four sizes.")]
 PerturbationsOption = Annotated[int, typer.Option(help="Of a part: perturbations, drawn at random.")]
@@ -43,6 +43,24 @@ def list_data_sets(
 
     Example: python -m data_scripts list --kind screen
     """
+    rows = [
+        (
+            name,
+            entry.title,
+            f"{_number(entry.cells)} x {_number(entry.genes)}" if entry.cells or entry.genes else "",
+            "" if entry.bytes is None else _size(entry.bytes),
+            entry.licence,
+            _state(entry, downloads),
+        )
+        for name, entry in catalogue().items()
+        if kind is None or entry.kind == kind.value
+    ]
+    console = Console()
+    if console.is_terminal and console.width < NARROW:
+        for name, what, shape, size, licence, state in rows:
+            console.print(f"[bold]{name}[/]\n  {what}", highlight=False)
+            console.print(f"  {'; '.join(part for part in (shape, size, licence) if part)}; {state}", highlight=False)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("name", no_wrap=True)
     table.add_column("what", ratio=3)
@@ -50,12 +68,9 @@ def list_data_sets(
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("licence", ratio=1)
     table.add_column("on this disk", no_wrap=True)
-    for name, entry in catalogue().items():
-        if kind is None or entry.kind == kind.value:
-            shape = f"{_number(entry.cells)} x {_number(entry.genes)}" if entry.cells or entry.genes else ""
-            size = "" if entry.bytes is None else _size(entry.bytes)
-            table.add_row(name, entry.title, shape, size, entry.licence, _state(entry, downloads))
-    _console().print(table)
+    for row in rows:
+        table.add_row(*row)
+    (console if console.is_terminal else Console(width=WIDTH)).print(table)
 
 
 @app.command()
@@ -203,7 +218,7 @@ def _state(entry: DataSet, downloads: Path) -> str:
     return f"{sum(state not in ('', NOT_HERE) for state in states)} of {len(states)} files"
 
 
-NOT_HERE = "-"
+NOT_HERE = "not here"
 
 
 def _state_of(file: RemoteFile, downloads: Path) -> str:
@@ -244,8 +259,3 @@ def _size(n: int) -> str:
         if n >= scale:
             return f"{n / scale:.1f} {unit}"
     return f"{n} B"
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)

@@ -1,6 +1,10 @@
 """The commands list, info, fetch and build, as a person sees them."""
 
 import hashlib
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,17 +53,32 @@ def test_list_says_what_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
     assert lines["vcc2025_genes"].endswith("VCC_DATA")
     assert lines["core_essential"].endswith("here")
     assert lines["vcc2025_train"].endswith("1 of 2 files")
-    assert lines["tahoe100m"].endswith("-")
+    assert lines["tahoe100m"].endswith("not here")
     assert "310,385 x 8,563   10.7 GB" in lines["replogle_k562_essential"]
     assert set(run("list", "--kind", "embedding").split()) > {"esm2", "geneformer", "genept", "scelmo"}
     assert "replogle" not in run("list", "--kind", "embedding")
+
+
+def test_list_fits_a_narrow_terminal(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "data_scripts", "list", "--downloads", str(tmp_path)],
+        env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in done.stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    at = lines.index("replogle_rpe1")
+    assert lines[at + 1 : at + 3] == [
+        "  CRISPRi of essential genes in RPE1 cells, single cells",
+        "  247,914 x 8,749; 8.7 GB; CC BY 4.0; not here",
+    ]
 
 
 def test_info_says_everything(tmp_path: Path):
     said = run("info", "vcc2025_train", "--downloads", tmp_path)
     assert "crc32c /Z0row==" in said
     assert "cite: Roohani et al. (2025), Cell 188:3370-3374" in said
-    assert "pert_counts_Training.csv: 2.8 kB, -\n  no hash is published" in said
+    assert "pert_counts_Training.csv: 2.8 kB, not here\n  no hash is published" in said
     assert "python -m data_scripts build vcc2025_train" in said
     assert "(stated by a third party)" in run("info", "parse_10m_pbmc", "--downloads", tmp_path)
     with pytest.raises(ValueError, match="the catalogue has no data set 'vcc'"):
