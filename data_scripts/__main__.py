@@ -158,9 +158,11 @@ def perturbench(
     Example: python -m data_scripts perturbench norman19 --source NormanWeissman2019_filtered.h5ad --out norman19.h5ad
     """
     from data_scripts.perturbench.curate import curate
+    from data_scripts.perturbench.sources import CURATIONS
 
-    table = curate(name, source, out, symbols, split)
+    (n_cells, n_genes), table = curate(name, source, out, symbols, split)
     typer.echo(f"wrote {out}" + (f", {table} and the course's split beside it" if table else ""))
+    typer.echo(f"{n_cells:,} cells x {n_genes:,} genes; PerturBench deposited {CURATIONS[name].n_cells:,} cells")
     if table is None:
         typer.echo(f"the published split of {name} is a table: huggingface.co/datasets/altoslabs/perturbench")
 

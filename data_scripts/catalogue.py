@@ -1,9 +1,10 @@
 """The catalogue of public data sets, as `catalogue.toml` lists them."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 from starter.errors import InputError
@@ -80,6 +81,12 @@ def data_set(name: str) -> DataSet:
         msg = f"the catalogue has no data set {name!r}; it has {', '.join(entries)}"
         raise InputError(msg)
     return entries[name]
+
+
+def entries_of(files: Iterable[Path]) -> list[DataSet]:
+    """Find the data sets that have files of these names."""
+    names = {path.name for path in files}
+    return [entry for entry in catalogue().values() if names & {file.name for file in entry.files}]
 
 
 def catalogue() -> dict[str, DataSet]:

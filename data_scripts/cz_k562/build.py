@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from data_scripts.catalogue import entries_of
 from data_scripts.cz_k562 import controls, de_tables
 from data_scripts.cz_k562.author_file import Tables, count_blocks, measure, read_rows, read_tables
 from data_scripts.cz_k562.layout import published_uns
@@ -66,7 +67,7 @@ def build(source: str | Path, folder: str | Path, *, uns: bool = False) -> Path:
         "target_sum": de_tables.TARGET_SUM,
     }
     for name in (CONTROL_MAP, *DE_TABLES.values(), CELLS):
-        write_lineage(folder / name, [source], [], parameters, __file__)
+        write_lineage(folder / name, [source], entries_of([source]), parameters, __file__)
     return path
 
 

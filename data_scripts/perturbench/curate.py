@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import anndata
 import pandas as pd
 
+from data_scripts.catalogue import entries_of
 from data_scripts.lineage import write_lineage
 from data_scripts.perturbench.preprocess import preprocess
 from data_scripts.perturbench.sources import CURATIONS, Curation
@@ -26,9 +28,19 @@ ID_COLUMNS, SYMBOL_COLUMNS = ("Gene stable ID", "ensembl_id"), ("HGNC symbol", "
 """Of a table of symbols; the first names are those of Ensembl's BioMart."""
 
 
+class Curated(NamedTuple):
+    """What was made."""
+
+    shape: tuple[int, int]
+    """Cells and genes."""
+    split: Path | None
+    """The split, a table of cell and part as PerturBench reads it, beside which is the course's `.split.json`; None if
+    the published split is a table of theirs."""
+
+
 def curate(
     name: str, sources: Sequence[str | Path], out: str | Path, symbols: str | Path | None = None, split: str = PUBLISHED
-) -> Path | None:
+) -> Curated:
     """Curate a screen, and split it.
 
     All cells are in memory, several times over, as in the original.
@@ -45,11 +57,6 @@ def curate(
         Table of Ensembl IDs and symbols, where genes are renamed.
     split
         `published`, `transfer`, `combine` or `inverse`.
-
-    Returns
-    -------
-    The split, a table of cell and part as PerturBench reads it, beside which is the course's `.split.json`; None if the
-    published split is a table of theirs.
 
     Raises
     ------
@@ -74,17 +81,17 @@ def curate(
         with whole(out) as part:
             cells.write_h5ad(part, compression="gzip")
     inputs = [Path(path) for path in (*sources, *([symbols] if symbols else []))]
-    write_lineage(out, inputs, [], {"name": name, "split": split}, __file__)
+    write_lineage(out, inputs, entries_of(inputs), {"name": name, "split": split}, __file__)
     how = curation.split if split == PUBLISHED else SPLITS[split]
     if how is None:
-        return None
+        return Curated(cells.shape, None)
     labels = curation.labels(cells.obs)
     parts = how(labels)
     table = out.with_name(f"{out.stem}.split.csv")
     with whole(table) as part:
         parts.to_csv(part, header=False)
     course_split(labels, parts).write(out.with_name(f"{out.stem}.split.json"))
-    return table
+    return Curated(cells.shape, table)
 
 
 def read_symbols(path: str | Path) -> dict[str, str]:

@@ -20,6 +20,8 @@ HIGHLY_VARIABLE, DE_GENES = 4_000, 25
 """Most variable genes over all, and most changed genes of every perturbation and covariate (by |t|)."""
 MERGED = "cov_merged"
 DELIMITER = "+"
+VALUES = 1 << 24
+"""Counts that are looked at together."""
 
 
 def preprocess(
@@ -30,7 +32,7 @@ def preprocess(
     Parameters
     ----------
     cells
-        Raw counts in memory; changed in place.
+        Raw counts in memory, CSR; changed in place.
     perturbation, covariates
         Columns of `obs`.
     control
@@ -46,8 +48,7 @@ def preprocess(
     InputError
         If X holds no raw counts, or a covariate has no control cells.
     """
-    values = cells.X.data if hasattr(cells.X, "indptr") else np.asarray(cells.X)
-    if not (np.isfinite(values).all() and (values >= 0).all() and (values == np.rint(values)).all()):
+    if not _are_counts(cells.X.data):
         msg = "X holds values that are no counts; give the source with raw counts"
         raise InputError(msg)
     cells.raw = None
@@ -72,6 +73,12 @@ def preprocess(
     kept = set(cells.var_names[cells.var["highly_variable"]]).union(*changed.values())
     kept |= {target for label in cells.obs[perturbation].unique() for target in str(label).split(DELIMITER)}
     return cells[:, cells.var_names.isin(list(kept))].copy()
+
+
+def _are_counts(values: np.ndarray) -> bool:
+    """Tell whether all are whole and not negative, a part at a time."""
+    parts = (values[start : start + VALUES] for start in range(0, len(values), VALUES))
+    return all(bool(((part >= 0) & (part == np.rint(part)) & np.isfinite(part)).all()) for part in parts)
 
 
 def merged(obs: pd.DataFrame, covariates: Sequence[str]) -> pd.Series:
@@ -99,8 +106,9 @@ def changed_genes(cells: anndata.AnnData, perturbation: str, control: str) -> di
     """
     changed = {}
     for covariate in cells.obs[MERGED].unique():
-        here = cells[cells.obs[MERGED] == covariate].copy()
-        here.obs[perturbation] = here.obs[perturbation].astype(str).astype("category")
+        cells_here = (cells.obs[MERGED] == covariate).to_numpy()
+        labels = cells.obs.loc[cells_here, [perturbation]].astype(str).astype("category")
+        here = anndata.AnnData(cells.X[cells_here], labels, cells.var[[]].copy())  # without the layer of counts
         sizes = here.obs[perturbation].value_counts()
         names = [name for name in sizes.index[sizes > 1].sort_values() if name != control]
         if not names:

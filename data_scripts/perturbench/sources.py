@@ -31,9 +31,10 @@ Prepare = Callable[[Sequence[anndata.AnnData], Sequence[str], Mapping[str, str]]
 class Curation:
     """One of the six screens."""
 
-    title: str
     sources: str
     """The files, and where they are."""
+    n_cells: int
+    """Of the file that PerturBench deposited."""
     prepare: Prepare
     covariates: tuple[str, ...]
     perturbation: str = "condition"
@@ -161,36 +162,33 @@ ZENODO = "of zenodo.org/records/7041849"
 JIANG_LINES, JIANG_CYTOKINES = ("k562", "mcf7", "ht29", "hap1"), ("IFNG", "INS", "TGFB")
 CURATIONS = {
     "norman19": Curation(
-        "Norman et al. 2019, doubles in K562", f"NormanWeissman2019_filtered.h5ad {ZENODO}", norman19, ("cell_type",),
+        f"NormanWeissman2019_filtered.h5ad {ZENODO}", 91_168, norman19, ("cell_type",),
         split=partial(split_combinations, seed=42),
     ),
     "srivatsan20": Curation(
-        "Srivatsan et al. 2020, sci-Plex 3", f"SrivatsanTrapnell2020_sciplex3.h5ad {ZENODO}", srivatsan20,
+        f"SrivatsanTrapnell2020_sciplex3.h5ad {ZENODO}", 178_213, srivatsan20,
         ("cell_type",), needs_symbols=True, split=partial(split_transfer, seed=42, max_held_out_covariates=1),
     ),
     "frangieh21": Curation(
-        "Frangieh et al. 2021, melanoma in co-culture", f"FrangiehIzar2021_RNA.h5ad {ZENODO}", frangieh21,
+        f"FrangiehIzar2021_RNA.h5ad {ZENODO}", 218_331, frangieh21,
         ("treatment",), selects_genes=False, split=partial(split_manual, covariates=[("co-culture",)], seed=0),
     ),
     "mcfaline23": Curation(
-        "McFaline-Figueroa et al. 2024, sciPlex-GxE",
         "gxe1.h5ad, gxe2_A172.h5ad, gxe2_T98G.h5ad and gxe2_U87MG.h5ad, as PerturBench's R script writes them of "
         "GSM7056148 and GSM7056149",
-        mcfaline23, ("cell_type", "treatment"), needs_symbols=True,
+        892_800, mcfaline23, ("cell_type", "treatment"), needs_symbols=True,
     ),
     "jiang24": Curation(
-        "Jiang et al. 2025, five cytokines",
         "Seurat_object_{IFNB,IFNG,INS,TGFB,TNFA}_Perturb_seq.h5ad, as PerturBench's R script writes them of "
         "zenodo.org/records/10520190",
-        jiang24, ("cell_type", "treatment"),
+        1_628_476, jiang24, ("cell_type", "treatment"),
         split=partial(
             split_manual, covariates=[(line, name) for name in JIANG_CYTOKINES for line in JIANG_LINES], seed=0
         ),
     ),
     "op3": Curation(
-        "Szalata et al. 2024, OP3, compounds in blood cells",
-        "sc_counts_reannotated_with_counts.h5ad of s3://openproblems-bio", op3, ("cell_type",), perturbation="SMILES",
-        control=DMSO,
+        "sc_counts_reannotated_with_counts.h5ad of s3://openproblems-bio", 298_087, op3, ("cell_type",),
+        perturbation="SMILES", control=DMSO,
     ),
 }  # fmt: skip
 """By PerturBench's names."""

@@ -49,7 +49,9 @@ def test_norman19(tmp_path: Path):
     source = simulated_counts(obs, ["perturbation"], [*GENES, "A", "C"], 2)
     source.obs["nCount_RNA"] = source.X.sum(axis=1)
     source.obs["percent.mt"] = 3.5
-    table = curate("norman19", [written(source, tmp_path / "NormanWeissman2019_filtered.h5ad")], tmp_path / "out.h5ad")
+    table = curate(
+        "norman19", [written(source, tmp_path / "NormanWeissman2019_filtered.h5ad")], tmp_path / "out.h5ad"
+    ).split
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     assert list(made.obs["condition"]) == list(made.obs["perturbation"]) == [
         name.replace("_", "+") for name in source.obs["perturbation"]
@@ -68,6 +70,7 @@ def test_norman19(tmp_path: Path):
     assert set(read_split(tmp_path / "out.split.json").table["part"]) == {"train", "public", "hidden"}
     lineage = json.loads((tmp_path / "out.h5ad.lineage.json").read_text())
     assert lineage["inputs"][0]["name"] == "NormanWeissman2019_filtered.h5ad"
+    assert [entry["name"] for entry in lineage["data_sets"]] == ["norman2019"]
 
 
 def srivatsan(tmp_path: Path) -> tuple[anndata.AnnData, Path]:
@@ -85,7 +88,7 @@ def srivatsan(tmp_path: Path) -> tuple[anndata.AnnData, Path]:
 
 def test_srivatsan20(tmp_path: Path, symbols: Path):
     source, path = srivatsan(tmp_path)
-    table = curate("srivatsan20", [path], tmp_path / "out.h5ad", symbols)
+    table = curate("srivatsan20", [path], tmp_path / "out.h5ad", symbols).split
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     kept = source.obs["cell_line"].isin(["MCF7", "A549", "K562"]) & (
         (source.obs["dose_value"] == 10_000) | (source.obs["perturbation"] == "control")
@@ -117,7 +120,7 @@ def test_frangieh21(tmp_path: Path):
         groups |= {(name, treatment): 6 for name in ("control", *"abcdefghij")}
     source = simulated_counts(labelled(groups, ["perturbation", "perturbation_2"], 5), ["perturbation"], GENES, 6)
     source.obs = source.obs.assign(ncounts=1.0, ngenes=2.0, celltype="melanoma")
-    table = curate("frangieh21", [written(source, tmp_path / "RNA.h5ad")], tmp_path / "out.h5ad")
+    table = curate("frangieh21", [written(source, tmp_path / "RNA.h5ad")], tmp_path / "out.h5ad").split
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     assert (made.X != source.X).nnz == 0  # all genes, as they were
     due = source.obs["perturbation_2"].astype(str).replace({"Co-culture": "co-culture", "Control": "none"})
@@ -142,7 +145,7 @@ def test_mcfaline23(tmp_path: Path, symbols: Path):
         source.obs = source.obs.assign(cell_type=line, nCount_RNA=5.0, nFeature_RNA=4)
         sources.append(source)
         paths.append(written(source, tmp_path / f"gxe{number}.h5ad"))
-    assert curate("mcfaline23", paths, tmp_path / "out.h5ad", symbols) is None  # its split is a published table
+    assert curate("mcfaline23", paths, tmp_path / "out.h5ad", symbols).split is None  # its split is a published table
     assert not list(tmp_path.glob("out.split*"))
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     assert set(made.obs["condition"]) == {"control", "RNASEL"}  # the name that has NA in it stays whole
@@ -182,7 +185,7 @@ def jiang(tmp_path: Path) -> list[Path]:
 
 def test_jiang24(tmp_path: Path):
     paths = jiang(tmp_path)
-    table = curate("jiang24", paths, tmp_path / "out.h5ad")
+    table = curate("jiang24", paths, tmp_path / "out.h5ad").split
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     assert set(made.obs["treatment"]) == {"IFNB", "IFNG", "INS", "TGFB", "TNFA"}
     assert set(made.obs["condition"]) == {"control", *"abcdefghij"}
@@ -204,7 +207,7 @@ def test_op3(tmp_path: Path):
     source.layers["counts"] = source.X.copy()
     source.X = scipy.sparse.csr_matrix(np.log1p(source.X.toarray()))
     path = written(source, tmp_path / "sc_counts.h5ad")
-    assert curate("op3", [path], tmp_path / "out.h5ad") is None
+    assert curate("op3", [path], tmp_path / "out.h5ad").split is None
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     assert (made.layers["counts"] != source[:, made.var_names].layers["counts"]).nnz == 0
     assert list(made.obs["condition"]) == list(source.obs["SMILES"])
@@ -220,7 +223,7 @@ def test_its_own_small_file_is_no_source_of_counts(vcc_data: Path, tmp_path: Pat
         curate("norman19", [written(source, tmp_path / "logs.h5ad")], tmp_path / "out.h5ad")
     assert not (tmp_path / "out.h5ad").exists()
     source.X = scipy.sparse.csr_matrix(devel.layers["counts_recovered"], dtype=np.float32)
-    table = curate("norman19", [written(source, tmp_path / "counts.h5ad")], tmp_path / "out.h5ad")
+    table = curate("norman19", [written(source, tmp_path / "counts.h5ad")], tmp_path / "out.h5ad").split
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     assert list(made.obs["condition"]) == list(devel.obs["condition"])
     parts = pd.read_csv(table, index_col=0, header=None)[1]
@@ -235,6 +238,8 @@ def test_another_split_may_be_asked_for_on_the_command_line(tmp_path: Path):
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "out.split.csv and the course's split beside it" in done.output
+    assert "1,050 cells x" in done.output
+    assert "PerturBench deposited 1,628,476 cells" in done.output
     parts = read_split(tmp_path / "out.split.json").table
     held = set(parts[parts["part"] != "train"].index.get_level_values("context"))
     assert any("TNFA" in context for context in held)  # of which the published split holds nothing out
