@@ -114,13 +114,18 @@ def test_srivatsan20(tmp_path: Path, symbols: Path):
     assert held.groupby("condition", observed=True)["cell_type"].nunique().max() == 1  # out of one line at most
 
 
-def test_frangieh21(tmp_path: Path):
+def frangieh(tmp_path: Path) -> tuple[anndata.AnnData, Path]:
     groups = {}
     for treatment in ("Co-culture", "Control", "IFNγ"):
         groups |= {(name, treatment): 6 for name in ("control", *"abcdefghij")}
     source = simulated_counts(labelled(groups, ["perturbation", "perturbation_2"], 5), ["perturbation"], GENES, 6)
     source.obs = source.obs.assign(ncounts=1.0, ngenes=2.0, celltype="melanoma")
-    table = curate("frangieh21", [written(source, tmp_path / "RNA.h5ad")], tmp_path / "out.h5ad").split
+    return source, written(source, tmp_path / "RNA.h5ad")
+
+
+def test_frangieh21(tmp_path: Path):
+    source, path = frangieh(tmp_path)
+    table = curate("frangieh21", [path], tmp_path / "out.h5ad").split
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
     assert (made.X != source.X).nnz == 0  # all genes, as they were
     due = source.obs["perturbation_2"].astype(str).replace({"Co-culture": "co-culture", "Control": "none"})
@@ -169,11 +174,15 @@ def test_mcfaline23(tmp_path: Path, symbols: Path):
     assert made.var_names.is_unique
 
 
+CYTOKINES = ("IFNG", "INS", "TGFB", "TNFA")
+"""And IFNB, in the source."""
+
+
 def jiang(tmp_path: Path) -> list[Path]:
     paths = []
-    for number, cytokine in enumerate(("IFNB", "IFNG", "INS", "TGFB", "TNFA")):
+    for number, cytokine in enumerate(CYTOKINES):
         groups = {}
-        for line in ("K562", "MCF7", "HT29", "HAP1", "A549"):
+        for line in ("K562", "MCF7", "HT29", "HAP1"):
             groups |= {("NT", line): 12} | {(name, line): 3 for name in "abcdefghij"}
         source = simulated_counts(labelled(groups, ["gene", "cell_type"], 20 + number), ["gene"], GENES, 8)
         source.obs = source.obs.assign(nCount_RNA=np.asarray(source.X.sum(axis=1)).ravel(), nFeature_RNA=7)
@@ -187,7 +196,7 @@ def test_jiang24(tmp_path: Path):
     paths = jiang(tmp_path)
     table = curate("jiang24", paths, tmp_path / "out.h5ad").split
     made = anndata.read_h5ad(tmp_path / "out.h5ad")
-    assert set(made.obs["treatment"]) == {"IFNB", "IFNG", "INS", "TGFB", "TNFA"}
+    assert set(made.obs["treatment"]) == set(CYTOKINES)
     assert set(made.obs["condition"]) == {"control", *"abcdefghij"}
     first = anndata.read_h5ad(paths[0])
     assert (made[: first.n_obs].layers["counts"] != first.raw[:, made.var_names].X).nnz == 0
@@ -232,17 +241,16 @@ def test_its_own_small_file_is_no_source_of_counts(vcc_data: Path, tmp_path: Pat
 
 
 def test_another_split_may_be_asked_for_on_the_command_line(tmp_path: Path):
-    paths = jiang(tmp_path)
-    options = [word for path in paths for word in ("--source", str(path))]
-    command = ["perturbench", "jiang24", *options, "--out", str(tmp_path / "out.h5ad"), "--split", "transfer"]
+    _, path = frangieh(tmp_path)
+    out = tmp_path / "out.h5ad"
+    command = ["perturbench", "frangieh21", "--source", str(path), "--out", str(out), "--split", "transfer"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "out.split.csv and the course's split beside it" in done.output
-    assert "1,050 cells x" in done.output
-    assert "PerturBench deposited 1,628,476 cells" in done.output
+    assert "198 cells x 200 genes; PerturBench deposited 218,331 cells" in done.output
     parts = read_split(tmp_path / "out.split.json").table
     held = set(parts[parts["part"] != "train"].index.get_level_values("context"))
-    assert any("TNFA" in context for context in held)  # of which the published split holds nothing out
+    assert len(held) > 1  # the published split holds something out of co-culture alone
 
 
 def test_other_input_is_refused_in_one_sentence(tmp_path: Path, symbols: Path):
