@@ -19,7 +19,9 @@ DE_COLUMNS = ("gene_id", "score", "logfoldchange", "pval", "pval_adj", CONDITION
 """Gene (Ensembl ID), test score, log2 fold change, p, and Benjamini-Hochberg adjusted p within the condition."""
 
 
-def read_table(folder: str | Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+def read_table(
+    folder: str | Path, name: str, columns: tuple[str, ...], rows: list[tuple[str, str, float]] | None = None
+) -> pd.DataFrame:
     """Read a table of the benchmark.
 
     Parameters
@@ -30,6 +32,8 @@ def read_table(folder: str | Path, name: str, columns: tuple[str, ...]) -> pd.Da
         The file's name.
     columns
         Those wanted.
+    rows
+        Those wanted, as (column, comparison, value); default: all.
 
     Raises
     ------
@@ -39,7 +43,7 @@ def read_table(folder: str | Path, name: str, columns: tuple[str, ...]) -> pd.Da
     path = Path(folder) / name
     check_file(path)
     try:
-        return pd.read_parquet(path, columns=list(columns))
+        return pd.read_parquet(path, columns=list(columns), filters=rows)
     except Exception as error:  # whatever is in somebody's file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         msg = f"{path} has not the columns {', '.join(columns)} ({reason[:200]}); write it again with k562-benchmark"

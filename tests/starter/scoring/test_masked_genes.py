@@ -99,7 +99,8 @@ def test_a_prediction_of_nothing_scores_0_and_the_perturbed_mean_stands_beside(b
     assert scores["genes"].to_dict() == {name: len(genes) for name, genes in masked.items()}
     pairs = pd.read_parquet(benchmark / "control_map.parquet")
     de = pd.read_parquet(benchmark / "de_wilcoxon.parquet")
-    for condition, genes in masked.items():
+    for condition, changes in masked.items():
+        genes = list(changes.index)
         x = cells[:, genes].to_df()
         of = {name: rows for name, rows in pairs.groupby("condition")}
         others = np.mean([x.loc[rows["treated"]].mean() for name, rows in of.items() if name != condition], axis=0)
@@ -117,7 +118,8 @@ def test_genes_are_masked_as_cz_benchmarks_does():
     masked = mask_genes(pd.DataFrame(rows, columns=["condition", "gene_id", "logfoldchange", "pval_adj"]))
     np.random.seed(42)  # noqa: NPY002, as in cz-benchmarks
     due = np.random.choice([f"A{n}" for n in range(12)], size=6, replace=False)  # noqa: NPY002
-    assert masked == {"A": list(due)}
+    assert {name: list(changes.index) for name, changes in masked.items()} == {"A": list(due)}
+    assert list(masked["A"]) == [2.0 if int(gene[1:]) % 2 else -1.0 for gene in due]
 
 
 def test_the_summary_by_hand():
