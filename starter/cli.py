@@ -187,6 +187,7 @@ def metrics(
             scored = "yes" if metric.name in rules.scored else ""
             table.add_row(metric.name, metric.title, metric.direction, f"{low} to {high}", scored, metric.source)
         console.print(table)
+    console.print(f"{CZ_K562}: the masked-gene task of cz-benchmarks, a Spearman correlation; starter score alone")
 
 
 @truth_app.command("build")

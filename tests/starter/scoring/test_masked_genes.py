@@ -175,3 +175,4 @@ def test_the_command(benchmark: Path, tmp_path: Path):
     done = run("starter", "score", tmp_path / "mine.h5ad", *options, "--de-tables")
     assert (done.returncode, done.stdout) == (2, "")
     assert "not for cz-k562" in done.stderr
+    assert "cz-k562: the masked-gene task of cz-benchmarks" in run("starter", "metrics").stdout
