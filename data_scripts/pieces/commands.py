@@ -47,10 +47,11 @@ def sums(
     from data_scripts.pieces import sums as module
     from data_scripts.pieces.cluster import connected, sum_pieces
     from data_scripts.pieces.folder import COMPLETE, open_pieces
+    from starter.files import whole
 
     opened = open_pieces(pieces)
-    with connected(dask, workers) as client:
+    with whole(out) as part, connected(dask, workers) as client:  # whether it can be written is known at once
         found = sum_pieces(opened, client)
-    module.write_sums(found, opened.genes, opened.course, out)
+        module.write_sums(found, opened.genes, opened.course, part)
     write_lineage(out, [pieces / COMPLETE], [], {"target_sum": opened.course["target_sum"]}, module.__file__)
     typer.echo(f"wrote {len(found.n_cells):,} groups of {int(opened.n_cells.sum()):,} cells to {out}")

@@ -47,11 +47,11 @@ def open_pieces(folder: str | Path) -> Pieces:
     folder = Path(folder)
     path = folder / COMPLETE
     if not path.is_file():
-        plan = folder / PLAN
-        if not plan.is_file():
+        plan = read_plan(folder)
+        if not plan:
             msg = f"{folder} is no folder of pieces; write one with: python -m data_scripts pieces write"
             raise InputError(msg)
-        due = len(piece_names(json.loads(plan.read_text(encoding="utf-8"))))
+        due = len(piece_names(plan))
         there = sum(1 for _ in folder.glob("piece-*"))
         msg = f"{folder} has {there:,} of {counted(due, 'piece')}; run the command that writes them again, to go on"
         raise InputError(msg)
@@ -70,6 +70,26 @@ def open_pieces(folder: str | Path) -> Pieces:
     with open_h5ad(paths[0]) as first:
         genes = read_frame(first, "var").index
     return Pieces(paths, n_cells, hashes, genes, course)
+
+
+def read_plan(folder: Path) -> dict:
+    """Read what is to be written to a folder; nothing if no plan stands there.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        return {}
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        piece_names(plan)
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path} is damaged ({type(error).__name__}: {error}); write the pieces into another folder"
+        raise InputError(msg) from error
+    return plan
 
 
 def piece_names(plan: Mapping) -> list[str]:

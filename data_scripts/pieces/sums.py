@@ -20,7 +20,6 @@ from starter.data.blocks import float_csr
 from starter.data.h5ad import check_matrix, open_h5ad, read_frame
 from starter.data.preprocess import stated_totals
 from starter.errors import InputError
-from starter.files import whole
 from starter.schema import BATCH, CONTEXT, CONTROL, ONE_CONTEXT, PERTURBATION, TARGET_GENE
 
 BLOCK = 4_096
@@ -165,5 +164,4 @@ def write_sums(sums: Sums, genes: pd.Index, course: Mapping[str, object], path: 
     obs.index = obs[GROUP].agg(" | ".join, axis=1)
     layers = {"counts": sums.counts, "sum": sums.logs, "sum_squares": sums.squares, "variance": variance}
     adata = anndata.AnnData(mean, obs, pd.DataFrame(index=genes), layers=layers, uns={SCREEN: dict(course)})
-    with whole(path) as part:
-        adata.write_h5ad(part, compression="gzip")
+    adata.write_h5ad(Path(path), compression="gzip")

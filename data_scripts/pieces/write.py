@@ -12,7 +12,7 @@ import scipy.sparse
 from data_scripts.catalogue import DataSet
 from data_scripts.content import describe
 from data_scripts.lineage import write_lineage
-from data_scripts.pieces.folder import COMPLETE, PLAN, piece_names
+from data_scripts.pieces.folder import COMPLETE, PLAN, piece_names, read_plan
 from data_scripts.pieces.sharded import write_sharded
 from data_scripts.pieces.source import Source
 from starter import progress
@@ -88,8 +88,7 @@ def write_pieces(
 
 def _begin(folder: Path, plan: dict, inputs: Sequence[Path]) -> None:
     """Write down what is to be written; if it stands there already, it must be the same."""
-    path = folder / PLAN
-    stands = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    stands = read_plan(folder)
     if not stands and folder.is_dir() and any(folder.iterdir()):
         msg = f"{folder} holds something else than pieces; choose another folder"
         raise InputError(msg)
@@ -101,7 +100,7 @@ def _begin(folder: Path, plan: dict, inputs: Sequence[Path]) -> None:
             msg = f"{folder} holds pieces of other {' and '.join(unlike)}; choose another folder"
             raise InputError(msg)
     else:
-        with whole(path) as part:
+        with whole(folder / PLAN) as part:
             part.write_text(json.dumps({**plan, "inputs": described}) + "\n", encoding="utf-8")
     for left in folder.glob(".piece-*.part"):  # of work that was killed
         shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -109,7 +109,12 @@ def _in_pieces(path: Path) -> Mapping | None:
 
 
 def _pieces(path: Path) -> list[Mapping]:
-    return json.loads(path.read_text(encoding="utf-8"))["pieces"] if path.is_file() else []
+    """Read a list of pieces; of one that is damaged nothing, which its own lineage tells."""
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))["pieces"]
+        return [piece for piece in listed if {"name", "bytes", "sha256"} <= set(piece)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _faults_by_lineage(path: Path, record: Path) -> list[str]:

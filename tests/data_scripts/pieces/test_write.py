@@ -180,6 +180,27 @@ def test_a_piece_that_is_missing_or_damaged_is_found(tmp_path: Path):
         open_pieces(folder)
 
 
+def test_a_damaged_plan_or_list_is_named(tmp_path: Path):
+    path = store(screen(50), tmp_path / "a.h5ad")
+    folder = cut(tmp_path / "pieces", path, cells=20)
+    (folder / "pieces.json").write_text('{"pieces": [{}]}')
+    with pytest.raises(InputError, match="pieces.json is damaged .KeyError: 'name'.; write the pieces again"):
+        open_pieces(folder)
+    (fault,) = [fault for each in verify(folder / "pieces.json") for fault in each.faults]
+    assert "bytes, and not " in fault
+    (folder / "plan.json").write_text("{")
+    with pytest.raises(InputError, match="plan.json is damaged .JSONDecodeError: .*; write the pieces into"):
+        cut(folder, path, cells=20)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        InputError, match="cannot write .*file/pieces/plan.json: Not a directory; choose another folder"
+    ):
+        cut(tmp_path / "file" / "pieces", store(screen(50), tmp_path / "a.h5ad"))
+
+
 @pytest.mark.parametrize("value", [-1, 0.5, np.nan, np.inf])
 def test_what_are_no_counts_are_refused(tmp_path: Path, value: float):
     adata = screen(50)
