@@ -139,7 +139,7 @@ def _simulated() -> str:
 
 
 def _papalexi(folder: Path) -> str:
-    from data_scripts import papalexi
+    from data_scripts.screens import papalexi
 
     path = papalexi.build(folder)
     files = f'screen = "screen/{path.name}"\nsplit = "screen/{papalexi.NAME}.split.json"\npriors = "screen/priors"\n'
@@ -148,7 +148,7 @@ def _papalexi(folder: Path) -> str:
 
 def _real(dataset: DatasetName, root: Path) -> str:
     """Build a screen of the catalogue; what was downloaded lies beside the demos, for the next time."""
-    from data_scripts import screens
+    from data_scripts.screens import build as screens
     from data_scripts.subset.cells import Part
 
     part = None if dataset is DatasetName.norman else Part()

@@ -17,7 +17,7 @@ import scipy.sparse
 import scipy.stats
 import typer
 
-from data_scripts import papalexi
+from data_scripts.screens import papalexi
 from starter.console import run
 from starter.data.preprocess import log_expression
 from starter.data.pseudobulk import group_means

@@ -31,8 +31,8 @@ def papalexi(
 
     Example: python -m data_scripts papalexi
     """
-    from data_scripts import papalexi as screen
-    from data_scripts.priors import coverage, read_genes
+    from data_scripts.priors.build import coverage, read_genes
+    from data_scripts.screens import papalexi as screen
 
     path = screen.build(out)
     genes = read_genes(path)
@@ -105,7 +105,7 @@ def priors(
 
     Example: python -m data_scripts priors --genes my_screen.h5ad --out priors
     """
-    from data_scripts.priors import build, read_genes
+    from data_scripts.priors.build import build, read_genes
 
     wanted = read_genes(genes)
     _say_coverage(build(wanted, out, downloads), len(wanted))
@@ -123,7 +123,7 @@ def human_genes(
 
     Example: python -m data_scripts human-genes
     """
-    from data_scripts.human_genes import build
+    from data_scripts.human_genes.build import build
 
     typer.echo(f"wrote {build(downloads)}")
 

@@ -162,8 +162,10 @@ def build(
 
     Example: python -m data_scripts build replogle_k562_essential --subset
     """
-    from data_scripts import bulk, embeddings, gene_tables, papalexi, screens
-    from data_scripts.priors import coverage, read_genes
+    from data_scripts.priors import embeddings, gene_tables
+    from data_scripts.priors.build import coverage, read_genes
+    from data_scripts.screens import build as screens
+    from data_scripts.screens import bulk, papalexi
     from data_scripts.subset.cells import Part
 
     entry = data_set(name)

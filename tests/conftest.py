@@ -94,7 +94,7 @@ def small_screen(small_path: Path) -> anndata.AnnData:
 @pytest.fixture(scope="session")
 def papalexi(vcc_data: Path, once: Callable) -> Path:
     """The folder of the real screen, built from its raw files."""
-    from data_scripts import papalexi
+    from data_scripts.screens import papalexi
 
     return once("papalexi", papalexi.build)
 

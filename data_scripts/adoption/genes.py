@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data_scripts import hgnc
 from data_scripts.adoption.layout import INDEX, Layout
 from data_scripts.catalogue import data_set
 from data_scripts.download import at_hand
-from data_scripts.gene_symbols import GeneSymbols
+from data_scripts.priors import hgnc
+from data_scripts.priors.gene_symbols import GeneSymbols
 from starter.data.targets import ENSEMBL, without_version
 from starter.errors import InputError, listed
 

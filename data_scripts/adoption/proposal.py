@@ -15,7 +15,7 @@ from data_scripts.adoption.counts import find_matrix
 from data_scripts.adoption.genes import NO_NAMES, Genes, harmonise_genes, names_at_hand
 from data_scripts.adoption.layout import INDEX, Layout
 from data_scripts.adoption.matrices import Matrix, choose_matrix, looked_at
-from data_scripts.gene_symbols import GeneSymbols
+from data_scripts.priors.gene_symbols import GeneSymbols
 from starter.data.h5ad import open_h5ad, read_frame
 from starter.data.targets import are_ensembl, symbol_column
 from starter.errors import InputError, counted, listed

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from data_scripts import download, embeddings, gene_tables, screens
+from data_scripts import download
 from data_scripts.catalogue import DataSet, data_set
+from data_scripts.priors import embeddings, gene_tables
+from data_scripts.screens import build as screens
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

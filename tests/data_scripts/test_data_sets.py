@@ -13,9 +13,10 @@ import pytest
 from elsewhere import replogle
 from typer.testing import CliRunner
 
-from data_scripts import data_sets, screens
+from data_scripts import data_sets
 from data_scripts.__main__ import app
 from data_scripts.catalogue import DataSet, catalogue
+from data_scripts.screens import build as screens
 
 RUNNER = CliRunner()
 
@@ -105,7 +106,7 @@ def test_build_a_part_of_a_screen(offered: Callable[..., DataSet], tmp_path: Pat
     made = replogle(tmp_path / "made.h5ad", [*targets * 12, *["non-targeting"] * 30])
     offered("replogle_rpe1", made.path.read_bytes())
     monkeypatch.setattr(screens.priors, "build", lambda genes, folder, downloads: None)
-    monkeypatch.setattr("data_scripts.priors.coverage", lambda genes, folder: {"go": 4})
+    monkeypatch.setattr("data_scripts.priors.build.coverage", lambda genes, folder: {"go": 4})
     said = run("build", "replogle_rpe1", "--subset", "--perturbations", 4, "--cells", 10, "--controls", 20, "--genes",
                30, "--out", tmp_path / "out", "--downloads", tmp_path / "down")  # fmt: skip
     assert "60 cells x " in said

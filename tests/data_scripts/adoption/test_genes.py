@@ -6,7 +6,7 @@ import pytest
 
 from data_scripts.adoption.genes import harmonise_genes, names_at_hand
 from data_scripts.adoption.layout import Layout
-from data_scripts.gene_symbols import GeneSymbols
+from data_scripts.priors.gene_symbols import GeneSymbols
 from starter.errors import InputError
 
 TBCE = ["ENSG00000284770", "ENSG00000285053"]

@@ -4,7 +4,7 @@ import pytest
 from data_scripts.adoption.genes import NO_NAMES, Genes, harmonise_genes
 from data_scripts.adoption.labels import MOST_GUIDES, Meaning, read_labels
 from data_scripts.adoption.layout import Layout
-from data_scripts.gene_symbols import GeneSymbols
+from data_scripts.priors.gene_symbols import GeneSymbols
 
 MEASURED = ["STAT1", "STAT2", "HLA-A", "NKX2-1", "H3-3B", "AC118549.1", "KLF1", "MAP2K6", "ZAP70", "MAP3K21", "CTRL"]
 

@@ -5,7 +5,7 @@ screens and many transcription factors among them. All follows from files that t
 tables come out the same, byte for byte.
 
 Only what is free (CC0, CC BY) is written. Left out for their licences: DoRothEA's regulons (CC BY-NC) and the list of
-factors of Lambert et al. 2018 (none is stated); `data_scripts.reactome_regulons` and GO take their places.
+factors of Lambert et al. 2018 (none is stated); `data_scripts.human_genes.reactome_regulons` and GO take their places.
 """
 
 import importlib.util
@@ -19,18 +19,26 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data_scripts import papalexi, reactome, string_db
 from data_scripts.catalogue import DataSet, RemoteFile, data_set
 from data_scripts.download import at_hand, fetch
-from data_scripts.expression_levels import CP10K, draw_of, fill_in, level_in_norman, level_in_pbmc, mean_level
-from data_scripts.gene_symbols import GeneSymbols
-from data_scripts.packed import lines
-from data_scripts.reactome_regulons import read_regulons
+from data_scripts.formats.packed import lines
+from data_scripts.human_genes.expression_levels import (
+    CP10K,
+    draw_of,
+    fill_in,
+    level_in_norman,
+    level_in_pbmc,
+    mean_level,
+)
+from data_scripts.human_genes.reactome_regulons import read_regulons
+from data_scripts.priors import reactome, string_db
+from data_scripts.priors.gene_symbols import GeneSymbols
+from data_scripts.screens import papalexi
 from starter.errors import InputError
 from starter.files import whole
 from starter.schema import CONTROL, N_UMIS, TARGET_GENE
 
-FOLDER = Path(__file__).resolve().parents[1] / "starter" / "simulation" / "human"
+FOLDER = Path(__file__).resolve().parents[2] / "starter" / "simulation" / "human"
 SOURCES = (
     "papalexi_thp1",
     "norman_k562",

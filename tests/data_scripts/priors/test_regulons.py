@@ -13,7 +13,7 @@ import rdata
 from rdata.conversion.to_r import DEFAULT_CLASS_MAP, build_r_object
 from rdata.parser import RObjectType
 
-from data_scripts import regulons
+from data_scripts.priors import regulons
 from starter.errors import InputError
 
 EDGES = pd.DataFrame(

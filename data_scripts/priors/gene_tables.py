@@ -1,6 +1,6 @@
 """Further tables of genes: CollecTRI's regulons, KEGG's pathways, transcription factors, essential genes.
 
-Unlike those of `data_scripts.priors` they are not built for every screen: KEGG's may not be given on to students.
+Unlike those of `data_scripts.priors.build` they are not built for every screen: KEGG's may not be given on to students.
 """
 
 from collections.abc import Callable, Collection

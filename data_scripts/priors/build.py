@@ -6,7 +6,7 @@ from pathlib import Path
 import anndata
 import pandas as pd
 
-from data_scripts import go, reactome, regulons, string_db
+from data_scripts.priors import go, reactome, regulons, string_db
 from starter.data.h5ad import open_h5ad
 from starter.errors import InputError, counted, listed
 from starter.schema import CONTROL, TARGET_GENE

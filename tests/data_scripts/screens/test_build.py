@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from elsewhere import old_table, replogle, scperturb
 
-from data_scripts import screens
 from data_scripts.adoption.layout import read_layout
 from data_scripts.catalogue import DataSet, catalogue
+from data_scripts.screens import build as screens
 from data_scripts.subset.cells import Part
 from starter.data.dataset import perturbations, read_screen
 from starter.data.split import read_split

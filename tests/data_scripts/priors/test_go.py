@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data_scripts import go
 from data_scripts.download import DownloadError
+from data_scripts.priors import go
 from starter.errors import InputError
 
 HEADER = """!gaf-version: 2.2

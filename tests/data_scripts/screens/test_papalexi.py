@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from data_scripts import papalexi as builder
 from data_scripts.download import DownloadError
+from data_scripts.screens import papalexi as builder
 from starter.data import dataset
 from starter.data.course import CourseData
 from starter.data.rules import check_screen

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from data_scripts import embeddings
 from data_scripts.catalogue import DataSet
+from data_scripts.priors import embeddings
 from starter.errors import InputError
 from starter.priors.tables import read_features
 

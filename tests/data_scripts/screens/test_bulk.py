@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_scripts import bulk
 from data_scripts.catalogue import DataSet
+from data_scripts.screens import bulk
 from starter.errors import InputError
 from starter.priors.tables import read_other_context
 

@@ -5,7 +5,7 @@ import pandas as pd
 import scipy.sparse
 import scipy.stats
 
-from data_scripts.expression_levels import draw_of, fill_in, mean_level
+from data_scripts.human_genes.expression_levels import draw_of, fill_in, mean_level
 
 
 def test_mean_level_by_hand():

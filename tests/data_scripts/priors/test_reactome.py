@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_scripts import reactome
+from data_scripts.priors import reactome
 from starter.errors import InputError
 
 GMT = """2-LTR circle formation\tR-HSA-164843\tBANF1\tHMGA1\tgag-pol

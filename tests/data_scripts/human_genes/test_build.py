@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_scripts import human_genes
-from data_scripts.human_genes import GeneSet, Knowledge, choose, describe
+from data_scripts.human_genes import build as human_genes
+from data_scripts.human_genes.build import GeneSet, Knowledge, choose, describe
 from starter.errors import InputError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data_scripts import gene_tables, hgnc
 from data_scripts.catalogue import DataSet
+from data_scripts.priors import gene_tables, hgnc
 from starter.errors import InputError
 from starter.priors.tables import read_pathways, read_regulons
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_scripts.packed import lines
+from data_scripts.formats.packed import lines
 from starter.errors import InputError
 
 TEXT = "first\nsecond é\r\n\nlast"

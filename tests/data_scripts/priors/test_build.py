@@ -15,9 +15,9 @@ import rdata
 import scipy.sparse
 from typer.testing import CliRunner
 
-from data_scripts import priors
 from data_scripts.__main__ import app
-from data_scripts.papalexi import NAME
+from data_scripts.priors import build as priors
+from data_scripts.screens.papalexi import NAME
 from starter.errors import InputError
 
 GAF = (

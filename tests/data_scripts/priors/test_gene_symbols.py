@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from data_scripts.gene_symbols import GeneSymbols
+from data_scripts.priors.gene_symbols import GeneSymbols
 
 NAMES = pd.DataFrame(
     [

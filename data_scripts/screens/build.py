@@ -5,13 +5,14 @@ from pathlib import Path
 import anndata
 import numpy as np
 
-from data_scripts import hgnc, priors
 from data_scripts.adoption.convert import convert
 from data_scripts.adoption.genes import names_at_hand
 from data_scripts.adoption.layout import read_layout
 from data_scripts.adoption.report import Report
 from data_scripts.catalogue import DataSet, catalogue, data_set
 from data_scripts.download import DownloadError, fetch
+from data_scripts.priors import build as priors
+from data_scripts.priors import hgnc
 from data_scripts.subset.cells import Part
 from data_scripts.subset.cut import cut
 from starter.data.dataset import perturbations
@@ -32,7 +33,7 @@ def build(name: str, folder: str | Path, downloads: str | Path, part: Part | Non
     name
         The data set's name.
     folder
-        Receives `<name>.h5ad`, its report, its lineage and its split, and `priors/` (`data_scripts.priors`).
+        Receives `<name>.h5ad`, its report, its lineage and its split, and `priors/` (`data_scripts.priors.build`).
     downloads
         Where downloads go.
     part

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from data_scripts import priors
 from data_scripts.catalogue import data_set
 from data_scripts.download import fetch
+from data_scripts.formats.rda import read_rda
 from data_scripts.lineage import write_lineage
-from data_scripts.rda import read_rda
+from data_scripts.priors import build as priors
 from starter.data.dataset import read_screen, write_screen
 from starter.data.split import make_split
 from starter.errors import InputError

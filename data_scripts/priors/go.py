@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from data_scripts.download import obtain
+from data_scripts.formats.packed import lines
 from data_scripts.lineage import write_table
-from data_scripts.packed import lines
 from starter.errors import InputError
 
 NAME = "go"

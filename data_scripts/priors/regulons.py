@@ -12,8 +12,8 @@ import pandas as pd
 from rich.console import Console
 
 from data_scripts.download import obtain
+from data_scripts.formats.rda import read_rda
 from data_scripts.lineage import write_table
-from data_scripts.rda import read_rda
 from starter.errors import InputError
 
 NAME = "dorothea"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_scripts import string_db
+from data_scripts.priors import string_db
 from starter.errors import InputError
 from starter.priors.graphs import read_graph
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from data_scripts import reactome_regulons
-from data_scripts.reactome_regulons import REGULONS, read_regulons
+from data_scripts.human_genes import reactome_regulons
+from data_scripts.human_genes.reactome_regulons import REGULONS, read_regulons
 from starter.errors import InputError
 
 

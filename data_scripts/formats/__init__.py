@@ -1,0 +1,1 @@
+"""Files as publishers pack them: gzip, zip, R's data files."""

@@ -1,0 +1,1 @@
+"""What is known of genes before a screen: annotations, pathways, regulons, graphs, embeddings, names."""

@@ -1,0 +1,1 @@
+"""Screens of the catalogue as course data sets."""
