@@ -54,7 +54,10 @@ class Remote(io.RawIOBase):
                 faults.append(f"{url}: the server offers {self.size:,} bytes where {file.bytes:,} are due")
                 continue
             return
-        msg = f"{file.name} cannot be read in pieces ({'; '.join(faults) or 'it has no address'})"
+        msg = (
+            f"{file.name} cannot be read in pieces ({'; '.join(faults) or 'it has no address'}); try again later, or "
+            "name a folder that has all of it by VCC_DATA"
+        )
         raise DownloadError(msg)
 
     @property
