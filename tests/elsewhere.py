@@ -32,6 +32,13 @@ def drawn(labels: list[str], seed: int = 0, n_genes: int = len(GENES)) -> tuple[
     return counts, pd.DataFrame({"label": labels}, index=[f"CELL{number}-1" for number in range(len(labels))])
 
 
+def _id_of(label: str) -> str:
+    """Give the id of a gene; one that is not measured has another, and a control none."""
+    if label in GENES:
+        return IDS[GENES.index(label)]
+    return label if label == "non-targeting" else f"ENSG000009{sum(label.encode()):05d}"
+
+
 def replogle(path: Path, labels: list[str]) -> Made:
     """Write the layout of Replogle 2022: dense, contiguous float32; categories as AnnData 0.7 kept them."""
     counts, obs = drawn(labels, 1)
@@ -42,7 +49,7 @@ def replogle(path: Path, labels: list[str]) -> Made:
         UMI_count=counts.sum(axis=1) + 7,
         mitopercent=rng.uniform(0.01, 0.2, len(obs)),
         sgID_AB=[f"{label}_+_{number % 2}" for number, label in enumerate(labels)],
-        gene_id=[IDS[GENES.index(label)] if label in GENES else label for label in labels],
+        gene_id=[_id_of(label) for label in labels],
         transcript="P1P2",
         gene_transcript=[f"{label}_P1P2" for label in labels],
         z_gemgroup_UMI=rng.normal(0, 1, len(obs)),

@@ -61,6 +61,11 @@ def test_other_genes_in_two_parts_are_none(train: str, hidden: str):
     assert find_leaks(split_of(train=train, hidden=hidden), GENES) == {}
 
 
+def test_a_measured_gene_is_no_guide_of_another():
+    assert find_leaks(split_of(train="G5", hidden="G5-1"), [*GENES, "G5-1"]) == {}
+    assert list(find_leaks(split_of(train="G5", hidden="G5-1"), GENES)) == ["G5"]
+
+
 def test_a_leak_is_an_error_of_genes_alone():
     split = split_of(train="ZAP70_1 LAT_1", hidden="ZAP70_2 LAT_2")
     screen = anndata.AnnData(var=pd.DataFrame(index=GENES), uns={"course": dict(ABOUT)})

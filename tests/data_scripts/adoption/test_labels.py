@@ -6,7 +6,20 @@ from data_scripts.adoption.labels import MOST_GUIDES, Meaning, read_labels
 from data_scripts.adoption.layout import Layout
 from data_scripts.priors.gene_symbols import GeneSymbols
 
-MEASURED = ["STAT1", "STAT2", "HLA-A", "NKX2-1", "H3-3B", "AC118549.1", "KLF1", "MAP2K6", "ZAP70", "MAP3K21", "CTRL"]
+MEASURED = [
+    "STAT1",
+    "STAT2",
+    "HLA-A",
+    "NKX2-1",
+    "H3-3B",
+    "AC118549.1",
+    "KLF1",
+    "MAP2K6",
+    "ZAP70",
+    "MAP3K21",
+    "CTRL",
+    "ATM",
+]
 
 
 def genes(names: GeneSymbols = NO_NAMES) -> Genes:
@@ -81,7 +94,9 @@ def test_guides_of_doubles_are_cut_off_too():
     assert means("STAT1_2+KLF1_1") == Meaning("KLF1+STAT1", of_guide=True)
 
 
-@pytest.mark.parametrize("label", ["HLA-A", "NKX2-1", "H3-3B", "AC118549.1", "STAT1", "ABC12", "SEC-3", "KRT5-1"])
+@pytest.mark.parametrize(
+    "label", ["HLA-A", "NKX2-1", "H3-3B", "AC118549.1", "STAT1", "ABC12", "ATM2", "SEC-3", "KRT5-1"]
+)
 def test_a_symbol_is_not_cut(label: str):
     assert means(label) == Meaning(label)
 

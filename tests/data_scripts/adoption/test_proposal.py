@@ -28,7 +28,8 @@ def row(proposal: Proposal, what: str) -> str:
 
 
 def test_replogle(tmp_path: Path):
-    made = elsewhere.replogle(tmp_path / "raw.h5ad", SINGLES)
+    labels = [*SINGLES, "POLR2A", "MED12"] * 3  # of which the last two are not measured
+    made = elsewhere.replogle(tmp_path / "raw.h5ad", labels)
     proposal = propose(made.path, {}, tmp_path)
     assert proposal.layout == Layout(
         target="gene", guide="sgID_AB", batch="gem_group", n_umis="UMI_count", percent_mito="mitopercent",
@@ -38,7 +39,7 @@ def test_replogle(tmp_path: Path):
         row(proposal, "genes") == "symbols: gene_name; ids: index | STAT1, HLA-A, NKX2-1 | 1 symbol stood there twice"
     )
     assert row(proposal, "target").startswith("gene | STAT1, ")
-    assert row(proposal, "target").endswith(" | 4 perturbations; 100 % are known genes")
+    assert row(proposal, "target").endswith(" | 6 perturbations; 66.7 % are known genes")
     assert row(proposal, "total UMIs").endswith("at least the sum of the counts in each cell")
 
 
@@ -174,6 +175,13 @@ def test_a_total_below_the_counts_is_not_taken(tmp_path: Path):
     assert proposal.layout.n_umis == "total_counts"
     assert row(proposal, "total UMIs").endswith("; nCount_RNA is less than that")
     assert propose(path, {"n_umis": None}, tmp_path).layout.n_umis is None
+
+
+def test_a_column_that_does_not_tell_the_target_holds_no_guides(tmp_path: Path):
+    made = elsewhere.scperturb(tmp_path / "a.h5ad", SINGLES, guide=[f"g{number % 11}" for number in range(210)])
+    assert propose(made.path, {}, tmp_path).layout.guide is None
+    made = elsewhere.scperturb(tmp_path / "b.h5ad", SINGLES, guide=[label.lower() for label in SINGLES])
+    assert propose(made.path, {}, tmp_path).layout.guide is None  # it tells no more than the target does
 
 
 def test_what_is_said_goes_before_what_is_seen(tmp_path: Path):
