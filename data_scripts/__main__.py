@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -65,9 +65,9 @@ def adopt(
     percent_mito: Annotated[str | None, typer.Option(help="Column of mitochondrial percentages or shares.")] = None,
     symbols: Annotated[str | None, typer.Option(help="Column of var with gene symbols, or 'index'.")] = None,
     ensembl: Annotated[str | None, typer.Option(help="Column of var with Ensembl ids, or 'index'.")] = None,
-    kind: Annotated[str | None, typer.Option(help="'gene' or 'compound'.")] = None,
+    kind: Annotated[Literal["gene", "compound"] | None, typer.Option(help="What cells were perturbed with.")] = None,
     dose: Annotated[str | None, typer.Option(help="Column of doses, in a compound screen.")] = None,
-    dose_unit: Annotated[str | None, typer.Option(help="'uM' or 'nM'.")] = None,
+    dose_unit: Annotated[Literal["uM", "nM"] | None, typer.Option(help="Of the doses.")] = None,
     title: Annotated[str | None, typer.Option(help="What the screen is.")] = None,
     organism: Annotated[str | None, typer.Option(help="Such as 'Homo sapiens'.")] = None,
     licence: Annotated[str | None, typer.Option(help="Who may use it how.")] = None,

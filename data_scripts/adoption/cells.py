@@ -146,8 +146,7 @@ def describe_cells(obs: pd.DataFrame, layout: Layout, meanings: Mapping[str, Mea
             report.notes.append(f"{counted(n, 'cell')} without {layout.batch}: their {BATCH} is {UNKNOWN!r}")
         columns[BATCH] = pd.Categorical(batch.replace("", UNKNOWN))
     if layout.context:
-        texts = [text_of(obs[column]) for column in layout.context]
-        columns[CONTEXT] = pd.Categorical(texts[0].str.cat(texts[1:], sep=" ") if len(texts) > 1 else texts[0])
+        columns[CONTEXT] = pd.Categorical(contexts_in(obs, layout))
     if layout.dose is not None:
         columns[DOSE] = _doses(obs[layout.dose], layout, (target == CONTROL).to_numpy())
     if layout.percent_mito is not None and (percent := _percent(obs[layout.percent_mito], report)) is not None:
@@ -155,11 +154,15 @@ def describe_cells(obs: pd.DataFrame, layout: Layout, meanings: Mapping[str, Mea
     return pd.DataFrame(columns, index=_unique_names(obs.index, report))
 
 
-def totals_of(obs: pd.DataFrame, layout: Layout) -> np.ndarray | None:
-    """Give each cell's total of UMIs as the file states it, float64; None if it states none, or no possible ones."""
-    if layout.n_umis is None or unusable_totals(obs[layout.n_umis]):
-        return None
-    return obs[layout.n_umis].to_numpy(float)
+def contexts_in(obs: pd.DataFrame, layout: Layout) -> pd.Series:
+    """Give each cell's context: the values of the layout's columns, joined by a space."""
+    first, *others = (text_of(obs[column]) for column in layout.context)
+    return first.str.cat(others, sep=" ") if others else first
+
+
+def totals_of(obs: pd.DataFrame, column: str | None) -> np.ndarray | None:
+    """Give each cell's total of UMIs as a column states it, float64; None if it states no possible ones."""
+    return None if column is None or unusable_totals(obs[column]) else obs[column].to_numpy(float)
 
 
 def n_umis(stated: np.ndarray | None, row_sums: np.ndarray, layout: Layout, report: Report) -> np.ndarray:

@@ -82,7 +82,7 @@ def convert(
         genes = harmonise_genes(var, layout, names)
         meanings = read_labels(text_of(obs[layout.target]).unique(), layout, genes)
         keep = choose_cells(obs, layout, meanings, report)
-        stated = totals_of(obs, layout)
+        stated = totals_of(obs, layout.n_umis)
         units = None
         if layout.logs:
             logs = _without_faults(read_kept(x, keep, "undo logs"), obs.index, genes)

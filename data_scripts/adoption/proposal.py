@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data_scripts.adoption import columns
-from data_scripts.adoption.cells import ROUNDING, check_columns, chosen_by, text_of
+from data_scripts.adoption.cells import ROUNDING, check_columns, chosen_by, contexts_in, text_of, totals_of
 from data_scripts.adoption.columns import Column
 from data_scripts.adoption.counts import find_matrix
 from data_scripts.adoption.genes import NO_NAMES, Genes, harmonise_genes, names_at_hand
@@ -77,15 +77,19 @@ def propose(path: str | Path, said: Mapping[str, Any], downloads: str | Path = "
         keep = chosen_by(whole_obs, layout)
         obs, seen = whole_obs[keep], looked_at(keep)
         totals = [said["n_umis"]] if said.get("n_umis") else [] if "n_umis" in said else columns.totals_in(whole_obs)
-        stated = {name: whole_obs[name].to_numpy(float) for name in totals}
+        stated = {name: values for name in totals if (values := totals_of(whole_obs, name)) is not None}
+        if said.get("n_umis") and not stated:
+            msg = f"obs[{said['n_umis']!r}] is not a positive number in every cell; name another column with --n-umis"
+            raise InputError(msg)
         matrix = choose_matrix(file, seen, said.get("counts"), stated, whole_obs)
-        layout = replace(layout, counts=matrix.name, logs=said.get("logs", matrix.kind == "logs"))
+        layout = replace(layout, counts=matrix.name, logs=matrix.kind == "logs")
         _, var = find_matrix(file, matrix.name, len(whole_obs))
     rows = [_cells(whole_obs, obs, layout, len(var)), _counts(matrix, layout, said)]
     layout, genes, row = _genes(var, layout, said, names)
     rows.append(row)
     column, others = _target(obs, layout, said, genes)
-    layout, more = _labels(column, obs, said, genes)
+    column, more = _labels(column, obs, said, genes)
+    layout = column.layout
     rows += more
     target = text_of(obs[layout.target]).map({label: meaning.target for label, meaning in column.meanings.items()})
     layout, more = _of_cells(obs, layout, said, target, others)
@@ -162,7 +166,7 @@ def _differ(obs: pd.DataFrame, one: Column, other: Column) -> bool:
     return not read(one).equals(read(other))
 
 
-def _labels(column: Column, obs: pd.DataFrame, said: Mapping[str, Any], genes: Genes) -> tuple[Layout, list[Row]]:
+def _labels(column: Column, obs: pd.DataFrame, said: Mapping[str, Any], genes: Genes) -> tuple[Column, list[Row]]:
     """Tell controls, doubles, compounds and labels that are left out."""
     layout = column.layout
     if "kind" not in said and column.known <= FEW_KNOWN:
@@ -199,7 +203,7 @@ def _labels(column: Column, obs: pd.DataFrame, said: Mapping[str, Any], genes: G
     if left_out:
         why = SAID if "drop" in said else "no perturbation is told"
         rows.append(Row("left out", counted(sum(left_out.values()), "cell"), listed(list(left_out)), why))
-    return layout, rows
+    return column, rows
 
 
 def _of_cells(
@@ -224,7 +228,7 @@ def _of_cells(
         guide = Row("guide", f"in {layout.target}", listed(with_guide[:3]), "labels tell guides of one gene apart")
     context = Row("context", NONE, "", "one context")
     if layout.context:
-        texts = obs[list(layout.context)].apply(text_of).agg(" ".join, axis=1)
+        texts = contexts_in(obs, layout)
         found = texts.value_counts()
         without = [name for name in found.index if not (target[texts == name] == CONTROL).any()]
         no_control = f"no controls in {listed(without)}: leave it out with --keep" if without else ""

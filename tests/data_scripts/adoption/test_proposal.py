@@ -72,6 +72,7 @@ def test_frangieh(tmp_path: Path):
     )  # fmt: skip
     assert row(proposal, "control") == "2 labels | NO_SITE_12, ONE_SITE_4 | looks like it"
     assert row(proposal, "guide").startswith("in perturbation | CD58_1, CD58_3, ")
+    assert row(proposal, "context") == "perturbation_2 | 2: Control, IFNγ | "  # controls are in both
     assert row(proposal, "left out").startswith("30 cells")
 
 
@@ -177,6 +178,15 @@ def test_a_total_below_the_counts_is_not_taken(tmp_path: Path):
     assert propose(path, {"n_umis": None}, tmp_path).layout.n_umis is None
 
 
+def test_a_context_without_controls_is_pointed_out(tmp_path: Path):
+    lines = [
+        "B" if label == "KLF1" or (number % 5 == 0 and label != "non-targeting") else "A"
+        for number, label in enumerate(SINGLES)
+    ]
+    made = elsewhere.scperturb(tmp_path / "a.h5ad", SINGLES, context=lines)
+    assert row(propose(made.path, {}, tmp_path), "context").endswith("no controls in B: leave it out with --keep")
+
+
 def test_a_column_that_does_not_tell_the_target_holds_no_guides(tmp_path: Path):
     made = elsewhere.scperturb(tmp_path / "a.h5ad", SINGLES, guide=[f"g{number % 11}" for number in range(210)])
     assert propose(made.path, {}, tmp_path).layout.guide is None
@@ -261,6 +271,7 @@ FAULTS = {
     "binary": ({}, binary, r"no matrix holds counts, .* \(X: no value but 0 and 1\)"),
     "ids": ({}, ids_alone, "genes are named by Ensembl ids, and no column of var holds symbols"),
     "matrix": ({"counts": "raw/X"}, nothing, "the file has no matrix 'raw/X'; --counts is one of X"),
+    "total": ({"n_umis": "cell_line"}, nothing, r"obs\['cell_line'\] is not a positive number .* with --n-umis"),
     "column": ({"batch": "lane"}, nothing, r"obs has no column 'lane' \(batch\); its columns are"),
 }
 
