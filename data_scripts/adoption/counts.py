@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from data_scripts.adoption.by_genes import read_by_genes
 from data_scripts.adoption.logs import scaled_back
 from starter import progress
 from starter.data.blocks import read_ahead
-from starter.data.h5ad import CELLS_PER_BLOCK, check_matrix, read_blocks, read_frame, shape_of
+from starter.data.h5ad import CELLS_PER_BLOCK, check_matrix, layout_of, read_blocks, read_frame, shape_of
 from starter.data.zarr_store import is_array
 from starter.errors import InputError, listed
 
@@ -79,7 +80,8 @@ def read_kept(
     """
     start = 0
     with progress.bar(what, -(-len(keep) // CELLS_PER_BLOCK)) as advance:
-        for block in read_ahead(read_blocks(x, keep=keep)):
+        by_genes = layout_of(x) == "csc_matrix"
+        for block in read_ahead(read_by_genes(x, keep) if by_genes else read_blocks(x, keep=keep)):
             here = np.flatnonzero(keep[start : start + block.shape[0]])
             if len(here):
                 yield start + here, block if len(here) == block.shape[0] else block[here]
