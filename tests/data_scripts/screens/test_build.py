@@ -206,7 +206,7 @@ def test_the_demo_on_a_part_of_a_screen(
     monkeypatch.setattr(Part, "__init__", lambda self: part_of(self, 100, 60, 800, 1000))
     monkeypatch.setattr(sys, "argv", ["demo.py", "--dataset", "k562", "--out", str(tmp_path / "demo")])
     with pytest.raises(SystemExit, match="0"):
-        runpy.run_path(str(Path(__file__).parents[2] / "demo.py"), run_name="__main__")
+        runpy.run_path(str(Path(__file__).parents[3] / "demo.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "100 perturbations, 800 controls" in printed
     scores = {
