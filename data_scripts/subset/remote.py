@@ -18,7 +18,7 @@ BLOCK = 1 << 20
 """Bytes that are read at a time where HDF5 looks for what describes the cells."""
 BLOCKS = 64
 """How many of these are kept."""
-AT_ONCE = 4
+AT_ONCE = 8
 """Pieces that are asked for at the same time."""
 
 
@@ -40,16 +40,18 @@ class Remote(io.RawIOBase):
         self._name, self._place, self._blocks = file.name, 0, OrderedDict[int, bytes]()
         self._lock, self._sessions = threading.Lock(), threading.local()
         self._marks: dict[str, str] = {}
+        self._direct: str | None = None
         self.received = 0
         """Bytes that have come so far."""
         faults = []
         for url in file.urls:
             self.url = url
             try:
-                _, self.size, self._marks = self._ask(0, 8)
+                first = self._ask(0, 8)
             except DownloadError as error:
                 faults.append(str(error))
                 continue
+            self.size, self._marks = first.size, first.marks
             if file.bytes not in (None, self.size):
                 faults.append(f"{url}: the server offers {self.size:,} bytes where {file.bytes:,} are due")
                 continue
@@ -115,31 +117,38 @@ class Remote(io.RawIOBase):
         return self._blocks[number]
 
     def _checked(self, start: int, end: int) -> bytes:
-        content, size, marks = self._ask(start, end)
-        if size != self.size or any(self._marks.get(key, value) != value for key, value in marks.items()):
+        piece = self._ask(start, end)
+        if piece.size != self.size or any(self._marks.get(key, value) != value for key, value in piece.marks.items()):
             msg = f"{self.url}: the file has changed meanwhile; begin again"
             raise DownloadError(msg)
-        if len(content) != end - start:
-            msg = f"{self.url}: the server sent {len(content):,} bytes where {end - start:,} were asked for"
+        if len(piece.content) != end - start:
+            msg = f"{self.url}: the server sent {len(piece.content):,} bytes where {end - start:,} were asked for"
             raise DownloadError(msg)
-        return content
+        return piece.content
 
-    def _ask(self, start: int, end: int) -> tuple[bytes, int, dict[str, str]]:
+    def _ask(self, start: int, end: int) -> web.Piece:
         if not hasattr(self._sessions, "own"):
             self._sessions.own = requests.Session()
-        fault = ""
-        for attempt in range(TRIES):
+        fault, attempt = "", 0
+        while attempt < TRIES:
+            direct, address = self._direct, buckets.address_of(self.url)
             try:
-                answer = web.piece(self._sessions.own, buckets.address_of(self.url), start, end)
+                piece = web.piece(self._sessions.own, direct or address, start, end)
             except Fault as error:
+                if direct:  # where the address sent on to is open for some seconds only
+                    self._direct = None
+                    continue
                 msg = f"{self.url}: {buckets.said_plainly(str(error), self.url)}"
                 raise DownloadError(msg) from error
             except Again as error:
                 fault = str(error)
                 time.sleep(error.wait if error.wait is not None else PAUSE * 2**attempt)
+                attempt += 1
                 continue
             with self._lock:
-                self.received += len(answer[0])
-            return answer
+                self.received += len(piece.content)
+                # asking the publisher for the way once, and not for every cell
+                self._direct = piece.url if piece.url != address else None
+            return piece
         msg = f"{self.url}: {fault}, {TRIES} times; what has come is kept, so run this again"
         raise DownloadError(msg)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import requests
 import urllib3
@@ -78,7 +79,20 @@ def asked(url: str, have: int, begun: Mapping[str, str]) -> Iterator[Answer]:
         yield Answer(start, None if length is None else start + int(length), marks, _chunks(answer))
 
 
-def piece(session: requests.Session, url: str, start: int, end: int) -> tuple[bytes, int, dict[str, str]]:
+class Piece(NamedTuple):
+    """Some bytes of a file."""
+
+    content: bytes
+    """Fewer than were asked for where the file ends before."""
+    size: int
+    """Bytes of the whole file."""
+    marks: dict[str, str]
+    """What names its version."""
+    url: str
+    """Where it came from in the end, if the address sent on to another."""
+
+
+def piece(session: requests.Session, url: str, start: int, end: int) -> Piece:
     """Get some bytes of a file.
 
     Parameters
@@ -89,10 +103,6 @@ def piece(session: requests.Session, url: str, start: int, end: int) -> tuple[by
         Its address.
     start, end
         The first byte, and the one behind the last.
-
-    Returns
-    -------
-    The bytes, fewer where the file ends before; bytes of the whole file; what names its version.
 
     Raises
     ------
@@ -117,7 +127,7 @@ def piece(session: requests.Session, url: str, start: int, end: int) -> tuple[by
         msg = "the connection broke in a piece"
         raise Again(msg)
     marks = {key: answer.headers[name] for key, name in VERSION.items() if name in answer.headers}
-    return content, int(told[3]), marks
+    return Piece(content, int(told[3]), marks, answer.url)
 
 
 def _stated_hashes(header: str) -> dict[str, str]:

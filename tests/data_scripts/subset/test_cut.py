@@ -1,6 +1,8 @@
 """A part of a screen on the web, against the whole file; the server is on this machine, the screen made up."""
 
+import http.server
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import scanpy
 import scipy.sparse
 from elsewhere import GENES, Made, replogle, scperturb
@@ -137,7 +140,7 @@ def test_a_line_that_breaks_while_cells_are_looked_up_is_named(
 ):
     ask = Remote._ask
 
-    def breaks(self: Remote, start: int, end: int) -> tuple:
+    def breaks(self: Remote, start: int, end: int) -> object:
         if end - start > 8:
             msg = "the host: the connection broke, 5 times"
             raise DownloadError(msg)
@@ -146,6 +149,52 @@ def test_a_line_that_breaks_while_cells_are_looked_up_is_named(
     monkeypatch.setattr(Remote, "_ask", breaks)
     with pytest.raises(InputError, match="^the host: the connection broke, 5 times$"):
         cut(published, tmp_path / "out", PART, tmp_path / "downloads")
+
+
+def test_an_address_that_sends_on_is_asked_for_the_way_once(published: DataSet, tmp_path: Path):
+    real = published.files[0].urls[0]
+    asked: list[str] = []
+    valid = [3]
+
+    class Store(http.server.BaseHTTPRequestHandler):
+        """Sends on to a signed address, which is good for so many pieces."""
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path == "/file":
+                valid[0] = 20
+                self.send_response(302)
+                self.send_header("Location", f"/signed/{len(asked)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            valid[0] -= 1
+            if valid[0] < 0:
+                self.send_response(403)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            with requests.get(real, headers={"Range": self.headers["Range"]}, timeout=5) as answer:
+                self.send_response(answer.status_code)
+                for name in ("Content-Range", "Content-Length", "ETag"):
+                    self.send_header(name, answer.headers[name])
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/file"
+        entry = replace(published, files=(replace(published.files[0], urls=(url,)),))
+        path = cut(entry, tmp_path / "out", PART, tmp_path / "downloads")
+        server.shutdown()
+    due = anndata.read_h5ad(cut(published, tmp_path / "due", PART, tmp_path / "downloads"))
+    np.testing.assert_array_equal(anndata.read_h5ad(path).X.toarray(), due.X.toarray())
+    n_pieces = sum(path != "/file" for path in asked)
+    assert n_pieces > 90
+    assert 4 < asked.count("/file") < n_pieces / 2
 
 
 def test_a_file_of_another_size_or_a_server_without_ranges_is_refused(
