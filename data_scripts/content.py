@@ -1,17 +1,15 @@
 """What names the content of a file: its size and SHA-256, read once as long as the file stays as it is."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from data_scripts.transfer.hashes import hashes_of
 from starter import progress
 from starter.errors import InputError
 from starter.files import reason_of
 
-STEP = 1 << 26
-"""Bytes that are read between two steps of the progress bar."""
 Description = dict[str, object]
 """Of a file: name, bytes, sha256, date (when it was last changed) and hashed (when its content was read)."""
 _read_before: dict[Path, Description] = {}
@@ -63,17 +61,7 @@ def read_hash(path: Path) -> str:
     -------
     The SHA-256 of its content as 64 hexadecimal digits.
     """
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        with progress.bar(f"hash {path.name}", -(-size // STEP)) as advance:
-            done = 0
-            while n := file.readinto(buffer):
-                digest.update(buffer[:n])
-                if (done + n) // STEP > done // STEP:
-                    advance()
-                done += n
-    return digest.hexdigest()
+    return hashes_of(path, ("sha256",), afresh=True)["sha256"]
 
 
 def _describe_folder(folder: Path) -> Description:
