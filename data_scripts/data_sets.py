@@ -174,7 +174,9 @@ def build(
     if name in bulk.CONTEXTS:
         path, table = bulk.build(name, folder, downloads)
         typer.echo(f"wrote {path}: profiles of {len(table) - 1:,} perturbations x {table.shape[1]:,} genes")
-        typer.echo("put it into a course's priors folder, where models take it for knowledge of another context")
+        typer.echo(
+            f"what is known of its genes is in {folder / 'priors'}; docs/instructor.md says what profiles are good for"
+        )
     elif entry.kind != "screen":
         if of_genes is None:
             msg = f"say whose genes {name} is for: --of-genes my_screen.h5ad"

@@ -10,6 +10,7 @@ from data_scripts.adoption.layout import Layout
 from data_scripts.catalogue import data_set
 from data_scripts.download import fetch
 from data_scripts.lineage import write_lineage
+from data_scripts.priors import build as priors
 from starter.data.h5ad import open_h5ad, read_frame
 from starter.errors import InputError
 from starter.files import whole
@@ -35,7 +36,8 @@ def build(
     name
         Of `CONTEXTS`.
     folder
-        Receives `<name>_other_context.parquet`, as models take knowledge of another context, and its lineage.
+        Receives `<name>_other_context.parquet`, as models take knowledge of another context, its lineage, and
+        `priors/` (`data_scripts.priors.build`), what is known of its genes.
     downloads
         Where downloads go.
     target_sum
@@ -48,7 +50,7 @@ def build(
     Raises
     ------
     InputError
-        If the file cannot be had, or has another layout.
+        If the file cannot be had, or has another layout; or if a prior cannot be had, and then the rest is complete.
     """
     entry = data_set(name)
     source = fetch(entry.files[0], downloads)
@@ -79,4 +81,5 @@ def build(
     with whole(path) as part:
         profiles.to_parquet(part)
     write_lineage(path, [source, *tables], [entry], {"target_sum": target_sum, "context": CONTEXTS[name]}, __file__)
+    priors.build({*profiles.index, *profiles.columns} - {CONTROL}, Path(folder) / "priors", downloads)
     return path, profiles
