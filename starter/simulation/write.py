@@ -20,7 +20,7 @@ from starter.simulation.human_genes import FOLDER
 from starter.simulation.priors import published, tables
 from starter.simulation.setup import Simulation
 
-BYTES_PER_VALUE = {None: 8, "gzip": 3}
+BYTES_PER_VALUE = {None: 8, "gzip": 2}
 """What a stored count takes on disk, with its column, by compression."""
 NO_FINDING = ": no finding about these genes"
 """What a title says of a simulated screen that bears real names."""

@@ -96,7 +96,7 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Measured counts in two contexts, and a prediction without controls: other cells of weaker effects."""
     folder = tmp_path_factory.mktemp("two-contexts")
     paths = {}
-    for side, seed, keep in (("real", 1, 1.0), ("pred", 2, 0.6)):
+    for side, seed, keep in (("real", 1, 2.0), ("pred", 2, 1.2)):  # twice as strong: few genes must tell
         simulation = biology.draw(seed=4, size=SIZE)
         simulation = replace(simulation, seed=seed, effects=simulation.effects * keep)
         adata = anndata.read_h5ad(write(simulation, folder / side))
