@@ -3,11 +3,13 @@
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
+from filelock import FileLock, Timeout
 
 from data_scripts.catalogue import DataSet
 from data_scripts.content import describe
@@ -18,7 +20,7 @@ from data_scripts.pieces.source import Source
 from starter import progress
 from starter.data.h5ad import open_h5ad, read_frame, write_h5ad
 from starter.errors import InputError
-from starter.files import whole
+from starter.files import reason_of, whole
 from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE
 
 KINDS = ("zarr", "h5ad")
@@ -68,22 +70,44 @@ def write_pieces(
         "genes": list(source.var.index),
         "course": _plain(source.course),
     }
-    _begin(folder, plan, source.inputs)
-    names = piece_names(plan)
-    listed = []
-    with progress.bar("write pieces", len(names)) as advance:
-        for number, name in enumerate(names):
-            path, first, end = folder / name, number * cells, min((number + 1) * cells, source.n_cells)
-            if not path.exists():
-                _write_piece(source, path, first, end)
-            content = describe(path)
-            listed.append({"name": name, "cells": end - first, "bytes": content["bytes"], "sha256": content["sha256"]})
-            advance()
-    course = {"target_sum": _target_sum([folder / name for name in names]), **_plain(source.course)}
-    with whole(folder / COMPLETE) as part:
-        part.write_text(json.dumps({"pieces": listed, "course": course}, indent=1) + "\n", encoding="utf-8")
-    write_lineage(folder / COMPLETE, source.inputs, data_sets, {"cells": cells, "kind": kind}, __file__)
+    with _alone(folder):
+        _begin(folder, plan, source.inputs)
+        names = piece_names(plan)
+        listed = []
+        with progress.bar("write pieces", len(names)) as advance:
+            for number, name in enumerate(names):
+                path, first, end = folder / name, number * cells, min((number + 1) * cells, source.n_cells)
+                if not path.exists():
+                    _write_piece(source, path, first, end)
+                content = describe(path)
+                listed.append(
+                    {"name": name, "cells": end - first, "bytes": content["bytes"], "sha256": content["sha256"]}
+                )
+                advance()
+        course = {"target_sum": _target_sum([folder / name for name in names]), **_plain(source.course)}
+        with whole(folder / COMPLETE) as part:
+            part.write_text(json.dumps({"pieces": listed, "course": course}, indent=1) + "\n", encoding="utf-8")
+        write_lineage(folder / COMPLETE, source.inputs, data_sets, {"cells": cells, "kind": kind}, __file__)
     return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse to write where another process does: two would take each other's unfinished pieces away."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        msg = f"another process writes {folder}; wait until it is done, or choose another folder"
+        raise InputError(msg) from error
+    except OSError as error:
+        msg = f"cannot write {folder}: {reason_of(error)}; choose another folder"
+        raise InputError(msg) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _begin(folder: Path, plan: dict, inputs: Sequence[Path]) -> None:
