@@ -1,5 +1,6 @@
 """What describes a cell: which cells are taken, and their columns as a course names them."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -15,8 +16,10 @@ from starter.schema import BATCH, CONTEXT, CONTROL, DOSE, GUIDE, N_UMIS, PERCENT
 
 UNKNOWN = "unknown"
 """The batch of a cell that has none."""
-IN_UM = {"uM": 1.0, "nM": 1000.0}
-"""Units of a dose, in one uM."""
+IN_UM = {"uM": 1.0, "nM": 1000.0, "µM": 1.0, "μM": 1.0}
+"""Units of a dose, in one uM; micro is written in two ways."""
+WRITTEN_DOSE = re.compile(r"(?P<dose>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\W{0,3}(?P<unit>[unµμ]M)\b")
+"""A dose with its unit, as in Tahoe's [('Bortezomib', 0.05, 'uM')]."""
 ROUNDING = 1e-6
 """By this share a cell's counts may add up to more than its total."""
 
@@ -195,17 +198,23 @@ def n_umis(stated: np.ndarray | None, row_sums: np.ndarray, layout: Layout, repo
 
 def _doses(column: pd.Series, layout: Layout, is_control: np.ndarray) -> np.ndarray:
     """Give doses in uM; vehicle cells have 0 where they have none."""
+    unit = IN_UM[layout.dose_unit]
     try:
         doses = pd.to_numeric(column.astype(object)).to_numpy(float)
     except (TypeError, ValueError) as error:
-        there = listed(sorted(set(text_of(column))))
-        msg = f"obs[{layout.dose!r}] holds {there}, not doses as numbers; name another column"
-        raise InputError(msg) from error
+        text = text_of(column)
+        written = text.str.extract(WRITTEN_DOSE)
+        if (written["unit"].isna() & (text != "")).any():
+            msg = f"obs[{layout.dose!r}] holds {listed(sorted(set(text)))}, not doses as numbers; name another column"
+            raise InputError(msg) from error
+        # the text says its unit
+        doses = written["dose"].to_numpy(float) / written["unit"].map(IN_UM).to_numpy(float)
+        unit = 1.0
     doses = np.where(is_control & np.isnan(doses), 0.0, doses)
     if odd := int(np.count_nonzero(~(np.isfinite(doses) & (doses >= 0)))):
         msg = f"{counted(odd, 'cell')} have no dose in obs[{layout.dose!r}]; leave them out, or name another column"
         raise InputError(msg)
-    return doses / IN_UM[layout.dose_unit]
+    return doses / unit
 
 
 def _percent(column: pd.Series, report: Report) -> np.ndarray | None:

@@ -144,6 +144,30 @@ def test_doses_of_compounds_are_in_um(
 
 
 @pytest.mark.usefixtures("asked_priors")
+def test_tahoes_doses_stand_in_their_text(publish: Callable[..., DataSet], tmp_path: Path):
+    drugs = ["Bortezomib", "8-Hydroxyquinoline", "Trametinib (DMSO_TF solvate)", "DMSO_TF"] * 6
+    doses = ["[('Bortezomib', 0.05, 'uM')]", "[('8-Hydroxyquinoline', 500.0, 'nM')]",
+             "[('Trametinib (DMSO_TF solvate)', 5.0, 'µM')]", "[('DMSO_TF', 0.0, 'uM')]"] * 6  # fmt: skip
+    columns = {"drug": drugs, "drugname_drugconc": doses, "plate": "plate3", "cell_name": ["A549", "HCT15"] * 12}
+    made = scperturb(
+        tmp_path / "made.h5ad",
+        drugs,
+        **{name: pd.Categorical(np.broadcast_to(column, 24)) for name, column in columns.items()},
+    )
+    publish("tahoe100m", made.path.read_bytes(), None)
+    path, _ = screens.build("tahoe100m", tmp_path / "out", tmp_path / "downloads")
+    screen = read_screen(path)
+    of_drug = screen.obs.groupby("target_gene", observed=True)["dose"].unique().map(list).to_dict()
+    assert of_drug == {
+        "Bortezomib": [0.05],
+        "8-Hydroxyquinoline": [0.5],
+        "Trametinib (DMSO_TF solvate)": [5.0],
+        "non-targeting": [0.0],
+    }
+    assert set(screen.obs["context"]) == {"A549", "HCT15"}
+
+
+@pytest.mark.usefixtures("asked_priors")
 def test_the_challenges_cells(publish: Callable[..., DataSet], tmp_path: Path):
     labels = ["KLF1", "STAT1", "CD58", "non-targeting"] * 6
     made = scperturb(
