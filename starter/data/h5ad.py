@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.foreign import foreign_layout, kind_of
+from starter.data.packed import Growing, pool_of_threads
 from starter.data.zarr_store import is_array, is_group, is_store, open_store
 from starter.errors import Finding, InputError
 from starter.files import check_file, whole
@@ -427,20 +428,13 @@ def write_h5ad(
     AssertionError
         If the blocks do not add up to the shape.
     """
-    with whole(path) as part, _created(part) as file:
+    with whole(path) as part, _created(part) as file, pool_of_threads() as pool:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         x = file.create_group("X")
         x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-        # shuffled, numbers whose upper bytes are alike are packed in half the time, and smaller
-        growing = {
-            "maxshape": (None,),
-            "chunks": (1 << 17,),
-            "compression": compression,
-            "shuffle": compression is not None,
-        }
-        data = x.create_dataset("data", (0,), np.float32, **growing)
         index = np.int32 if stored <= np.iinfo(np.int32).max else np.int64
-        indices = x.create_dataset("indices", (0,), index, **growing)
+        data = Growing(x, "data", np.float32, compression, pool)
+        indices = Growing(x, "indices", index, compression, pool)
         indptr = [np.zeros(1, np.int64)]
         for block in blocks:
             block = scipy.sparse.csr_matrix(block, dtype=np.float32)
@@ -449,11 +443,11 @@ def write_h5ad(
             if block.shape[1] != len(var):
                 msg = f"a block has {block.shape[1]} genes, var has {len(var)}"
                 raise AssertionError(msg)
-            before, after = data.shape[0], data.shape[0] + block.nnz
-            for dataset, values in ((data, block.data), (indices, block.indices)):
-                dataset.resize((after,))
-                dataset[before:after] = values
-            indptr.append(block.indptr[1:].astype(np.int64) + before)
+            indptr.append(block.indptr[1:].astype(np.int64) + data.size)
+            data.append(block.data)
+            indices.append(block.indices)
+        data.finish()
+        indices.finish()
         pointers = np.concatenate(indptr)
         cells = pd.DataFrame(obs() if callable(obs) else obs)
         if len(pointers) != len(cells) + 1:
