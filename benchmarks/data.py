@@ -5,12 +5,10 @@ the system can do that. Time is without that of imports; memory is that of the w
 """
 
 import functools
-import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +20,7 @@ import scipy.sparse
 import typer
 
 from benchmarks.drawn import Drawn, simulated
-from benchmarks.watch import Watched, forget, machine, watch
+from benchmarks.watch import forget, machine, timed, watch_module
 from starter.console import run
 from starter.data.h5ad import open_h5ad, read_blocks, read_frame
 from starter.files import check_room
@@ -56,7 +54,9 @@ def convert(
         stored, first = [], float("nan")
         for way in CONVERSIONS:
             out = work / "simulated_csr.h5ad"
-            ended = [_run(["convert-one", way, dense, out], work, [dense]) for _ in range(rounds)]
+            ended = [
+                watch_module("benchmarks.data", ["convert-one", way, dense, out], work, [dense]) for _ in range(rounds)
+            ]
             seconds, watched = min(ended, key=lambda one: one[0])
             if watched.failure:
                 print(f"| {way} | {watched.failure} | | | | |")
@@ -75,7 +75,7 @@ def convert_one(way: str, path: Path, out: Path, told: Path) -> None:
     """Convert in one way, in a process of its own."""
     out.unlink(missing_ok=True)
     warnings.simplefilter("ignore")
-    with _timed(told):
+    with timed(told):
         CONVERSIONS[way](path, out)
 
 
@@ -138,22 +138,6 @@ def _fingerprint(path: Path) -> tuple[int, float, float]:
             total += float(block.data.sum(dtype=np.float64))
             weighted += float(block.data.astype(np.float64) @ block.indices)
     return n, total, weighted
-
-
-def _run(command: Iterable[object], work: Path, cold: Iterable[Path]) -> tuple[float, Watched]:
-    """Run a command of this module, files out of the page cache before; give its seconds, without imports, too."""
-    for path in cold:
-        forget(path)
-    told = work / "seconds"
-    ended = watch([sys.executable, "-m", "benchmarks.data", *map(str, command), told], work / "log.txt")
-    return (float("nan") if ended.failure else float(told.read_text())), ended
-
-
-@contextmanager
-def _timed(told: Path) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    told.write_text(str(time.perf_counter() - start))
 
 
 @app.command()

@@ -4,11 +4,7 @@ They are simulated, and lie in a folder that is deleted at the end. Files are ou
 system can do that. Time is without that of imports; memory is that of a process and its workers together.
 """
 
-import sys
 import tempfile
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +12,7 @@ import numpy as np
 import typer
 
 from benchmarks.drawn import PART, Drawn
-from benchmarks.watch import Watched, forget, machine, watch
+from benchmarks.watch import machine, timed, watch_module
 from data_scripts.pieces.cluster import connected, sum_pieces
 from data_scripts.pieces.folder import open_pieces
 from data_scripts.pieces.write import write_pieces
@@ -61,7 +57,7 @@ def scale(
             if n_cells <= check:
                 steps[NUMPY] = ["numpy-one", pieces, work / "numpy.npz"]
             for what, command in steps.items():
-                seconds, ended = _run(command, work, [pieces])
+                seconds, ended = watch_module("benchmarks.pieces", command, work, [pieces])
                 if ended.failure:
                     msg = f"{what}: {ended.failure}"
                     raise InputError(msg)
@@ -78,7 +74,7 @@ def scale(
 def write_one(n_cells: int, n_genes: int, kind: str, folder: Path, told: Path) -> None:
     """Write a drawn screen, in a process of its own; drawing is part of the time."""
     source = Drawn(n_cells, n_genes).source()
-    with _timed(told):
+    with timed(told):
         write_pieces(source, folder, PIECE, kind)
 
 
@@ -86,7 +82,7 @@ def write_one(n_cells: int, n_genes: int, kind: str, folder: Path, told: Path) -
 def sum_one(folder: Path, workers: int, out: Path, told: Path) -> None:
     """Sum up pieces, in a process of its own."""
     pieces = open_pieces(folder)
-    with _timed(told), connected(workers=workers) as client:
+    with timed(told), connected(workers=workers) as client:
         found = sum_pieces(pieces, client)
     names = [" ".join(key) for key in found.n_cells.index]
     np.savez(out, names=names, n=found.n_cells, counts=found.counts, logs=found.logs, squares=found.squares)
@@ -95,7 +91,7 @@ def sum_one(folder: Path, workers: int, out: Path, told: Path) -> None:
 @app.command("numpy-one", hidden=True)
 def numpy_one(folder: Path, out: Path, told: Path) -> None:
     """Add up the same with NumPy alone: dense blocks, a group's rows at a time."""
-    with _timed(told):
+    with timed(told):
         sums = _numpy_sums(folder)
     names = sorted(sums)
     stacked = {
@@ -150,22 +146,6 @@ def _compared(work: Path) -> str:
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _run(command: Iterable[object], work: Path, cold: Iterable[Path]) -> tuple[float, Watched]:
-    """Run a command of this module, files out of the page cache before; give its seconds, without imports, too."""
-    for path in cold:
-        forget(path)
-    told = work / "seconds"
-    ended = watch([sys.executable, "-m", "benchmarks.pieces", *map(str, command), told], work / "log.txt")
-    return (float("nan") if ended.failure else float(told.read_text())), ended
-
-
-@contextmanager
-def _timed(told: Path) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    told.write_text(str(time.perf_counter() - start))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,3 +109,36 @@ def forget(path: Path) -> None:
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
                 os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def watch_module(module: str, command: Iterable[object], work: Path, cold: Iterable[Path]) -> tuple[float, Watched]:
+    """Run a benchmark's own command in a process of its own, files out of the page cache before.
+
+    Parameters
+    ----------
+    module
+        The benchmark, such as `benchmarks.data`.
+    command
+        What stands behind it; the path of a file is added, into which `timed` writes.
+    work
+        A folder for that file and the log.
+    cold
+        Files that are read from disk.
+
+    Returns
+    -------
+    Its seconds without imports, NaN if it failed; and how it ended.
+    """
+    for path in cold:
+        forget(path)
+    told = work / "seconds"
+    ended = watch([sys.executable, "-m", module, *map(str, command), told], work / "log.txt")
+    return (float("nan") if ended.failure else float(told.read_text())), ended
+
+
+@contextmanager
+def timed(told: Path) -> Iterator[None]:
+    """Write down how many seconds the block takes."""
+    start = time.perf_counter()
+    yield
+    told.write_text(str(time.perf_counter() - start))
