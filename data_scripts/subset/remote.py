@@ -39,6 +39,7 @@ class Remote(io.RawIOBase):
     def __init__(self, file: RemoteFile) -> None:
         self._name, self._place, self._blocks = file.name, 0, OrderedDict[int, bytes]()
         self._lock, self._sessions = threading.Lock(), threading.local()
+        self._pool = ThreadPoolExecutor(AT_ONCE)  # its threads keep their connections open
         self._marks: dict[str, str] = {}
         self._direct: str | None = None
         self.received = 0
@@ -75,8 +76,12 @@ class Remote(io.RawIOBase):
         spans
             Of each the first byte, and the one behind the last.
         """
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            yield from pool.map(lambda span: self._checked(*span), spans)
+        yield from self._pool.map(lambda span: self._checked(*span), spans)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._pool.shutdown(cancel_futures=True)
+        super().close()
 
     def readable(self) -> bool:
         """Say that it can be read."""
