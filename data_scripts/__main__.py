@@ -36,13 +36,8 @@ def papalexi(
 
     path = screen.build(out)
     genes = read_genes(path)
-    _say_coverage(coverage(genes, out / "priors"), len(genes))
-    typer.echo(f"wrote {path}, its split, its lineage and what is known of its genes, in {out / 'priors'}")
-    typer.echo(
-        f'for a course on it, course.toml has\n\n[data]\nscreen = "{path}"\n'
-        f'split = "{path.with_suffix(".split.json")}"\npriors = "{out / "priors"}"\n\n'
-        "with paths from the folder of course.toml"
-    )
+    data_sets.say_coverage(coverage(genes, out / "priors"), len(genes))
+    data_sets.say_course(path, out / "priors")
 
 
 @app.command()
@@ -108,7 +103,7 @@ def priors(
     from data_scripts.priors.build import build, read_genes
 
     wanted = read_genes(genes)
-    _say_coverage(build(wanted, out, downloads), len(wanted))
+    data_sets.say_coverage(build(wanted, out, downloads), len(wanted))
     typer.echo(f'wrote {out}; for a course, course.toml has priors = "{out}" in [data], as seen from its folder')
 
 
@@ -267,11 +262,6 @@ def verify(
         typer.echo(f"error: {fault}", err=True)
     if faults:
         raise typer.Exit(2)
-
-
-def _say_coverage(known: dict[str, int], n_genes: int) -> None:
-    for name, n_known in known.items():
-        typer.echo(f"{name}: {n_known:,} of {n_genes:,} genes")
 
 
 if __name__ == "__main__":

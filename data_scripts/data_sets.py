@@ -1,8 +1,9 @@
 """The commands for the data sets of the catalogue: list, info, fetch, build."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,8 +12,12 @@ from rich.table import Table
 from data_scripts.catalogue import DataSet, RemoteFile, catalogue, data_set
 from starter.errors import InputError, counted
 
+if TYPE_CHECKING:
+    from data_scripts.subset.cells import Part  # which loads pandas: `list` must stay quick
+
 app = typer.Typer()
 DOWNLOADS = Path("downloads")
+NOT_HERE = "not here"
 WIDTH, NARROW = 140, 110
 """Characters of a table that goes to a file; of a terminal that is too narrow for one."""
 DownloadsOption = Annotated[Path, typer.Option(help="Where downloads go, to be found the next time.")]
@@ -119,7 +124,6 @@ def fetch(
     Example: python -m data_scripts fetch vcc2025_train --file "*.csv"
     """
     from data_scripts import download
-    from data_scripts.subset.cells import Part
     from data_scripts.subset.cut import cut
     from data_scripts.transfer.buckets import chosen
     from starter.files import check_room
@@ -127,7 +131,7 @@ def fetch(
     entry = data_set(name)
     _introduce(entry)
     if subset:
-        part = Part(perturbations, cells, controls, genes, seed)
+        part = _part_of(entry, perturbations, cells, controls, genes, seed)
         typer.echo(f"{cut(entry, downloads, part, downloads)}")
         return
     wanted = chosen(entry.files, file or [])
@@ -166,10 +170,10 @@ def build(
     from data_scripts.priors.build import coverage, read_genes
     from data_scripts.screens import build as screens
     from data_scripts.screens import bulk, papalexi
-    from data_scripts.subset.cells import Part
 
     entry = data_set(name)
     _introduce(entry)
+    part = _part_of(entry, perturbations, cells, controls, genes, seed) if subset else None
     folder = out or Path("screens") / name
     if name in bulk.CONTEXTS:
         path, table = bulk.build(name, folder, downloads)
@@ -188,15 +192,20 @@ def build(
             path, table = embeddings.build(name, wanted, folder, downloads)
         typer.echo(f"wrote {path}: {len(table):,} rows, of {len(wanted):,} genes that were asked for")
     else:
-        part = Part(perturbations, cells, controls, genes, seed) if subset else None
         if name == papalexi.NAME:
             path = papalexi.build(folder)
         else:
             path, report = screens.build(name, folder, downloads, part)
             typer.echo(str(report))
-        known = coverage(read_genes(path), folder / "priors")
-        typer.echo("".join(f"{source}: knows {n:,} of its genes\n" for source, n in known.items()), nl=False)
+        its_genes = read_genes(path)
+        say_coverage(coverage(its_genes, folder / "priors"), len(its_genes))
         say_course(path, folder / "priors")
+
+
+def say_coverage(known: Mapping[str, int], n_genes: int) -> None:
+    """Print how many genes each source of prior knowledge knows."""
+    for name, n_known in known.items():
+        typer.echo(f"{name}: {n_known:,} of {n_genes:,} genes")
 
 
 def say_course(path: Path, priors: Path) -> None:
@@ -205,6 +214,16 @@ def say_course(path: Path, priors: Path) -> None:
         f'wrote {path}; for a course on it, course.toml has\n\n[data]\nscreen = "{path}"\n'
         f'split = "{path.with_suffix(".split.json")}"\npriors = "{priors}"\n\nwith paths from the folder of course.toml'
     )
+
+
+def _part_of(entry: DataSet, *sizes: int) -> "Part":
+    """Give the part that was asked for, or refuse where no part can be had."""
+    from data_scripts.subset.cells import Part
+
+    if not entry.layout:
+        msg = f"no part of {entry.name} can be had, since no layout of its cells is known; leave out --subset"
+        raise InputError(msg)
+    return Part(*sizes)
 
 
 def _introduce(entry: DataSet) -> None:
@@ -220,9 +239,6 @@ def _state(entry: DataSet, downloads: Path) -> str:
     if len(set(states)) == 1:
         return states[0]
     return f"{sum(state not in ('', NOT_HERE) for state in states)} of {len(states)} files"
-
-
-NOT_HERE = "not here"
 
 
 def _state_of(file: RemoteFile, downloads: Path) -> str:

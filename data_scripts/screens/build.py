@@ -9,7 +9,7 @@ from data_scripts.adoption.convert import convert
 from data_scripts.adoption.genes import names_at_hand
 from data_scripts.adoption.layout import read_layout
 from data_scripts.adoption.report import Report
-from data_scripts.catalogue import DataSet, catalogue, data_set
+from data_scripts.catalogue import DataSet, data_set
 from data_scripts.download import DownloadError, fetch
 from data_scripts.priors import build as priors
 from data_scripts.priors import hgnc
@@ -70,11 +70,6 @@ def build(name: str, folder: str | Path, downloads: str | Path, part: Part | Non
     split.write(path.with_suffix(".split.json"))
     priors.build(priors.read_genes(path), folder / "priors", downloads)
     return path, report
-
-
-def buildable() -> list[str]:
-    """List the screens of which a course data set can be built."""
-    return [name for name, entry in catalogue().items() if entry.layout]
 
 
 def _fetch_names(downloads: str | Path) -> list[str]:

@@ -37,7 +37,7 @@ class Remote(io.RawIOBase):
     """
 
     def __init__(self, file: RemoteFile) -> None:
-        self._name, self._place, self._blocks = file.name, 0, OrderedDict[int, bytes]()
+        self._place, self._blocks = 0, OrderedDict[int, bytes]()
         self._lock, self._sessions = threading.Lock(), threading.local()
         self._pool = ThreadPoolExecutor(AT_ONCE)  # its threads keep their connections open
         self._marks: dict[str, str] = {}

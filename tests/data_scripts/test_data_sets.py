@@ -125,6 +125,13 @@ def test_build_what_is_known_of_genes(offered: Callable[..., DataSet], tmp_path:
         run("build", "core_essential", "--downloads", tmp_path / "down")
 
 
+@pytest.mark.parametrize("command", ["fetch", "build"])
+@pytest.mark.parametrize("name", ["papalexi_thp1", "replogle_rpe1_bulk", "go"])
+def test_a_part_is_no_more_asked_for_in_silence(name: str, command: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=f"no part of {name} can be had, since no layout of its cells is known"):
+        run(command, name, "--subset", "--downloads", tmp_path)
+
+
 def test_a_part_is_refused_of_what_has_none(offered: Callable[..., DataSet], tmp_path: Path):
     entry = offered("replogle_rpe1", b"\x89HDF\r\n\x1a\n" + bytes(100))
     with pytest.raises(
