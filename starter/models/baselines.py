@@ -27,8 +27,11 @@ from starter.schema import CONTROL, PERTURBATION
 Model = Callable[[pd.DataFrame, Any, Sequence[str]], pd.DataFrame]
 """(profiles, known, targets) -> predicted profiles, as the module's docstring says; settings may follow as keywords.
 
-Every model of the course has this form, and what its own docstring does not say of them holds as here.
+Every model of one context has this form, and what its own docstring does not say of them holds as here.
+`starter.models.kit` makes of each a model that learns and predicts in two steps, in every context.
 """
+Profiles = Callable[[Sequence[str]], pd.DataFrame]
+"""A model of one context that has learned: targets -> predicted profiles."""
 
 EFFECT_COMPONENTS = 20
 """Principal components of the training effects that forest and elastic net learn, in place of every gene."""
@@ -94,7 +97,7 @@ def ridge(profiles: pd.DataFrame, known: pd.DataFrame, targets: Sequence[str], p
 
     GenePert, Chen & Zou (2024), bioRxiv 2024.10.27.620513, with penalties .1, 1 and 10.
     """
-    return _regression(profiles, known, targets, Ridge(alpha=penalty))
+    return fit_regression(profiles, known, ridge_regressor(penalty))(targets)
 
 
 def elastic_net(
@@ -105,14 +108,13 @@ def elastic_net(
     EN of Csendes et al. (2025), whose penalties were .1 and .01; here the targets are `EFFECT_COMPONENTS` components of
     the training effects.
     """
-    model = ElasticNet(alpha=penalty, l1_ratio=0.5, max_iter=20_000, random_state=0)
-    return _regression(profiles, known, targets, model, EFFECT_COMPONENTS)
+    return fit_regression(profiles, known, elastic_net_regressor(penalty), EFFECT_COMPONENTS)(targets)
 
 
 def knn(profiles: pd.DataFrame, known: pd.DataFrame, targets: Sequence[str], k: int = 10) -> pd.DataFrame:
     """Predict the mean of the k training perturbations whose features are most alike (cosine)."""
     n_known = len(of_targets(known, _training(profiles).index))
-    return _regression(profiles, known, targets, KNeighborsRegressor(max(1, min(k, n_known)), metric="cosine"))
+    return fit_regression(profiles, known, KNeighborsRegressor(max(1, min(k, n_known)), metric="cosine"))(targets)
 
 
 def random_forest(
@@ -123,8 +125,7 @@ def random_forest(
     RF of Csendes et al. (2025), whose numbers of trees were 100 and 300. To be quick on a laptop, a split looks at a
     third of the features, and the targets are `EFFECT_COMPONENTS` components of the training effects.
     """
-    model = RandomForestRegressor(trees, max_features=1 / 3, random_state=0, n_jobs=2)
-    return _regression(profiles, known, targets, model, EFFECT_COMPONENTS)
+    return fit_regression(profiles, known, forest_regressor(trees), EFFECT_COMPONENTS)(targets)
 
 
 def bilinear(
@@ -165,6 +166,59 @@ def bilinear(
     return predicted
 
 
+def ridge_regressor(penalty: float = 1.0) -> RegressorMixin:
+    """Give the regression of `ridge`."""
+    return Ridge(alpha=penalty)
+
+
+def elastic_net_regressor(penalty: float = 0.01) -> RegressorMixin:
+    """Give the regression of `elastic_net`."""
+    return ElasticNet(alpha=penalty, l1_ratio=0.5, max_iter=20_000, random_state=0)
+
+
+def forest_regressor(trees: int = 100) -> RegressorMixin:
+    """Give the regression of `random_forest`."""
+    return RandomForestRegressor(trees, max_features=1 / 3, random_state=0, n_jobs=2)
+
+
+def fit_regression(
+    profiles: pd.DataFrame, features: pd.DataFrame, model: RegressorMixin, components: int | None = None
+) -> Profiles:
+    """Fit a scikit-learn model from features, each row scaled to length 1, to profiles.
+
+    Parameters
+    ----------
+    profiles
+        As of every `Model`.
+    features
+        A feature table (`starter.priors.features`).
+    model
+        From features to profiles; it is fitted in place.
+    components
+        Principal components of the profiles that it learns, in place of every gene.
+
+    Returns
+    -------
+    A function from targets to predicted profiles.
+    """
+    training = _training(profiles)
+    x = of_targets(features, training.index)
+    y = training.loc[x.index].to_numpy()
+    able = len(x) >= 2
+    reduced = PCA(min(components, len(y) - 1, y.shape[1]), random_state=0).fit(y) if able and components else None
+    if able:
+        model.fit(normalize(x.to_numpy()), reduced.transform(y) if reduced else y)
+
+    def predict(targets: Sequence[str]) -> pd.DataFrame:
+        predicted, x_new = train_mean(profiles, None, targets), of_targets(features, targets)
+        if able and len(x_new):
+            came = model.predict(normalize(x_new.to_numpy())).reshape(len(x_new), -1)
+            predicted.loc[x_new.index] = np.maximum(reduced.inverse_transform(came) if reduced else came, 0)
+        return predicted
+
+    return predict
+
+
 MODELS: dict[str, Model] = {
     "control mean": control_mean,
     "train mean": train_mean,
@@ -178,27 +232,6 @@ MODELS: dict[str, Model] = {
     "random forest": random_forest,
 }
 """Every model by name."""
-
-
-def _regression(
-    profiles: pd.DataFrame,
-    features: pd.DataFrame,
-    targets: Sequence[str],
-    model: RegressorMixin,
-    components: int | None = None,
-) -> pd.DataFrame:
-    """Fit a scikit-learn model from features to profiles, and predict the targets that have features."""
-    training = _training(profiles)
-    x, x_new = of_targets(features, training.index), of_targets(features, targets)
-    predicted = train_mean(profiles, None, targets)
-    if len(x) < 2 or x_new.empty:
-        return predicted
-    y = training.loc[x.index].to_numpy()
-    reduced = PCA(min(components, len(y) - 1, y.shape[1]), random_state=0).fit(y) if components else None
-    model.fit(normalize(x.to_numpy()), reduced.transform(y) if reduced else y)
-    came = model.predict(normalize(x_new.to_numpy())).reshape(len(x_new), -1)
-    predicted.loc[x_new.index] = np.maximum(reduced.inverse_transform(came) if reduced else came, 0)
-    return predicted
 
 
 def _training(profiles: pd.DataFrame) -> pd.DataFrame:

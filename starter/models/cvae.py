@@ -12,7 +12,7 @@ This module needs torch (the extra `student`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import anndata
@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from starter.data.preprocess import library_sizes, target_sum
 from starter.errors import InputError, listed
-from starter.models.baselines import train_mean
+from starter.models.baselines import Profiles, train_mean
 from starter.models.negative_binomial import mean_log1p, moments, nb_log_likelihood
 from starter.priors.conditions import conditions
 from starter.schema import CONTROL, TARGET_GENE
@@ -279,13 +279,13 @@ def generate(fitted: Fitted, target: str, seed: int = 0) -> tuple[np.ndarray, np
     return counts.numpy(), cells.depth.numpy().ravel()
 
 
-def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **settings: Any) -> pd.DataFrame:
-    """Train a conditional VAE and predict profiles: the control's, plus what the counterfactual changes.
+def fit(profiles: pd.DataFrame, known: Known, **settings: Any) -> Profiles:
+    """Train a conditional VAE.
 
     Parameters
     ----------
-    profiles, targets
-        As of every `starter.models.baselines.Model`. A target that no table of features knows gets the train mean.
+    profiles
+        As of every `starter.models.baselines.Model`.
     known
         Features and cells; cells of perturbations that are not in `profiles` are not read.
     settings
@@ -293,22 +293,47 @@ def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **setting
 
     Returns
     -------
-    One row a target, same columns as `profiles`, never below 0.
+    A function from targets to predicted profiles: the control's, plus what the counterfactual changes, never below 0. A
+    target that no table of features knows gets the train mean.
     """
-    predicted = train_mean(profiles, None, targets)
-    table = conditions(known.tables, profiles.index.drop(CONTROL), targets)
-    able = [target for target in targets if target in table.index]
-    if not able:
-        return predicted
-    fitted = train(profiles, known, targets, **settings)
+    fitted = train(profiles, known, [], **settings)
     model, x, control = fitted.model, fitted.controls.x, fitted.condition(CONTROL)
     base = log_rates(model, x, control)  # genes
-    changes = [log_fold_change(model, x, control, fitted.condition(target)) for target in able]
-    changed = base + torch.stack(changes)  # targets x genes
-    with torch.no_grad():
-        effects = mean_log1p(changed, model.log_theta) - mean_log1p(base, model.log_theta)
-    predicted.loc[able] = np.maximum(profiles.loc[CONTROL].to_numpy() + effects.double().numpy(), 0)
-    return predicted
+
+    def predict(targets: Sequence[str]) -> pd.DataFrame:
+        predicted = train_mean(profiles, None, targets)
+        asked = replace(fitted, conditions=conditions(known.tables, profiles.index.drop(CONTROL), targets))
+        able = [target for target in targets if target in asked.conditions.index]
+        if not able:
+            return predicted
+        changes = [log_fold_change(model, x, control, asked.condition(target)) for target in able]
+        changed = base + torch.stack(changes)  # targets x genes
+        with torch.no_grad():
+            effects = mean_log1p(changed, model.log_theta) - mean_log1p(base, model.log_theta)
+        predicted.loc[able] = np.maximum(profiles.loc[CONTROL].to_numpy() + effects.double().numpy(), 0)
+        return predicted
+
+    return predict
+
+
+def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **settings: Any) -> pd.DataFrame:
+    """Train a conditional VAE and predict profiles, as a `starter.models.baselines.Model`.
+
+    Parameters
+    ----------
+    profiles, known, settings
+        As `fit` takes them.
+    targets
+        As of every `starter.models.baselines.Model`.
+
+    Returns
+    -------
+    One row a target, same columns as `profiles`.
+    """
+    mean = train_mean(profiles, None, targets)
+    if not len(conditions(known.tables, profiles.index.drop(CONTROL), targets).index.intersection(targets)):
+        return mean  # nothing to train for
+    return fit(profiles, known, **settings)(targets)
 
 
 class Cells(Dataset):

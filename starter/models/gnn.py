@@ -10,6 +10,7 @@ This module needs torch (the extra `student`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from starter.errors import InputError
-from starter.models.baselines import train_mean
+from starter.models.baselines import Profiles, train_mean
 from starter.priors.graphs import adjacency
 from starter.schema import CONTROL
 from starter.training import loop
@@ -191,21 +192,20 @@ def train(
     return predict, history
 
 
-def gnn(
+def fit(
     profiles: pd.DataFrame,
     known: Mapping[str, pd.DataFrame],
-    targets: Sequence[str],
     steps: int = STEPS,
     direction: float = DIRECTION,
     network: Callable[[int, int], nn.Module] = Gears,
     seed: int = 0,
-) -> pd.DataFrame:
-    """Predict perturbations from what their neighbours in several graphs did, as a `starter.models.baselines.Model`.
+) -> Profiles:
+    """Learn from what the neighbours of each training perturbation in several graphs did.
 
     Parameters
     ----------
-    profiles, targets
-        As of every `starter.models.baselines.Model`. A target that no message reaches gets the train mean.
+    profiles
+        As of every `starter.models.baselines.Model`.
     known
         Gene graphs by name (`starter.priors.graphs`).
     steps
@@ -219,32 +219,61 @@ def gnn(
 
     Returns
     -------
-    One row a target, same columns as `profiles`, never below 0.
+    A function from targets to predicted profiles, one row a target, never below 0. A target that no message reaches
+    gets the train mean.
 
     Raises
     ------
     InputError
         If the profiles lack the control or any perturbation, or there is no graph.
     """
-    predicted = train_mean(profiles, None, targets)
+    train_mean(profiles, None, [])  # which looks at the profiles
     if not known:
         msg = "a graph network needs a gene graph; give one or more by name"
         raise InputError(msg)
     measured, control = profiles.drop(index=CONTROL), profiles.loc[CONTROL].to_numpy(float)
     values = measured.to_numpy(float)
     numbers = effect_numbers(values)  # measured x components
-    heard, wanted = (
-        np.hstack([reach(edges, listeners, measured.index, steps) @ numbers for edges in known.values()])
-        for listeners in (measured.index, targets)
-    )
-    learns, asked = heard.any(axis=1), wanted.any(axis=1)
-    if learns.sum() < 2 or not asked.any():
-        return predicted
+
+    def hear(listeners: Sequence[str]) -> np.ndarray:
+        return np.hstack([reach(edges, listeners, measured.index, steps) @ numbers for edges in known.values()])
+
+    heard = hear(measured.index)
+    learns = heard.any(axis=1)
+    if learns.sum() < 2:
+        return lambda targets: train_mean(profiles, None, targets)
     with loop.seeded(seed):
         made = network(heard.shape[1], values.shape[1])
     answer, _ = train(made, heard[learns], values[learns], control, seed, direction)
-    predicted.loc[asked] = np.maximum(answer(wanted[asked]), 0)
-    return predicted
+
+    def predict(targets: Sequence[str]) -> pd.DataFrame:
+        predicted, wanted = train_mean(profiles, None, targets), hear(targets)
+        if (asked := wanted.any(axis=1)).any():
+            predicted.loc[asked] = np.maximum(answer(wanted[asked]), 0)
+        return predicted
+
+    return predict
+
+
+def gnn(
+    profiles: pd.DataFrame, known: Mapping[str, pd.DataFrame], targets: Sequence[str], **settings: Any
+) -> pd.DataFrame:
+    """Predict perturbations from what their neighbours in several graphs did, as a `starter.models.baselines.Model`.
+
+    Parameters
+    ----------
+    profiles, known
+        As `fit` takes them.
+    targets
+        As of every `starter.models.baselines.Model`.
+    settings
+        Keywords of `fit`.
+
+    Returns
+    -------
+    One row a target, same columns as `profiles`.
+    """
+    return fit(profiles, known, **settings)(targets)
 
 
 def effect_numbers(values: np.ndarray, n: int = COMPONENTS) -> np.ndarray:

@@ -7,7 +7,7 @@ This module needs torch and scDataset (the extra `student`).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from starter.data.cell_sets import CellSet, CellSets, plan_sets
 from starter.models.attention import Block, target_network
-from starter.models.baselines import train_mean
+from starter.models.baselines import Profiles, train_mean
 from starter.priors.features import of_targets
 from starter.schema import CONTROL, TARGET_GENE
 from starter.training import loop
@@ -229,20 +229,19 @@ def predict(model: nn.Module, task: Task, seed: int = 0) -> pd.DataFrame:
     return predicted
 
 
-def set_transformer(
+def fit(
     profiles: pd.DataFrame,
     known: KnownCells,
-    targets: Sequence[str],
     epochs: int = 6,
     learning_rate: float = 3e-3,
     weight: float = 1.0,
     seed: int = 0,
-) -> pd.DataFrame:
-    """Predict profiles by attention over control cells.
+) -> Profiles:
+    """Train attention over control cells.
 
     Parameters
     ----------
-    profiles, targets
+    profiles
         As in `starter.models.baselines`.
     known
         Features of targets, and cells.
@@ -253,13 +252,41 @@ def set_transformer(
 
     Returns
     -------
-    One row a target, same columns as `profiles`. A target of which nothing is known gets the train mean.
+    A function from targets to predicted profiles, one row a target. A target of which nothing is known gets the train
+    mean.
     """
-    task = prepare(profiles, known, targets)
-    if not task.training or not task.names:
-        return task.train_mean
+    task = prepare(profiles, known, [])
+    if not task.training:
+        return lambda targets: train_mean(profiles, None, targets)
     with loop.seeded(seed):
         model = SetTransformer(task.components.shape[1], task.targets.shape[1])
     settings = loop.Settings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.05, seed=seed)
     train(model, task, settings, weight)
-    return predict(model, task, seed)
+
+    def answer(targets: Sequence[str]) -> pd.DataFrame:
+        wanted = of_targets(known.targets, targets)
+        asked = task._replace(
+            wanted=torch.tensor(wanted.to_numpy(), dtype=torch.float32),
+            names=list(wanted.index),
+            train_mean=train_mean(profiles, None, targets),
+        )
+        return predict(model, asked, seed) if asked.names else asked.train_mean
+
+    return answer
+
+
+def set_transformer(profiles: pd.DataFrame, known: KnownCells, targets: Sequence[str], **settings: Any) -> pd.DataFrame:
+    """Predict profiles by attention over control cells, as a `starter.models.baselines.Model`.
+
+    Parameters
+    ----------
+    profiles, known, settings
+        As `fit` takes them.
+    targets
+        As in `starter.models.baselines`.
+
+    Returns
+    -------
+    One row a target, same columns as `profiles`.
+    """
+    return fit(profiles, known, **settings)(targets)

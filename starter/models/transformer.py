@@ -8,7 +8,7 @@ This module needs torch (the extra `student`).
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from starter.models.attention import Block, target_network
-from starter.models.baselines import train_mean
+from starter.models.baselines import Profiles, train_mean
 from starter.priors.features import of_targets
 from starter.schema import CONTROL
 from starter.training import loop
@@ -210,20 +210,19 @@ def predict(model: nn.Module, task: Task) -> pd.DataFrame:
     return predicted
 
 
-def gene_transformer(
+def fit(
     profiles: pd.DataFrame,
     known: Known,
-    targets: Sequence[str],
     epochs: int = 20,
     learning_rate: float = 2e-3,
     models: int = 1,
     seed: int = 0,
-) -> pd.DataFrame:
-    """Predict profiles by attention over genes.
+) -> Profiles:
+    """Train attention over genes.
 
     Parameters
     ----------
-    profiles, targets
+    profiles
         As in `starter.models.baselines`.
     known
         Features of targets, and of genes.
@@ -236,16 +235,38 @@ def gene_transformer(
 
     Returns
     -------
-    One row a target, same columns as `profiles`. A target of which nothing is known gets the train mean.
+    A function from targets to predicted profiles, one row a target. A target of which nothing is known gets the train
+    mean.
     """
     if len(of_targets(known.targets, profiles.index.drop(CONTROL, errors="ignore"))) < 2:
-        return train_mean(profiles, None, targets)
-    task = prepare(profiles, known, targets)
-    answers = []
+        return lambda targets: train_mean(profiles, None, targets)
+    task, trained = prepare(profiles, known, []), []
     for number in range(models):
         with loop.seeded(seed, number):
             model = GeneTransformer(task.genes.shape[1], task.targets.shape[1])
         settings = loop.Settings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.05, seed=seed + number)
         train(model, task, settings)
-        answers.append(predict(model, task))
-    return sum(answers) / models
+        trained.append(model)
+
+    def answer(targets: Sequence[str]) -> pd.DataFrame:
+        asked = prepare(profiles, known, targets)
+        return sum(predict(model, asked) for model in trained) / models
+
+    return answer
+
+
+def gene_transformer(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **settings: Any) -> pd.DataFrame:
+    """Predict profiles by attention over genes, as a `starter.models.baselines.Model`.
+
+    Parameters
+    ----------
+    profiles, known, settings
+        As `fit` takes them.
+    targets
+        As in `starter.models.baselines`.
+
+    Returns
+    -------
+    One row a target, same columns as `profiles`.
+    """
+    return fit(profiles, known, **settings)(targets)

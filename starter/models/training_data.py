@@ -1,0 +1,184 @@
+"""What a model may learn from: profiles of (context, perturbation) pairs, what is known of genes, and the cells."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+
+from starter.data.blocks import gather, stored_cells
+from starter.data.course import PRIORS_FOLDER, TRAIN_FILE, CourseData
+from starter.data.dataset import PAIR, pairs, read_screen
+from starter.data.h5ad import open_h5ad, read_frame
+from starter.data.preprocess import target_sum
+from starter.data.pseudobulk import effects, profiles
+from starter.data.split import Part
+from starter.errors import InputError, listed
+from starter.priors.knowledge import Knowledge, read_knowledge
+from starter.schema import CONTEXT, CONTROL, COURSE, PERTURBATION
+
+MOST_CELLS, MOST_CONTROLS = 200, 5_000
+"""Cells of a perturbation, and control cells of a context, that a model of single cells gets at most; more change
+little, and a real screen's 221,000 cells need 14 GB."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model may learn from."""
+
+    profiles: pd.DataFrame
+    """Profile table of the pairs to learn from, and of each context's control: index context and perturbation, columns
+    genes, mean log1p expression. A context may have its control alone."""
+    n_cells: pd.Series
+    """Cells behind each row."""
+    features: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Feature tables of genes by name, genes x numbers."""
+    graphs: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Gene graphs by name, as edges."""
+    elsewhere: pd.DataFrame | None = None
+    """Profile table of other contexts, with their controls, of which nothing will be asked; same genes, NaN where one
+    was not measured there."""
+    screen: Path | None = None
+    """The file with the cells."""
+    target_sum: float | None = None
+    """UMIs to which its cells are scaled."""
+
+    @property
+    def contexts(self) -> list[str]:
+        """Contexts of which something was measured, sorted."""
+        return sorted(set(self.profiles.index.get_level_values(CONTEXT)))
+
+    @property
+    def pairs(self) -> pd.MultiIndex:
+        """The pairs to learn from, without the controls."""
+        return self.profiles.index[self.profiles.index.get_level_values(PERTURBATION) != CONTROL]
+
+    @property
+    def controls(self) -> pd.DataFrame:
+        """Control profiles, contexts x genes."""
+        return self.profiles.xs(CONTROL, level=PERTURBATION)
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """Profiles minus the control profile of their context, pairs x genes."""
+        return effects(self.profiles)
+
+    def without(self, left_out: pd.MultiIndex) -> "TrainingData":
+        """Take pairs out; the others stay, and so do the controls."""
+        kept = ~self.profiles.index.isin(left_out)
+        return replace(self, profiles=self.profiles[kept], n_cells=self.n_cells[kept])
+
+    def in_context(self, context: str) -> "TrainingData":
+        """Keep one context; what was measured in the others becomes what is known from elsewhere."""
+        kept = self.profiles.index.get_level_values(CONTEXT) == context
+        others = [table for table in (self.profiles[~kept], self.elsewhere) if table is not None and len(table)]
+        elsewhere = pd.concat(others) if others else None
+        return replace(self, profiles=self.profiles[kept], n_cells=self.n_cells[kept], elsewhere=elsewhere)
+
+    def one_context(self) -> pd.DataFrame:
+        """Give the profiles of the only context: index perturbation with the control."""
+        (context,) = self.contexts
+        return self.profiles.xs(context, level=CONTEXT)
+
+    def read_cells(self, perturbed: bool = True, seed: int = 0) -> anndata.AnnData:  # noqa: FBT001, FBT002
+        """Read the cells behind the profiles, of each pair `MOST_CELLS` at most and `MOST_CONTROLS` of each control.
+
+        Parameters
+        ----------
+        perturbed
+            Whether the perturbed cells are wanted, beside the control cells.
+        seed
+            Fixes which cells are taken where there are more.
+
+        Returns
+        -------
+        A course data set (raw counts), in memory; its target sum is that of the whole screen.
+
+        Raises
+        ------
+        InputError
+            If the data came without cells.
+        """
+        if self.screen is None:
+            msg = "these training data are profiles alone, and this model learns from single cells; give the screen"
+            raise InputError(msg)
+        with open_h5ad(self.screen) as file:
+            obs, var = read_frame(file, "obs"), read_frame(file, "var")
+            of_cell = pairs(obs)
+            control = of_cell.get_level_values(PERTURBATION) == CONTROL
+            wanted = of_cell.isin(self.profiles.index) & (control | perturbed)
+            rng = np.random.default_rng(seed)
+            order = pd.Series(rng.permutation(len(obs)))
+            place = order[wanted].groupby(of_cell.to_flat_index()[wanted]).rank()
+            keep = np.zeros(len(obs), bool)
+            keep[place.index] = place.to_numpy() <= np.where(control[wanted], MOST_CONTROLS, MOST_CELLS)
+            counts = gather(stored_cells(file["X"], (len(obs), len(var))), keep)
+        uns = {COURSE: {"target_sum": self.target_sum}}
+        return anndata.AnnData(counts, obs=obs[keep], var=var, uns=uns)
+
+
+def read_training(
+    path: str | Path, knowledge: Knowledge | None = None, wanted: pd.MultiIndex | None = None
+) -> TrainingData:
+    """Take a screen's profiles to learn from.
+
+    Parameters
+    ----------
+    path
+        A course data set, `.h5ad`.
+    knowledge
+        What is known of genes (`starter.priors.knowledge.read_knowledge`).
+    wanted
+        The pairs to learn from; default: all. Controls always are among them.
+
+    Raises
+    ------
+    InputError
+        If the screen cannot be read, or lacks a pair.
+    """
+    screen = read_screen(path)
+    table, sizes = profiles(screen), pairs(screen.obs).value_counts()
+    knowledge = knowledge or Knowledge({}, {}, {})
+    data = TrainingData(
+        profiles=table,
+        n_cells=sizes.reindex(table.index),
+        features=knowledge.features,
+        graphs=knowledge.graphs,
+        elsewhere=_elsewhere(knowledge, table.columns),
+        screen=Path(path),
+        target_sum=target_sum(screen),
+    )
+    if wanted is None:
+        return data
+    if len(missing := wanted.difference(data.pairs)):
+        msg = f"{path} has no cells of {listed(named(missing))}"
+        raise InputError(msg)
+    return data.without(data.pairs.difference(wanted))
+
+
+def training_of_course(course: CourseData, parts: Sequence[Part] = ("train",)) -> TrainingData:
+    """Take the profiles of some parts of a course, and what the course tells of genes.
+
+    Parameters
+    ----------
+    course
+        The course's data.
+    parts
+        The parts to learn from.
+    """
+    split = course.split()
+    wanted = split.table.index[split.table["part"].isin(parts)]
+    return read_training(course.folder / TRAIN_FILE, read_knowledge(course.folder / PRIORS_FOLDER), wanted)
+
+
+def _elsewhere(knowledge: Knowledge, genes: pd.Index) -> pd.DataFrame | None:
+    """Join the profiles of other contexts on the screen's genes."""
+    tables = {name: table.reindex(columns=genes) for name, table in knowledge.elsewhere.items()}
+    return pd.concat(tables, names=PAIR) if tables else None
+
+
+def named(index: pd.MultiIndex) -> list[str]:
+    """Name pairs in words."""
+    return [f"{perturbation} in {context}" for context, perturbation in index]
