@@ -25,6 +25,7 @@ from starter.scoring.screens.summary import Summary
 from starter.simulation import biology
 from starter.simulation import counts as simulated_counts
 from starter.simulation.counts import draw_cells, expected_values
+from starter.simulation.doubles import KINDS
 from starter.simulation.human_genes import read_human_genes
 from starter.simulation.setup import SIZES, Simulation, Size
 from starter.simulation.write import BYTES_PER_VALUE, write
@@ -257,16 +258,69 @@ def test_control_cells_vary_along_the_same_programmes(tmp_path: Path):
     assert np.corrcoef(measured[upper], expected[upper])[0, 1] > 0.3
 
 
-def test_a_second_context_has_related_effects_and_other_expression(tmp_path: Path):
-    simulation = biology.draw(seed=7, size=Size(targets=60, genes=500, controls=50, min_cells=5, contexts=2))
-    first, second = simulation.effects
-    related = [np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)]
-    assert np.median(related) == pytest.approx(0.6, abs=0.1)
-    assert np.corrcoef(np.log(simulation.base))[0, 1] < 0.3
+def correlations(simulation: Simulation) -> np.ndarray:
+    """Of each target's effects, its own gene left out, in every two contexts; pairs of contexts x targets."""
+    effects = simulation.effects.copy()
+    effects[:, np.arange(len(simulation.targets)), simulation.position] = 0
+    pairs = itertools.combinations(effects, 2)
+    return np.array([[np.corrcoef(a, b)[0, 1] for a, b in zip(*pair, strict=True)] for pair in pairs])
+
+
+@pytest.mark.parametrize("asked", [0.3, 0.6, 0.8])
+def test_effects_correlate_as_asked_in_every_two_contexts(asked: float):
+    simulation = biology.draw(seed=7, size=Size(contexts=4, correlation=asked))
+    found = correlations(simulation)
+    assert found.shape == (6, 240)
+    np.testing.assert_allclose(found.mean(axis=1), asked, atol=0.05)
+    # some are much the same everywhere, some are not
+    low, high = np.quantile(found, [0.1, 0.9])
+    assert high - low > 0.35
+    # in none are effects weaker, or spread over more genes
+    size = np.sqrt((simulation.effects**2).mean(axis=(1, 2)))
+    changed = (np.abs(simulation.effects) > 0.1).mean(axis=(1, 2))
+    assert size.max() / size.min() < 1.05
+    assert changed.max() / changed.min() < 1.1
+
+
+def test_effects_of_different_targets_do_not_correlate_more_across_contexts_than_within_one():
+    simulation = biology.draw(seed=7, size=Size(contexts=2))
+    here, there = simulation.effects
+    others = np.roll(np.arange(240), 1)
+    within = np.mean([np.corrcoef(here[a], here[b])[0, 1] for a, b in enumerate(others)])
+    across = np.mean([np.corrcoef(here[a], there[b])[0, 1] for a, b in enumerate(others)])
+    assert 0 < across < 0.8 * within
+    assert across < 0.5 * correlations(simulation).mean()
+
+
+def test_a_context_is_the_same_in_a_screen_of_more():
+    one, two, three = (
+        biology.draw(seed=3, size=Size(targets=24, genes=200, contexts=contexts, doubles=5)) for contexts in (1, 2, 3)
+    )
+    for name in ("effects", "base", "loadings"):
+        np.testing.assert_array_equal(getattr(two, name)[:1], getattr(one, name))
+        np.testing.assert_array_equal(getattr(three, name)[:2], getattr(two, name))
+    for name in ("batch_shift", "dispersion", "escape"):
+        np.testing.assert_array_equal(getattr(three, name), getattr(one, name))
+    pd.testing.assert_frame_equal(three.graph, one.graph)
+
+
+def test_cell_lines_express_much_the_same_genes_and_not_as_much_of_each():
+    base = np.log(biology.draw(seed=7, size=Size(contexts=3)).base)
+    differences = [np.std(a - b) for a, b in itertools.combinations(base, 2)]
+    np.testing.assert_allclose(differences, 0.8, atol=0.06)
+    assert 0.75 < np.corrcoef(base)[np.triu_indices(3, 1)].min() < 0.95
+
+
+def test_a_screen_of_several_contexts_has_every_perturbation_in_each(tmp_path: Path):
+    simulation = biology.draw(seed=7, size=Size(targets=60, genes=500, controls=50, min_cells=5, contexts=3))
     screen = whole_screen(simulation, tmp_path)
-    assert dataset.contexts(screen) == ["context_1", "context_2"]
+    assert dataset.contexts(screen) == ["context_1", "context_2", "context_3"]
     counts = screen.obs.groupby("context", observed=True)["target_gene"].nunique()
-    assert counts.tolist() == [61, 61]
+    assert counts.tolist() == [61, 61, 61]
+    position = simulation.position
+    knocked_down = simulation.effects[:, np.arange(60), position]
+    assert (knocked_down == knocked_down[0]).all()
+    assert (np.exp(knocked_down) < 0.31).all()
 
 
 def test_the_students_graph_has_lost_and_false_edges():
@@ -397,6 +451,26 @@ def test_doubles_take_out_both_targets_and_are_not_quite_the_sum_of_the_singles(
     assert alike.min() < 0.85
     size = np.linalg.norm(measured[heard], axis=1) / np.linalg.norm(summed[heard], axis=1)
     assert 0.7 < np.median(size) < 1
+
+
+def test_the_kind_of_a_double_says_how_its_effect_follows_from_those_of_the_singles():
+    simulation = biology.draw(seed=13, size=Size(targets=40, genes=400, doubles=200, contexts=2))
+    table, pairs = simulation.interactions, simulation.pairs
+    others = np.setdiff1d(np.arange(400), simulation.position)
+    weights = table[["weight_a", "weight_b"]].to_numpy()
+    for of_context in simulation.effects[:, :, others]:
+        explained = (weights[:, :, None] * of_context[pairs]).sum(axis=1)
+        left = np.abs(of_context[40:] - np.clip(explained, -2.5, 2.5)).max(axis=1)
+        np.testing.assert_array_equal(left > 1e-9, table["kind"] == "neomorphic")
+    apart = np.abs(weights[:, 0] - weights[:, 1])
+    mean = weights.mean(axis=1)
+    by_kind = {kind: rows.index.to_numpy() for kind, rows in table.groupby("kind")}
+    assert sorted(by_kind) == sorted(KINDS)
+    assert min(len(rows) for rows in by_kind.values()) >= 10
+    assert (apart[by_kind["epistatic"]] >= 0.6).all()
+    assert (mean[by_kind["buffering"]] < 0.6).all()
+    assert (mean[by_kind["synergistic"]] > 1).all()
+    assert ((apart < 0.6) & (mean >= 0.6) & (mean <= 1))[by_kind["additive"]].all()
 
 
 def test_the_kit_splits_describes_and_scores_doubles(with_doubles):
