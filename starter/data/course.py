@@ -23,9 +23,14 @@ class CourseData:
     folder: Path
     """Holds `train.h5ad`, `split.json` and `priors/`."""
 
+    @property
+    def train_path(self) -> Path:
+        """Where the cells are that `train` opens, for what reads them block by block."""
+        return self.folder / TRAIN_FILE
+
     def train(self) -> anndata.AnnData:
         """Open the training cells, the public validation cells and the controls (raw counts)."""
-        return read_screen(self.folder / TRAIN_FILE)
+        return read_screen(self.train_path)
 
     def split(self) -> Split:
         """Read which pair is in which part."""

@@ -284,7 +284,7 @@ def read_blocks(
                 shape = (min(cells, x.shape[0] - start), x.shape[1])
                 yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x.dtype)).dtype)
             else:
-                yield csr_of(_at_least_float32(_taken(x, slice(start, start + cells))))
+                yield csr_of(_at_least_float32(taken(x, slice(start, start + cells))))
         return
     if kind not in ("csr_matrix", "csc_matrix"):
         msg = f"{name_of(x)}: X is stored as {kind!r}, not as csr_matrix, csc_matrix or a dense array"
@@ -297,7 +297,7 @@ def read_blocks(
     if any(x[key].ndim != 1 or x[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
         msg = f"{name_of(x)}: X is damaged (its indices are no whole numbers)"
         raise InputError(msg)
-    indptr = _taken(x["indptr"], slice(None)).astype(np.int64)
+    indptr = taken(x["indptr"], slice(None)).astype(np.int64)
     fits = len(indptr) == (n_genes if kind == "csc_matrix" else n_cells) + 1
     if not fits or indptr[0] != 0 or indptr[-1] != x["data"].size or (np.diff(indptr) < 0).any():
         msg = f"{name_of(x)}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
@@ -331,7 +331,7 @@ def _at_least_float32(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
-def _taken(x: h5py.Dataset, span: slice) -> np.ndarray:
+def taken(x: h5py.Dataset, span: slice) -> np.ndarray:
     """Read some of an element's values; those of a Zarr store may raise anything where they are damaged."""
     try:
         return np.asarray(x[span])
@@ -346,10 +346,10 @@ def _compressed(
     x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable, *, checked: bool
 ) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
     try:
-        indices = _taken(x["indices"], span)
+        indices = taken(x["indices"], span)
         narrow = np.int32 if indptr[-1] <= np.iinfo(np.int32).max and indices.itemsize <= 4 else np.int64
         # columns may be stored as any whole numbers; SciPy wants both index arrays of one type
-        arrays = (_at_least_float32(_taken(x["data"], span)), indices.astype(narrow, copy=False), indptr.astype(narrow))
+        arrays = (_at_least_float32(taken(x["data"], span)), indices.astype(narrow, copy=False), indptr.astype(narrow))
         matrix = kind(arrays, shape=shape)
         matrix.check_format(full_check=checked)
     except (ValueError, KeyError) as error:

@@ -66,6 +66,11 @@ def target_sum(adata: anndata.AnnData) -> float:
     return float(np.median(library_sizes(adata)[control]))
 
 
+def unit_of(target: float, n_umis: np.ndarray) -> np.ndarray:
+    """Give what one UMI of each cell is when cells are scaled to a target: target / n_umis; 0 in a cell without."""
+    return np.divide(target, n_umis, out=np.zeros(len(n_umis)), where=np.asarray(n_umis) > 0)
+
+
 def log_expression(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target: float) -> scipy.sparse.csr_matrix:
     """Make log1p(target x count / n_umis) of every count.
 
@@ -86,8 +91,7 @@ def log_expression(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target: 
         msg = f"{counts.shape[0]} cells, but {len(n_umis)} library sizes"
         raise AssertionError(msg)
     logs = scipy.sparse.csr_matrix(counts, dtype=np.float64, copy=True)
-    scale = np.divide(target, n_umis, out=np.zeros(len(n_umis)), where=np.asarray(n_umis) > 0)
-    logs.data *= np.repeat(scale, np.diff(logs.indptr))
+    logs.data *= np.repeat(unit_of(target, n_umis), np.diff(logs.indptr))
     np.log1p(logs.data, out=logs.data)
     return logs.astype(np.float32)
 

@@ -1,20 +1,27 @@
 """The control cells from which predicted cells are made."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import anndata
 import numpy as np
 import scipy.sparse
 
-from starter.data.preprocess import library_sizes, target_sum
-from starter.errors import InputError
-from starter.schema import CONTROL, TARGET_GENE
+from starter.data.log_sums import log_sums
+from starter.data.preprocess import library_sizes, target_sum, unit_of
+from starter.data.stored import StoredScreen, open_stored
+from starter.errors import InputError, counted, difference, listed
+from starter.schema import CONTEXT, CONTROL, TARGET_GENE
 
 MAX_DISPERSION = 10.0
 """Upper limit of a gene's estimated negative binomial dispersion."""
 NO_DISPERSION = 1e-6
 """Below this a negative binomial is Poisson."""
+CELLS_AT_ONCE = 1024
+"""Cells whose sums are taken together, so that no second copy of all of them is made."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Controls:
     """Control cells, from which predicted cells are made."""
 
     counts: scipy.sparse.csr_matrix
-    """Cells x genes, raw UMI counts."""
+    """Cells x genes, raw UMI counts, whole numbers of any type."""
     scale: np.ndarray
     """Expression of one UMI in each cell (target_sum / n_umis): log expression = log1p(scale x count)."""
     genes: tuple[str, ...] | None = None
@@ -32,17 +39,30 @@ class Controls:
         """Give log1p expression, CSR float32."""
         return scaled_logs(self.counts, self.scale)
 
-    @cached_property
+    def blocks(self) -> Iterator[tuple[scipy.sparse.csr_matrix, np.ndarray]]:
+        """Give the cells block by block, counts and scales."""
+        for start in range(0, len(self.scale), CELLS_AT_ONCE):
+            block = self.counts[start : start + CELLS_AT_ONCE]
+            block.sort_indices()
+            yield block, self.scale[start : start + CELLS_AT_ONCE]
+
+    @property
     def profile(self) -> np.ndarray:
         """Mean log1p expression of each gene."""
-        return np.asarray(self.logs().mean(axis=0)).ravel()
+        return self._moments[0]
 
-    @cached_property
+    @property
     def deviation(self) -> np.ndarray:
         """Standard deviation among cells of each gene's log1p expression."""
-        logs = self.logs().astype(np.float64)
-        mean, mean_square = (np.asarray(x.mean(axis=0)).ravel() for x in (logs, logs.multiply(logs)))
-        return np.sqrt(np.maximum(mean_square - mean**2, 0))  # rounding can fall below 0
+        return self._moments[1]
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each gene's log1p expression."""
+        grouped = ((counts, np.zeros(len(scale), np.int64), scale) for counts, scale in self.blocks())
+        sums, squares = log_sums(grouped, (1, self.counts.shape[1]))
+        mean = sums[0] / len(self.scale)
+        return mean, np.sqrt(np.maximum(squares[0] / len(self.scale) - mean**2, 0))  # rounding can fall below 0
 
     @cached_property
     def rate(self) -> np.ndarray:
@@ -55,9 +75,13 @@ class Controls:
 
         One value a gene, in [0, MAX_DISPERSION]; 1 for genes without counts.
         """
-        counts, exposure = self.counts.astype(np.float64), 1 / self.scale
-        squares = np.asarray(counts.multiply(counts).sum(axis=0)).ravel()
-        cross = exposure @ counts
+        squares, cross = np.zeros((2, self.counts.shape[1]))
+        for block, scale in self.blocks():
+            counts = block.astype(np.float64)
+            cross += (1 / scale) @ counts
+            counts.data **= 2
+            squares += np.asarray(counts.sum(axis=0)).ravel()
+        exposure = 1 / self.scale
         expected = self.rate**2 * (exposure**2).sum()
         excess = squares - 2 * self.rate * cross + expected - self.rate * exposure.sum()
         phi = np.divide(excess, expected, out=np.ones(len(squares)), where=expected > 0)
@@ -78,6 +102,109 @@ def controls_of(adata: anndata.AnnData) -> Controls:
         raise InputError(msg)
     scale = target_sum(adata) / library_sizes(adata)[control]
     return Controls(adata.X[control], scale, tuple(adata.var_names))
+
+
+def read_controls(
+    paths: str | Path | Sequence[str | Path], target: float | None = None
+) -> tuple[dict[str, Controls], float]:
+    """Read the control cells of course data sets or of the challenge's files, and no other cell.
+
+    Parameters
+    ----------
+    paths
+        `.h5ad` or Zarr stores of raw counts, of the same genes; each holds one context or more.
+    target
+        UMIs to which cells are scaled. Default: what the first file says of its course that says so, else the median
+        library size of all control cells.
+
+    Returns
+    -------
+    Control cells of each context, sorted by its name, and the target. A stored count takes 6 bytes of memory.
+
+    Raises
+    ------
+    FindingsError
+        If a file's labels or genes break the rules of a course data set.
+    InputError
+        If a file cannot be read or does not hold counts; the genes of two differ; a context is in two files, or has
+        a control cell without UMIs.
+    """
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    with ExitStack() as stack:
+        screens = [stack.enter_context(open_stored(path)) for path in paths]
+        _check_alike(screens)
+        sizes = [screen.library_sizes(screen.control) for screen in screens]
+        if target is None:
+            stated = [screen.course["target_sum"] for screen in screens if "target_sum" in screen.course]
+            totals = np.concatenate([size[~np.isnan(size)] for size in sizes])
+            target = float(stated[0]) if stated else float(np.median(totals))
+        found = {}
+        for screen, size in zip(screens, sizes, strict=True):
+            contexts = screen.pairs.get_level_values(CONTEXT).to_numpy(str)
+            if empty := int((size == 0).sum()):
+                msg = f"{screen.name}: {counted(empty, 'control cell')} without a single UMI; leave them out"
+                raise InputError(msg)
+            names = sorted(set(contexts[screen.control]))
+            cells = [screen.control & (contexts == context) for context in names]
+            for context, own, counts in zip(names, cells, _gather(screen, cells), strict=True):
+                found[context] = Controls(counts, unit_of(target, size[own]), screen.genes)
+        return dict(sorted(found.items())), target
+
+
+def _check_alike(screens: Sequence[StoredScreen]) -> None:
+    """Refuse files that do not go together."""
+    seen: dict[str, str] = {}
+    for screen in screens:
+        if what := difference(screens[0].genes, screen.genes):
+            msg = f"the genes of {screen.name} are not those of {screens[0].name}: {what}"
+            raise InputError(msg)
+        if screen.genes != screens[0].genes:
+            msg = f"the genes of {screen.name} are in another order than those of {screens[0].name}; write them alike"
+            raise InputError(msg)
+        present = sorted(set(screen.pairs[screen.control].get_level_values(CONTEXT)))
+        if twice := [context for context in present if context in seen]:
+            msg = (
+                f"{listed(twice)} has control cells in {seen[twice[0]]} and in {screen.name}; name each file's context "
+                f"in its column obs.{CONTEXT}"
+            )
+            raise InputError(msg)
+        seen.update(dict.fromkeys(present, screen.name))
+
+
+def _gather(screen: StoredScreen, groups: Sequence[np.ndarray]) -> list[scipy.sparse.csr_matrix]:
+    """Bring the counts of some groups of cells into memory in one reading."""
+    gathered = [_Gathered(screen.stored(keep), len(screen.genes)) for keep in groups]
+    for cells, block, _ in screen.counts(np.logical_or.reduce(groups), "read control cells"):
+        for group, keep in zip(gathered, groups, strict=True):
+            group.add(block[np.flatnonzero(keep[cells])])
+    return [group.matrix() for group in gathered]
+
+
+class _Gathered:
+    """Counts of cells that come bit by bit, in the smallest type that holds them: half of what SciPy would take."""
+
+    def __init__(self, n_values: int, n_genes: int) -> None:
+        # pages that nothing is written to take no memory
+        self._data, self._indices = np.empty(n_values, np.uint16), np.empty(n_values, np.int32)
+        self._pointers, self._size, self._n_genes = [np.zeros(1, np.int64)], 0, n_genes
+
+    def add(self, counts: scipy.sparse.csr_matrix) -> None:
+        """Take cells."""
+        if counts.nnz and counts.data.max() > np.iinfo(self._data.dtype).max:
+            self._data = self._data.astype(np.uint32)
+        span = slice(self._size, self._size + counts.nnz)
+        self._data[span], self._indices[span] = counts.data, counts.indices
+        self._pointers.append(counts.indptr[1:].astype(np.int64) + self._size)
+        self._size = span.stop
+
+    def matrix(self) -> scipy.sparse.csr_matrix:
+        """Give all of them."""
+        pointers = np.concatenate(self._pointers)
+        counts = scipy.sparse.csr_matrix((len(pointers) - 1, self._n_genes), dtype=self._data.dtype)
+        index = np.int32 if self._size <= np.iinfo(np.int32).max else np.int64
+        counts.data, counts.indices = self._data[: self._size], self._indices[: self._size].astype(index, copy=False)
+        counts.indptr = pointers.astype(index)
+        return counts
 
 
 def counts_from_logs(logs: scipy.sparse.csr_matrix) -> Controls | None:

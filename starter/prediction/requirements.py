@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from starter.data.course import open_course
-from starter.data.preprocess import expression, target_sum
 from starter.data.scale import natural_totals
 from starter.data.targets import like_control
 from starter.errors import InputError
+from starter.prediction.controls import read_controls, scaled_logs
 from starter.prediction.lists import read_list
 from starter.schema import CONTROL, TARGET_GENE
 
@@ -59,11 +59,11 @@ def requirements_of_course(folder: str | Path | None = None) -> Requirements:
         The course's data folder, as `starter.data.course.open_course` takes it.
     """
     course = open_course(folder)
-    train = course.train()
-    control = train[train.obs[TARGET_GENE] == CONTROL].copy()
-    totals = natural_totals(expression(control))
     n_cells = course.split().n_cells("hidden")
-    return Requirements(tuple(train.var_names), n_cells, totals, target_sum(train), of_course=True)
+    by_context, target = read_controls(course.train_path)
+    totals = [natural_totals(scaled_logs(*block)) for controls in by_context.values() for block in controls.blocks()]
+    genes = next(iter(by_context.values())).genes or ()
+    return Requirements(genes, n_cells, np.concatenate(totals), target, of_course=True)
 
 
 def requirements_of_lists(genes: str | Path, perturbations: str | Path) -> Requirements:

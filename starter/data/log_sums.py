@@ -1,0 +1,93 @@
+"""Sums of the log1p expression of groups of cells, of counts that come block by block: no logs are kept."""
+
+from collections.abc import Iterable
+
+import numba
+import numpy as np
+import scipy.sparse
+
+TABLE = 256
+"""Counts whose logs are taken once a cell; nearly all counts are below."""
+
+
+def log_sums(
+    blocks: Iterable[tuple[scipy.sparse.csr_matrix, np.ndarray, np.ndarray]], shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum log1p(scale x count) of each group of cells and its squares, gene by gene.
+
+    Logs are rounded to float32, as `starter.data.preprocess.log_expression` gives them, and added in the order of the
+    cells in float64, whatever the number of threads.
+
+    Parameters
+    ----------
+    blocks
+        Counts (cells x genes, indices sorted and within the genes), the group of each cell (negative: left out), and
+        what one UMI of each cell is on the scale before the log, target_sum / n_umis.
+    shape
+        Groups and genes.
+
+    Returns
+    -------
+    Sums and sums of squares, groups x genes, float64.
+    """
+    sums, squares = np.zeros((2, *shape))
+    n_threads = numba.get_num_threads()
+    bounds = np.arange(n_threads + 1) * shape[1] // n_threads
+    for block, groups, scale in blocks:
+        # one type of each, so that one machine code is compiled
+        values, columns = block.data.astype(np.float32, copy=False), block.indices.astype(np.int32, copy=False)
+        pointers = block.indptr.astype(np.int64)
+        _add(bounds, values, columns, pointers, groups, scale, _logs_of_counts(scale), sums, squares)
+    return sums, squares
+
+
+def _logs_of_counts(scale: np.ndarray) -> np.ndarray:
+    """Give log1p(scale x count) of the counts 0 to `TABLE` - 1 in each cell."""
+    return np.log1p(scale[:, None] * np.arange(TABLE, dtype=np.float64)).astype(np.float32)
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _add(
+    bounds: np.ndarray,
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    groups: np.ndarray,
+    scale: np.ndarray,
+    table: np.ndarray,
+    sums: np.ndarray,
+    squares: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    """Add a block; each thread has the genes between two bounds."""
+    for thread in numba.prange(len(bounds) - 1):
+        _add_genes(bounds[thread], bounds[thread + 1], data, indices, indptr, groups, scale, table, sums, squares)
+
+
+@numba.njit(cache=True, nogil=True)  # by itself, since what runs in parallel takes far longer to compile
+def _add_genes(
+    low: int,
+    high: int,
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    groups: np.ndarray,
+    scale: np.ndarray,
+    table: np.ndarray,
+    sums: np.ndarray,
+    squares: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    for cell in range(len(indptr) - 1):
+        group = groups[cell]
+        if group < 0:
+            continue
+        end = indptr[cell + 1]
+        i = indptr[cell] + np.searchsorted(indices[indptr[cell] : end], low)
+        while i < end and indices[i] < high:
+            count = int(data[i])
+            if count < table.shape[1] and count == data[i]:  # corrected counts may be fractions
+                log = np.float64(table[cell, count])
+            else:
+                log = np.float64(np.float32(np.log1p(scale[cell] * np.float64(data[i]))))
+            sums[group, indices[i]] += log
+            squares[group, indices[i]] += log * log
+            i += 1
