@@ -36,18 +36,30 @@ class Split:
         """Give the pairs of a part, sorted."""
         return self.table.index[self.table["part"] == part].sort_values()
 
-    def n_cells(self, part: Part) -> dict[str, int]:
+    def n_cells(self, part: Part, context: str | None = None) -> dict[str, int]:
         """Give the measured number of cells of each perturbation of a part.
+
+        Parameters
+        ----------
+        part
+            The part.
+        context
+            In which context; default: the only one that the part has.
 
         Raises
         ------
         InputError
-            If the part has more than one context.
+            If the part has several contexts and none is named, or not the one named.
         """
         chosen = self.table[self.table["part"] == part]
-        if len(set(chosen.index.get_level_values(CONTEXT))) > 1:
-            msg = f"the {part} part has several contexts; choose one"
+        found = sorted(set(chosen.index.get_level_values(CONTEXT)))
+        if context is not None and context not in found:
+            msg = f"the {part} part has no context {context!r}; it has {listed(found)}"
             raise InputError(msg)
+        if context is None and len(found) > 1:
+            msg = f"the {part} part has several contexts; choose one of {listed(found)}"
+            raise InputError(msg)
+        chosen = chosen[chosen.index.get_level_values(CONTEXT) == (context or found[0])] if found else chosen
         return chosen["n_cells"].droplevel(CONTEXT).astype(int).sort_index().to_dict()
 
     def select(self, obs: pd.DataFrame, *parts: Part) -> np.ndarray:
@@ -117,7 +129,7 @@ def read_split(path: str | Path) -> Split:
 
 
 def make_split(adata: anndata.AnnData, hidden: Iterable[str], public: Iterable[str]) -> Split:
-    """Split a screen by perturbation; a perturbation is in the same part in every context.
+    """Split a screen by perturbation (unseen perturbations): one is in the same part in every context.
 
     Parameters
     ----------
@@ -142,10 +154,66 @@ def make_split(adata: anndata.AnnData, hidden: Iterable[str], public: Iterable[s
     if not known - hidden - public:
         msg = "no perturbation is left for training; hide fewer"
         raise InputError(msg)
+    table = _measured(adata)
+    names = table.index.get_level_values(PERTURBATION)
+    return _parted(table, names.isin(hidden), names.isin(public))
+
+
+def hide_context(
+    adata: anndata.AnnData, context: str, shown: int | Iterable[str] = 0, public: int | Iterable[str] = 0, seed: int = 0
+) -> Split:
+    """Split a screen by context: what was perturbed in one cell line is to be predicted from the others.
+
+    Parameters
+    ----------
+    adata
+        A course data set of several contexts.
+    context
+        The context to predict. Its control cells are for training.
+    shown
+        Perturbations of it that are for training all the same, or how many are drawn: none is zero-shot, a few are
+        few-shot.
+    public
+        Perturbations of it for public validation, likewise.
+    seed
+        Fixes which are drawn.
+
+    Raises
+    ------
+    InputError
+        If the screen has no such context or no other, lacks a perturbation there, or none is left to be hidden.
+    """
+    table = _measured(adata)
+    contexts = table.index.get_level_values(CONTEXT)
+    if context not in contexts or len(set(contexts)) < 2:
+        msg = f"{context!r} cannot be hidden: perturbations were measured in {listed(sorted(set(contexts)))}"
+        raise InputError(msg)
+    there = list(table.index[contexts == context].get_level_values(PERTURBATION))
+    free = [str(name) for name in np.random.default_rng(seed).permutation(there)]
+    parts = []
+    for what, wanted in (("shown", shown), ("public", public)):
+        names = free[:wanted] if isinstance(wanted, int) else list(wanted)
+        if unknown := sorted(set(names) - set(free)):
+            msg = f"{listed(unknown)} cannot be {what}: not measured in {context}, or in another part"
+            raise InputError(msg)
+        if (isinstance(wanted, int) and wanted > len(names)) or len(names) >= len(free):
+            msg = f"{context} has {len(there)} perturbations, so that none is left to be hidden; show and publish fewer"
+            raise InputError(msg)
+        free = [name for name in free if name not in names]
+        parts.append(names)
+    names = table.index.get_level_values(PERTURBATION)
+    of_public = (contexts == context) & names.isin(parts[1])
+    return _parted(table, (contexts == context) & names.isin(free), of_public)
+
+
+def _measured(adata: anndata.AnnData) -> pd.DataFrame:
+    """Count the cells of every pair."""
     of_cell = pairs(adata.obs)
     n_cells = of_cell[of_cell.get_level_values(PERTURBATION) != CONTROL].value_counts().rename("n_cells")
     n_cells.index = n_cells.index.set_names(PAIR)
-    table = n_cells.to_frame()
-    names = table.index.get_level_values(PERTURBATION)
-    table["part"] = np.where(names.isin(hidden), "hidden", np.where(names.isin(public), "public", "train"))
+    return n_cells.to_frame()
+
+
+def _parted(table: pd.DataFrame, hidden: np.ndarray, public: np.ndarray) -> Split:
+    table["part"] = np.where(hidden, "hidden", np.where(public, "public", "train"))
     return Split(table.sort_index()[["part", "n_cells"]])

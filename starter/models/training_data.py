@@ -1,6 +1,6 @@
 """What a model may learn from: profiles of (context, perturbation) pairs, what is known of genes, and the cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from starter.data.blocks import gather, stored_cells
 from starter.data.course import PRIORS_FOLDER, TRAIN_FILE, CourseData
-from starter.data.dataset import PAIR, pairs, read_screen
+from starter.data.dataset import PAIR, contexts, pairs, read_screen
 from starter.data.h5ad import open_h5ad, read_frame
 from starter.data.preprocess import target_sum
 from starter.data.pseudobulk import effects, profiles
@@ -120,7 +120,10 @@ class TrainingData:
 
 
 def read_training(
-    path: str | Path, knowledge: Knowledge | None = None, wanted: pd.MultiIndex | None = None
+    path: str | Path,
+    knowledge: Knowledge | None = None,
+    wanted: pd.MultiIndex | None = None,
+    others: Sequence[str | Path] = (),
 ) -> TrainingData:
     """Take a screen's profiles to learn from.
 
@@ -132,6 +135,9 @@ def read_training(
         What is known of genes (`starter.priors.knowledge.read_knowledge`).
     wanted
         The pairs to learn from; default: all. Controls always are among them.
+    others
+        Screens of other contexts, of which nothing will be asked, such as other cell lines; they become `elsewhere`, at
+        the target sum of the first.
 
     Raises
     ------
@@ -140,15 +146,16 @@ def read_training(
     """
     screen = read_screen(path)
     table, sizes = profiles(screen), pairs(screen.obs).value_counts()
-    knowledge = knowledge or Knowledge({}, {}, {})
+    knowledge, target = knowledge or Knowledge({}, {}, {}), target_sum(screen)
+    elsewhere = [*_from_priors(knowledge, table.columns), *_from_screens(others, table, target)]
     data = TrainingData(
         profiles=table,
         n_cells=sizes.reindex(table.index),
         features=knowledge.features,
         graphs=knowledge.graphs,
-        elsewhere=_elsewhere(knowledge, table.columns),
+        elsewhere=pd.concat(elsewhere) if elsewhere else None,
         screen=Path(path),
-        target_sum=target_sum(screen),
+        target_sum=target,
     )
     if wanted is None:
         return data
@@ -173,10 +180,28 @@ def training_of_course(course: CourseData, parts: Sequence[Part] = ("train",)) -
     return read_training(course.folder / TRAIN_FILE, read_knowledge(course.folder / PRIORS_FOLDER), wanted)
 
 
-def _elsewhere(knowledge: Knowledge, genes: pd.Index) -> pd.DataFrame | None:
-    """Join the profiles of other contexts on the screen's genes."""
-    tables = {name: table.reindex(columns=genes) for name, table in knowledge.elsewhere.items()}
-    return pd.concat(tables, names=PAIR) if tables else None
+def _from_priors(knowledge: Knowledge, genes: pd.Index) -> Iterator[pd.DataFrame]:
+    """Give the profiles that the priors have of other contexts, on the screen's genes."""
+    for name, table in knowledge.elsewhere.items():
+        yield pd.concat({name: table.reindex(columns=genes)}, names=PAIR)
+
+
+def _from_screens(paths: Sequence[str | Path], table: pd.DataFrame, target: float) -> Iterator[pd.DataFrame]:
+    """Give the profiles of other screens, on the genes and the scale of the first."""
+    taken = set(table.index.get_level_values(CONTEXT))
+    for path in paths:
+        screen = read_screen(path)
+        screen.uns[COURSE] = {**screen.uns.get(COURSE, {}), "target_sum": target}
+        if CONTEXT not in screen.obs:
+            screen.obs[CONTEXT] = Path(path).stem
+        if twice := taken & set(contexts(screen)):
+            msg = f"{path} has the context {listed(sorted(twice))}, which was read already; rename it in obs.{CONTEXT}"
+            raise InputError(msg)
+        if not (common := table.columns.intersection(screen.var_names)).size:
+            msg = f"{path} has none of the genes of the first screen; give both the same kind of names"
+            raise InputError(msg)
+        taken |= set(contexts(screen))
+        yield profiles(screen)[common].reindex(columns=table.columns)
 
 
 def named(index: pd.MultiIndex) -> list[str]:

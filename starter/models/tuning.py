@@ -12,9 +12,12 @@ from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
 from starter import progress
+from starter.data.dataset import PAIR
 from starter.errors import InputError, difference
 from starter.models.baselines import Model
-from starter.schema import CONTROL, PERTURBATION
+from starter.models.contract import Contract, predict
+from starter.models.training_data import TrainingData
+from starter.schema import CONTEXT, CONTROL, PERTURBATION
 from starter.scoring.metrics.rule_sets import get_rule_set
 from starter.scoring.screens.summary import Reference
 from starter.statistics.de import DETable
@@ -53,6 +56,54 @@ def folds(perturbations: Sequence[str], n_folds: int = FOLDS, seed: int = 0) -> 
         raise InputError(msg)
     parts = KFold(n_folds, shuffle=True, random_state=seed).split(names)
     return {str(names[row]): fold for fold, (_, held_out) in enumerate(parts) for row in held_out}
+
+
+def unseen_perturbations(pairs: pd.MultiIndex, n_folds: int = FOLDS, seed: int = 0) -> list[pd.MultiIndex]:
+    """Deal pairs out to folds by perturbation: one is held out in every context at once.
+
+    Parameters
+    ----------
+    pairs
+        Measured (context, perturbation) pairs.
+    n_folds, seed
+        Of `folds`.
+
+    Returns
+    -------
+    The pairs of each fold.
+    """
+    names = pairs.get_level_values(PERTURBATION)
+    fold = names.map(folds(list(names), n_folds, seed))
+    return [pairs[fold == number] for number in range(n_folds)]
+
+
+def unseen_contexts(pairs: pd.MultiIndex, shown: int = 0, seed: int = 0) -> list[pd.MultiIndex]:
+    """Hold out one context after the other: all its pairs (zero-shot), or all but a few that are shown (few-shot).
+
+    Parameters
+    ----------
+    pairs
+        Measured (context, perturbation) pairs.
+    shown
+        Pairs of the context that are not held out, drawn by the seed; the more are drawn, the first stay among them.
+    seed
+        Fixes which.
+
+    Raises
+    ------
+    InputError
+        If there is one context only, or one has no more pairs than are shown.
+    """
+    names = pairs.get_level_values(CONTEXT)
+    sizes = names.value_counts()
+    if len(sizes) < 2 or sizes.min() <= shown:
+        measured = ", ".join(f"{n:,} in {context}" for context, n in sizes.sort_index().items())
+        msg = (
+            f"to hold out a context but for {shown} pairs takes two contexts with more pairs each; there are {measured}"
+        )
+        raise InputError(msg)
+    drawn = [np.random.default_rng(seed).permutation(np.flatnonzero(names == name)) for name in sorted(sizes.index)]
+    return [pairs[np.sort(places[shown:])] for places in drawn]
 
 
 def profile_scores(measured: pd.DataFrame, predicted: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
@@ -137,6 +188,39 @@ def cross_validate(
             parts.append(profile_scores(profiles.loc[held_out], predicted, training))
             advance()
     return pd.concat(parts).reindex(profiles.index.drop(CONTROL)).rename_axis(PERTURBATION)
+
+
+def cross_validate_pairs(contract: Contract, data: TrainingData, held_out: Sequence[pd.MultiIndex]) -> pd.DataFrame:
+    """Score a model by the contract on pairs that it has not seen, each predicted by what was learned from the others.
+
+    Parameters
+    ----------
+    contract
+        The model.
+    data
+        All that was measured.
+    held_out
+        The pairs to hold out, fold by fold: `unseen_perturbations`, `unseen_contexts`.
+
+    Returns
+    -------
+    Pairs x `METRICS`. PDS ranks among the pairs of one fold and context; the train mean is that of the fold's training
+    pairs in the same context, and what is measured against it is NaN where there are none.
+    """
+    parts = []
+    with progress.bar(f"hold out, learn, predict: {contract.name}", len(held_out)) as advance:
+        for fold in held_out:
+            training = data.without(fold)
+            with threadpool_limits(1, user_api="blas"):
+                predicted = predict(contract, contract.fit(training), fold, data.profiles.columns)
+            for context in dict.fromkeys(fold.get_level_values(CONTEXT)):
+                measured, came, known = (
+                    table.xs(context, level=CONTEXT)
+                    for table in (data.profiles.loc[fold], predicted, training.profiles)
+                )
+                parts.append(pd.concat({context: profile_scores(measured, came, known)}))
+            advance()
+    return pd.concat(parts).rename_axis(PAIR)
 
 
 def compare(scores: pd.DataFrame, baseline: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 
 from starter.data import dataset
 from starter.data.course import open_course
-from starter.data.split import PARTS, make_split, read_split
+from starter.data.split import PARTS, hide_context, make_split, read_split
 from starter.errors import FindingsError, InputError
 from starter.schema import CONTROL, COURSE_VARIABLE
 
@@ -156,3 +158,50 @@ def test_no_course_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         open_course()
     with pytest.raises(InputError, match=r"has no train.h5ad and no split.json; unpack the course's data there"):
         open_course(tmp_path)
+
+
+def of_three_lines() -> anndata.AnnData:
+    """Three contexts with four perturbations each, two cells of a pair and a control cell in each."""
+    rows = [(line, name) for line in "ABC" for name in (CONTROL, *("TUVW" * 2))]
+    obs = pd.DataFrame(rows, columns=["context", "target_gene"], index=[str(row) for row in range(len(rows))])
+    return anndata.AnnData(scipy.sparse.csr_matrix(np.ones((len(rows), 2), np.float32)), obs=obs)
+
+
+def test_a_context_is_hidden_whole_or_but_for_a_few():
+    adata = of_three_lines()
+    zero = hide_context(adata, "B")
+    assert zero.pairs("hidden").tolist() == [("B", name) for name in "TUVW"]
+    assert set(zero.pairs("train").get_level_values("context")) == {"A", "C"}
+    assert zero.n_cells("hidden") == dict.fromkeys("TUVW", 2)
+    few = hide_context(adata, "B", shown=["U"], public=1, seed=3)
+    assert ("B", "U") in few.pairs("train")
+    assert len(few.pairs("public")) == 1
+    assert len(few.pairs("hidden")) == 2
+    assert not set(few.pairs("public")) & (set(few.pairs("hidden")) | {("B", "U")})
+    # its control cells are kept whatever is hidden
+    kept = zero.select(adata.obs, "train")
+    assert adata.obs["target_gene"][kept & (adata.obs["context"] == "B").to_numpy()].tolist() == [CONTROL]
+
+
+@pytest.mark.parametrize(
+    ("context", "options", "said"),
+    [
+        ("D", {}, "'D' cannot be hidden: perturbations were measured in A, B, C"),
+        ("B", {"shown": 4}, "B has 4 perturbations, so that none is left to be hidden"),
+        ("B", {"shown": 7}, "B has 4 perturbations, so that none is left to be hidden"),
+        ("B", {"shown": ["X"]}, "X cannot be shown: not measured in B"),
+        ("B", {"shown": ["U"], "public": ["U"]}, "U cannot be public: not measured in B, or in another part"),
+    ],
+)
+def test_a_context_that_cannot_be_hidden_is_refused(context: str, options: dict, said: str):
+    with pytest.raises(InputError, match=said):
+        hide_context(of_three_lines(), context, **options)
+
+
+def test_cells_of_a_part_are_counted_in_the_context_named():
+    split = make_split(of_three_lines(), ["T"], ["U"])
+    assert split.n_cells("hidden", "C") == {"T": 2}
+    with pytest.raises(InputError, match="several contexts; choose one of A, B, C"):
+        split.n_cells("hidden")
+    with pytest.raises(InputError, match="the hidden part has no context 'D'; it has A, B, C"):
+        split.n_cells("hidden", "D")

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from starter.data import dataset
 from starter.data.dataset import PAIR
 from starter.errors import InputError
 from starter.models import baselines, kit
 from starter.models.contract import predict, spread
 from starter.models.training_data import TrainingData, read_training
 from starter.priors.knowledge import read_knowledge
-from starter.schema import CONTEXT, CONTROL, PERTURBATION
+from starter.schema import CONTEXT, CONTROL, COURSE, PERTURBATION
 from starter.simulation import biology
 from starter.simulation.setup import Size
 from starter.simulation.write import write
@@ -117,3 +118,26 @@ def test_cells_are_those_of_the_profiles(screen: TrainingData, tmp_path: Path):
     assert controls.n_obs == 3 * SIZE.controls
     with pytest.raises(InputError, match="profiles alone, and this model learns from single cells"):
         TrainingData(screen.profiles, screen.n_cells).read_cells()
+
+
+def test_other_screens_are_read_on_the_genes_and_the_scale_of_the_first(tmp_path: Path):
+    """A screen of half the genes and of another depth tells what the first one tells of itself."""
+    size = Size(targets=6, genes=60, controls=40, min_cells=10, batches=1)
+    path = write(biology.draw("default", 5, size), tmp_path / "one")
+    screen = dataset.read_screen(path)
+    half = screen[:, 30:].copy()
+    half.uns[COURSE]["target_sum"] = 77.0
+    half.obs[CONTEXT] = "another"
+    half.write_h5ad(tmp_path / "half.h5ad")
+    data = read_training(path, others=[tmp_path / "half.h5ad"])
+    assert data.elsewhere is not None
+    there = data.elsewhere.xs("another", level=CONTEXT)
+    assert there.iloc[:, :30].isna().to_numpy().all()
+    own = data.one_context().loc[there.index]
+    np.testing.assert_allclose(there.iloc[:, 30:], own.iloc[:, 30:])
+    with pytest.raises(InputError, match="half.h5ad has the context another, which was read already"):
+        read_training(path, others=[tmp_path / "half.h5ad"] * 2)
+    half.var_names = [f"unknown {i}" for i in range(30)]
+    half.write_h5ad(tmp_path / "strange.h5ad")
+    with pytest.raises(InputError, match="strange.h5ad has none of the genes of the first screen"):
+        read_training(path, others=[tmp_path / "strange.h5ad"])

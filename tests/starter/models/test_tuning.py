@@ -5,8 +5,12 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from starter.data.dataset import PAIR
 from starter.errors import InputError
 from starter.models import baselines, tuning
+from starter.models.kit import KIT
+from starter.models.training_data import TrainingData
+from starter.models.transfer import same_target
 from starter.schema import CONTROL
 
 RNG_SEED = 7
@@ -126,3 +130,47 @@ def test_few_perturbations_have_no_interval():
     found = tuning.compare(scores + 1, scores)
     assert found.loc["x", "difference"] == 1
     assert found.loc["x", ["low", "high"]].isna().all()
+
+
+THREE = pd.MultiIndex.from_product([["A", "B", "C"], [f"T{i}" for i in range(6)]], names=PAIR)
+
+
+def test_a_perturbation_is_held_out_in_every_context_at_once():
+    held_out = tuning.unseen_perturbations(THREE, 3, seed=1)
+    assert sorted(pair for fold in held_out for pair in fold) == sorted(THREE)
+    for fold in held_out:
+        names = set(fold.get_level_values("perturbation"))
+        assert len(names) == 2
+        assert set(fold) == {(context, name) for context in "ABC" for name in names}
+
+
+def test_a_context_is_held_out_whole_or_but_for_a_few():
+    whole = tuning.unseen_contexts(THREE)
+    assert [set(fold.get_level_values("context")) for fold in whole] == [{"A"}, {"B"}, {"C"}]
+    assert [len(fold) for fold in whole] == [6, 6, 6]
+    two, four = tuning.unseen_contexts(THREE, 2), tuning.unseen_contexts(THREE, 4)
+    assert [len(fold) for fold in two] == [4, 4, 4]
+    assert all(set(fewer) <= set(more) for fewer, more in zip(four, two, strict=True))
+    with pytest.raises(InputError, match="but for 6 pairs takes two contexts .* 6 in A, 6 in B, 6 in C"):
+        tuning.unseen_contexts(THREE, 6)
+    with pytest.raises(InputError, match="there are 6 in A"):
+        tuning.unseen_contexts(THREE[:6])
+
+
+def test_pairs_are_scored_in_their_context_by_what_was_not_held_out():
+    """By hand: the effects of B are those of A on another control; carried over, they are exact."""
+    rng = np.random.default_rng(0)
+    effects = rng.normal(size=(6, 8))
+    rows = {("A", CONTROL): np.full(8, 9.0), ("B", CONTROL): np.full(8, 7.0)}
+    for row, effect in enumerate(effects):
+        rows |= {("A", f"T{row}"): 9 + effect, ("B", f"T{row}"): 7 + effect}
+    index = pd.MultiIndex.from_tuples(list(rows), names=PAIR)
+    data = TrainingData(pd.DataFrame(list(rows.values()), index, list("abcdefgh")), pd.Series(9, index))
+    scores = tuning.cross_validate_pairs(same_target(), data, tuning.unseen_contexts(data.pairs))
+    assert sorted(scores.index) == sorted(data.pairs)
+    np.testing.assert_allclose(scores["mae"], 0, atol=1e-6)
+    np.testing.assert_allclose(scores["discrimination_score_l1"], 1)
+    np.testing.assert_allclose(scores["pearson_delta"], 1, atol=1e-6)
+    assert scores["pearson_delta_train_mean"].isna().all()  # the context has no train mean
+    with pytest.raises(InputError, match="train mean learns in each context on its own"):
+        tuning.cross_validate_pairs(KIT["train mean"], data, tuning.unseen_contexts(data.pairs))
