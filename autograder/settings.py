@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from pathlib import PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -79,7 +79,7 @@ class Goal(Section):
     """One metric of a prediction's rubric: points grow linearly from `zero` to `full`."""
 
     metric: str = "overall"
-    """A metric of the course's rule set, by its scaled score (0 baseline, 1 replicate), or `overall`."""
+    """A metric of the prediction's rule set, by its scaled score (0 for the baseline), or `overall`."""
     zero: float = 0.0
     """Scaled score that earns nothing."""
     full: float = 0.6
@@ -103,7 +103,12 @@ class Prediction(Section):
 
     file: str = "prediction.h5ad"
     """Beside the notebook; `.h5ad`, or the `.vcc` of the same name."""
+    profile: Literal["course", "vcc2025"] = "course"
+    """The rule set by which it is scored."""
     rubric: Annotated[list[Goal], Field(min_length=1)] = [Goal()]
+    ahead: list[str] = []
+    """What must be better than the baseline, or all else earns nothing. A metric: the 95 % interval of its paired gain
+    over the baseline is above 0. `overall`: the score is above 0 with nothing clipped."""
 
     @field_validator("file")
     @classmethod

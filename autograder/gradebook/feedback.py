@@ -260,6 +260,7 @@ def _scorecard(course: Course, result: Result) -> dict | None:
         rows = [
             (metric.title, content["metrics"][metric.name]) for metric in rules.metrics if metric.name in rules.scored
         ]
+        overall = {name: content[name] for name in ("overall", "overall_unclipped")}
     except (ValueError, KeyError) as error:
         msg = f"{folder / 'scorecard.json'} is damaged ({type(error).__name__}); grade the submission again"
         raise InputError(msg) from error
@@ -268,7 +269,7 @@ def _scorecard(course: Course, result: Result) -> dict | None:
         for name, picture in PICTURES.items()
         if not picture.names_genes and (folder / name).is_file()
     ]
-    return {"overall": content["overall"], "rows": rows, "pictures": pictures}
+    return {**overall, "full": rules.full_score, "rows": rows, "pictures": pictures}
 
 
 def _for_the_exchange(submission: Submission) -> dict[str, bytes]:

@@ -85,8 +85,7 @@ def grade_stage(
     if not (released := course.root / ASSIGNMENTS / stage / f"{stage}.ipynb").is_file():
         msg = f"{stage} was not released: there is no {released}; run: autograder release"
         raise InputError(msg)
-    if course.stages[stage].prediction:
-        check_rubric(course, stage)
+    check_rubric(course, stage)
     chosen, failed = choose_students(course, stage, students)
     with _alone(course, stage):
         rules = hash_rules(course, stage)

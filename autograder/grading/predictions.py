@@ -17,7 +17,7 @@ import scipy.sparse
 from autograder.course import Course
 from autograder.folders import TRUTH
 from autograder.grading.judge import REASON, Verdict
-from autograder.grading.rubric import RULE_SET, Scored, by_rubric
+from autograder.grading.rubric import Scored, by_rubric
 from autograder.handed_in.submissions import Submission
 from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import KIT
@@ -82,14 +82,14 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
             more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
             return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
         with SCORING:
-            card = score_prediction(plain, truth, RULE_SET)
+            card = score_prediction(plain, truth, settings.profile)
     except InputError as error:
         if isinstance(error, MachineError) or isinstance(error.__cause__, OSError):  # also a share that went away
             raise
         reason = _sentence(str(error))
         return Scored(Verdict(0.0, reason, file.name), reason if isinstance(error, _StoppedError) else "")
     write_scorecard(card, submission.scorecard)
-    scored = by_rubric(card, settings.rubric)
+    scored = by_rubric(card, settings)
     return replace(scored, verdict=replace(scored.verdict, called=file.name))
 
 

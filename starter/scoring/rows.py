@@ -14,15 +14,21 @@ from starter.scoring.overall import scaled_interval
 from starter.scoring.truth.replicate import clearly_better
 from starter.statistics.intervals import interval
 
+OVERALL_SCORES = {"overall": "scaled", "overall_unclipped": "unclipped"}
+"""Overall scores, and the column of a metric's row of which each is the mean over the scored metrics."""
+
 
 def context_rows(score: ContextScore, rules: RuleSet, seed: int) -> dict:
-    """Give every metric of one context its row, and the overall score."""
+    """Give every metric of one context its row, and the overall scores, as the rules have it and unclipped."""
     rows = {metric.name: _row(metric, score, rules, seed) for metric in rules.metrics}
-    scaled = [rows[name]["scaled"] for name in rules.scored]
+    return {"metrics": rows, **{name: _mean_of(rules, rows, of) for name, of in OVERALL_SCORES.items()}}
+
+
+def _mean_of(rules: RuleSet, rows: Mapping[str, dict], column: str) -> float | None:
+    scaled = [rows[name][column] for name in rules.scored]
     if rules.gains:  # the course grades what its screen allows
         scaled = [value for value in scaled if value is not None]
-    overall = None if not scaled or None in scaled else float(np.mean(scaled))
-    return {"metrics": rows, "overall": overall}
+    return None if not scaled or None in scaled else float(np.mean(scaled))
 
 
 def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict:
@@ -43,10 +49,12 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
         means[name] = float(np.clip(means[name], *metric.range))
     gradable = metric.name in rules.scored and not score.no_anchors
     gradable = gradable and (not rules.gains or clearly_better(metric, of_anchor))
-    scaled, reason = math.nan, score.no_anchors or None
+    scaled, unclipped, reason = math.nan, math.nan, score.no_anchors or None
     if gradable:
         try:
-            scaled = rules.scale(metric, value, means["baseline"], means["replicate"])
+            scaled, unclipped = (
+                way(metric, value, means["baseline"], means["replicate"]) for way in (rules.scale, rules.unclipped)
+            )
         except InputError as error:
             gradable, reason = False, str(error)
     missing = np.isnan(values if values.ndim == 1 else values[:, 0])
@@ -63,6 +71,7 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
         "replicate": _or_null(means["replicate"]),
         **({"plain_half": _or_null(means["plain_half"])} if "plain_half" in means else {}),
         "scaled": _or_null(scaled),
+        "unclipped": _or_null(unclipped),
         "scaled_low": scaled_low,
         "scaled_high": scaled_high,
         "gradable": gradable,
@@ -84,7 +93,7 @@ def over_contexts(
     if len(rows) == 1:
         return rows[0]
     merged = dict(rows[0])
-    averaged = ("value", "baseline", "replicate", "plain_half", "scaled", "difference", *CALIBRATED)
+    averaged = ("value", "baseline", "replicate", "plain_half", "scaled", "unclipped", "difference", *CALIBRATED)
     for key in merged.keys() & set(averaged):
         numbers = [row[key] for row in rows]
         merged[key] = None if None in numbers else float(np.mean(numbers))

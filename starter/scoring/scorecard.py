@@ -24,7 +24,7 @@ from starter.scoring.context_score import ContextScore, cells_of_contexts, check
 from starter.scoring.flags import Flag
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
 from starter.scoring.overall import overall_interval
-from starter.scoring.rows import context_rows, over_contexts
+from starter.scoring.rows import OVERALL_SCORES, context_rows, over_contexts
 from starter.scoring.screens.opened import Screen, open_screen, screen_of
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.opened import Truth
@@ -45,10 +45,13 @@ class Scorecard:
     """The prediction's file name without its ending."""
     rules: RuleSet
     metrics: dict[str, dict]
-    """Metric name to value, low, high, direction, baseline, replicate, scaled, gradable, dynamic_range, difference from
-    the baseline with its low and high, n and left_out; means over contexts."""
+    """Metric name to value, low, high, direction, baseline, replicate, scaled, unclipped, gradable, dynamic_range,
+    difference from the baseline with its low and high (of the paired differences), n and left_out; means over
+    contexts."""
     overall: float | None
     """Mean scaled value over the metrics that the rule set scores."""
+    overall_unclipped: float | None
+    """The same without the rule set's limits: a metric that is worse than the baseline counts below 0."""
     overall_interval: tuple[float | None, float | None]
     """95 % interval of it over perturbations, where there are enough."""
     contexts: dict[str, dict]
@@ -97,6 +100,7 @@ class Scorecard:
             "profile": self.rules.name,
             "metrics": self.metrics,
             "overall": self.overall,
+            "overall_unclipped": self.overall_unclipped,
             "overall_low": self.overall_interval[0],
             "overall_high": self.overall_interval[1],
             "contexts": self.contexts,
@@ -165,12 +169,12 @@ def score_prediction(
         ]
     per_context = {score.context: context_rows(score, rules, seed) for score in scored}
     metrics = {metric.name: over_contexts(rules, metric, scored, per_context, seed) for metric in rules.metrics}
-    overall = [context["overall"] for context in per_context.values()]
+    overall = {name: [context[name] for context in per_context.values()] for name in OVERALL_SCORES}
     card = Scorecard(
         name=name or prediction_name(called),
         rules=rules,
         metrics=metrics,
-        overall=None if None in overall else float(np.mean(overall)),
+        **{name: None if None in values else float(np.mean(values)) for name, values in overall.items()},
         overall_interval=overall_interval(
             rules, [(per_context[score.context]["metrics"], score.per_metric) for score in scored], seed
         ),

@@ -70,6 +70,10 @@ def test_folders_follow_from_the_name(tmp_path: Path):
         ),
         ('[course]\nname = "' + "x" * 65 + '"\n', "course.name: string should match pattern"),
         (MINIMAL + "[limits]\nseconds = -1\n", "limits.seconds: input should be greater than or equal to 1, not -1"),
+        (
+            MINIMAL + '[stages.04_baselines.prediction]\nprofile = "vcc2026"\n',
+            "prediction.profile: input should be 'course' or 'vcc2025', not 'vcc2026'",
+        ),
         (MINIMAL + "[stages.baselines]\n", "stages.baselines.*: string should match pattern"),
         (
             MINIMAL + 'timezone = "Nowhere/Berlin"\n',

@@ -90,12 +90,21 @@ class RuleSet:
         InputError
             By the rules of 2026, if baseline or replicate cannot carry a scale.
         """
-        if self.full_score == "perfection":
-            share = (value - baseline) / (metric.best - baseline) if baseline != metric.best else float("nan")
-            return 0.0 if np.isnan(share) else max(share, 0.0)
         if self.replicate == "own controls":
             return vcc2026.score(metric.name, value, baseline, replicate)
-        return (value - baseline) / (replicate - baseline)
+        share = self.unclipped(metric, value, baseline, replicate)
+        if self.full_score == "perfection":
+            return 0.0 if np.isnan(share) else max(share, 0.0)
+        return share
+
+    def unclipped(self, metric: Metric, value: float, baseline: float, replicate: float) -> float:
+        """Give the share of the way from the baseline that `scale` keeps within limits, without them.
+
+        What is worse than the baseline is below 0 here, so that a loss in one metric is seen beside a gain in another.
+        Parameters are those of `scale`; NaN where there is no way to go.
+        """
+        full = metric.best if self.full_score == "perfection" else replicate
+        return (value - baseline) / (full - baseline) if full != baseline else float("nan")
 
 
 _MAE = Metric("mae", "MAE", mae, "lower", 0.0, (0.0, np.inf), CELL_EVAL)

@@ -224,13 +224,14 @@ def test_the_page_needs_no_other_file_and_allows_no_script(written: Course):
     assert not page.select("[src], [href], [style]")
 
 
-def write_scorecard(course: Course) -> None:
+def write_scorecard(course: Course, name: str = "course", unclipped: float = 0.2504) -> None:
     folder = course.grading / "scorecards" / STAGE / "ada"
-    folder.mkdir(parents=True)
-    profile = get_rule_set("course")
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = get_rule_set(name)
     rows = {metric.name: {"scaled": 0.25, "gradable": True} for metric in profile.metrics}
     rows[profile.scored[1]] = {"scaled": None, "gradable": False}
-    content = {"profile": "course", "overall": 0.2504, "metrics": rows, "truth": {"sha256": "cafe" * 16}}
+    overall = {"overall": 0.2504, "overall_unclipped": unclipped}
+    content = {"profile": name, **overall, "metrics": rows, "truth": {"sha256": "cafe" * 16}}
     (folder / "scorecard.json").write_text(json.dumps(content))
     (folder / "per_perturbation.parquet").write_bytes(b"never shown")
     for name in PICTURES:
@@ -256,9 +257,23 @@ def test_a_prediction_shows_its_scores_and_pictures(written: Course):
     assert texts(page, "figcaption") == list(due.values())
     assert [image["alt"] for image in page.select("img")] == list(due.values())
     assert "cafecafe" not in content
+    assert "1 is as good as measuring again" in content
+    assert "if it\ncounted below 0" not in content
     refused = replace(scored, points=0.0, reason="it cannot be read", came="")
     page = parsed(feedback_page(written, grade(asked(0.0, name="prediction", most=10.0)), result(refused)))
     assert not page.select("table, img")  # the scorecard is of an earlier attempt
+
+
+def test_by_the_rules_of_the_challenge_the_page_tells_the_unclipped_score_too(written: Course):
+    hand_in(written, "ada", FULL)
+    write_scorecard(written, "vcc2025", unclipped=-0.0312)
+    scored = QuestionResult("prediction", 0.0, 10.0, "no points", 9.0, came="overall 0.250")
+    content = feedback_page(written, grade(asked(0.0, name="prediction", most=10.0)), result(scored))
+    said = " ".join(parsed(content).select_one("table.metrics + p").get_text().split())
+    assert said == (
+        "0 is the baseline, the mean of the training profiles; 1 is a perfect prediction. A metric that is worse than "
+        "the baseline counts 0; if it counted below 0, overall would be -0.0312."
+    )
 
 
 def test_who_has_no_page_is_named_and_the_others_have_theirs(titled: Course):

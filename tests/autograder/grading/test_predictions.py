@@ -25,7 +25,7 @@ from autograder.grading.predictions import score_file
 from autograder.grading.results import QuestionResult
 from autograder.grading.rubric import Scored, by_rubric
 from autograder.handed_in.submissions import Submission
-from autograder.settings import Goal
+from autograder.settings import Goal, Prediction
 from starter.answers import values
 from starter.data.preprocess import expression
 from starter.errors import Finding, InputError
@@ -119,7 +119,7 @@ def test_a_changed_rubric_changes_the_points(sandbox_here: None, course: Course,
     changed = prediction_of(read_course(course.root), "ada")
     assert (changed.points, changed.due) == (5, "centroid accuracy from -2 (nothing) to -1 (all points)")
     path.write_text(text.replace("prediction = {}", 'prediction = { rubric = [{ metric = "mea" }] }'))
-    with pytest.raises(InputError, match="the rubric of 04_baselines names 'mea'; the course scores overall, "):
+    with pytest.raises(InputError, match="the rubric of 04_baselines names 'mea'; the profile course scores overall, "):
         grade_stage(read_course(course.root), STAGE)
 
 
@@ -354,7 +354,7 @@ def test_a_forged_stream_is_refused(
 
 def test_points_by_hand():
     known = [SimpleNamespace(name="mae", title="MAE"), SimpleNamespace(name="pds", title="PDS")]
-    rules = SimpleNamespace(metrics=known)
+    rules = SimpleNamespace(metrics=known, full_score="replicate")
     flag = SimpleNamespace(name="depth", level="flag", text="cells are too deep")
     told = SimpleNamespace(name="list", level="information", text="the same list")
     card = SimpleNamespace(
@@ -364,7 +364,7 @@ def test_points_by_hand():
         metrics={"mae": {"scaled": -0.5}, "pds": {"scaled": None}},
         flags=[flag, told],
     )
-    scored = by_rubric(card, [Goal(weight=3.0), Goal(metric="mae", zero=-1.0, full=1.0)])
+    scored = by_rubric(card, Prediction(rubric=[Goal(weight=3.0), Goal(metric="mae", zero=-1.0, full=1.0)]))
     assert scored.verdict == Verdict(
         3 / 4 * 0.3 / 0.6 + 1 / 4 * 0.25,
         "scaled scores (0 for the train mean, 1 for a replicate): overall 0.300, MAE -0.500",
@@ -373,8 +373,87 @@ def test_points_by_hand():
         "overall from 0 (nothing) to 0.6 (all points), MAE from -1 (nothing) to 1 (all points)",
     )
     assert scored.held == "depth: cells are too deep"
-    undefined = by_rubric(card, [Goal(metric="pds")])
+    undefined = by_rubric(card, Prediction(rubric=[Goal(metric="pds")]))
     assert undefined.verdict.share == 0
     assert undefined.held == "depth: cells are too deep; PDS has no scaled score on this screen"
-    assert by_rubric(card, [Goal(zero=0.0, full=0.1)]).verdict.share == 1
-    assert by_rubric(card, [Goal(zero=0.5, full=0.9)]).verdict.share == 0
+    assert by_rubric(card, Prediction(rubric=[Goal(zero=0.0, full=0.1)])).verdict.share == 1
+    assert by_rubric(card, Prediction(rubric=[Goal(zero=0.5, full=0.9)])).verdict.share == 0
+
+
+def ahead_card(
+    unclipped: float | None, mae: tuple[float | None, ...], pds: tuple[float | None, ...]
+) -> SimpleNamespace:
+    """A scorecard by the rules of 2025: what is left of the overall score with nothing clipped, and gains."""
+    names = ("difference", "difference_low", "difference_high")
+    rows = {
+        "mae": {"scaled": 0.0, "unclipped": -0.25, "direction": "lower", **dict(zip(names, mae, strict=True))},
+        "pds": {"scaled": 0.09, "unclipped": 0.09, "direction": "higher", **dict(zip(names, pds, strict=True))},
+    }
+    metrics = [SimpleNamespace(name="mae", title="MAE"), SimpleNamespace(name="pds", title="PDS")]
+    rules = SimpleNamespace(metrics=metrics, scored=("mae", "pds"), full_score="perfection")
+    return SimpleNamespace(rules=rules, overall=0.04, overall_unclipped=unclipped, metrics=rows, flags=[])
+
+
+def test_what_must_be_ahead_by_hand():
+    settings = Prediction(rubric=[Goal(full=0.08)], ahead=["overall", "pds"])
+    both = by_rubric(ahead_card(0.01, (0.1, 0.05, 0.2), (0.1, 0.001, 0.2)), settings)
+    scores = "scaled scores (0 for the train mean, 1 for a perfect prediction): overall 0.0400"
+    assert both == Scored(
+        Verdict(
+            0.5,
+            scores,
+            came="overall 0.0400",
+            due="overall from 0 (nothing) to 0.08 (all points), overall above 0 with nothing clipped, PDS better than "
+            "the train mean's by more than chance",
+        ),
+        "",
+    )
+    neither = by_rubric(ahead_card(-0.08, (0.1, 0.05, 0.2), (0.1, -0.02, 0.2)), settings)
+    assert (neither.verdict.share, neither.held) == (0, "")
+    assert neither.verdict.reason == (
+        "no points, since overall is -0.0800 with nothing clipped, and must be above 0; below the train mean is MAE "
+        "-0.250 and PDS's gain over the train mean on the same perturbations is 0.100, with a 95 % interval from "
+        f"-0.0200 to 0.200, all of which must be above 0; {scores}"
+    )
+    for short in (ahead_card(0.0, (0, 0, 0), (0.1, 0.01, 0.2)), ahead_card(0.01, (0, 0, 0), (0.1, 0.0, 0.2))):
+        assert by_rubric(short, settings).verdict.share == 0  # the limit itself is not above it
+
+
+def test_of_a_metric_in_which_less_is_better_the_gain_is_turned_round():
+    settings = Prediction(rubric=[Goal(full=0.08)], ahead=["mae"])
+    assert by_rubric(ahead_card(-1.0, (-0.1, -0.2, -0.05), (0, 0, 0)), settings).verdict.share == 0.5
+    worse = by_rubric(ahead_card(-1.0, (-0.1, -0.2, 0.05), (0, 0, 0)), settings).verdict
+    assert worse.share == 0
+    assert "is 0.100, with a 95 % interval from -0.0500 to 0.200" in worse.reason
+
+
+def test_what_a_screen_cannot_tell_holds_the_points():
+    settings = Prediction(rubric=[Goal(full=0.08)], ahead=["overall", "pds"])
+    scored = by_rubric(ahead_card(None, (0, 0, 0), (0.1, None, None)), settings)
+    assert scored.verdict.share == 0
+    assert scored.held == (
+        "overall has no scaled score on this screen; PDS's gain over the train mean has no interval on this screen"
+    )
+
+
+def test_a_prediction_is_scored_by_the_rules_that_the_course_names(
+    sandbox_here: None, course: Course, train_mean: Path
+):
+    shutil.copyfile(train_mean, submit(course, "ada", RIGHT) / "prediction.h5ad")
+    path = course.root / "course.toml"
+    text = path.read_text()
+    asked = '{ profile = "vcc2025", rubric = [{ metric = "mae", zero = -1.0 }], ahead = ["discrimination_score_l1"] }'
+    path.write_text(text.replace("prediction = {}", f"prediction = {asked}"))
+    question = prediction_of(read_course(course.root), "ada")
+    assert question.points == 0
+    assert question.held == "PDS's gain over the train mean has no interval on this screen"  # of 6 perturbations
+    card = score_prediction(train_mean, open_truth(course.hidden_folder / "truth"), "vcc2025")
+    assert question.came == f"MAE {number(card.metrics['mae']['scaled'])}"
+    path.write_text(text.replace("prediction = {}", 'prediction = { profile = "vcc2025", ahead = ["weighted_mse"] }'))
+    with pytest.raises(InputError, match="the ahead of 04_baselines names 'weighted_mse'; the profile vcc2025 scores"):
+        grade_stage(read_course(course.root), STAGE)
+    about = course.hidden_folder / "truth" / "truth.json"
+    about.write_text(about.read_text().replace('"vcc2025":', '"vcc2024":'))
+    path.write_text(text.replace("prediction = {}", 'prediction = { profile = "vcc2025" }'))
+    with pytest.raises(InputError, match="was prepared for course, vcc2024, .*, not for vcc2025"):
+        grade_stage(read_course(course.root), STAGE)

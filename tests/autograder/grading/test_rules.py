@@ -174,6 +174,8 @@ def test_every_file_of_the_kits_questions_counts_for_their_stage_alone(course: C
     [
         ("course.toml", "seconds = 60", "seconds = 50"),
         ("course.toml", "prediction = {}", 'prediction = {rubric = [{metric = "overall", full = 0.5}]}'),
+        ("course.toml", "prediction = {}", 'prediction = {profile = "vcc2025"}'),
+        ("course.toml", "prediction = {}", 'prediction = {ahead = ["overall"]}'),
         (f"solutions/{STAGE}/{STAGE}.ipynb", '"points": 5', '"points": 6'),
         (f"assignments/{STAGE}/{STAGE}.ipynb", "import", "import  "),
         (f"questions/{STAGE}.py", "what a model must beat", "what any model must beat"),

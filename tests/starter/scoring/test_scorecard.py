@@ -55,11 +55,29 @@ def test_scaled_is_what_the_contract_says(cards: dict[str, scorecard.Scorecard])
     assert card.overall == pytest.approx(np.mean([row["scaled"] for row in graded.values()]))
 
 
+def test_unclipped_counts_what_is_below_the_baseline(small_truth: Truth, predictions: dict[str, Path]):
+    course = scorecard.score_prediction(predictions["half"], small_truth, "course")
+    assert (course.overall_unclipped, course.overall) == (course.overall, course.overall_unclipped)
+    cells = anndata.read_h5ad(predictions["mean"])
+    away = cells.obs["target_gene"] != CONTROL
+    cells.X[away.to_numpy()] *= 1.5  # the profiles are far off, so that MAE is worse than the baseline's
+    card = scorecard.score_prediction(cells, small_truth, "vcc2025")
+    rows = [card.metrics[name] for name in ("overlap_at_N", "discrimination_score_l1", "mae")]
+    by_hand = [(row["value"] - row["baseline"]) / (1 - row["baseline"]) for row in rows[:2]]
+    by_hand.append(1 - rows[2]["value"] / rows[2]["baseline"])
+    assert by_hand[2] < -1
+    assert [row["unclipped"] for row in rows] == pytest.approx(by_hand)
+    assert [row["scaled"] for row in rows] == pytest.approx([max(share, 0) for share in by_hand])
+    assert card.overall_unclipped == pytest.approx(np.mean(by_hand))
+    assert card.overall > card.overall_unclipped
+    assert json.loads(card.to_json())["overall_unclipped"] == card.overall_unclipped
+
+
 def test_the_json_has_every_field(cards: dict[str, scorecard.Scorecard]):
     content = json.loads(cards["half"].to_json())
     assert content["profile"] == "course"
     assert list(content["metrics"])[:4] == ["overlap_at_N", "discrimination_score_l1", "mae", "pearson_delta"]
-    fields = ["value", "low", "high", "direction", "baseline", "replicate", "plain_half", "scaled"]
+    fields = ["value", "low", "high", "direction", "baseline", "replicate", "plain_half", "scaled", "unclipped"]
     fields += ["scaled_low", "scaled_high", "gradable", "why_not", "dynamic_range", "dynamic_range_mean"]
     fields += ["bound_discrimination", "difference", "difference_low", "difference_high", "n", "left_out"]
     for row in content["metrics"].values():
