@@ -35,7 +35,11 @@ class Profiles:
         return self.table.xs(CONTROL, level=PERTURBATION)
 
 
-def read_profiles(path: str | Path, keep: Callable[[pd.DataFrame], np.ndarray] | None = None) -> Profiles:
+def read_profiles(
+    path: str | Path,
+    keep: Callable[[pd.DataFrame], np.ndarray] | None = None,
+    target_sum: float | None = None,
+) -> Profiles:
     """Read the profiles of a course data set or of the challenge's training file, block by block.
 
     The values are those of `starter.data.pseudobulk.profiles` of the screen in memory. Where the file does not state
@@ -48,6 +52,8 @@ def read_profiles(path: str | Path, keep: Callable[[pd.DataFrame], np.ndarray] |
     keep
         Gives the cells to take of the table `obs`, boolean, such as ``lambda obs: split.select(obs, "train")``.
         Default: all. The target_sum is that of all control cells, whichever are taken.
+    target_sum
+        UMIs to which cells are scaled, if not the screen's own: that of another screen, to which it is compared.
 
     Returns
     -------
@@ -65,7 +71,7 @@ def read_profiles(path: str | Path, keep: Callable[[pd.DataFrame], np.ndarray] |
         if not kept.any():
             msg = f"no cell of {path} is to be taken; see which pairs it has"
             raise InputError(msg)
-        target = screen.target_sum()
+        target = screen.target_sum() if target_sum is None else target_sum
         codes, index = screen.pairs[kept].factorize(sort=True)
         groups = np.full(len(kept), -1)
         groups[kept] = codes

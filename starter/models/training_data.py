@@ -7,17 +7,17 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pandas as pd
+import scipy.sparse
 
-from starter.data.blocks import gather, stored_cells
 from starter.data.course import PRIORS_FOLDER, TRAIN_FILE, CourseData
-from starter.data.dataset import PAIR, contexts, pairs, read_screen
-from starter.data.h5ad import open_h5ad, read_frame
-from starter.data.preprocess import target_sum
-from starter.data.pseudobulk import effects, profiles
+from starter.data.dataset import PAIR
+from starter.data.profiles import read_profiles
+from starter.data.pseudobulk import effects
 from starter.data.split import Part
+from starter.data.stored import open_stored
 from starter.errors import InputError, listed
 from starter.priors.knowledge import Knowledge, read_knowledge
-from starter.schema import CONTEXT, CONTROL, COURSE, PERTURBATION
+from starter.schema import CONTEXT, CONTROL, COURSE, ONE_CONTEXT, PERTURBATION
 
 MOST_CELLS, MOST_CONTROLS = 200, 5_000
 """Cells of a perturbation, and control cells of a context, that a model of single cells gets at most; more change
@@ -104,19 +104,17 @@ class TrainingData:
         if self.screen is None:
             msg = "these training data are profiles alone, and this model learns from single cells; give the screen"
             raise InputError(msg)
-        with open_h5ad(self.screen) as file:
-            obs, var = read_frame(file, "obs"), read_frame(file, "var")
-            of_cell = pairs(obs)
-            control = of_cell.get_level_values(PERTURBATION) == CONTROL
+        with open_stored(self.screen) as screen:
+            of_cell, control = screen.pairs, screen.control
             wanted = of_cell.isin(self.profiles.index) & (control | perturbed)
-            rng = np.random.default_rng(seed)
-            order = pd.Series(rng.permutation(len(obs)))
-            place = order[wanted].groupby(of_cell.to_flat_index()[wanted]).rank()
-            keep = np.zeros(len(obs), bool)
+            drawn = pd.Series(np.random.default_rng(seed).permutation(len(wanted)))[wanted]
+            place = drawn.groupby(of_cell.to_flat_index()[wanted]).rank()
+            keep = np.zeros(len(wanted), bool)
             keep[place.index] = place.to_numpy() <= np.where(control[wanted], MOST_CONTROLS, MOST_CELLS)
-            counts = gather(stored_cells(file["X"], (len(obs), len(var))), keep)
+            counts = [block[keep[cells]] for cells, block, _ in screen.counts(keep, "read cells")]
+            obs, var = screen.obs[keep], screen.var
         uns = {COURSE: {"target_sum": self.target_sum}}
-        return anndata.AnnData(counts, obs=obs[keep], var=var, uns=uns)
+        return anndata.AnnData(scipy.sparse.vstack(counts, format="csr"), obs=obs, var=var, uns=uns)
 
 
 def read_training(
@@ -144,18 +142,17 @@ def read_training(
     InputError
         If the screen cannot be read, or lacks a pair.
     """
-    screen = read_screen(path)
-    table, sizes = profiles(screen), pairs(screen.obs).value_counts()
-    knowledge, target = knowledge or Knowledge({}, {}, {}), target_sum(screen)
-    elsewhere = [*_from_priors(knowledge, table.columns), *_from_screens(others, table, target)]
+    measured, knowledge = read_profiles(path), knowledge or Knowledge({}, {}, {})
+    table = measured.table
+    elsewhere = [*_from_priors(knowledge, table.columns), *_from_screens(others, table, measured.target_sum)]
     data = TrainingData(
         profiles=table,
-        n_cells=sizes.reindex(table.index),
+        n_cells=measured.n_cells,
         features=knowledge.features,
         graphs=knowledge.graphs,
         elsewhere=pd.concat(elsewhere) if elsewhere else None,
         screen=Path(path),
-        target_sum=target,
+        target_sum=measured.target_sum,
     )
     if wanted is None:
         return data
@@ -190,18 +187,19 @@ def _from_screens(paths: Sequence[str | Path], table: pd.DataFrame, target: floa
     """Give the profiles of other screens, on the genes and the scale of the first."""
     taken = set(table.index.get_level_values(CONTEXT))
     for path in paths:
-        screen = read_screen(path)
-        screen.uns[COURSE] = {**screen.uns.get(COURSE, {}), "target_sum": target}
-        if CONTEXT not in screen.obs:
-            screen.obs[CONTEXT] = Path(path).stem
-        if twice := taken & set(contexts(screen)):
+        other = read_profiles(path, target_sum=target).table
+        names = other.index.get_level_values(CONTEXT)
+        if set(names) == {ONE_CONTEXT}:
+            other = pd.concat({Path(path).stem: other.droplevel(CONTEXT)}, names=PAIR)
+            names = other.index.get_level_values(CONTEXT)
+        if twice := taken & set(names):
             msg = f"{path} has the context {listed(sorted(twice))}, which was read already; rename it in obs.{CONTEXT}"
             raise InputError(msg)
-        if not (common := table.columns.intersection(screen.var_names)).size:
+        if not len(common := table.columns.intersection(other.columns)):
             msg = f"{path} has none of the genes of the first screen; give both the same kind of names"
             raise InputError(msg)
-        taken |= set(contexts(screen))
-        yield profiles(screen)[common].reindex(columns=table.columns)
+        taken |= set(names)
+        yield other[common].reindex(columns=table.columns)
 
 
 def named(index: pd.MultiIndex) -> list[str]:
