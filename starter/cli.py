@@ -148,6 +148,79 @@ def pack(
 
 
 @app.command()
+def predict(
+    model: Annotated[
+        str, typer.Argument(help="A model of the kit by name, such as kNN, or a file such as my_model.py.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The profile table to write (.parquet).")],
+    train: Annotated[
+        Path | None,
+        typer.Option(help="The screen to learn from, .h5ad of raw counts with its controls.", show_default=False),
+    ] = None,
+    perts: PertsOption = None,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--other", help="A screen of another cell line to learn from; again for more.", show_default=False
+        ),
+    ] = None,
+    priors: Annotated[
+        Path | None, typer.Option(help="Folder with what is known of genes (priors).", show_default=False)
+    ] = None,
+    course: CourseOption = None,
+    spread: Annotated[
+        Path | None,
+        typer.Option(help="Write how sure the model is too, if it says so (.parquet).", show_default=False),
+    ] = None,
+) -> None:
+    """Learn from a screen and predict profiles, which starter cells makes an upload of.
+
+    Predicted are the perturbations of --perts in every context of the screen; with --course, the course's hidden ones.
+    Only profiles are held in memory, whatever the size of the screen; models of single cells read 200 of each
+    perturbation at most. The models: docs/models.md.
+
+    Example: starter predict kNN --train train.h5ad --perts pert_counts.csv --priors priors -o knn.parquet
+    """
+    import pandas as pd
+
+    from starter.data.course import open_course
+    from starter.data.dataset import PAIR
+    from starter.files import whole
+    from starter.models import contract, kit
+    from starter.models.training_data import read_training, training_of_course
+    from starter.prediction.lists import read_list
+    from starter.prediction.requirements import PERTURBATION_HEADERS
+    from starter.priors.knowledge import read_knowledge
+
+    chosen = kit.find_model(model)
+    if spread is not None and chosen.spread is None:
+        msg = f"{chosen.name} does not say how sure it is; leave out --spread"
+        raise InputError(msg)
+    if course is not None and (train or perts or others or priors):
+        msg = "--course tells what to learn from and what is due; leave out --train, --perts, --other and --priors"
+        raise InputError(msg)
+    if course is not None:
+        opened = open_course(course)
+        data, pairs = training_of_course(opened, ("train", "public")), opened.split().pairs("hidden")
+    elif train is not None and perts is not None:
+        names = [name for name in read_list(perts, PERTURBATION_HEADERS, "perturbation").names if name != CONTROL]
+        data = read_training(train, read_knowledge(priors) if priors else None, others=others or [])
+        pairs = pd.MultiIndex.from_product([data.contexts, names], names=PAIR)
+    else:
+        msg = "give --train and --perts together, or --course"
+        raise InputError(msg)
+    fitted = chosen.fit(data)
+    with whole(out) as part:
+        contract.predict(chosen, fitted, pairs, data.profiles.columns).astype("float32").to_parquet(part)
+    typer.echo(f"wrote {out}: {len(pairs):,} profiles x {data.profiles.shape[1]:,} genes, by {chosen.name}")
+    doubt = contract.spread(chosen, fitted, pairs, data.profiles.columns) if spread is not None else None
+    if spread is not None and doubt is not None:
+        with whole(spread) as part:
+            doubt.astype("float32").to_parquet(part)
+        typer.echo(f"wrote {spread}")
+
+
+@app.command()
 def metrics(
     truth: Annotated[
         Path | None,

@@ -18,7 +18,7 @@ from starter.data.preprocess import expression
 from starter.errors import InputError, listed
 from starter.models import baselines, transfer
 from starter.models.baselines import Profiles
-from starter.models.contract import Contract
+from starter.models.contract import Contract, read_model
 from starter.models.training_data import TrainingData
 from starter.priors.conditions import side_by_side
 from starter.priors.features import coexpression_features, effect_features, of_targets
@@ -249,3 +249,19 @@ KIT = {
 """Every model by its name."""
 ACROSS = (transfer.same_target().name, transfer.ridge_over_lines().name)
 """Those that can be asked of a context in which nothing was perturbed, the control mean apart."""
+
+
+def find_model(name: str) -> Contract:
+    """Give a model of the kit by its name, or that of a Python file.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file does not keep the contract.
+    """
+    if name.endswith(".py"):
+        return read_model(name)
+    if name not in KIT:
+        msg = f"there is no model {name!r}; give a file such as my_model.py, or one of {', '.join(KIT)}"
+        raise InputError(msg)
+    return KIT[name]

@@ -233,3 +233,57 @@ def test_a_command_alone_shows_its_help(arguments: tuple):
     assert answer.returncode == 2
     assert "Usage" in answer.stdout + answer.stderr
     assert "error" not in answer.stderr
+
+
+MODEL = """
+import pandas as pd
+
+def fit(data):
+    return data.controls
+
+def predict(model, pairs):
+    return pd.DataFrame(model.loc[pairs.get_level_values("context")].to_numpy(), pairs, model.columns)
+"""
+
+
+def test_predict_writes_what_the_model_predicts(small_path: Path, scored: Path, tmp_path: Path):
+    from starter.data import dataset, pseudobulk
+
+    profiles = pseudobulk.profiles(dataset.read_screen(small_path)).droplevel("context")
+    ends = ("--train", small_path, "--perts", scored / "perts.csv", "-o")
+    answer = run(
+        "starter", "predict", "train mean", *ends, tmp_path / "mean.parquet", "--spread", tmp_path / "sd.parquet"
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "24 profiles x 200 genes, by train mean" in answer.stdout
+    table, doubt = (pd.read_parquet(tmp_path / name) for name in ("mean.parquet", "sd.parquet"))
+    training = profiles.drop(index="non-targeting")
+    np.testing.assert_allclose(table, [training.mean()] * 24, rtol=1e-5)
+    np.testing.assert_allclose(doubt, [training.std() * (1 + 1 / 24) ** 0.5] * 24, rtol=1e-5)
+    (tmp_path / "my_model.py").write_text(MODEL)
+    answer = run("starter", "predict", tmp_path / "my_model.py", *ends, tmp_path / "mine.parquet")
+    assert "by my_model" in answer.stdout
+    np.testing.assert_allclose(
+        pd.read_parquet(tmp_path / "mine.parquet"), [profiles.loc["non-targeting"]] * 24, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["no such", "--train", "SCREEN", "--perts", "PERTS"], "there is no model 'no such'; give a file"),
+        (["ridge", "--train", "SCREEN"], "give --train and --perts together, or --course"),
+        (["ridge", "--train", "SCREEN", "--perts", "PERTS", "--spread", "x"], "ridge does not say how sure it is"),
+        (["ridge", "--course", ".", "--train", "SCREEN"], "--course tells what to learn from and what is due"),
+        (["neighbour mean", "--train", "SCREEN", "--perts", "PERTS"], "needs a gene graph, and none is known"),
+        (["ridge with other lines", "--train", "SCREEN", "--perts", "PERTS"], "there is no other context"),
+    ],
+)
+def test_a_prediction_that_cannot_be_made_is_refused(
+    small_path: Path, scored: Path, tmp_path: Path, options: list[str], said: str
+):
+    paths = {"SCREEN": small_path, "PERTS": scored / "perts.csv"}
+    answer = run("starter", "predict", *[paths.get(word, word) for word in options], "-o", tmp_path / "table.parquet")
+    assert answer.returncode == 2
+    assert said in " ".join(answer.stderr.split())
+    assert not (tmp_path / "table.parquet").exists()
