@@ -5,7 +5,7 @@ import os
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from starter.console import run
 from starter.errors import InputError, counted
+from starter.files import whole
 from starter.schema import CONTROL, COURSE_VARIABLE, TARGET_GENE
 
 if TYPE_CHECKING:
@@ -145,6 +146,88 @@ def pack(
     for finding in pack_upload(file, out, required, year, naming=naming, controls=controls, normalise=normalise):
         typer.echo(f"{finding.level}: {finding}")
     typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)" + _not_compared(required, year))
+
+
+@app.command("import-prediction")
+def import_prediction(
+    files: Annotated[list[Path], typer.Argument(help="What the model wrote; of AnnData also several.")],
+    layout: Annotated[
+        Literal["anndata", "arrays", "cpa", "perturbench", "pie", "state"],
+        typer.Option("--from", help="Its format; see above."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="A profile table (.parquet), or a prediction file of the cells (.h5ad)."),
+    ],
+    course: CourseOption = None,
+    part: Annotated[
+        Literal["hidden", "public", "train"], typer.Option(help="The part of the split to take.")
+    ] = "hidden",
+    fill: Annotated[
+        Literal["control", "train-mean"] | None,
+        typer.Option(
+            help="What stands in for genes and perturbations that are not predicted. Default: they are refused.",
+            show_default=False,
+        ),
+    ] = None,
+    genes: Annotated[
+        Path | None,
+        typer.Option(help="The model's genes in order, a list or an .h5ad, if FILE has none.", show_default=False),
+    ] = None,
+    pert_col: Annotated[
+        str | None, typer.Option("--pert-col", help="The column of obs that holds perturbations.", show_default=False)
+    ] = None,
+    context_col: Annotated[
+        str | None, typer.Option("--context-col", help="The column of obs that holds contexts.", show_default=False)
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option(help="The element with the predictions: X, layers/NAME or obsm/NAME.", show_default=False),
+    ] = None,
+    target_sum: Annotated[
+        float | None,
+        typer.Option(
+            help="UMIs to which predicted cells were scaled before log1p, if not to the course's target_sum.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Bring what a published model predicts to a course: labels, genes and scale.
+
+    anndata: cells or means with obs.condition (GENE+ctrl, ctrl, A+B); arrays: a dictionary in .npz or .json, such as of
+    GEARS.predict and CellFlow.predict; cpa: obsm CPA_pred; perturbench: its prediction_chunk_*.h5ad; pie: the parquet
+    of pie infer; state: .h5ad of state tx infer or predict. Which model needs what: docs/models.md.
+
+    Labels are read as other tools write them. Genes and perturbations that are due must be there, or --fill says what
+    stands in. Expression must be log1p at the course's target_sum; cells at another are rescaled, means are refused,
+    since the mean of logs is not the log of the mean. Pickles are never read.
+
+    Example: starter import-prediction gears.npz --from arrays -o gears.parquet --course data/my-course
+    """
+    from starter.data.course import open_course
+    from starter.prediction.imported import Due, profile_table, write_cells
+    from starter.prediction.published import FORMATS, open_written
+
+    if out.suffix not in (".parquet", ".h5ad"):
+        msg = f"--out is {out}; name a profile table (.parquet) or a prediction file (.h5ad)"
+        raise InputError(msg)
+    if fill and out.suffix == ".h5ad":
+        msg = "--fill is for profile tables: a gene with one value in all cells would look significant; name a .parquet"
+        raise InputError(msg)
+    kind = FORMATS[layout] if values is None else FORMATS[layout]._replace(element=values)
+    due = Due(open_course(course), part)
+    with open_written(files, kind, genes, pert_col, context_col) as written:
+        if out.suffix == ".h5ad":
+            done = write_cells(written, due, out, target_sum)
+        else:
+            table, done = profile_table(written, due, fill, target_sum)
+            with whole(out) as temporary:
+                table.to_parquet(temporary)
+    for finding in done:
+        typer.echo(f"{finding.level}: {finding}")
+    what = "cells of " if out.suffix == ".h5ad" else ""
+    typer.echo(f"wrote {out}: {what}{counted(len(due.pairs), 'perturbation')} x {len(due.genes):,} genes")
 
 
 @app.command()
