@@ -1,6 +1,7 @@
 """Pseudobulk: the mean expression of a perturbation's cells (its profile), and its effect."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import anndata
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.sparse
 from starter.data.dataset import PAIR, pairs
 from starter.data.preprocess import expression
 from starter.errors import InputError, difference
+from starter.files import check_file
 from starter.schema import CONTEXT, CONTROL, PERTURBATION
 
 
@@ -80,6 +82,35 @@ def effects(table: pd.DataFrame) -> pd.DataFrame:
         msg = f"no {CONTROL!r} profile in context {', '.join(missing)}"
         raise InputError(msg)
     return perturbed - control.loc[contexts].to_numpy()
+
+
+def read_profile_table(path: str | Path, genes: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a profile table (`.parquet`).
+
+    Parameters
+    ----------
+    path
+        The file.
+    genes
+        The genes that it must have, in order; default: any.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no profile table.
+    """
+    check_file(path)
+    try:
+        table = pd.read_parquet(path)
+    except Exception as error:  # whatever is in somebody's file
+        msg = f"{path} cannot be read as parquet ({' '.join(str(error).split())}); write it with DataFrame.to_parquet"
+        raise InputError(msg) from error
+    try:
+        check_profile_table(table, genes)
+    except InputError as error:
+        msg = f"{path}: {error}"
+        raise InputError(msg) from error
+    return table
 
 
 def check_profile_table(table: pd.DataFrame, genes: Sequence[str] | None = None) -> None:

@@ -1,0 +1,197 @@
+"""Every arm in every panel, by the ways of `starter cells`, `starter check` and `starter score`.
+
+An arm that predicts profiles is made into a prediction file, as for an upload; an upload is scored as it is. So an arm
+scores what `starter score` says of its file.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import scipy.sparse
+
+from starter import progress
+from starter.bench.arms import Arm, Predicted, hash_of_kit, predicted
+from starter.bench.ground import Ground
+from starter.bench.panels import Panel, split_of
+from starter.bench.results import Result, keep, read_kept, result_of
+from starter.data.h5ad import write_h5ad
+from starter.errors import FindingsError, InputError
+from starter.files import sha256
+from starter.models.training_data import TrainingData
+from starter.prediction.cells import make_cells
+from starter.prediction.check import check_prediction
+from starter.prediction.controls import Controls
+from starter.prediction.write import labels_of_cells
+from starter.schema import CONTEXT, ONE_CONTEXT, TARGET_GENE
+from starter.scoring.coverage import coverage
+from starter.scoring.scorecard import score_prediction
+from starter.scoring.truth.build import build_truth
+from starter.scoring.truth.opened import Truth
+from starter.scoring.truth.requirements import requirements_of_truth
+
+KEPT, TRUTH, SPLIT, PREDICTION = "kept", "truth", "split.json", "prediction.h5ad"
+"""In the bench's folder: results, and what is made for one panel and then removed."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of the arms."""
+
+    results: list[Result]
+    """Of the arms that did not fail."""
+    faults: dict[str, str]
+    """Name of an arm that failed to a sentence."""
+
+
+def run_arms(arms: Sequence[Arm], panels: Sequence[Panel], ground: Ground, folder: Path) -> Ran:
+    """Let every arm predict what is hidden in every panel, and score it.
+
+    Parameters
+    ----------
+    arms
+        Who predicts.
+    panels
+        Who is hidden.
+    ground
+        The screen, and the rule set.
+    folder
+        Receives `kept/`, a file for each finished arm and panel: whoever runs the same bench again, or one with more
+        arms or panels, computes only what is new. What is kept is found by the content of screen, knowledge, panel,
+        model file and the kit's code; what a model's file imports or reads beside is not looked at.
+
+    Raises
+    ------
+    InputError
+        If the screen cannot be scored by the rule set, or the folder not be written. What is wrong with an arm is
+        among the faults.
+    """
+    base = [sha256(ground.screen), sha256(ground.knowledge) if ground.knowledge.exists() else "", ground.rules.name]
+    results, faults = [], {}
+    with progress.bar("bench", len(panels) * (len(arms) + 1)) as advance:
+        for panel in panels:
+            paths = {arm.name: folder / KEPT / f"{_key(base, panel, ground.data, arm)}.json" for arm in arms}
+            found = {name: read_kept(path) for name, path in paths.items()}
+            due = [arm for arm in arms if found[arm.name] is None and arm.name not in faults]
+            truth = _truth_of(panel, ground, folder) if due else None
+            advance(panel.title)
+            for arm in arms:
+                if truth and arm in due:
+                    try:
+                        result = run_arm(arm, panel, ground, truth, folder / PREDICTION)
+                        keep(result, paths[arm.name])
+                        found[arm.name] = result
+                    except InputError as error:
+                        faults[arm.name] = str(error)
+                advance(f"{panel.title}, {arm.name}")
+            results += [result for result in found.values() if result]
+    _tidy(folder)
+    return Ran([result for result in results if result.arm not in faults], faults)
+
+
+def run_arm(arm: Arm, panel: Panel, ground: Ground, truth: Truth, file: Path) -> Result:
+    """Let an arm predict what a panel hides, and score it.
+
+    Parameters
+    ----------
+    arm, panel, ground
+        Who predicts, what is hidden, and what may be learned from.
+    truth
+        The hidden cells, prepared.
+    file
+        Where the prediction file of an arm that predicts profiles is written.
+
+    Raises
+    ------
+    InputError
+        If the model fails, or the check finds an error in its cells.
+    """
+    seconds, covered = float("nan"), None
+    if arm.file is not None:
+        file = arm.file
+    else:
+        start = time.perf_counter()
+        answer = predicted(arm, ground.data.without(panel.hidden), panel.hidden)
+        seconds = time.perf_counter() - start
+        write_contexts(file, answer.table, ground.controls, ground.data.n_cells, panel.seed)
+        covered = _covered(answer, panel, ground)
+    findings = check_prediction(file, requirements_of_truth(truth))
+    if any(finding.level == "error" for finding in findings):
+        raise FindingsError(arm.name, findings)
+    card = score_prediction(file, truth, ground.rules.name, name=arm.name)
+    return replace(result_of(arm.name, panel, seconds, card, truth), coverage=covered)
+
+
+def _covered(answer: Predicted, panel: Panel, ground: Ground) -> pd.DataFrame | None:
+    """Tell how often the measured profiles lie within the predicted intervals; None without a predicted spread."""
+    if answer.spread is None:
+        return None
+    shares = coverage(ground.data.profiles.loc[panel.hidden], answer.table, answer.spread, ground.errors)
+    return shares.rename(columns=str).reset_index()
+
+
+def write_contexts(
+    path: Path, table: pd.DataFrame, controls: Mapping[str, Controls], n_cells: pd.Series, seed: int = 0
+) -> None:
+    """Make the cells of a profile table, context by context with its own controls, and write the prediction file.
+
+    Parameters
+    ----------
+    path
+        The `.h5ad` to write.
+    table
+        A profile table.
+    controls
+        Control cells of each context.
+    n_cells
+        Cells to make of each pair.
+    seed
+        Fixes the cells.
+    """
+    labels: dict[str, list[str]] = {TARGET_GENE: [], CONTEXT: []}
+    contexts = list(dict.fromkeys(table.index.get_level_values(CONTEXT)))
+
+    def blocks() -> Iterator[scipy.sparse.csr_matrix]:
+        for context in contexts:
+            numbers = n_cells.xs(context, level=CONTEXT).astype(int).to_dict()
+            for label, block in make_cells(table.loc[[context]], controls[context], numbers, seed=seed):
+                labels[TARGET_GENE] += [label] * block.shape[0]
+                labels[CONTEXT] += [context] * block.shape[0]
+                yield block
+
+    def obs() -> pd.DataFrame:
+        return labels_of_cells(labels if contexts != [ONE_CONTEXT] else {TARGET_GENE: labels[TARGET_GENE]})
+
+    write_h5ad(path, blocks(), obs, pd.DataFrame(index=table.columns))
+
+
+def _truth_of(panel: Panel, ground: Ground, folder: Path) -> Truth:
+    """Prepare the cells that a panel hides; its train mean is made of the others."""
+    split_of(panel, ground.data.n_cells[ground.data.pairs]).write(folder / SPLIT)
+    return build_truth(
+        ground.screen,
+        folder / TRUTH,
+        split=folder / SPLIT,
+        part="hidden",
+        train=ground.screen,
+        rule_set=ground.rules.name,
+    )
+
+
+def _key(base: Sequence[str], panel: Panel, data: TrainingData, arm: Arm) -> str:
+    """Name a result by all that it depends on."""
+    dealt = [list(map(list, dealt_pairs)) for dealt_pairs in (panel.hidden, data.pairs)]
+    content = [*base, hash_of_kit(), panel.seed, panel.fold, *dealt, arm.name, arm.digest]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:40]
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what was made for the last panel."""
+    shutil.rmtree(folder / TRUTH, ignore_errors=True)
+    for name in (SPLIT, PREDICTION):
+        (folder / name).unlink(missing_ok=True)
