@@ -5,6 +5,7 @@ of that context, and refuse a context in which nothing was perturbed. Those of `
 contexts, and say so in their names.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -201,6 +202,19 @@ def _set_transformer(data: TrainingData) -> Answers:
     return Answers(set_transformer.fit(data.one_context(), known))
 
 
+def _scgpt(data: TrainingData) -> Answers:
+    """Pre-train a small scGPT on the control cells, then fine-tune it on the profiles; without published weights."""
+    from starter.models.scgpt import finetuning, pretraining, weights
+
+    controls = data.read_cells(perturbed=False)
+    pretrained, vocabulary, _ = pretraining.pretrain(expression(controls), controls.var_names)
+    with tempfile.TemporaryDirectory() as folder:
+        weights.save(pretrained, vocabulary, folder)
+        model, vocabulary = weights.load(folder)
+    tuned, _ = finetuning.short_rows(data.one_context(), finetuning.Pretrained(model, vocabulary))
+    return Answers(tuned.predict)
+
+
 def _ridge_with_other_lines(data: TrainingData) -> Answers:
     """Ridge on what is known of genes, and on what the same target did in the other contexts."""
     features, (context,) = of_genes(data), data.contexts
@@ -241,6 +255,7 @@ KIT = {
         in_each_context("graph network", _gnn),
         in_each_context("attention over genes", _gene_transformer),
         in_each_context("attention over cells", _set_transformer),
+        in_each_context("mini scGPT", _scgpt),
         in_each_context("ridge with other lines", _ridge_with_other_lines),
         transfer.same_target(),
         transfer.ridge_over_lines(),

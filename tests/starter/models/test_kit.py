@@ -19,7 +19,7 @@ from starter.simulation.setup import Size
 from starter.simulation.write import write
 
 SIZE = Size(targets=24, genes=150, controls=120, min_cells=12, contexts=3, batches=1)
-NETWORKS = ("conditional VAE", "graph network", "attention over genes", "attention over cells")
+NETWORKS = ("conditional VAE", "graph network", "attention over genes", "attention over cells", "mini scGPT")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,12 @@ def asked(data: TrainingData, place: int) -> pd.MultiIndex:
     return pd.MultiIndex.from_tuples([(context, name) for name in (*targets, "unheard of")], names=PAIR)
 
 
-@pytest.mark.parametrize("name", list(kit.KIT))
+SLOW = ("mini scGPT", "conditional VAE")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in kit.KIT]
+)
 def test_every_model_holds_the_contract(screen: TrainingData, name: str):
     pytest.importorskip("torch") if name in NETWORKS else None
     contract = kit.KIT[name]
