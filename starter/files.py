@@ -5,14 +5,26 @@ import os
 import re
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from starter.errors import InputError, listed
 
 ERRNO = re.compile(r"^\[Errno \d+\] ")
+DONE = b"done"
+REAPER = f"""
+import os, shutil, sys
+if sys.stdin.buffer.read() != {DONE!r}:  # it ends without a word where the other process was killed
+    for path in sys.argv[1:]:
+        shutil.rmtree(path, ignore_errors=True)
+        if os.path.isfile(path):
+            os.remove(path)
+"""
+"""Waits until its standard input ends, and removes what it is given."""
 
 
 def check_room(folder: str | Path, needed: int) -> None:
@@ -146,3 +158,29 @@ def sha256(path: str | Path) -> str:
         if file.is_file():
             digest.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
     return digest.hexdigest()
+
+
+@contextmanager
+def vanishing(*paths: Path) -> Iterator[None]:
+    """Have files and folders removed if this process is killed within the block, even by SIGKILL.
+
+    A second, small process waits for the end of this one. Where it cannot be started, nothing is promised.
+
+    Parameters
+    ----------
+    paths
+        What is not finished yet; it need not exist.
+    """
+    command = [sys.executable, "-I", "-S", "-c", REAPER, *(str(path.resolve()) for path in paths)]
+    try:
+        reaper = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            reaper.communicate(DONE)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from starter.data.logs_of_counts import logs_of
 from starter.data.rules import unusable_totals
 from starter.errors import InputError
 from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE
@@ -90,10 +91,7 @@ def log_expression(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target: 
     if counts.shape[0] != len(n_umis):
         msg = f"{counts.shape[0]} cells, but {len(n_umis)} library sizes"
         raise AssertionError(msg)
-    logs = scipy.sparse.csr_matrix(counts, dtype=np.float64, copy=True)
-    logs.data *= np.repeat(unit_of(target, n_umis), np.diff(logs.indptr))
-    np.log1p(logs.data, out=logs.data)
-    return logs.astype(np.float32)
+    return logs_of(scipy.sparse.csr_matrix(counts), unit_of(target, n_umis))
 
 
 def expression(adata: anndata.AnnData) -> scipy.sparse.csr_matrix:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from starter.data.dataset import PAIR
-from starter.data.log_sums import log_sums
+from starter.data.logs_of_counts import log_sums
 from starter.data.preprocess import unit_of
 from starter.data.stored import open_stored
 from starter.errors import InputError

@@ -4,8 +4,12 @@ Scoring by rank tests needs cells with the zeros and the spread of real ones. A 
 equal makes hundreds of genes "differentially expressed". `python -m benchmarks.cells` measures what each way costs.
 """
 
+import os
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import anndata
 import numpy as np
@@ -13,13 +17,31 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.dataset import pairs
+from starter.data.logs_of_counts import logs_of
 from starter.data.preprocess import expression
 from starter.data.pseudobulk import check_profile_table, group_means
 from starter.data.scale import LOG_LIMIT
-from starter.errors import InputError, difference
-from starter.prediction.controls import NO_DISPERSION, Controls, scaled_logs
+from starter.errors import InputError, difference, listed
+from starter.prediction.controls import NO_DISPERSION, Controls
 from starter.prediction.thinning import match_means
 from starter.schema import CONTEXT, CONTROL, PERTURBATION, TARGET_GENE
+
+MOST_THREADS = 8
+"""Perturbations that are made at once; each takes the memory of its cells several times."""
+Made = TypeVar("Made")
+
+
+class Counted(NamedTuple):
+    """Made cells as counts."""
+
+    counts: scipy.sparse.csr_matrix
+    """Cells x genes, whole UMIs, float32."""
+    scale: np.ndarray
+    """What one UMI of each cell is on the scale before the log."""
+
+    def logs(self) -> scipy.sparse.csr_matrix:
+        """Give log1p expression, CSR float32."""
+        return logs_of(self.counts, self.scale)
 
 
 def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
@@ -49,21 +71,16 @@ def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.G
     InputError
         If the profile has not one finite value, 0 or more, for each gene.
     """
+    return thinned(profile, controls, n_cells, rng).logs()
+
+
+def thinned(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> Counted:
+    """`thin` before the log: counts, for an upload that holds counts."""
     _check_profile(profile, controls)
     drawn = _draw(controls.counts.shape[0], n_cells, rng)
-    counts = scipy.sparse.csc_matrix(controls.counts[drawn], dtype=np.float32)
     scale = controls.scale[drawn]
-    rows, values, n_kept = match_means(
-        counts.data.astype(np.int64),
-        counts.indices,
-        counts.indptr.astype(np.int64),
-        scale,
-        np.asarray(profile, dtype=np.float64) * n_cells,
-        controls.dispersion,
-        rng.integers(2**32, size=counts.shape[1]),
-    )
-    made = scipy.sparse.csc_matrix((values, rows, np.concatenate([[0], np.cumsum(n_kept)])), shape=counts.shape)
-    return scaled_logs(made.tocsr(), scale)
+    goal = np.asarray(profile, dtype=np.float64) * n_cells
+    return Counted(match_means(controls.counts, drawn, scale, goal, controls.dispersion, rng), scale)
 
 
 def constant(
@@ -109,6 +126,11 @@ def poisson(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.rando
     A gene's rate is its rate in the controls times the ratio of predicted to control expression, which is exact only if
     its spread does not change: the mean of logs is not the log of the mean.
     """
+    return poisson_counts(profile, controls, n_cells, rng).logs()
+
+
+def poisson_counts(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> Counted:
+    """`poisson` before the log."""
     return _from_rates(profile, controls, n_cells, rng, np.zeros(len(profile)))
 
 
@@ -116,10 +138,18 @@ def negative_binomial(
     profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator
 ) -> scipy.sparse.csr_matrix:
     """`poisson` with each gene's overdispersion in the controls, so that cells vary as real ones do."""
+    return negative_binomial_counts(profile, controls, n_cells, rng).logs()
+
+
+def negative_binomial_counts(
+    profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator
+) -> Counted:
+    """`negative_binomial` before the log."""
     return _from_rates(profile, controls, n_cells, rng, controls.dispersion)
 
 
 Way = Callable[[np.ndarray, Controls, int, np.random.Generator], scipy.sparse.csr_matrix]
+CountingWay = Callable[[np.ndarray, Controls, int, np.random.Generator], Counted]
 
 WAYS: dict[str, Way] = {
     "thin": thin,
@@ -130,7 +160,13 @@ WAYS: dict[str, Way] = {
     "poisson": poisson,
     "negative_binomial": negative_binomial,
 }
-"""How cells can be made from a profile and control cells."""
+"""How cells can be made from a profile and control cells, as log1p expression."""
+COUNTING_WAYS: dict[str, CountingWay] = {
+    "thin": thinned,
+    "poisson": poisson_counts,
+    "negative_binomial": negative_binomial_counts,
+}
+"""Those of them that make counts, which a log is taken of."""
 
 
 def resample_from(screen: anndata.AnnData) -> Way:
@@ -190,7 +226,8 @@ def make_cells(
     n_cells
         Cells to make of each perturbation.
     way
-        A key of `WAYS`, or a function like them (`resample_from` gives one).
+        A key of `WAYS`, or a function like them (`resample_from` gives one). Several perturbations are made at once in
+        threads, but one after the other by a function that is given.
     seed
         With the perturbation's name it fixes the cells, whatever else is predicted beside it.
 
@@ -204,22 +241,138 @@ def make_cells(
         If the way is unknown, the table is no profile table of one context and these genes, or a perturbation's
         number of cells is not given.
     """
-    if isinstance(way, str) and way not in WAYS:
-        msg = f"there is no way {way!r} to make cells; the ways are {', '.join(WAYS)}"
-        raise InputError(msg)
+    perturbed = make_perturbed(table, controls, n_cells, way, seed)
+    yield CONTROL, controls.logs()
+    yield from perturbed
+
+
+def make_perturbed(
+    table: pd.DataFrame, controls: Controls, n_cells: Mapping[str, int], way: str | Way = "thin", seed: int = 0
+) -> Iterator[tuple[str, scipy.sparse.csr_matrix]]:
+    """Make the cells of a prediction as `make_cells` does, without the control cells.
+
+    Parameters
+    ----------
+    table, controls, n_cells, way, seed
+        As `make_cells` takes them.
+
+    Returns
+    -------
+    Label and cells (cells x genes, log1p expression, CSR float32), as they are taken.
+
+    Raises
+    ------
+    InputError
+        As `make_cells` does, before any cell is made.
+    """
+    make = _way(way, WAYS) if isinstance(way, str) else way
     check_profile_table(table, controls.genes)
     if table.index.get_level_values(CONTEXT).nunique() > 1:  # noqa: PD101  (it is not a constant series)
         msg = "the profile table has several contexts; cells are made with the controls of one"
         raise InputError(msg)
-    labels = table.index.get_level_values(PERTURBATION)
-    if missing := [label for label in labels if label not in n_cells]:
-        msg = f"how many cells are due is not known for {', '.join(missing)}"
+    labels = _labels(table, n_cells)
+
+    def cells(row: int) -> tuple[str, scipy.sparse.csr_matrix]:
+        label = labels[row]
+        rng = np.random.default_rng([seed, _number(label)])
+        return label, make(table.iloc[row].to_numpy(float), controls, n_cells[label], rng)
+
+    return _in_order(cells, len(labels), 1 if callable(way) else _threads())
+
+
+def make_counts(
+    table: pd.DataFrame,
+    controls: Mapping[str, Controls],
+    n_cells: Mapping[str, int],
+    way: str = "thin",
+    seed: int = 0,
+) -> Iterator[tuple[tuple[str, str], scipy.sparse.csr_matrix]]:
+    """Make the cells of a prediction as counts, in each context from its own control cells, which are not among them.
+
+    Parameters
+    ----------
+    table
+        A profile table: index context and perturbation, columns genes.
+    controls
+        The control cells of each of its contexts, at the scale of the table.
+    n_cells
+        Cells to make of each perturbation in each context.
+    way
+        A key of `COUNTING_WAYS`.
+    seed
+        With the pair's names it fixes the cells.
+
+    Returns
+    -------
+    (Context, perturbation) and cells (cells x genes, whole UMIs, CSR float32), in the order of the table, as they are
+    taken.
+
+    Raises
+    ------
+    InputError
+        If the way makes no counts, the table is no profile table of these genes, a context has no control cells, or a
+        perturbation's number of cells is not given.
+    """
+    make = _way(way, COUNTING_WAYS)
+    for own in controls.values():
+        check_profile_table(table, own.genes)
+    contexts = table.index.get_level_values(CONTEXT)
+    if unknown := sorted(set(contexts) - set(controls)):
+        msg = f"there are no control cells of the context {listed(unknown)}; they are of {listed(sorted(controls))}"
         raise InputError(msg)
-    make = WAYS[way] if isinstance(way, str) else way
-    yield CONTROL, controls.logs()
-    for label, profile in zip(labels, table.to_numpy(float), strict=True):
-        rng = np.random.default_rng([seed, zlib.crc32(label.encode())])
-        yield label, make(profile, controls, n_cells[label], rng)
+    labels = _labels(table, n_cells)
+
+    def cells(row: int) -> tuple[tuple[str, str], scipy.sparse.csr_matrix]:
+        context, label = contexts[row], labels[row]
+        rng = np.random.default_rng([seed, _number(context), _number(label)])
+        return (context, label), make(table.iloc[row].to_numpy(float), controls[context], n_cells[label], rng).counts
+
+    return _in_order(cells, len(labels), _threads())
+
+
+def _way(way: str, ways: Mapping[str, Made]) -> Made:
+    if way in ways:
+        return ways[way]
+    if way in WAYS:
+        msg = f"the way {way!r} makes log1p expression and no counts; ways that make counts are {', '.join(ways)}"
+        raise InputError(msg)
+    msg = f"there is no way {way!r} to make cells; the ways are {', '.join(ways)}"
+    raise InputError(msg)
+
+
+def _labels(table: pd.DataFrame, n_cells: Mapping[str, int]) -> list[str]:
+    labels = list(table.index.get_level_values(PERTURBATION))
+    if missing := list(dict.fromkeys(label for label in labels if label not in n_cells)):
+        msg = f"how many cells are due is not known for {listed(missing)}"
+        raise InputError(msg)
+    return labels
+
+
+def _number(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+def _threads() -> int:
+    return min(os.cpu_count() or 1, MOST_THREADS)
+
+
+def _in_order(work: Callable[[int], Made], n: int, threads: int) -> Iterator[Made]:
+    """Give the results of 0 to n - 1 in order, some of them being worked on while one is taken."""
+    if threads == 1 or n < 2:
+        yield from map(work, range(n))
+        return
+    yield work(0)  # alone: it compiles, and finds out about the control cells what all others use
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(work, row) for row in range(1, min(n, 1 + threads)))
+        try:
+            for row in range(1 + threads, n + threads):
+                done = waiting.popleft().result()
+                if row < n:
+                    waiting.append(pool.submit(work, row))
+                yield done
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _check_profile(profile: np.ndarray, controls: Controls) -> None:
@@ -234,12 +387,12 @@ def _check_profile(profile: np.ndarray, controls: Controls) -> None:
 
 def _drawn_logs(controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
     drawn = _draw(controls.counts.shape[0], n_cells, rng)
-    return scaled_logs(controls.counts[drawn], controls.scale[drawn])
+    return logs_of(controls.counts[drawn], controls.scale[drawn])
 
 
 def _from_rates(
     profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator, phi: np.ndarray
-) -> scipy.sparse.csr_matrix:
+) -> Counted:
     """Draw counts of cells with the library sizes of control cells; phi is each gene's dispersion, 0 for Poisson."""
     _check_profile(profile, controls)
     unit = controls.scale[_draw(len(controls.scale), n_cells, rng)]
@@ -249,7 +402,7 @@ def _from_rates(
     expected = np.expm1(profile) * above / unit[:, None]
     varying = phi > NO_DISPERSION
     expected[:, varying] *= rng.gamma(1 / phi[varying], phi[varying], (n_cells, int(varying.sum())))
-    return scaled_logs(scipy.sparse.csr_matrix(rng.poisson(expected)), unit)
+    return Counted(scipy.sparse.csr_matrix(rng.poisson(expected), dtype=np.float32), unit)
 
 
 def _draw(n_available: int, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,7 @@ import anndata
 import numpy as np
 import scipy.sparse
 
-from starter.data.log_sums import log_sums
+from starter.data.logs_of_counts import log_sums, logs_of
 from starter.data.preprocess import library_sizes, target_sum, unit_of
 from starter.data.stored import StoredScreen, open_stored
 from starter.errors import InputError, counted, difference, listed
@@ -37,7 +37,12 @@ class Controls:
 
     def logs(self) -> scipy.sparse.csr_matrix:
         """Give log1p expression, CSR float32."""
-        return scaled_logs(self.counts, self.scale)
+        return logs_of(self.counts, self.scale)
+
+    @property
+    def n_blocks(self) -> int:
+        """How many `blocks` there are."""
+        return -(-len(self.scale) // CELLS_AT_ONCE)
 
     def blocks(self) -> Iterator[tuple[scipy.sparse.csr_matrix, np.ndarray]]:
         """Give the cells block by block, counts and scales."""
@@ -232,10 +237,3 @@ def counts_from_logs(logs: scipy.sparse.csr_matrix) -> Controls | None:
         return None
     counts.data = whole
     return Controls(counts.astype(np.float32), scale)
-
-
-def scaled_logs(counts: scipy.sparse.csr_matrix, scale: np.ndarray) -> scipy.sparse.csr_matrix:
-    """Make log1p(scale x count), scale of each cell: CSR float32."""
-    logs = scipy.sparse.csr_matrix(counts, dtype=np.float64, copy=True)
-    logs.data = np.log1p(logs.data * np.repeat(scale, np.diff(logs.indptr)))
-    return logs.astype(np.float32)

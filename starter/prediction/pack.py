@@ -11,12 +11,12 @@ import pandas as pd
 import scipy.sparse
 
 from starter import progress
-from starter.data.h5ad import CELLS_PER_BLOCK, open_h5ad, unreadable, write_h5ad
+from starter.data.h5ad import CELLS_PER_BLOCK, open_h5ad, read_frame, shape_of, unreadable, write_h5ad
 from starter.data.preprocess import log_to_target
 from starter.data.scale import SCALE_TOLERANCE
 from starter.data.scan import Scan
 from starter.errors import Finding, FindingsError, InputError
-from starter.files import check_room, whole
+from starter.files import check_room, vanishing, whole
 from starter.prediction.check import OUT_OF_ORDER, check_content
 from starter.prediction.content import Content, Naming, content_of, with_controls
 from starter.prediction.requirements import Requirements
@@ -82,7 +82,11 @@ def pack(
     """
     season, naming = get_season(year), naming or Naming()
     _check_arguments(path, out, season, required, controls, normalise=normalise)
-    with whole(out) as part, tempfile.TemporaryDirectory(".part", f".{Path(out).name}.", part.parent) as folder:
+    with (
+        whole(out) as part,
+        tempfile.TemporaryDirectory(".part", f".{Path(out).name}.", part.parent) as folder,
+        vanishing(part, Path(folder)),
+    ):
         plain = Path(folder) / "pred.h5ad"
         with unpacked(path) as file, ExitStack() as stack:
             opened = stack.enter_context(open_h5ad(file))
@@ -121,14 +125,30 @@ def pack(
             uns = {"log1p": {"base": None}} if counts else None  # as scanpy notes it
             var = pd.DataFrame(index=genes)
             write_h5ad(plain, _blocks(content, genes), labels_of_cells(labels), var, uns, stored=scan.n_stored)
-        sidecar = WATERMARK_TEXT
-        if season.sidecar == META:
-            with open_h5ad(plain) as written:
-                stored = written["X/data"].size
-            n_cells, n_genes = content.cells.shape
-            sidecar = make_meta(n_cells, n_genes, stored, contexts_due(set(labels[CONTEXT]), required), required)
-        write_archive(plain, part, season, sidecar)
+        seal(plain, part, season, required)
     return [*findings, *done]
+
+
+def seal(plain: Path, archive: Path, season: Season, required: Requirements | None) -> None:
+    """Put a prediction file that is as an upload wants it into the archive; the file is removed.
+
+    Parameters
+    ----------
+    plain
+        The prediction file.
+    archive
+        The `.vcc` to write.
+    season, required
+        Whose upload it is, and what it was checked against, if known.
+    """
+    sidecar = WATERMARK_TEXT
+    if season.sidecar == META:
+        with open_h5ad(plain) as written:
+            present = set(read_frame(written, "obs")[CONTEXT].astype(str))
+            n_cells, n_genes = shape_of(written["X"])
+            contexts = contexts_due(present, required)
+            sidecar = make_meta(n_cells, n_genes, written["X/data"].size, contexts, required)
+    write_archive(plain, archive, season, sidecar)
 
 
 def _check_arguments(

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from starter.data.course import open_course
+from starter.data.logs_of_counts import logs_of
 from starter.data.scale import natural_totals
 from starter.data.targets import like_control
 from starter.errors import InputError
-from starter.prediction.controls import read_controls, scaled_logs
+from starter.prediction.controls import read_controls
 from starter.prediction.lists import read_list
 from starter.schema import CONTROL, TARGET_GENE
 
@@ -61,12 +62,12 @@ def requirements_of_course(folder: str | Path | None = None) -> Requirements:
     course = open_course(folder)
     n_cells = course.split().n_cells("hidden")
     by_context, target = read_controls(course.train_path)
-    totals = [natural_totals(scaled_logs(*block)) for controls in by_context.values() for block in controls.blocks()]
+    totals = [natural_totals(logs_of(*block)) for controls in by_context.values() for block in controls.blocks()]
     genes = next(iter(by_context.values())).genes or ()
     return Requirements(genes, n_cells, np.concatenate(totals), target, of_course=True)
 
 
-def requirements_of_lists(genes: str | Path, perturbations: str | Path) -> Requirements:
+def requirements_of_lists(genes: str | Path | Sequence[str], perturbations: str | Path) -> Requirements:
     """Say what the challenge's two lists ask for.
 
     Parameters
@@ -74,7 +75,7 @@ def requirements_of_lists(genes: str | Path, perturbations: str | Path) -> Requi
     genes
         `gene_names.csv`: one symbol a line, with or without a header, or a table with a column of them; see
         `starter.prediction.lists.read_list`. The challenge's `manifest.json` beside it or
-        beside the perturbations tells the contexts.
+        beside the perturbations tells the contexts. Or the genes themselves.
     perturbations
         `pert_counts.csv` with the columns target_gene and, optionally, n_cells; or one symbol a line. Likewise.
 
@@ -83,7 +84,8 @@ def requirements_of_lists(genes: str | Path, perturbations: str | Path) -> Requi
     InputError
         If a list cannot be read, is empty, or holds a name twice.
     """
-    names = read_list(genes, GENE_HEADERS, "gene").names
+    of_file = isinstance(genes, str | Path)
+    names = read_list(genes, GENE_HEADERS, "gene").names if of_file else list(genes)
     table = read_list(perturbations, PERTURBATION_HEADERS, "perturbation")
     counts = next((table.others[name] for name in COUNT_HEADERS if name in table.others), None)
     n_cells: dict[str, int | None] = {}
@@ -112,7 +114,9 @@ def requirements_of_lists(genes: str | Path, perturbations: str | Path) -> Requi
     if len(set(names)) < len(names):
         msg = f"{genes} holds a gene twice"
         raise InputError(msg)
-    contexts, panel_id = _manifest(Path(perturbations).parent, Path(genes).parent)
+    contexts, panel_id = _manifest(
+        *(Path(path).parent for path in (perturbations, genes) if isinstance(path, str | Path))
+    )
     return Requirements(tuple(names), n_cells, contexts=contexts, panel_id=panel_id, fingerprint=fingerprint)
 
 

@@ -1,96 +1,170 @@
-"""Change the counts of cells until every gene's mean is the one wanted: the compiled part of `cells`."""
+"""Change the counts of cells until every gene's mean is the one wanted: the compiled part of `cells`.
+
+Nothing here runs in parallel: who makes the cells of several perturbations makes them in as many threads.
+"""
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
+import scipy.sparse
 
 
-@numba.njit(parallel=True, cache=True)
+class _Genes(NamedTuple):
+    """Counts of cells gene after gene."""
+
+    cells: np.ndarray
+    counts: np.ndarray
+    pointers: np.ndarray
+    """Where each gene begins, and the last one ends."""
+
+
 def match_means(
-    data: np.ndarray,
-    rows: np.ndarray,
-    indptr: np.ndarray,
+    counts: scipy.sparse.csr_matrix,
+    drawn: np.ndarray,
     scale: np.ndarray,
     goal: np.ndarray,
     phi: np.ndarray,
-    seeds: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    rng: np.random.Generator,
+) -> scipy.sparse.csr_matrix:
     """Remove or add UMIs, gene by gene, until the sum of log1p expression over the cells is nearest to the goal.
 
     Parameters
     ----------
-    data, rows, indptr
-        Counts, cells x genes, as the parts of a CSC matrix.
+    counts
+        Cells x genes.
+    drawn
+        Rows of the cells to change; one may be drawn several times.
     scale
-        Expression of one UMI in each cell.
+        Expression of one UMI in each cell drawn.
     goal
-        Sum over cells of log1p(scale x count) that each gene is to have.
+        Sum over the cells drawn of log1p(scale x count) that each gene is to have.
     phi
         Negative binomial dispersion of each gene, by which counts are added.
-    seeds
-        One a gene.
+    rng
+        Source of randomness.
 
     Returns
     -------
-    Rows and values of the new matrix, gene after gene, and how many each gene has.
+    Cells drawn x genes, counts, CSR float32.
     """
-    n_cells, n_genes = len(scale), len(goal)
-    made = np.zeros((n_genes, n_cells), np.float32)
-    n_kept = np.zeros(n_genes, np.int64)
-    for gene in numba.prange(n_genes):
-        n_kept[gene] = _match_mean(gene, data, rows, indptr, scale, goal[gene], phi[gene], seeds[gene], made[gene])
-    kept = int(n_kept.sum())
-    out_rows, out_values = np.empty(kept, np.int32), np.empty(kept, np.float32)
-    at = 0
-    for gene in range(n_genes):
-        for cell in range(n_cells):
-            if made[gene, cell] > 0:
-                out_rows[at], out_values[at] = cell, made[gene, cell]
-                at += 1
-    return out_rows, out_values, n_kept
+    n_genes = len(goal)
+    given = _Genes(*_by_gene(counts.data, counts.indices, counts.indptr, drawn, n_genes))
+    made = _Genes(*_match_all(*given, scale, goal, phi, rng))
+    del given
+    return scipy.sparse.csr_matrix(_by_cell(*made, len(drawn)), shape=(len(drawn), n_genes))
 
 
-@numba.njit(cache=True)  # by itself, since what runs in parallel takes far longer to compile
-def _match_mean(
-    gene: int,
-    data: np.ndarray,
-    rows: np.ndarray,
-    indptr: np.ndarray,
+@numba.njit(cache=True, nogil=True)
+def _by_gene(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, drawn: np.ndarray, n_genes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    """Turn the rows that were drawn around."""
+    pointers = np.zeros(n_genes + 1, np.int64)
+    for row in drawn:
+        for k in range(indptr[row], indptr[row + 1]):
+            pointers[indices[k] + 1] += 1
+    pointers = np.cumsum(pointers)
+    heads = pointers[:-1].copy()
+    cells, counts = np.empty(pointers[-1], np.int32), np.empty(pointers[-1], np.int32)
+    for cell in range(len(drawn)):
+        for k in range(indptr[drawn[cell]], indptr[drawn[cell] + 1]):
+            head = heads[indices[k]]
+            cells[head], counts[head] = cell, data[k]
+            heads[indices[k]] += 1
+    return cells, counts, pointers
+
+
+@numba.njit(cache=True, nogil=True)
+def _by_cell(
+    cells: np.ndarray, counts: np.ndarray, pointers: np.ndarray, n_cells: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    """Turn genes around: values, columns and pointers of a CSR matrix."""
+    indptr = np.zeros(n_cells + 1, np.int64)
+    for cell in cells[: pointers[-1]]:
+        indptr[cell + 1] += 1
+    indptr = np.cumsum(indptr)
+    heads = indptr[:-1].copy()
+    data, indices = np.empty(indptr[-1], np.float32), np.empty(indptr[-1], np.int32)
+    for gene in range(len(pointers) - 1):
+        for k in range(pointers[gene], pointers[gene + 1]):
+            head = heads[cells[k]]
+            data[head], indices[head] = counts[k], gene
+            heads[cells[k]] += 1
+    return data, indices, indptr
+
+
+@numba.njit(cache=True, nogil=True)
+def _match_all(
+    cells: np.ndarray,
+    given: np.ndarray,
+    pointers: np.ndarray,
     scale: np.ndarray,
-    goal: float,
-    phi: float,
-    seed: int,
-    made: np.ndarray,
-) -> int:  # pragma: no cover (compiled)
-    """Match one gene; its counts go to `made`, one a cell. Returns how many are above 0."""
-    np.random.seed(seed)  # noqa: NPY002  (a generator cannot be shared by parallel loops)
-    counts, logs = np.zeros(len(scale), np.int64), np.zeros(len(scale))
-    total = 0.0
-    for k in range(indptr[gene], indptr[gene + 1]):
-        cell = rows[k]
-        counts[cell], logs[cell] = data[k], np.log1p(scale[cell] * data[k])
-        total += float(logs[cell])
-    if total > goal:
-        _remove(counts, logs, total, goal, scale)
-    elif total < goal:
-        _add(counts, logs, total, goal, scale, phi)
-    n_kept = 0
-    for cell in range(len(scale)):
-        made[cell] = counts[cell]
-        n_kept += counts[cell] > 0
-    return n_kept
+    goal: np.ndarray,
+    phi: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
+    """Match gene after gene."""
+    n_cells = len(scale)
+    made = np.zeros(len(pointers), np.int64)
+    out_cells, out_counts = np.empty(len(cells), np.int32), np.empty(len(cells), np.int32)
+    counts, logs = np.zeros(n_cells, np.int32), np.zeros(n_cells)  # of one gene
+    at = 0
+    for gene in range(len(goal)):
+        total = 0.0
+        for k in range(pointers[gene], pointers[gene + 1]):
+            cell = cells[k]
+            counts[cell], logs[cell] = given[k], np.log1p(scale[cell] * given[k])
+            total += float(logs[cell])
+        if total > goal[gene]:
+            _remove(cells[pointers[gene] : pointers[gene + 1]], counts, logs, total, goal[gene], scale, rng)
+        elif total < goal[gene]:
+            _add(counts, logs, total, goal[gene], scale, phi[gene], rng)
+        if at + n_cells > len(out_cells):  # the genes so far say how much is still to come
+            room = at + n_cells + int((at + n_cells) * (len(goal) - gene) / (gene + 1) * 0.5)
+            out_cells, out_counts = _longer(out_cells, room), _longer(out_counts, room)
+        for cell in range(n_cells):
+            if counts[cell] > 0:
+                out_cells[at], out_counts[at] = cell, counts[cell]
+                at += 1
+            counts[cell], logs[cell] = 0, 0.0
+        made[gene + 1] = at
+    return out_cells, out_counts, made
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def _longer(values: np.ndarray, size: int) -> np.ndarray:  # pragma: no cover (compiled)
+    longer = np.empty(size, values.dtype)
+    longer[: len(values)] = values
+    return longer
+
+
+@numba.njit(cache=True, nogil=True)
 def _remove(
-    counts: np.ndarray, logs: np.ndarray, total: float, goal: float, scale: np.ndarray
+    filled: np.ndarray,
+    counts: np.ndarray,
+    logs: np.ndarray,
+    total: float,
+    goal: float,
+    scale: np.ndarray,
+    rng: np.random.Generator,
 ) -> None:  # pragma: no cover (compiled)
     """Take UMIs away, each as likely as any other, until the sum of log1p expression is nearest to the goal.
 
-    `logs` is log1p(scale x count) of each cell, so that only one logarithm is taken for an UMI.
+    `logs` is log1p(scale x count) of each cell, so that only one logarithm is taken for an UMI; `filled` are the cells
+    that have any.
     """
-    owner = np.repeat(np.arange(len(counts)), counts)
-    for left in range(len(owner), 0, -1):
-        pick = np.random.randint(left)  # noqa: NPY002
+    n_umis = 0
+    for cell in filled:
+        n_umis += counts[cell]
+    owner = np.empty(n_umis, np.int32)
+    at = 0
+    for cell in filled:
+        for _ in range(counts[cell]):
+            owner[at] = cell
+            at += 1
+    for left in range(n_umis, 0, -1):
+        pick = int(rng.random() * left)
         cell = owner[pick]
         owner[pick] = owner[left - 1]
         less = np.log1p(scale[cell] * (counts[cell] - 1))
@@ -104,25 +178,44 @@ def _remove(
             return
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _add(
-    counts: np.ndarray, logs: np.ndarray, total: float, goal: float, scale: np.ndarray, phi: float
+    counts: np.ndarray,
+    logs: np.ndarray,
+    total: float,
+    goal: float,
+    scale: np.ndarray,
+    phi: float,
+    rng: np.random.Generator,
 ) -> None:  # pragma: no cover (compiled)
     """Add UMIs until the sum of log1p expression is nearest to the goal.
 
     Given each cell's gamma factor, the counts of a negative binomial are Poisson, and Poisson counts arrive one by
     one in cells chosen by their rate.
     """
-    rate = np.empty(len(counts))
+    n_cells = len(counts)
+    rate = np.empty(n_cells)
     running = 0.0
-    for cell in range(len(counts)):
-        factor = np.random.gamma(1 / phi, phi) if phi > 1e-6 else 1.0  # noqa: NPY002
+    for cell in range(n_cells):
+        factor = rng.standard_gamma(1 / phi) * phi if phi > 1e-6 else 1.0
         running += factor / scale[cell]
         rate[cell] = running
+    if not running > 0:  # every factor was rounded to 0
+        return
+    # where to begin looking for a cell: the first whose rate reaches each share of the whole
+    first = np.empty(n_cells, np.int32)
+    cell = 0
+    for share in range(n_cells):
+        while cell < n_cells - 1 and rate[cell] <= share * running / n_cells:
+            cell += 1
+        first[share] = cell
     while total < goal:
-        cell = min(np.searchsorted(rate, np.random.random() * running, side="right"), len(counts) - 1)  # noqa: NPY002
+        chosen = rng.random()
+        cell = first[int(chosen * n_cells)]
+        while cell < n_cells - 1 and rate[cell] <= chosen * running:
+            cell += 1
         more = np.log1p(scale[cell] * (counts[cell] + 1))
-        change = more - logs[cell]
+        change = float(more - logs[cell])
         if total + change > goal and total + change - goal > goal - total:
             return
         counts[cell] += 1

@@ -1,4 +1,4 @@
-"""Sums of the log1p expression of groups of cells, of counts that come block by block: no logs are kept."""
+"""log1p expression of counts, and its sums: counts are small whole numbers, so few logs need be taken of a cell."""
 
 from collections.abc import Iterable
 
@@ -8,6 +8,37 @@ import scipy.sparse
 
 TABLE = 256
 """Counts whose logs are taken once a cell; nearly all counts are below."""
+CELLS_AT_ONCE = 1024
+"""Cells whose tables are in memory together."""
+
+
+def logs_of(counts: scipy.sparse.csr_matrix, scale: np.ndarray) -> scipy.sparse.csr_matrix:
+    """Make log1p(scale x count), computed in float64.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes; of any type, fractions too.
+    scale
+        What one UMI of each cell is on the scale before the log.
+
+    Returns
+    -------
+    Cells x genes, CSR float32, of the same sparsity.
+    """
+    values = np.empty(counts.nnz, np.float32)
+    for start in range(0, len(scale), CELLS_AT_ONCE):
+        pointers = counts.indptr[start : start + CELLS_AT_ONCE + 1].astype(np.int64)
+        span = slice(pointers[0], pointers[-1])
+        of_cells, pointers = scale[start : start + CELLS_AT_ONCE], pointers - pointers[0]
+        data = counts.data[span]
+        other = _look_up(data, pointers, _logs_of_counts(of_cells), values[span])
+        if len(other):
+            unit = np.repeat(of_cells, np.diff(pointers))[other]
+            values[span][other] = np.log1p(data[other].astype(np.float64) * unit)
+    logs = scipy.sparse.csr_matrix(counts.shape, dtype=np.float32)
+    logs.data, logs.indices, logs.indptr = values, counts.indices.copy(), counts.indptr.copy()
+    return logs
 
 
 def log_sums(
@@ -44,6 +75,28 @@ def log_sums(
 def _logs_of_counts(scale: np.ndarray) -> np.ndarray:
     """Give log1p(scale x count) of the counts 0 to `TABLE` - 1 in each cell."""
     return np.log1p(scale[:, None] * np.arange(TABLE, dtype=np.float64)).astype(np.float32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(
+    data: np.ndarray, pointers: np.ndarray, table: np.ndarray, logs: np.ndarray
+) -> np.ndarray:  # pragma: no cover (compiled)
+    """Take logs from each cell's table; give the places of values that are not in it."""
+    n_other = 0
+    other = np.empty(16, np.int64)
+    for cell in range(len(pointers) - 1):
+        for i in range(pointers[cell], pointers[cell + 1]):
+            value = np.float64(data[i])
+            if value >= 0 and value < table.shape[1] and value == np.trunc(value):
+                logs[i] = table[cell, int(value)]
+                continue
+            if n_other == len(other):
+                longer = np.empty(2 * n_other, np.int64)
+                longer[:n_other] = other
+                other = longer
+            other[n_other] = i
+            n_other += 1
+    return other[:n_other]
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)

@@ -1,0 +1,51 @@
+"""Predicted effects drawn towards none as far as the model is unsure of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from starter.data.pseudobulk import check_profile_table
+from starter.errors import InputError
+from starter.schema import CONTEXT, CONTROL, PERTURBATION
+
+
+def shrink(table: pd.DataFrame, spread: pd.DataFrame, controls: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Multiply every effect by effect^2 / (effect^2 + spread^2), and add it to the control profile again.
+
+    It is the Wiener filter with the predicted effect in the place of the true one: an effect many times its standard
+    deviation stays, one within it nearly vanishes. Made cells show as differentially expressed whatever differs from
+    the control cells by more than the cells' noise, whether the model was sure or not; so this comes before.
+
+    Parameters
+    ----------
+    table
+        A profile table.
+    spread
+        Standard deviation of each predicted mean, a table of the same rows and columns.
+    controls
+        Control profile of each context, in the order of the columns.
+
+    Returns
+    -------
+    A profile table.
+
+    Raises
+    ------
+    InputError
+        If the two tables differ in rows or genes, or a deviation is negative or NaN.
+    """
+    try:
+        check_profile_table(spread, list(table.columns))
+    except InputError as error:
+        msg = f"the table of standard deviations (--spread): {error}"
+        raise InputError(msg) from error
+    perturbed = table[table.index.get_level_values(PERTURBATION) != CONTROL]
+    if len(missing := perturbed.index.difference(spread.index)):
+        msg = f"the table of standard deviations (--spread) lacks {len(missing):,} rows of the profile table"
+        raise InputError(msg)
+    control = np.stack([controls[context] for context in perturbed.index.get_level_values(CONTEXT)])
+    effects = perturbed.to_numpy(float) - control
+    squares, noise = effects**2, spread.loc[perturbed.index].to_numpy(float) ** 2
+    kept = np.divide(squares, squares + noise, out=np.zeros(squares.shape), where=squares > 0)
+    return pd.DataFrame(np.maximum(control + effects * kept, 0), perturbed.index, table.columns)

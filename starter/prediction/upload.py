@@ -1,0 +1,301 @@
+"""A profile table made an upload: cells are made, written and checked block by block, then packed."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from starter import progress
+from starter.data.dataset import PAIR
+from starter.data.h5ad import open_h5ad, write_h5ad
+from starter.data.logs_of_counts import logs_of
+from starter.errors import Finding, FindingsError, InputError, difference, listed
+from starter.files import check_room, vanishing, whole
+from starter.prediction.cells import make_counts, make_perturbed
+from starter.prediction.check import check_content
+from starter.prediction.content import Naming, content_of
+from starter.prediction.controls import Controls
+from starter.prediction.pack import seal
+from starter.prediction.requirements import Requirements
+from starter.prediction.season import SEASON_2025, SEASON_2026, Season, get_season
+from starter.prediction.season_2026 import CELLS
+from starter.prediction.write import labels_of_cells
+from starter.schema import CONTEXT, CONTROL, ONE_CONTEXT, PERTURBATION, TARGET_GENE
+
+PACKED = 3
+"""Bytes that a value takes in an upload, at most."""
+MARGIN = 1.1
+"""By how much made cells may hold more values than control cells do."""
+DENSE = ("constant", "shift", "gaussian")
+"""Ways that leave hardly any zero."""
+
+
+class Block(NamedTuple):
+    """Some cells of an upload."""
+
+    cells: scipy.sparse.csr_matrix
+    """Cells x genes, as the season wants them."""
+    labels: Sequence[str]
+    """Perturbation of each, or the control label."""
+    contexts: Sequence[str] = ()
+    """Context of each, where the season has contexts."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The cells of an upload, made as they are taken."""
+
+    blocks: Iterable[Block]
+    n_blocks: int
+    n_cells: int
+    n_values: int
+    """Values that they hold, about."""
+
+
+def make_upload(
+    table: pd.DataFrame,
+    out: str | Path,
+    controls: Mapping[str, Controls],
+    required: Requirements,
+    year: int = SEASON_2025.year,
+    way: str = "thin",
+    seed: int = 0,
+) -> list[Finding]:
+    """Make cells of a profile table and an upload of the cells.
+
+    Parameters
+    ----------
+    table
+        The profile table: index context and perturbation, columns genes. What is not due is left out.
+    out
+        The `.vcc` to write, or the `.h5ad` that it would hold. What stood there stays until the new one is complete.
+    controls
+        Control cells of each context, at the scale of the table (`starter.prediction.controls.read_controls`).
+    required
+        What is due: genes, perturbations and their cells.
+    year
+        The season: 2025 (also a course's), log1p expression with the control cells; or 2026, counts without.
+    way
+        How cells are made: a key of `starter.prediction.cells.WAYS`; of season 2026 of `COUNTING_WAYS`.
+    seed
+        Fixes the cells.
+
+    Returns
+    -------
+    Warnings and notes: what was left out, and what the check found.
+
+    Raises
+    ------
+    FindingsError
+        If the check of the cells finds an error.
+    InputError
+        If table, control cells and what is due do not go together, or the disk has no room.
+    """
+    season = get_season(year)
+    fitted, done = fit_to(table, controls, required, season)
+    n_cells = cells_due(required, season)
+    batch = (
+        _counts(fitted, controls, n_cells, way, seed)
+        if season == SEASON_2026
+        else _logs(fitted, next(iter(controls.values())), n_cells, way, seed)
+    )
+    return [*done, *write_upload(out, batch, required, season)]
+
+
+def write_upload(out: str | Path, batch: Batch, required: Requirements, season: Season) -> list[Finding]:
+    """Write cells, check them by the rules of the season, and pack them if the name says so.
+
+    Parameters
+    ----------
+    out
+        The `.vcc` or `.h5ad`.
+    batch
+        The cells.
+    required, season
+        What is due.
+
+    Returns
+    -------
+    Warnings and notes of the check.
+
+    Raises
+    ------
+    FindingsError
+        If it finds an error; then nothing is written.
+    InputError
+        If the name is neither, or the disk has no room.
+    """
+    out = Path(out)
+    if out.suffix not in (".vcc", ".h5ad"):
+        msg = f"{out} is neither an upload (.vcc) nor a prediction file (.h5ad); name it so with --out"
+        raise InputError(msg)
+    packed = out.suffix == ".vcc"
+    n_values = int(batch.n_values * MARGIN)
+    item = 8 if n_values <= np.iinfo(np.int32).max else 12
+    check_room(out.parent, n_values * (item + PACKED * packed) + 128 * (batch.n_cells + len(required.genes)))
+    labels: dict[str, list[str]] = {column: [] for column in season.columns}
+
+    def blocks() -> Iterator[scipy.sparse.csr_matrix]:
+        with progress.bar("make cells", batch.n_blocks) as advance:
+            for cells, of_cells, contexts in batch.blocks:
+                labels[TARGET_GENE].extend(of_cells)
+                if CONTEXT in labels:
+                    labels[CONTEXT].extend(contexts)
+                yield cells
+                advance()
+
+    with (
+        whole(out) as part,
+        tempfile.TemporaryDirectory(".part", f".{out.name}.", part.parent) as folder,
+        vanishing(part, Path(folder)),
+    ):
+        plain = Path(folder) / "pred.h5ad"
+        var = pd.DataFrame(index=pd.Index(required.genes))
+        write_h5ad(plain, blocks(), lambda: labels_of_cells(labels), var, stored=n_values)
+        with open_h5ad(plain) as opened:
+            findings, scan = check_content(content_of(opened, Naming()), required, season)
+        if scan is None or any(finding.level == "error" for finding in findings):
+            raise FindingsError(str(out), findings)
+        if packed:
+            seal(plain, part, season, required)
+        else:
+            plain.rename(part)
+    return findings
+
+
+def cells_due(required: Requirements, season: Season) -> dict[str, int]:
+    """Give the number of cells of each perturbation that is due.
+
+    Raises
+    ------
+    InputError
+        If the list does not say it, and the season has no number of its own.
+    """
+    usual = CELLS if season == SEASON_2026 else None
+    n_cells = {label: n or usual for label, n in required.n_cells.items()}
+    if missing := [label for label, n in n_cells.items() if n is None]:
+        msg = (
+            f"how many cells are due is not said for {listed(missing)}; give a list with the columns target_gene and "
+            "n_cells, such as the challenge's pert_counts.csv"
+        )
+        raise InputError(msg)
+    return {label: n for label, n in n_cells.items() if n is not None}
+
+
+def fit_to(
+    table: pd.DataFrame, controls: Mapping[str, Controls], required: Requirements, season: Season
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Take the rows and columns that are due, in order, and see that each context has control cells.
+
+    Returns
+    -------
+    The table that cells are made of, and what was done to it.
+
+    Raises
+    ------
+    InputError
+        If genes, perturbations or contexts do not fit.
+    """
+    done = []
+    genes = list(required.genes)
+    for context, own in controls.items():
+        if own.genes is not None and (what := difference(genes, own.genes)):
+            msg = f"the genes of the control cells of {context} are not those due: {what}; give controls of these genes"
+            raise InputError(msg)
+    if what := difference(genes, table.columns):
+        msg = f"the profile table's genes are not those due: {what}; predict every gene"
+        raise InputError(msg)
+    if list(table.columns) != genes:
+        done.append(Finding("note", "the genes of the profile table were put in the order due"))
+    contexts = _contexts_due(table, controls, required, season)
+    if season != SEASON_2026:
+        table = table.rename(index=dict.fromkeys(table.index.get_level_values(CONTEXT), contexts[0]), level=CONTEXT)
+    due = pd.MultiIndex.from_product([contexts, list(required.n_cells)], names=PAIR)
+    if len(missing := due.difference(table.index, sort=False)):
+        where = f" in {missing[0][0]}" if len(contexts) > 1 else ""
+        named = listed([perturbation for _, perturbation in missing])
+        msg = f"the profile table lacks {len(missing):,} rows that are due ({named}{where}); predict all of them"
+        raise InputError(msg)
+    extra = table.index.difference(due)
+    if n_other := int((extra.get_level_values(PERTURBATION) != CONTROL).sum()):
+        done.append(Finding("note", f"rows of the profile table that are not due and were left out: {n_other:,}"))
+    return table.loc[due, genes], done
+
+
+def _contexts_due(
+    table: pd.DataFrame, controls: Mapping[str, Controls], required: Requirements, season: Season
+) -> list[str]:
+    """Say in which contexts cells are made."""
+    present = sorted(set(table.index.get_level_values(CONTEXT)))
+    if season == SEASON_2026:
+        contexts = list(required.contexts or present)
+        if missing := [context for context in contexts if context not in controls]:
+            msg = (
+                f"there are no control cells of context {listed(missing)}; those given are of {listed(list(controls))}"
+            )
+            raise InputError(msg)
+        return contexts
+    if len(controls) > 1 or len(present) > 1:
+        msg = (
+            f"an upload of season {season.year} has one context; the profile table has {listed(present)}, the control "
+            f"cells are of {listed(list(controls))}"
+        )
+        raise InputError(msg)
+    (context,) = controls
+    if present != [context] and ONE_CONTEXT not in (context, *present):
+        msg = f"the profile table is of {present[0]}, the control cells of {context}; give its own"
+        raise InputError(msg)
+    return [context]
+
+
+def _logs(table: pd.DataFrame, controls: Controls, n_cells: Mapping[str, int], way: str, seed: int) -> Batch:
+    """Make the control cells as they are, then cells of each perturbation, in log1p expression."""
+    genes, in_order = list(table.columns), _ordered(controls, list(table.columns))
+    made = make_perturbed(_like(table, controls), controls, n_cells, way, seed)
+
+    def blocks() -> Iterator[Block]:
+        for counts, unit in controls.blocks():
+            yield Block(in_order(logs_of(counts, unit)), [CONTROL] * len(unit))
+        for label, cells in made:
+            yield Block(in_order(cells), [label] * cells.shape[0])
+
+    n_control = len(controls.scale)
+    n_made = n_control + sum(n_cells.values())
+    n_values = n_made * len(genes) if way in DENSE else int(n_made * controls.counts.nnz / n_control)
+    return Batch(blocks(), controls.n_blocks + len(table), n_made, n_values)
+
+
+def _counts(
+    table: pd.DataFrame, controls: Mapping[str, Controls], n_cells: Mapping[str, int], way: str, seed: int
+) -> Batch:
+    """Make cells of each pair, in counts."""
+    contexts = list(dict.fromkeys(table.index.get_level_values(CONTEXT)))
+    made = [make_counts(_like(table.loc[[name]], controls[name]), controls, n_cells, way, seed) for name in contexts]
+
+    def blocks() -> Iterator[Block]:
+        for context, of_context in zip(contexts, made, strict=True):
+            in_order = _ordered(controls[context], list(table.columns))
+            for (_, label), cells in of_context:
+                yield Block(in_order(cells), [label] * cells.shape[0], [context] * cells.shape[0])
+
+    n_made = sum(n_cells.values())
+    of_cell = sum(controls[name].counts.nnz / len(controls[name].scale) for name in contexts)
+    return Batch(blocks(), len(table), n_made * len(contexts), int(n_made * of_cell))
+
+
+def _like(table: pd.DataFrame, controls: Controls) -> pd.DataFrame:
+    """Put the genes of a table in the order of the control cells."""
+    return table if controls.genes is None else table[list(controls.genes)]
+
+
+def _ordered(controls: Controls, genes: list[str]) -> Callable[[scipy.sparse.csr_matrix], scipy.sparse.csr_matrix]:
+    """Give what puts the genes of made cells in the order due."""
+    if controls.genes is None or list(controls.genes) == genes:
+        return lambda cells: cells
+    order = pd.Index(controls.genes).get_indexer(pd.Index(genes))
+    return lambda cells: cells[:, order]
