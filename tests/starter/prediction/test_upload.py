@@ -15,7 +15,6 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse
 from commands import run
 from uploads import in_upload
 from vcc.prep import run_prep
@@ -23,7 +22,6 @@ from vcc.vccfile import contexts_from_vcc, validate_vcc
 
 from starter.data import pseudobulk
 from starter.data.preprocess import expression
-from starter.errors import InputError
 from starter.files import sha256
 from starter.prediction import upload
 from starter.prediction.check import check_prediction
@@ -76,7 +74,7 @@ def test_of_2025(folder: Path, screen: anndata.AnnData, names: list[str]):
     upload = in_upload(folder / "pred.vcc")
     labels = upload.obs["target_gene"].astype(str)
     assert labels.value_counts().to_dict() == {CONTROL: 300} | {name: 20 + i for i, name in enumerate(names)}
-    assert (upload[labels == CONTROL].X != expression(screen)[control]).nnz == 0
+    assert (expression(screen)[control] != upload[labels == CONTROL].X).nnz == 0
     table = pd.read_parquet(folder / "table.parquet")
     for name in names:
         row = table.loc[("one context", name)].to_numpy()
@@ -315,7 +313,7 @@ def test_a_disk_that_fills_up_leaves_nothing(folder: Path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     before = sorted(folder.iterdir())
-    done = subprocess.run(command(folder), cwd=folder, preexec_fn=limit, capture_output=True, text=True, check=False)  # noqa: PLW1509
+    done = subprocess.run(command(folder), cwd=folder, preexec_fn=limit, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: cannot write ")
     assert sorted(folder.iterdir()) == before
@@ -353,7 +351,7 @@ def test_the_train_mean(folder: Path, screen: anndata.AnnData, names: list[str])
 
 
 def test_the_train_mean_of_other_contexts(contexts: Path, screen: anndata.AnnData):
-    """Nothing is perturbed in A, B and C: each has its own control profile and the mean effect of the training cells."""
+    """Nothing is perturbed in A, B and C: each has its own control profile and the mean training effect."""
     given = ("--train", contexts / "train.h5ad", "--controls", contexts / "controls.h5ad", "--season", 2026)
     done = run(
         "starter", "cells", "--baseline", "train-mean", "-o", contexts / "mean.vcc", *given, "--counts",
