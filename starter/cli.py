@@ -237,8 +237,11 @@ def predict(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The profile table to write (.parquet).")],
     train: Annotated[
-        Path | None,
-        typer.Option(help="The screen to learn from, .h5ad of raw counts with its controls.", show_default=False),
+        list[Path] | None,
+        typer.Option(
+            help="The screen to learn from, .h5ad of raw counts with its controls; again for another context.",
+            show_default=False,
+        ),
     ] = None,
     perts: PertsOption = None,
     others: Annotated[
@@ -285,7 +288,7 @@ def predict(
     if course is not None:
         opened = open_course(course)
         data, pairs = training_of_course(opened, ("train", "public")), opened.split().pairs("hidden")
-    elif train is not None and perts is not None:
+    elif train and perts is not None:
         names = [name for name in read_list(perts, PERTURBATION_HEADERS, "perturbation").names if name != CONTROL]
         data = read_training(train, read_knowledge(priors) if priors else None, others=others or [])
         pairs = pd.MultiIndex.from_product([data.contexts, names], names=PAIR)

@@ -1,6 +1,6 @@
 """A course data set that stays on disk: what describes its cells and genes in memory, its counts block by block."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +195,27 @@ def open_stored(path: str | Path) -> Iterator[StoredScreen]:
             raise FindingsError(str(path), findings)
         cells = stored_cells(file["X"], (len(obs), len(var)))
         yield StoredScreen(str(path), obs, var, course or {}, cells, file["X"])
+
+
+def shared_target_sum(screens: Sequence[StoredScreen], sizes: Sequence[np.ndarray] | None = None) -> float:
+    """Give the number of UMIs to which the cells of several screens that belong together are scaled.
+
+    Parameters
+    ----------
+    screens
+        Such as the contexts of a challenge, a file each.
+    sizes
+        What `library_sizes` gave of the control cells of each, if they were read already.
+
+    Returns
+    -------
+    What the first says of its course that says so, else the median library size of all their control cells.
+    """
+    for screen in screens:
+        if (stated := screen.course.get("target_sum")) is not None:
+            return float(stated)
+    totals = np.concatenate(sizes or [screen.library_sizes(screen.control) for screen in screens])
+    return float(np.median(totals[~np.isnan(totals)]))
 
 
 def _row_totals(block: scipy.sparse.csr_matrix, where: str) -> np.ndarray:

@@ -83,7 +83,7 @@ def in_each_context(
 def of_genes(data: TrainingData) -> pd.DataFrame:
     """Join all that is known of genes, their co-expression among the control cells included, in one feature table."""
     tables = [*data.features.values()]
-    if data.screen is not None:
+    if data.screens:
         controls = data.read_cells(perturbed=False)
         tables.append(coexpression_features(expression(controls), controls.var_names))
     if not tables:

@@ -1,6 +1,7 @@
 """What a model may learn from: profiles of (context, perturbation) pairs, what is known of genes, and the cells."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from starter.data.dataset import PAIR
 from starter.data.profiles import read_profiles
 from starter.data.pseudobulk import effects
 from starter.data.split import Part
-from starter.data.stored import open_stored
-from starter.errors import InputError, listed
+from starter.data.stored import open_stored, shared_target_sum
+from starter.errors import InputError, difference, listed
 from starter.priors.knowledge import Knowledge, read_knowledge
 from starter.schema import CONTEXT, CONTROL, COURSE, ONE_CONTEXT, PERTURBATION
 
@@ -40,8 +41,8 @@ class TrainingData:
     elsewhere: pd.DataFrame | None = None
     """Profile table of other contexts, with their controls, of which nothing will be asked; same genes, NaN where one
     was not measured there."""
-    screen: Path | None = None
-    """The file with the cells."""
+    screens: tuple[Path, ...] = ()
+    """The files with the cells."""
     target_sum: float | None = None
     """UMIs to which its cells are scaled."""
 
@@ -101,24 +102,31 @@ class TrainingData:
         InputError
             If the data came without cells.
         """
-        if self.screen is None:
+        if not self.screens:
             msg = "these training data are profiles alone, and this model learns from single cells; give the screen"
             raise InputError(msg)
-        with open_stored(self.screen) as screen:
-            of_cell, control = screen.pairs, screen.control
-            wanted = of_cell.isin(self.profiles.index) & (control | perturbed)
-            drawn = pd.Series(np.random.default_rng(seed).permutation(len(wanted)))[wanted]
-            place = drawn.groupby(of_cell.to_flat_index()[wanted]).rank()
-            keep = np.zeros(len(wanted), bool)
-            keep[place.index] = place.to_numpy() <= np.where(control[wanted], MOST_CONTROLS, MOST_CELLS)
-            counts = [block[keep[cells]] for cells, block, _ in screen.counts(keep, "read cells")]
-            obs, var = screen.obs[keep], screen.var
-        uns = {COURSE: {"target_sum": self.target_sum}}
-        return anndata.AnnData(scipy.sparse.vstack(counts, format="csr"), obs=obs, var=var, uns=uns)
+        parts = []
+        for path in self.screens:
+            with open_stored(path) as screen:
+                of_cell, control = screen.pairs, screen.control
+                wanted = of_cell.isin(self.profiles.index) & (control | perturbed)
+                drawn = pd.Series(np.random.default_rng(seed).permutation(len(wanted)))[wanted]
+                place = drawn.groupby(of_cell.to_flat_index()[wanted]).rank()
+                keep = np.zeros(len(wanted), bool)
+                keep[place.index] = place.to_numpy() <= np.where(control[wanted], MOST_CONTROLS, MOST_CELLS)
+                if not keep.any():
+                    continue
+                counts = [block[keep[cells]] for cells, block, _ in screen.counts(keep, "read cells")]
+                of_genes = self.profiles.columns
+                part = anndata.AnnData(scipy.sparse.vstack(counts, format="csr"), obs=screen.obs[keep], var=screen.var)
+                parts.append(part[:, of_genes].copy() if list(part.var_names) != list(of_genes) else part)
+        cells = anndata.concat(parts, merge="same", index_unique="-") if len(parts) > 1 else parts[0]
+        cells.uns = {COURSE: {"target_sum": self.target_sum}}
+        return cells
 
 
 def read_training(
-    path: str | Path,
+    paths: str | Path | Sequence[str | Path],
     knowledge: Knowledge | None = None,
     wanted: pd.MultiIndex | None = None,
     others: Sequence[str | Path] = (),
@@ -127,8 +135,10 @@ def read_training(
 
     Parameters
     ----------
-    path
-        A course data set, `.h5ad`.
+    paths
+        Course data sets, `.h5ad`: one, or several of other contexts each and the same genes, such as the challenge's
+        control cells of 2026. What is read is scaled to what the first says, else to the median library size of all
+        control cells.
     knowledge
         What is known of genes (`starter.priors.knowledge.read_knowledge`).
     wanted
@@ -142,22 +152,26 @@ def read_training(
     InputError
         If the screen cannot be read, or lacks a pair.
     """
-    measured, knowledge = read_profiles(path), knowledge or Knowledge({}, {}, {})
-    table = measured.table
-    elsewhere = [*_from_priors(knowledge, table.columns), *_from_screens(others, table, measured.target_sum)]
+    files = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    knowledge = knowledge or Knowledge({}, {}, {})
+    with ExitStack() as stack:
+        target = shared_target_sum([stack.enter_context(open_stored(path)) for path in files])
+    measured = [read_profiles(path, target_sum=target) for path in files]
+    table = _together([part.table for part in measured], files)
+    elsewhere = [*_from_priors(knowledge, table.columns), *_from_screens(others, table, target)]
     data = TrainingData(
         profiles=table,
-        n_cells=measured.n_cells,
+        n_cells=pd.concat([part.n_cells for part in measured]),
         features=knowledge.features,
         graphs=knowledge.graphs,
         elsewhere=pd.concat(elsewhere) if elsewhere else None,
-        screen=Path(path),
-        target_sum=measured.target_sum,
+        screens=tuple(files),
+        target_sum=target,
     )
     if wanted is None:
         return data
     if len(missing := wanted.difference(data.pairs)):
-        msg = f"{path} has no cells of {listed(named(missing))}"
+        msg = f"{listed(files)} has no cells of {listed(named(missing))}"
         raise InputError(msg)
     return data.without(data.pairs.difference(wanted))
 
@@ -175,6 +189,21 @@ def training_of_course(course: CourseData, parts: Sequence[Part] = ("train",)) -
     split = course.split()
     wanted = split.table.index[split.table["part"].isin(parts)]
     return read_training(course.folder / TRAIN_FILE, read_knowledge(course.folder / PRIORS_FOLDER), wanted)
+
+
+def _together(tables: list[pd.DataFrame], files: list[Path]) -> pd.DataFrame:
+    """Put the profiles of several files under each other, which must have the same genes and other contexts."""
+    first, taken = tables[0].columns, set()
+    for table, path in zip(tables, files, strict=True):
+        if what := difference(first, table.columns):
+            msg = f"the genes of {path} are not those of {files[0]}: {what}; a screen of other genes is one of --other"
+            raise InputError(msg)
+        names = set(table.index.get_level_values(CONTEXT))
+        if twice := taken & names:
+            msg = f"{path} has the context {listed(sorted(twice))}, which was read already; rename it in obs.{CONTEXT}"
+            raise InputError(msg)
+        taken |= names
+    return pd.concat([table[first] for table in tables])
 
 
 def _from_priors(knowledge: Knowledge, genes: pd.Index) -> Iterator[pd.DataFrame]:

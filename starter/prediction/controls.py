@@ -12,7 +12,7 @@ import scipy.sparse
 
 from starter.data.logs_of_counts import log_sums, logs_of
 from starter.data.preprocess import library_sizes, target_sum, unit_of
-from starter.data.stored import StoredScreen, open_stored
+from starter.data.stored import StoredScreen, open_stored, shared_target_sum
 from starter.errors import InputError, counted, difference, listed
 from starter.schema import CONTEXT, CONTROL, TARGET_GENE
 
@@ -140,9 +140,7 @@ def read_controls(
         _check_alike(screens)
         sizes = [screen.library_sizes(screen.control) for screen in screens]
         if target is None:
-            stated = [screen.course["target_sum"] for screen in screens if "target_sum" in screen.course]
-            totals = np.concatenate([size[~np.isnan(size)] for size in sizes])
-            target = float(stated[0]) if stated else float(np.median(totals))
+            target = shared_target_sum(screens, sizes)
         found = {}
         for screen, size in zip(screens, sizes, strict=True):
             contexts = screen.pairs.get_level_values(CONTEXT).to_numpy(str)

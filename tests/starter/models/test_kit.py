@@ -125,6 +125,36 @@ def test_cells_are_those_of_the_profiles(screen: TrainingData, tmp_path: Path):
         TrainingData(screen.profiles, screen.n_cells).read_cells()
 
 
+def test_contexts_in_files_of_their_own_are_read_as_in_one(screen: TrainingData, tmp_path: Path):
+    (whole,) = screen.screens
+    cells, files = dataset.read_screen(whole), []
+    for name in screen.contexts:
+        files.append(tmp_path / f"{name}.h5ad")
+        part = cells[cells.obs[CONTEXT] == name].copy()
+        del part.uns[COURSE]["target_sum"], part.obs["n_umis"]
+        del part.uns[COURSE]
+        part.write_h5ad(files[-1])
+    del cells.uns[COURSE], cells.obs["n_umis"]
+    cells.write_h5ad(tmp_path / "all.h5ad")
+    one, several = read_training(tmp_path / "all.h5ad"), read_training(files)
+    assert several.target_sum == one.target_sum  # the median of all control cells
+    pd.testing.assert_frame_equal(several.profiles, one.profiles)
+    assert several.n_cells.tolist() == one.n_cells.tolist()
+    assert (one.read_cells().X[_order(one, several)] != several.read_cells().X).nnz == 0
+    with pytest.raises(InputError, match="has the context .*, which was read already; rename it"):
+        read_training([files[0], files[0]])
+    fewer = dataset.read_screen(files[1])[:, 1:].copy()
+    fewer.write_h5ad(tmp_path / "fewer.h5ad")
+    with pytest.raises(InputError, match=r"the genes of .*fewer.h5ad are not those of .*: missing 1"):
+        read_training([files[0], tmp_path / "fewer.h5ad"])
+
+
+def _order(one: TrainingData, several: TrainingData) -> np.ndarray:
+    """Where each cell of the several files stands among those of the one."""
+    names = [name.rpartition("-")[0] for name in several.read_cells().obs_names]
+    return one.read_cells().obs_names.get_indexer(names)
+
+
 def test_other_screens_are_read_on_the_genes_and_the_scale_of_the_first(tmp_path: Path):
     """A screen of half the genes and of another depth tells what the first one tells of itself."""
     size = Size(targets=6, genes=60, controls=40, min_cells=10, batches=1)
