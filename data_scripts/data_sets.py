@@ -169,7 +169,7 @@ def build(
     from data_scripts.priors import embeddings, gene_tables
     from data_scripts.priors.build import coverage, read_genes
     from data_scripts.screens import build as screens
-    from data_scripts.screens import bulk, papalexi
+    from data_scripts.screens import bulk, papalexi, summaries
 
     entry = data_set(name)
     _introduce(entry)
@@ -181,6 +181,9 @@ def build(
         typer.echo(
             f"what is known of its genes is in {folder / 'priors'}; docs/instructor.md says what profiles are good for"
         )
+    elif name in summaries.SUMMARIES:
+        path, table = summaries.build(name, out or Path("priors"), downloads)
+        typer.echo(f"wrote {path}: {len(table):,} rows; notebook 10 shows it where it is in the course's priors/")
     elif entry.kind != "screen":
         if of_genes is None:
             msg = f"say whose genes {name} is for: --of-genes my_screen.h5ad"

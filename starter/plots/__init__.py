@@ -17,6 +17,7 @@ from starter.plots.biology import (
     volcano,
 )
 from starter.plots.counts import cell_quality, count_table, depth_figure, zeros_by_depth, zeros_by_mean
+from starter.plots.doubles import interaction_figure, seen_curves, seen_figure
 from starter.plots.effects import cells_per_perturbation, effect_scatter
 from starter.plots.foundation import (
     bin_figure,
@@ -79,5 +80,7 @@ from starter.plots.models import (
     study_figure,
     value_bars,
 )
+from starter.plots.retrieval import rank_curves, retrieval_figure
 from starter.plots.schematics import central_dogma, crispr_ways, pooled_screen
 from starter.plots.training import training_curves
+from starter.plots.transfer import factor_curve, few_shot_curves, shared_gene_histograms

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from starter.errors import InputError, listed
-from starter.schema import CONTROL, PERTURBATION
+from starter.schema import CONTEXT, CONTROL, PERTURBATION
 
 GENE = "gene"
 """Index name of a feature table."""
@@ -14,6 +14,8 @@ ANNOTATION = ["gene", "term"]
 PATHWAY = ["pathway", "gene"]
 REGULON = ["regulator", "target", "sign"]
 """Columns of prior-knowledge files (tab-separated); sign is 1 where the regulator activates the target, else -1."""
+TOP_GENE = [CONTEXT, PERTURBATION, "rank", GENE]
+"""Columns of the genes that perturbations raise most, rank 1 first."""
 
 
 def read_annotations(path: str | Path) -> pd.DataFrame:
@@ -73,6 +75,34 @@ def read_other_context(path: str | Path) -> pd.DataFrame:
         msg = f"{path}: negative values: {negative:,}; give profiles (mean log1p expression), not effects"
         raise InputError(msg)
     return table
+
+
+def read_top_genes(path: str | Path) -> dict[str, pd.DataFrame]:
+    """Read the genes that rise most in each perturbation, in two lines or more (`*top_genes.parquet`).
+
+    Returns
+    -------
+    Line to a table, perturbations x ranks, of gene names; the perturbations are the same in every line, in one order.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, has other columns, or a list is incomplete.
+    """
+    table = _read_parquet(path, "a table of top genes")
+    if missing := [column for column in TOP_GENE if column not in table]:
+        msg = f"{path} has no column {', '.join(missing)}; a table of top genes has {', '.join(TOP_GENE)}"
+        raise InputError(msg)
+    if table.duplicated(TOP_GENE[:3]).any():
+        msg = f"{path}: a rank comes twice in one list; keep one gene a rank"
+        raise InputError(msg)
+    lists = table.pivot_table(GENE, TOP_GENE[:2], "rank", "first")
+    lines = {str(line): lists.loc[line] for line in lists.index.unique(CONTEXT)}
+    alike = all(list(of_line.index) == list(next(iter(lines.values())).index) for of_line in lines.values())
+    if len(lines) < 2 or not alike or lists.isna().to_numpy().any():
+        msg = f"{path}: each of two lines or more needs a list of the same length for the same perturbations"
+        raise InputError(msg)
+    return lines
 
 
 def _read_pairs(path: str | Path, columns: list[str], what: str) -> pd.DataFrame:

@@ -73,20 +73,8 @@ def write(
     path = folder / f"simulated_{simulation.preset}.h5ad"
     obs, code = draw_cells(simulation)
     check_room(folder, BYTES_PER_VALUE[compression] * expected_values(simulation, obs))
-    target = float(np.median(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS]))
-    course = {
-        "name": path.stem,
-        # never the seed: whoever has it can make the hidden cells
-        "title": f"Simulated screen ({simulation.preset} preset)" + (NO_FINDING if simulation.is_human else ""),
-        "organism": f"none (simulated{', on human gene symbols' if simulation.is_human else ''})",
-        "licence": "CC0-1.0",
-        "source": f"starter.simulation, preset {simulation.preset}" + (NO_FINDING if simulation.is_human else ""),
-        "citation": "simulated; cite the course kit",
-        "simulated": True,
-        "target_sum": target,
-    }
     blocks = draw_counts(simulation, obs, code, threads)
-    dataset.write_screen(path, blocks, obs, pd.DataFrame(index=simulation.genes), course, compression)
+    dataset.write_screen(path, blocks, obs, pd.DataFrame(index=simulation.genes), about(simulation, obs), compression)
     priors = folder / "priors"
     priors.mkdir(exist_ok=True)
     simulation.graph.to_csv(priors / "simulated_graph.tsv", sep="\t", index=False)
@@ -101,6 +89,30 @@ def write(
     if simulation.size.contexts == 1:
         other_context(simulation).to_parquet(priors / "simulated_other_context.parquet")
     return path
+
+
+def about(simulation: Simulation, obs: pd.DataFrame) -> dict[str, object]:
+    """Say what a simulated screen is, `uns["course"]`.
+
+    Parameters
+    ----------
+    simulation
+        What `draw` gave.
+    obs
+        Its cells, as `draw_cells` gives them.
+    """
+    no_finding = NO_FINDING if simulation.is_human else ""
+    return {
+        "name": f"simulated_{simulation.preset}",
+        # never the seed: whoever has it can make the hidden cells
+        "title": f"Simulated screen ({simulation.preset} preset){no_finding}",
+        "organism": f"none (simulated{', on human gene symbols' if simulation.is_human else ''})",
+        "licence": "CC0-1.0",
+        "source": f"starter.simulation, preset {simulation.preset}{no_finding}",
+        "citation": "simulated; cite the course kit",
+        "simulated": True,
+        "target_sum": float(np.median(obs.loc[obs[TARGET_GENE] == CONTROL, N_UMIS])),
+    }
 
 
 def other_context(simulation: Simulation) -> pd.DataFrame:
