@@ -28,6 +28,8 @@ QUIET = 0.4
 """Of a whole transcriptome, genes beyond the human ones that are shipped respond less, by this factor."""
 CONTEXT_SHIFT = 0.8
 """Standard deviation of the genes' log expression between two contexts."""
+UNEXPRESSED = -7.0
+"""Natural log CP10k of genes that are hardly ever expressed, on average; their standard deviation is 1."""
 TARGET_EXPRESSION = 0.8
 """Least expression of a target, CP10k."""
 CONSERVATION = 4.0
@@ -85,7 +87,7 @@ def draw_responses(
     rng
         Decides about the first context.
     """
-    base = _base_expression(known, size.base_sd, rng)
+    base = _base_expression(known, size, seed, rng)
     first = _wiring(activity, base, known, strength, kind, rng)
     if size.contexts == 1:
         return Responses(*(values[None] for values in first))
@@ -140,10 +142,13 @@ def _mixed(common: Responses, own: Responses, rank: np.ndarray, kept: np.ndarray
     )
 
 
-def _base_expression(known: Genes, sd: float, rng: np.random.Generator) -> np.ndarray:
+def _base_expression(known: Genes, size: Size, seed: int, rng: np.random.Generator) -> np.ndarray:
     """Give each gene's expression: as measured in real cells, where it was."""
     # the mean over the genes is the same whatever their spread
-    drawn = -2.28 + (1.85**2 - sd**2) / 2 + sd * stratified_normal(len(known.names), rng)
+    drawn = -2.28 + (1.85**2 - size.base_sd**2) / 2 + size.base_sd * stratified_normal(len(known.names), rng)
+    of_silence = np.random.default_rng([seed, 9])
+    silent = of_silence.random(len(drawn)) < size.unexpressed
+    drawn[silent] = UNEXPRESSED + of_silence.standard_normal(silent.sum())
     return _scaled(np.where(np.isnan(known.ln_expression), drawn, known.ln_expression), known.position)
 
 

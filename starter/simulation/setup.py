@@ -101,6 +101,8 @@ class Size:
     """Cells of a perturbation beyond the fewest, as a share of these on average; with 0 all have equally many."""
     base_sd: float = 1.85
     """Standard deviation of the genes' log base expression. A smaller one leaves fewer zeros at the same depth."""
+    unexpressed: float = 0.0
+    """Share of the genes beyond the human ones that are hardly ever expressed."""
     damaged: float = 0.02
     """Share of cells that lost most of their UMIs, though not those of the mitochondria."""
 

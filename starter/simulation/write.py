@@ -75,8 +75,23 @@ def write(
     check_room(folder, BYTES_PER_VALUE[compression] * expected_values(simulation, obs))
     blocks = draw_counts(simulation, obs, code, threads)
     dataset.write_screen(path, blocks, obs, pd.DataFrame(index=simulation.genes), about(simulation, obs), compression)
-    priors = folder / "priors"
-    priors.mkdir(exist_ok=True)
+    write_priors(simulation, folder / "priors", other=simulation.size.contexts == 1)
+    return path
+
+
+def write_priors(simulation: Simulation, priors: Path, *, other: bool = True) -> None:
+    """Write what is known beforehand of a simulated screen's genes.
+
+    Parameters
+    ----------
+    simulation
+        What `draw` gave.
+    priors
+        The folder to write.
+    other
+        Whether that is also what some of the targets do in another context.
+    """
+    priors.mkdir(parents=True, exist_ok=True)
     simulation.graph.to_csv(priors / "simulated_graph.tsv", sep="\t", index=False)
     simulation.features.to_parquet(priors / "simulated_features.parquet")
     for name, table in tables(simulation).items():
@@ -86,9 +101,8 @@ def write(
     if simulation.is_human:
         sources = resources.files("starter.simulation").joinpath(FOLDER, "SOURCES.md").read_text(encoding="utf-8")
         (priors / README).write_text(ABOUT + sources, encoding="utf-8")
-    if simulation.size.contexts == 1:
+    if other:
         other_context(simulation).to_parquet(priors / "simulated_other_context.parquet")
-    return path
 
 
 def about(simulation: Simulation, obs: pd.DataFrame) -> dict[str, object]:
@@ -121,30 +135,36 @@ def other_context(simulation: Simulation) -> pd.DataFrame:
     Parameters
     ----------
     simulation
-        A screen of one context. In the other one, effects correlate with its effects by .6.
+        A screen. The other context is as far from its contexts as they are from one another.
 
     Returns
     -------
     Profiles, mean log1p expression: index perturbation with the control, columns genes.
     """
+    contexts = simulation.size.contexts
     size = replace(
-        simulation.size, contexts=2, doubles=0, controls=OTHER_CONTROLS, min_cells=OTHER_CELLS, extra_cells=0
+        simulation.size,
+        contexts=contexts + 1,
+        doubles=0,
+        controls=OTHER_CONTROLS,
+        min_cells=OTHER_CELLS,
+        extra_cells=0,
     )
-    # the first context is drawn as that of `simulation` was; only cells of the second are needed
-    both = draw(simulation.preset, simulation.seed, size)
+    # the contexts before the last are drawn as those of `simulation` were; only cells of the last are needed
+    more = draw(simulation.preset, simulation.seed, size)
     rng = np.random.default_rng([simulation.seed, 5])
-    second = replace(
-        both,
+    last = replace(
+        more,
         seed=int(rng.integers(2**31)),  # cells of its own
         size=replace(size, contexts=1),
-        effects=both.effects[1:],
-        base=both.base[1:],
-        loadings=both.loadings[1:],
+        effects=more.effects[contexts:],
+        base=more.base[contexts:],
+        loadings=more.loadings[contexts:],
     )
     n_targets = len(simulation.targets)
     measured = np.sort(rng.choice(n_targets, round(OTHER_TARGETS * n_targets), replace=False))
-    obs, code = draw_cells(second)
-    blocks = draw_counts(second, obs, code)
+    obs, code = draw_cells(last)
+    blocks = draw_counts(last, obs, code)
     n_umis = obs[N_UMIS].to_numpy()
     logs = log_expression(scipy.sparse.vstack(list(blocks)), n_umis, float(np.median(n_umis[code < 0])))
     row = np.full(n_targets + 1, -1)
