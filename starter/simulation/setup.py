@@ -71,6 +71,17 @@ PRESETS = {
         state=0.75,
         graph_noise=0.3,
     ),
+    "vcc": Preset(
+        blocks=8,
+        strength=0.23,
+        spread=0.7,
+        silent=0.2,
+        idiosyncratic=0.35,
+        elsewhere=0.1,
+        shared=0.22,
+        state=0.75,
+        graph_noise=0.2,
+    ),
 }
 """By what they resemble: a screen of targets chosen for strong effects, as the Virtual Cell Challenge's; one in which
 most targets are silent, as that of Papalexi et al. (2021); and one of which little that is known helps to predict."""
@@ -101,6 +112,10 @@ class Size:
     """Cells of a perturbation beyond the fewest, as a share of these on average; with 0 all have equally many."""
     base_sd: float = 1.85
     """Standard deviation of the genes' log base expression. A smaller one leaves fewer zeros at the same depth."""
+    other_targets: float = 0.5
+    """Share of the targets that were also measured in another context, as if by an earlier screen."""
+    other_cells: int = 20
+    """Cells of each of them there."""
     unexpressed: float = 0.0
     """Share of the genes beyond the human ones that are hardly ever expressed."""
     damaged: float = 0.02
@@ -109,6 +124,32 @@ class Size:
 
 SIZES = {
     "course": Size(),
+    "vcc": Size(
+        targets=200,
+        genes=18_080,
+        controls=38_176,
+        min_cells=160,
+        batches=48,
+        depth=61_500,
+        extra_cells=6.6,
+        other_targets=0.7,
+        other_cells=60,
+        base_sd=1.25,
+        unexpressed=0.28,
+        damaged=0,
+    ),
+    "vcc-small": Size(
+        targets=200,
+        genes=2_000,
+        controls=8_000,
+        min_cells=50,
+        batches=6,
+        extra_cells=4,
+        other_targets=0.7,
+        other_cells=60,
+        base_sd=1.25,
+        damaged=0,
+    ),
     "vcc2025": Size(
         targets=50,
         genes=18_080,

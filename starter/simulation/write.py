@@ -37,8 +37,8 @@ programme follows a real pathway, the rest is drawn by chance from a secret.
   databases say of the genes. It helps as far as programmes follow pathways.
 
 """
-OTHER_TARGETS, OTHER_CELLS, OTHER_CONTROLS = 0.5, 20, 500
-"""Share of the targets that were also measured in another context, with how many cells each and how many controls."""
+OTHER_CONTROLS = 500
+"""Control cells of the other context in which some targets were measured too."""
 
 
 def write(
@@ -147,7 +147,7 @@ def other_context(simulation: Simulation) -> pd.DataFrame:
         contexts=contexts + 1,
         doubles=0,
         controls=OTHER_CONTROLS,
-        min_cells=OTHER_CELLS,
+        min_cells=simulation.size.other_cells,
         extra_cells=0,
     )
     # the contexts before the last are drawn as those of `simulation` were; only cells of the last are needed
@@ -162,7 +162,7 @@ def other_context(simulation: Simulation) -> pd.DataFrame:
         loadings=more.loadings[contexts:],
     )
     n_targets = len(simulation.targets)
-    measured = np.sort(rng.choice(n_targets, round(OTHER_TARGETS * n_targets), replace=False))
+    measured = np.sort(rng.choice(n_targets, round(simulation.size.other_targets * n_targets), replace=False))
     obs, code = draw_cells(last)
     blocks = draw_counts(last, obs, code)
     n_umis = obs[N_UMIS].to_numpy()
