@@ -11,6 +11,7 @@ import scipy.sparse
 import scipy.special
 
 from starter import progress
+from starter.data.h5ad import csr_of
 from starter.schema import BATCH, CONTEXT, CONTROL, GUIDE, N_UMIS, PERCENT_MITO, TARGET_GENE
 from starter.simulation.setup import CONTROL_GUIDES, GUIDES, VARIATION, Simulation
 
@@ -113,7 +114,7 @@ def draw_counts(
         total = counts.sum(axis=1)
         for row in np.flatnonzero(total > n_umis[cells]):
             counts[row] = rng.multivariate_hypergeometric(counts[row], int(n_umis[start + row]), method="marginals")
-        return scipy.sparse.csr_matrix(counts, dtype=np.float32)
+        return csr_of(counts.astype(np.float32))
 
     n_blocks = -(-len(obs) // cells_per_block)
     waiting = deque()

@@ -11,7 +11,6 @@ import scipy.special
 
 from starter.data import dataset
 from starter.data.preprocess import log_expression
-from starter.data.pseudobulk import group_means
 from starter.files import check_room
 from starter.schema import CONTROL, N_UMIS, PERTURBATION, TARGET_GENE
 from starter.simulation.biology import draw
@@ -164,11 +163,18 @@ def other_context(simulation: Simulation) -> pd.DataFrame:
     n_targets = len(simulation.targets)
     measured = np.sort(rng.choice(n_targets, round(simulation.size.other_targets * n_targets), replace=False))
     obs, code = draw_cells(last)
-    blocks = draw_counts(last, obs, code)
-    n_umis = obs[N_UMIS].to_numpy()
-    logs = log_expression(scipy.sparse.vstack(list(blocks)), n_umis, float(np.median(n_umis[code < 0])))
     row = np.full(n_targets + 1, -1)
     row[measured] = np.arange(1, len(measured) + 1)
     row[-1] = 0  # of the control, whose code is -1
+    groups, n_umis = row[code], obs[N_UMIS].to_numpy()
+    target = float(np.median(n_umis[code < 0]))
+    sums, start = np.zeros((len(measured) + 1, len(simulation.genes))), 0
+    for block in draw_counts(last, obs, code):
+        cells = np.flatnonzero(groups[start : start + block.shape[0]] >= 0)
+        logs = log_expression(block[cells], n_umis[start + cells], target)
+        member = (np.ones(len(cells)), (groups[start + cells], np.arange(len(cells))))
+        sums += scipy.sparse.csr_matrix(member, (len(sums), len(cells))) @ logs
+        start += block.shape[0]
+    means = sums / np.bincount(groups[groups >= 0])[:, None]
     labels = pd.Index([CONTROL, *simulation.targets[measured]], name=PERTURBATION)
-    return pd.DataFrame(group_means(logs, row[code], len(labels)), index=labels, columns=simulation.genes)
+    return pd.DataFrame(means, index=labels, columns=simulation.genes)
