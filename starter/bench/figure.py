@@ -15,8 +15,8 @@ COLUMNS = 4
 def standings_figure(standings: Standings, title: str) -> Figure:
     """Draw the scaled scores of every arm, a panel a metric and one for the overall score.
 
-    A bar is the 95 % interval of the difference from the reference, drawn where the reference's own score is: an arm whose
-    bar does not hold that score differs from it beyond noise.
+    A bar is the 95 % interval of the difference from the reference, drawn from the reference's own score on: an arm
+    whose bar does not hold that score differs from it beyond noise.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from starter.data.course import PRIORS_FOLDER, TRAIN_FILE, CourseData
+from starter.data.dataset import pairs
 from starter.data.profiles import read_profiles
 from starter.errors import InputError
 from starter.files import whole
@@ -40,6 +41,9 @@ class Ground:
     rules: RuleSet
     knowledge: Path
     """The folder with what is known of genes, which need not be there."""
+
+    n_cells: pd.Series
+    """Measured cells of every pair of the screen, those that are not dealt out among them."""
 
     @cached_property
     def errors(self) -> pd.DataFrame:
@@ -112,5 +116,6 @@ def _ground(path: Path, data: TrainingData, rules: RuleSet, knowledge: Path) -> 
         raise InputError(msg)
     with open_screen(path) as screen:
         title = str(screen.course.get("title", path.name))
+        n_cells = pairs(screen.obs).value_counts()
     controls, _ = read_controls(path, data.target_sum)
-    return Ground(title, path, data, controls, rules, knowledge)
+    return Ground(title, path, data, controls, rules, knowledge, n_cells)

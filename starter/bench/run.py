@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,14 +21,16 @@ from starter.bench.ground import Ground
 from starter.bench.panels import Panel, split_of
 from starter.bench.results import Result, keep, read_kept, result_of
 from starter.data.h5ad import write_h5ad
-from starter.errors import FindingsError, InputError
+from starter.errors import Finding, FindingsError, InputError
 from starter.files import sha256
 from starter.models.training_data import TrainingData
 from starter.prediction.cells import make_cells
 from starter.prediction.check import check_prediction
-from starter.prediction.controls import Controls
+from starter.prediction.requirements import Requirements
+from starter.prediction.season import SEASON_2025, SEASON_2026
+from starter.prediction.upload import make_upload
 from starter.prediction.write import labels_of_cells
-from starter.schema import CONTEXT, ONE_CONTEXT, TARGET_GENE
+from starter.schema import CONTEXT, TARGET_GENE
 from starter.scoring.coverage import coverage
 from starter.scoring.scorecard import score_prediction
 from starter.scoring.truth.build import build_truth
@@ -87,7 +89,8 @@ def run_arms(arms: Sequence[Arm], panels: Sequence[Panel], ground: Ground, folde
                         keep(result, paths[arm.name])
                         found[arm.name] = result
                     except InputError as error:
-                        faults[arm.name] = str(error)
+                        said = str(error)
+                        faults[arm.name] = said if arm.name in said else f"{arm.name}: {said}"
                 advance(f"{panel.title}, {arm.name}")
             results += [result for result in found.values() if result]
     _tidy(folder)
@@ -111,18 +114,16 @@ def run_arm(arm: Arm, panel: Panel, ground: Ground, truth: Truth, file: Path) ->
     InputError
         If the model fails, or the check finds an error in its cells.
     """
-    seconds, covered = float("nan"), None
+    seconds, covered, required = float("nan"), None, requirements_of_truth(truth)
     if arm.file is not None:
         file = arm.file
+        check_file(file, required)
     else:
         start = time.perf_counter()
         answer = predicted(arm, ground.data.without(panel.hidden), panel.hidden)
         seconds = time.perf_counter() - start
-        write_contexts(file, answer.table, ground.controls, ground.data.n_cells, panel.seed)
+        write_prediction(answer.table, file, ground, required, panel.seed)
         covered = _covered(answer, panel, ground)
-    findings = check_prediction(file, requirements_of_truth(truth))
-    if any(finding.level == "error" for finding in findings):
-        raise FindingsError(arm.name, findings)
     card = score_prediction(file, truth, ground.rules.name, name=arm.name)
     return replace(result_of(arm.name, panel, seconds, card, truth), coverage=covered)
 
@@ -135,39 +136,68 @@ def _covered(answer: Predicted, panel: Panel, ground: Ground) -> pd.DataFrame | 
     return shares.rename(columns=str).reset_index()
 
 
-def write_contexts(
-    path: Path, table: pd.DataFrame, controls: Mapping[str, Controls], n_cells: pd.Series, seed: int = 0
-) -> None:
-    """Make the cells of a profile table, context by context with its own controls, and write the prediction file.
+def write_prediction(
+    table: pd.DataFrame, out: Path, ground: Ground, required: Requirements, seed: int = 0
+) -> list[Finding]:
+    """Make the prediction file of a profile table as `starter cells` makes it, checked.
+
+    A screen of several contexts that is scored on log1p expression has no upload of the challenge's. Its cells are made
+    likewise, context by context with its own controls.
 
     Parameters
     ----------
-    path
-        The `.h5ad` to write.
     table
-        A profile table.
-    controls
-        Control cells of each context.
-    n_cells
-        Cells to make of each pair.
+        The profile table.
+    out
+        The `.h5ad` to write.
+    ground
+        Controls, numbers of cells, and the rule set.
+    required
+        What is due.
     seed
         Fixes the cells.
+
+    Returns
+    -------
+    Warnings and notes of the check.
+
+    Raises
+    ------
+    FindingsError
+        If the check finds an error.
     """
-    labels: dict[str, list[str]] = {TARGET_GENE: [], CONTEXT: []}
+    counts = ground.rules.counts == "needed"
     contexts = list(dict.fromkeys(table.index.get_level_values(CONTEXT)))
+    if counts or len(contexts) == 1:
+        controls = {context: ground.controls[context] for context in contexts}
+        year = SEASON_2026.year if counts else SEASON_2025.year
+        return make_upload(table, out, controls, required, year, seed=seed)
+    labels: dict[str, list[str]] = {TARGET_GENE: [], CONTEXT: []}
 
     def blocks() -> Iterator[scipy.sparse.csr_matrix]:
         for context in contexts:
-            numbers = n_cells.xs(context, level=CONTEXT).astype(int).to_dict()
-            for label, block in make_cells(table.loc[[context]], controls[context], numbers, seed=seed):
+            numbers = ground.n_cells.xs(context, level=CONTEXT).astype(int).to_dict()
+            for label, block in make_cells(table.loc[[context]], ground.controls[context], numbers, seed=seed):
                 labels[TARGET_GENE] += [label] * block.shape[0]
                 labels[CONTEXT] += [context] * block.shape[0]
                 yield block
 
-    def obs() -> pd.DataFrame:
-        return labels_of_cells(labels if contexts != [ONE_CONTEXT] else {TARGET_GENE: labels[TARGET_GENE]})
+    write_h5ad(out, blocks(), lambda: labels_of_cells(labels), pd.DataFrame(index=table.columns))
+    return check_file(out, required)
 
-    write_h5ad(path, blocks(), obs, pd.DataFrame(index=table.columns))
+
+def check_file(path: Path, required: Requirements) -> list[Finding]:
+    """Check a prediction, and refuse one with an error.
+
+    Raises
+    ------
+    FindingsError
+        If there is one.
+    """
+    findings = check_prediction(path, required)
+    if any(finding.level == "error" for finding in findings):
+        raise FindingsError(str(path), findings)
+    return findings
 
 
 def _truth_of(panel: Panel, ground: Ground, folder: Path) -> Truth:

@@ -17,21 +17,21 @@ from starter.bench.bench import REFERENCE
 from starter.bench.ground import Ground, ground_of_course
 from starter.bench.panels import Panel, deal
 from starter.bench.report import print_standings, write_standings
-from starter.bench.run import Ran, run_arms, write_contexts
+from starter.bench.run import Ran, run_arms, write_prediction
 from starter.bench.standings import Standings, is_ahead, paired_difference, standings
 from starter.data.course import SPLIT_FILE, CourseData
 from starter.data.split import Split
-from starter.errors import Finding, FindingsError, InputError
+from starter.errors import Finding, InputError
 from starter.files import whole
 from starter.models.kit import KIT
 from starter.models.tuning import METRICS, cross_validate_pairs
-from starter.prediction.check import check_prediction
 from starter.prediction.requirements import requirements_of_course
 from starter.scoring.metrics.rule_sets import get_rule_set
 from starter.scoring.page import write_scorecard
 from starter.scoring.scorecard import Scorecard, score_prediction
 from starter.scoring.tables import print_scores
 from starter.scoring.truth.build import build_truth
+from starter.scoring.truth.requirements import requirements_of_truth
 
 PROFILE = "course"
 """The rule set."""
@@ -152,11 +152,7 @@ def write_upload(arm: Arm, ground: Ground, course: CourseData, split: Split, fol
             with whole(folder / name) as part:
                 table.to_parquet(part)
     file = folder / "prediction.h5ad"
-    write_contexts(file, answer.table, ground.controls, split.table["n_cells"])
-    findings = check_prediction(file, requirements_of_course(course.folder))
-    if any(finding.level == "error" for finding in findings):
-        raise FindingsError(str(file), findings)
-    return findings
+    return write_prediction(answer.table, file, ground, requirements_of_course(course.folder))
 
 
 def score_public(arms: Sequence[Arm], ground: Ground, split: Split, folder: Path) -> list[Scorecard]:
@@ -182,7 +178,7 @@ def score_public(arms: Sequence[Arm], ground: Ground, split: Split, folder: Path
         advance()
         for arm in arms:
             answer = predicted(arm, ground.data, public)
-            write_contexts(file, answer.table, ground.controls, split.table["n_cells"])
+            write_prediction(answer.table, file, ground, requirements_of_truth(truth))
             card = replace(score_prediction(file, truth, PROFILE), name=arm.name)
             if not cards:
                 write_scorecard(card, folder / "scorecard")

@@ -10,14 +10,24 @@ from commands import run as command
 from starter.bench import run
 from starter.bench.arms import arm_of, predicted, read_arm, read_arms
 from starter.bench.bench import Dealt, bench
+from starter.bench.ground import ground_of_screen
 from starter.bench.panels import deal, split_of
 from starter.bench.results import read_kept
+from starter.bench.standings import standings
+from starter.data import dataset
 from starter.data.course import PRIORS_FOLDER
 from starter.errors import InputError
 from starter.models.kit import KIT
 from starter.prediction.cells import make_cells
 from starter.prediction.controls import controls_of
 from starter.prediction.write import write_prediction
+from starter.scoring.metrics.rule_sets import get_rule_set
+from starter.scoring.scorecard import score_prediction
+from starter.scoring.truth.opened import open_truth
+from starter.scoring.truth.requirements import requirements_of_truth
+from starter.simulation import biology
+from starter.simulation.setup import Size
+from starter.simulation.write import write
 
 
 @pytest.fixture
@@ -32,7 +42,7 @@ def test_an_arm_scores_what_starter_score_says_of_its_file(
     ground, small_path, small_screen, table, tmp_path: Path, profile: str
 ):
     """The file is made by other calls, from the screen in memory; truth and score are made by the commands."""
-    ground = dataclasses.replace(ground, rules=run_rules(profile))
+    ground = dataclasses.replace(ground, rules=get_rule_set(profile))
     panels = deal(ground.data.pairs, folds=1)
     (result,) = run.run_arms([arm_of(KIT["neighbour mean"])], panels, ground, tmp_path / "bench").results
     split_of(panels[0], ground.data.n_cells[ground.data.pairs]).write(tmp_path / "split.json")
@@ -58,10 +68,55 @@ def test_an_arm_scores_what_starter_score_says_of_its_file(
     np.testing.assert_array_equal(both["value"], both["value_bench"])
 
 
-def run_rules(profile: str):
-    from starter.scoring.metrics.rule_sets import get_rule_set
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A screen of two cell lines, counts of the whole transcriptome, as season 2026 has it."""
+    path = write(
+        biology.draw("default", 3, Size(targets=24, genes=150, controls=100, min_cells=30, contexts=2, depth=9_000)),
+        tmp_path_factory.mktemp("lines"),
+    )
+    screen = dataset.read_screen(path)
+    screen.obs = screen.obs.drop(columns="n_umis")
+    del screen.uns["course"]
+    screen.write_h5ad(path)
+    return path
 
-    return get_rule_set(profile)
+
+@pytest.mark.parametrize("profile", ["vcc2025", "vcc2026"])
+def test_a_screen_of_several_contexts(lines: Path, tmp_path: Path, profile: str):
+    """A perturbation is hidden in both, each context is predicted on its own, and scored as `starter score` does."""
+    ground = ground_of_screen(lines, profile)
+    panels = deal(ground.data.pairs, hide=10, folds=1)
+    assert len(panels[0].hidden) == 20
+    arms = [arm_of(KIT[name]) for name in ("train mean", "kNN")]
+    came = run.run_arms(arms, panels, ground, tmp_path / "bench")
+    assert not came.faults
+    table = predicted(arms[1], ground.data.without(panels[0].hidden), panels[0].hidden).table
+    split_of(panels[0], ground.data.n_cells[ground.data.pairs]).write(tmp_path / "split.json")
+    table.to_parquet(tmp_path / "table.parquet")
+    options = ("--split", tmp_path / "split.json", "--part", "hidden", "--train", lines)
+    command("starter", "truth", "build", lines, "--out", tmp_path / "truth", *options, "--profile", profile)
+    file = tmp_path / "same.h5ad"
+    truth = open_truth(tmp_path / "truth")
+    if profile == "vcc2026":
+        (tmp_path / "manifest.json").write_text(json.dumps({"contexts": ground.data.contexts}))
+        (tmp_path / "counts.csv").write_text("target_gene\n" + "\n".join(sorted(set(table.index.droplevel(0)))))
+        made = command(
+            "starter", "cells", tmp_path / "table.parquet", "-o", file, "--controls", lines, "--season", 2026,
+            "--counts", tmp_path / "counts.csv",
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+    else:
+        run.write_prediction(table, file, ground, requirements_of_truth(truth))
+    card = score_prediction(file, truth, profile)
+    (result,) = [result for result in came.results if result.arm == "kNN"]
+    assert result.overall == card.overall
+    assert result.metrics == card.metrics
+    found = standings(came.results, ground.rules, "train mean")
+    assert found.n_perturbations == 10
+    per_context = card.per_perturbation.query("metric == 'pearson_delta' or metric == 'pds_cosine'")
+    name = str(per_context["metric"].iloc[0])
+    assert found.metrics.loc[("kNN", name), "value"] == pytest.approx(card.metrics[name]["value"])
 
 
 def test_an_upload_and_a_table_are_arms(ground, small_screen, table, tmp_path: Path):
