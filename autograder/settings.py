@@ -44,6 +44,8 @@ class Data(Section):
     """`simulated`, or the path of a course data set (`.h5ad`) relative to `course.toml`."""
     preset: str = "default"
     """Of a simulated screen."""
+    size: Literal["course", "vcc-small"] = "course"
+    """Of a simulated screen, as `starter.simulation.setup.SIZES` has it; larger ones do not fit into memory."""
     doubles: Annotated[int, Field(ge=0)] = 0
     """Perturbations of two genes, `A+B`, in a simulated screen."""
     seed: Annotated[int, Field(ge=0)] | None = None

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.simulator`: how far a simulated screen resembles real ones, statistic by statistic.
+"""How far simulated screens resemble real ones.
+
+`python -m benchmarks.simulator resemblance`: statistic by statistic. `python -m benchmarks.simulator scale`: whether a
+screen of the preset `vcc` is on the challenge's scale.
 
 Real screens: Papalexi et al. (2021), as the course builds it; two small ones that others made for their tests,
 PerturBench's part of Norman et al. (2019) and scPerturb's of Datlinger et al. (2021), in the folder that `VCC_DATA`
@@ -19,13 +22,17 @@ import typer
 
 from data_scripts.screens import papalexi
 from starter.console import run
+from starter.data.h5ad import open_h5ad
 from starter.data.preprocess import log_expression
 from starter.data.pseudobulk import group_means
 from starter.errors import InputError
 from starter.schema import BATCH, CONTROL, N_UMIS, TARGET_GENE
+from starter.scoring.metrics.rule_sets import get_rule_set
+from starter.scoring.truth.build import build_truth
 from starter.simulation import biology
+from starter.simulation.challenge import write_2025
 from starter.simulation.counts import draw_cells, draw_counts
-from starter.simulation.setup import PRESETS
+from starter.simulation.setup import PRESETS, SIZES
 from starter.statistics.de import CELL_EVAL_082, de_table
 
 SEEN = 0.1
@@ -33,6 +40,10 @@ SEEN = 0.1
 CELLS = 60
 """So many cells of each perturbation are tested, at most."""
 COMPONENTS = 10
+FAR = 0.4
+"""A log2 fold change beyond which genes of the challenge's real screen were counted: 14 to 2,855 of a perturbation."""
+SCORES = {"DES": "overlap_at_N", "PDS": "discrimination_score_l1", "MAE": "mae"}
+QUARTILES = ("fewest", "1st quartile", "median", "3rd quartile", "most")
 NORMAN, JURKAT = "perturbench_mini/norman_k562_mini_500hvg.h5ad", "scperturb_jurkat_scifi/jurkat_scifi_7500x2000.h5ad"
 
 
@@ -160,19 +171,70 @@ def real(folder: Path) -> dict[str, Cells]:
     return screens
 
 
-def main(seed: Annotated[int, typer.Option(help="Of the simulated screens.")] = 2) -> None:
+def on_the_challenges_scale(size: str, seed: int, folder: Path) -> dict[str, float]:
+    """Score the baseline and the replicate of a screen by the rules of season 2025.
+
+    Parameters
+    ----------
+    size
+        A key of `SIZES` with 150 training and 50 validation perturbations.
+    seed
+        Of the screen.
+    folder
+        Receives screen and truth.
+
+    Returns
+    -------
+    Mean `DES`, `PDS` and `MAE` of the challenge's baseline, of which every cell is the train mean; the same of
+    half of each perturbation's cells against the other half; quartiles of the number of DE genes, and of those among
+    them that change by a log2 fold of .4 or more; the share of counts that are not 0.
+    """
+    training, validation = write_2025(biology.draw("vcc", seed, SIZES[size]), folder / "screen")
+    rules = get_rule_set("vcc2025")
+    truth = build_truth(validation, folder / "truth", train=training, rule_set=rules.name)
+    found = {}
+    for anchor in ("baseline", "replicate"):
+        scores = truth.anchor_scores(rules, anchor)
+        found |= {f"{title} of the {anchor}": float(scores[name].mean()) for title, name in SCORES.items()}
+    table = truth.measured(rules).de
+    called = table.significant()
+    for what, chosen in (("DE genes", called), ("of them far", called & (np.abs(table.log2_fold_change) >= FAR))):
+        quartiles = np.quantile(chosen.sum(axis=1), (0, 0.25, 0.5, 0.75, 1))
+        found |= {f"{what}, {name}": value for name, value in zip(QUARTILES, quartiles, strict=True)}
+    with open_h5ad(training) as file:
+        n_cells, n_genes = file["X"].attrs["shape"]
+        return found | {"density": file["X"]["data"].size / n_cells / n_genes, "training cells": n_cells}
+
+
+def scale(
+    size: Annotated[str, typer.Option(help="vcc or vcc-small.")] = "vcc-small",
+    seeds: Annotated[int, typer.Option(help="How many screens.")] = 5,
+) -> None:
+    """Score the train mean of simulated screens of the preset vcc as season 2025 did, as a table."""
+    columns = {}
+    for seed in range(1, seeds + 1):
+        with TemporaryDirectory() as folder:
+            columns[f"seed {seed}"] = on_the_challenges_scale(size, seed, Path(folder))
+    _print(pd.DataFrame(columns), ".3g")
+
+
+def resemblance(seed: Annotated[int, typer.Option(help="Of the simulated screens.")] = 2) -> None:
     """Set the simulated screens beside real ones, as a table."""
     if not os.environ.get("VCC_DATA"):
         msg = "VCC_DATA is not set: it names the folder with real data sets"
         raise InputError(msg)
     screens = {f"`{preset}`": simulated(preset, seed) for preset in PRESETS} | real(Path(os.environ["VCC_DATA"]))
-    table = pd.DataFrame({name: statistics(cells) for name, cells in screens.items()})
+    _print(pd.DataFrame({name: statistics(cells) for name, cells in screens.items()}), ".2g")
+
+
+def _print(table: pd.DataFrame, form: str) -> None:
     print(f"| statistic | {' | '.join(table)} |\n|---|{'---|' * len(table.columns)}")
     for name, row in table.iterrows():
-        print(f"| {name} | {' | '.join('-' if np.isnan(value) else f'{value:.2g}' for value in row)} |")
+        print(f"| {name} | {' | '.join('-' if np.isnan(value) else f'{value:{form}}' for value in row)} |")
 
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command()(resemblance)
+    app.command()(scale)
     run(app)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -31,7 +32,7 @@ from starter.schema import (
 )
 from starter.scoring.truth.build import build_truth
 from starter.simulation import biology
-from starter.simulation.setup import Size
+from starter.simulation.setup import SIZES
 from starter.simulation.write import write
 
 
@@ -117,8 +118,9 @@ def release_data(course: Course, report: Callable[[str], None], *, allow: bool =
 
 def _made_of(course: Course) -> dict:
     settings = course.data.model_dump()
-    if not settings["doubles"]:
-        del settings["doubles"]  # courses were released before there were any
+    for key, usual in (("doubles", 0), ("size", "course")):
+        if settings[key] == usual:
+            del settings[key]  # courses were released before there was the key
     if course.data.screen == SIMULATED:
         return settings | {"seed": hashlib.sha256(str(_seed(course, "screen")).encode()).hexdigest()}
     path = _named(course, "screen")
@@ -161,7 +163,7 @@ def _screen(course: Course, report: Callable[[str], None]) -> tuple[Path, Path |
             course.root / course.data.priors if course.data.priors else None,
         )
     folder = course.hidden_folder / "screen"
-    size = Size(doubles=course.data.doubles)
+    size = replace(SIZES[course.data.size], doubles=course.data.doubles)
     path = write(biology.draw(course.data.preset, _seed(course, "screen"), size), folder)
     report(f"simulated a screen ({course.data.preset} preset)")
     return path, folder / "priors"

@@ -24,6 +24,7 @@ from starter.errors import InputError
 from starter.files import sha256
 from starter.schema import CONTROL
 from starter.scoring.truth import opened
+from starter.simulation.setup import SIZES, Size
 
 STAGE = "04_baselines"
 ROOT = Path(__file__).parents[3]
@@ -186,6 +187,23 @@ def test_a_simulated_course_without_a_seed_follows_from_its_secret(tmp_path: Pat
 
     names = set(read_split(course.public_folder / "split.json").table.index.get_level_values("perturbation"))
     assert names != set(biology.draw("default", 0).targets)
+
+
+def test_a_simulated_course_may_be_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(SIZES, "vcc-small", Size(targets=24, genes=200, controls=300, min_cells=40, depth=12_000))
+    (tmp_path / "course.toml").write_text(
+        '[course]\nname = "s"\n[data]\nsize = "vcc-small"\npreset = "vcc"\nhidden = 6\npublic = 4\n'
+    )
+    course = read_course(tmp_path)
+    release_data(course, print)
+    train = dataset.read_screen(course.public_folder / "train.h5ad")
+    assert train.uns["course"]["name"] == "simulated_vcc"
+    assert len(dataset.perturbations(train)) == 18
+    kept = json.loads((course.hidden_folder / "release.json").read_text())
+    assert kept["size"] == "vcc-small"
+    (tmp_path / "course.toml").write_text('[course]\nname = "s"\n[data]\nsize = "huge"\n')
+    with pytest.raises(InputError, match=r"data\.size.*'course' or 'vcc-small'"):
+        read_course(tmp_path)
 
 
 def test_a_screen_that_does_not_describe_itself_is_described_by_the_course(released: Course, tmp_path: Path):

@@ -20,9 +20,10 @@ RANGES = {
 }
 """What real screens span, somewhat widened: papalexi and Norman mini; batches and depth with Jurkat sci-fi."""
 OF_PRESET = {
-    # chosen for strong effects
+    # chosen for strong effects, as vcc
     "default": {"silent": (0.15, 0.4), "de_share": (0.001, 0.02), "size": (0.035, 0.055)},
     "papalexi": {"silent": (0.45, 0.75), "de_share": (0, 0.004), "size": (0.015, 0.03)},
+    "vcc": {"silent": (0.2, 0.4), "de_share": (0.001, 0.02), "size": (0.035, 0.055)},
     "hard": {"silent": (0.25, 0.55), "de_share": (0, 0.01), "size": (0.025, 0.055)},
 }
 
