@@ -154,6 +154,15 @@ def read_controls(
         return dict(sorted(found.items())), target
 
 
+def look_at_controls(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[str]]:
+    """Give the genes and the contexts of control cells without reading them; files and errors as of `read_controls`."""
+    with ExitStack() as stack:
+        screens = [stack.enter_context(open_stored(path)) for path in paths]
+        _check_alike(screens)
+        contexts = {name for screen in screens for name in screen.pairs[screen.control].get_level_values(CONTEXT)}
+        return screens[0].genes, sorted(contexts)
+
+
 def _check_alike(screens: Sequence[StoredScreen]) -> None:
     """Refuse files that do not go together."""
     seen: dict[str, str] = {}

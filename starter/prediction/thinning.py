@@ -109,6 +109,10 @@ def _match_all(
     made = np.zeros(len(pointers), np.int64)
     out_cells, out_counts = np.empty(len(cells), np.int32), np.empty(len(cells), np.int32)
     counts, logs = np.zeros(n_cells, np.int32), np.zeros(n_cells)  # of one gene
+    exposure = 1 / scale
+    running = np.cumsum(exposure)
+    first = np.empty(n_cells, np.int32)
+    _begin(running, first)
     at = 0
     for gene in range(len(goal)):
         total = 0.0
@@ -119,7 +123,7 @@ def _match_all(
         if total > goal[gene]:
             _remove(cells[pointers[gene] : pointers[gene + 1]], counts, logs, total, goal[gene], scale, rng)
         elif total < goal[gene]:
-            _add(counts, logs, total, goal[gene], scale, phi[gene], rng)
+            _add(counts, logs, total, goal[gene], scale, phi[gene], exposure, running, first, rng)
         if at + n_cells > len(out_cells):  # the genes so far say how much is still to come
             room = at + n_cells + int((at + n_cells) * (len(goal) - gene) / (gene + 1) * 0.5)
             out_cells, out_counts = _longer(out_cells, room), _longer(out_counts, room)
@@ -140,6 +144,26 @@ def _longer(values: np.ndarray, size: int) -> np.ndarray:  # pragma: no cover (c
 
 
 @numba.njit(cache=True, nogil=True)
+def _begin(running: np.ndarray, first: np.ndarray) -> None:  # pragma: no cover (compiled)
+    """Find where to look for a share of a running sum: of n equal shares, the first place that exceeds each."""
+    n, place = len(running), 0
+    for share in range(n):
+        while place < n - 1 and running[place] <= share * running[-1] / n:
+            place += 1
+        first[share] = place
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose(running: np.ndarray, first: np.ndarray, rng: np.random.Generator) -> int:  # pragma: no cover (compiled)
+    """Choose a place with the probability of what it adds to a running sum."""
+    share = rng.random()
+    place = first[int(share * len(running))]
+    while place < len(running) - 1 and running[place] <= share * running[-1]:
+        place += 1
+    return place
+
+
+@numba.njit(cache=True, nogil=True)
 def _remove(
     filled: np.ndarray,
     counts: np.ndarray,
@@ -151,31 +175,37 @@ def _remove(
 ) -> None:  # pragma: no cover (compiled)
     """Take UMIs away, each as likely as any other, until the sum of log1p expression is nearest to the goal.
 
-    `logs` is log1p(scale x count) of each cell, so that only one logarithm is taken for an UMI; `filled` are the cells
-    that have any.
+    An UMI is chosen among those that there were at first, and again if it is gone; what there was at first is counted
+    anew whenever half is gone. `logs` is log1p(scale x count) of each cell, so that only one logarithm is taken for an
+    UMI; `filled` are the cells that have any.
     """
-    n_umis = 0
-    for cell in filled:
-        n_umis += counts[cell]
-    owner = np.empty(n_umis, np.int32)
-    at = 0
-    for cell in filled:
-        for _ in range(counts[cell]):
-            owner[at] = cell
-            at += 1
-    for left in range(n_umis, 0, -1):
-        pick = int(rng.random() * left)
-        cell = owner[pick]
-        owner[pick] = owner[left - 1]
-        less = np.log1p(scale[cell] * (counts[cell] - 1))
-        change = float(logs[cell] - less)
-        if total - change < goal and goal - (total - change) > total - goal:
+    before, running = np.empty(len(filled)), np.empty(len(filled))
+    first = np.empty(len(filled), np.int32)
+    while True:
+        n_umis = 0.0
+        for i in range(len(filled)):
+            before[i] = counts[filled[i]]
+            n_umis += before[i]
+            running[i] = n_umis
+        if n_umis == 0:
             return
-        counts[cell] -= 1
-        logs[cell] = less
-        total -= change
-        if total <= goal:
-            return
+        _begin(running, first)
+        left = n_umis
+        while 2 * left > n_umis:
+            i = _choose(running, first, rng)
+            cell = filled[i]
+            if rng.random() * before[i] >= counts[cell]:
+                continue
+            less = np.log1p(scale[cell] * (counts[cell] - 1))
+            change = float(logs[cell] - less)
+            if total - change < goal and goal - (total - change) > total - goal:
+                return
+            counts[cell] -= 1
+            logs[cell] = less
+            total -= change
+            left -= 1
+            if total <= goal:
+                return
 
 
 @numba.njit(cache=True, nogil=True)
@@ -186,34 +216,44 @@ def _add(
     goal: float,
     scale: np.ndarray,
     phi: float,
+    exposure: np.ndarray,
+    running: np.ndarray,
+    first: np.ndarray,
     rng: np.random.Generator,
 ) -> None:  # pragma: no cover (compiled)
     """Add UMIs until the sum of log1p expression is nearest to the goal.
 
     Given each cell's gamma factor, the counts of a negative binomial are Poisson, and Poisson counts arrive one by
-    one in cells chosen by their rate.
+    one in cells chosen by their rate: factor x exposure. Most genes need few UMIs, so factors are not drawn at first.
+    Without them, after n arrivals up to time t a cell's rate is the mean of what its factor can be,
+    exposure (1 + phi n) / (1 + phi exposure t); arrivals come by thinning those of a faster process (Lewis and Shedler
+    1979). Once as many were tried as there are cells, factors are drawn as they are distributed after these arrivals:
+    gamma, with the shape 1/phi + n and the rate 1/phi + exposure t.
     """
-    n_cells = len(counts)
-    rate = np.empty(n_cells)
-    running = 0.0
-    for cell in range(n_cells):
-        factor = rng.standard_gamma(1 / phi) * phi if phi > 1e-6 else 1.0
-        running += factor / scale[cell]
-        rate[cell] = running
-    if not running > 0:  # every factor was rounded to 0
-        return
-    # where to begin looking for a cell: the first whose rate reaches each share of the whole
-    first = np.empty(n_cells, np.int32)
-    cell = 0
-    for share in range(n_cells):
-        while cell < n_cells - 1 and rate[cell] <= share * running / n_cells:
-            cell += 1
-        first[share] = cell
+    n_cells, varies = len(counts), phi > 1e-6
+    added = np.zeros(n_cells, np.int32)
+    most, time, tried, drawn = 0, 0.0, 0, not varies
     while total < goal:
-        chosen = rng.random()
-        cell = first[int(chosen * n_cells)]
-        while cell < n_cells - 1 and rate[cell] <= chosen * running:
-            cell += 1
+        if not drawn and tried == n_cells:
+            running, first = np.empty(n_cells), np.empty(n_cells, np.int32)
+            whole = 0.0
+            for cell in range(n_cells):
+                shape, rate = 1 / phi + added[cell], 1 / phi + exposure[cell] * time
+                whole += rng.standard_gamma(shape) / rate * exposure[cell]
+                running[cell] = whole
+            if not whole > 0:  # every factor was rounded to 0
+                return
+            _begin(running, first)
+            drawn = True
+        cell = _choose(running, first, rng)
+        if not drawn:
+            tried += 1
+            bound = 1 + phi * most
+            time += rng.standard_exponential() / (running[-1] * bound)
+            if rng.random() * bound * (1 + phi * exposure[cell] * time) >= 1 + phi * added[cell]:
+                continue
+            added[cell] += 1
+            most = max(most, added[cell])
         more = np.log1p(scale[cell] * (counts[cell] + 1))
         change = float(more - logs[cell])
         if total + change > goal and total + change - goal > goal - total:

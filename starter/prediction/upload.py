@@ -14,7 +14,7 @@ from starter import progress
 from starter.data.dataset import PAIR
 from starter.data.h5ad import open_h5ad, write_h5ad
 from starter.data.logs_of_counts import logs_of
-from starter.errors import Finding, FindingsError, InputError, difference, listed
+from starter.errors import Finding, FindingsError, InputError, counted, difference, listed
 from starter.files import check_room, vanishing, whole
 from starter.prediction.cells import make_counts, make_perturbed
 from starter.prediction.check import check_content
@@ -97,7 +97,8 @@ def make_upload(
         If table, control cells and what is due do not go together, or the disk has no room.
     """
     season = get_season(year)
-    fitted, done = fit_to(table, controls, required, season)
+    genes = next((own.genes for own in controls.values() if own.genes is not None), required.genes)
+    fitted, done = fit_to(table, genes, list(controls), required, season)
     n_cells = cells_due(required, season)
     batch = (
         _counts(fitted, controls, n_cells, way, seed)
@@ -131,10 +132,7 @@ def write_upload(out: str | Path, batch: Batch, required: Requirements, season: 
         If the name is neither, or the disk has no room.
     """
     out = Path(out)
-    if out.suffix not in (".vcc", ".h5ad"):
-        msg = f"{out} is neither an upload (.vcc) nor a prediction file (.h5ad); name it so with --out"
-        raise InputError(msg)
-    packed = out.suffix == ".vcc"
+    packed = is_packed(out)
     n_values = int(batch.n_values * MARGIN)
     item = 8 if n_values <= np.iinfo(np.int32).max else 12
     check_room(out.parent, n_values * (item + PACKED * packed) + 128 * (batch.n_cells + len(required.genes)))
@@ -187,10 +185,33 @@ def cells_due(required: Requirements, season: Season) -> dict[str, int]:
     return {label: n for label, n in n_cells.items() if n is not None}
 
 
+def is_packed(out: Path) -> bool:
+    """Tell an upload (`.vcc`) from a prediction file (`.h5ad`) by its name.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if out.suffix not in (".vcc", ".h5ad"):
+        msg = f"{out} is neither an upload (.vcc) nor a prediction file (.h5ad); name it so with --out"
+        raise InputError(msg)
+    return out.suffix == ".vcc"
+
+
 def fit_to(
-    table: pd.DataFrame, controls: Mapping[str, Controls], required: Requirements, season: Season
+    table: pd.DataFrame, genes: Sequence[str], contexts: Sequence[str], required: Requirements, season: Season
 ) -> tuple[pd.DataFrame, list[Finding]]:
     """Take the rows and columns that are due, in order, and see that each context has control cells.
+
+    Parameters
+    ----------
+    table
+        A profile table.
+    genes, contexts
+        Of the control cells.
+    required, season
+        What is due.
 
     Returns
     -------
@@ -201,52 +222,46 @@ def fit_to(
     InputError
         If genes, perturbations or contexts do not fit.
     """
-    done = []
-    genes = list(required.genes)
-    for context, own in controls.items():
-        if own.genes is not None and (what := difference(genes, own.genes)):
-            msg = f"the genes of the control cells of {context} are not those due: {what}; give controls of these genes"
-            raise InputError(msg)
-    if what := difference(genes, table.columns):
+    done, due = [], list(required.genes)
+    if what := difference(due, genes):
+        msg = f"the genes of the control cells are not those due: {what}; give control cells of these genes"
+        raise InputError(msg)
+    if what := difference(due, table.columns):
         msg = f"the profile table's genes are not those due: {what}; predict every gene"
         raise InputError(msg)
-    if list(table.columns) != genes:
+    if list(table.columns) != due:
         done.append(Finding("note", "the genes of the profile table were put in the order due"))
-    contexts = _contexts_due(table, controls, required, season)
+    wanted = _contexts_due(table, contexts, required, season)
     if season != SEASON_2026:
-        table = table.rename(index=dict.fromkeys(table.index.get_level_values(CONTEXT), contexts[0]), level=CONTEXT)
-    due = pd.MultiIndex.from_product([contexts, list(required.n_cells)], names=PAIR)
-    if len(missing := due.difference(table.index, sort=False)):
-        where = f" in {missing[0][0]}" if len(contexts) > 1 else ""
+        table = table.rename(index=dict.fromkeys(table.index.get_level_values(CONTEXT), wanted[0]), level=CONTEXT)
+    rows = pd.MultiIndex.from_product([wanted, list(required.n_cells)], names=PAIR)
+    if len(missing := rows.difference(table.index, sort=False)):
+        where = f" in {missing[0][0]}" if len(wanted) > 1 else ""
         named = listed([perturbation for _, perturbation in missing])
-        msg = f"the profile table lacks {len(missing):,} rows that are due ({named}{where}); predict all of them"
+        msg = f"the profile table lacks {counted(len(missing), 'row')} due ({named}{where}); predict all of them"
         raise InputError(msg)
-    extra = table.index.difference(due)
+    extra = table.index.difference(rows)
     if n_other := int((extra.get_level_values(PERTURBATION) != CONTROL).sum()):
         done.append(Finding("note", f"rows of the profile table that are not due and were left out: {n_other:,}"))
-    return table.loc[due, genes], done
+    return table.loc[rows, due], done
 
 
-def _contexts_due(
-    table: pd.DataFrame, controls: Mapping[str, Controls], required: Requirements, season: Season
-) -> list[str]:
+def _contexts_due(table: pd.DataFrame, contexts: Sequence[str], required: Requirements, season: Season) -> list[str]:
     """Say in which contexts cells are made."""
     present = sorted(set(table.index.get_level_values(CONTEXT)))
     if season == SEASON_2026:
-        contexts = list(required.contexts or present)
-        if missing := [context for context in contexts if context not in controls]:
-            msg = (
-                f"there are no control cells of context {listed(missing)}; those given are of {listed(list(controls))}"
-            )
+        wanted = list(required.contexts or present)
+        if missing := [context for context in wanted if context not in contexts]:
+            msg = f"there are no control cells of context {listed(missing)}; those given are of {listed(contexts)}"
             raise InputError(msg)
-        return contexts
-    if len(controls) > 1 or len(present) > 1:
+        return wanted
+    if len(contexts) > 1 or len(present) > 1:
         msg = (
             f"an upload of season {season.year} has one context; the profile table has {listed(present)}, the control "
-            f"cells are of {listed(list(controls))}"
+            f"cells are of {listed(contexts)}"
         )
         raise InputError(msg)
-    (context,) = controls
+    (context,) = contexts
     if present != [context] and ONE_CONTEXT not in (context, *present):
         msg = f"the profile table is of {present[0]}, the control cells of {context}; give its own"
         raise InputError(msg)

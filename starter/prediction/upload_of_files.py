@@ -13,11 +13,11 @@ from starter.data.pseudobulk import read_profile_table
 from starter.errors import Finding, InputError
 from starter.prediction import baselines
 from starter.prediction.cells import WAYS
-from starter.prediction.controls import Controls, read_controls
+from starter.prediction.controls import Controls, look_at_controls, read_controls
 from starter.prediction.requirements import Requirements, requirements_of_course, requirements_of_lists
 from starter.prediction.season import SEASON_2025, SEASON_2026, get_season
 from starter.prediction.shrinkage import shrink
-from starter.prediction.upload import make_upload, write_upload
+from starter.prediction.upload import cells_due, fit_to, is_packed, make_upload, write_upload
 from starter.schema import CONTEXT
 
 Baseline = Literal["train-mean", "replicate"]
@@ -74,27 +74,22 @@ def upload_files(
         If the files do not go together; nothing is written.
     """
     _check_sources(sources, year)
+    is_packed(Path(out))
     if way not in WAYS:
         msg = f"there is no way {way!r} to make cells; the ways are {', '.join(WAYS)}"
         raise InputError(msg)
     if sources.baseline == "replicate":
         return _replicate(sources, out, seed)
-    paths = list(sources.controls)
-    if not paths and sources.course is not None:
-        paths = [open_course(sources.course).train_path]
-    if not paths and sources.train is not None:
-        paths = [sources.train]
-    if not paths:
-        msg = (
-            "cells are made from control cells: give the file that has them with --controls, or a course with --course"
-        )
-        raise InputError(msg)
-    # what is quickly read is read first, so that what is wrong there is said before minutes of work
+    paths = _files_of_controls(sources)
     table = read_profile_table(sources.table) if sources.table is not None else None
     spread = read_profile_table(sources.spread) if sources.spread is not None else None
-    listed = _listed(sources) if sources.genes is not None else None
+    # what is wrong is said before cells are read for minutes
+    genes, contexts = look_at_controls(paths)
+    required = _due(sources, genes)
+    cells_due(required, get_season(year))
+    if table is not None:
+        fit_to(table, genes, contexts, required, get_season(year))
     controls, target = read_controls(paths, target_sum)
-    required = listed or _listed(sources, next(iter(controls.values())).genes)
     done = [Finding("note", f"cells are scaled to {target:,.10g} UMIs, as the profile table must be")]
     if table is None:
         table, taken = _train_mean(sources, controls, required, target)
@@ -103,6 +98,18 @@ def upload_files(
         profiles = {context: own.profile for context, own in controls.items()}
         table = shrink(_as_controls(table, controls), _as_controls(spread, controls), profiles)
     return [*done, *make_upload(table, out, controls, required, year, way, seed)]
+
+
+def _files_of_controls(sources: Sources) -> list[Path]:
+    """Say which files have the control cells."""
+    if sources.controls:
+        return list(sources.controls)
+    if sources.course is not None:
+        return [open_course(sources.course).train_path]
+    if sources.train is not None:
+        return [sources.train]
+    msg = "cells are made from control cells: give the file that has them with --controls, or a course with --course"
+    raise InputError(msg)
 
 
 def _check_sources(sources: Sources, year: int) -> None:
@@ -133,14 +140,14 @@ def _check_sources(sources: Sources, year: int) -> None:
         raise InputError(msg)
 
 
-def _listed(sources: Sources, genes: Sequence[str] | None = None) -> Requirements:
-    """Say what is due."""
+def _due(sources: Sources, genes: Sequence[str]) -> Requirements:
+    """Say what is due; the genes of the control cells, if no list says others."""
     if sources.course is not None:
         return requirements_of_course(sources.course)
     if sources.perturbations is None:
         msg = "give the list of the perturbations due and their cells with --perts, such as pert_counts.csv"
         raise InputError(msg)
-    return requirements_of_lists(sources.genes or genes or (), sources.perturbations)
+    return requirements_of_lists(sources.genes or genes, sources.perturbations)
 
 
 def _as_controls(table: pd.DataFrame, controls: Mapping[str, Controls]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from starter.data.split import read_split
 from starter.errors import InputError
 from starter.prediction import cells
 from starter.prediction.controls import Controls, controls_of, counts_from_logs
+from starter.prediction.thinning import match_means
 from starter.schema import CONTROL
 
 
@@ -74,6 +75,42 @@ def test_adding_leaves_the_share_of_zeros_of_a_negative_binomial():
     more = counts + rng.negative_binomial(1 / phi, 1 / (1 + phi * mu), (6000, 1))
     made = cells.thin(np.log1p(0.25 * more).mean(axis=0), controls, 6000, rng)
     assert made.nnz / 6000 == pytest.approx((more > 0).mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("n_added", [15, 60, 400])
+def test_few_umis_are_added_as_by_factors_that_are_drawn_first(n_added: int):
+    """How many cells get none, one, two: the textbook's way is to draw every cell's gamma factor, then the cells."""
+    n_cells, phi, rng = 100, 4.0, np.random.default_rng(7)
+    n_genes = 3_000
+    # a UMI is so little that its log is as good as linear, so that the goal says how many are added
+    nothing = scipy.sparse.csr_matrix((n_cells, n_genes), dtype=np.float32)
+    unit, goal = np.full(n_cells, 1e-7), np.full(n_genes, n_added * 1e-7)
+    made = match_means(nothing, np.arange(n_cells), unit, goal, np.full(n_genes, phi), rng)
+    counts = made.toarray().T
+    assert set(counts.sum(axis=1)) == {n_added}
+    factors = rng.gamma(1 / phi, phi, (n_genes, n_cells))
+    shares = factors / factors.sum(axis=1, keepdims=True)
+    expected = np.stack([rng.multinomial(n_added, share) for share in shares])
+    for n in range(4):
+        assert (counts == n).mean() == pytest.approx((expected == n).mean(), abs=0.004), n
+    # the share of the fullest cell tells the tail
+    assert counts.max(axis=1).mean() == pytest.approx(expected.max(axis=1).mean(), rel=0.03)
+
+
+def test_umis_are_removed_as_by_drawing_them_from_an_urn():
+    """Every UMI is as likely to stay: what is left of a cell is hypergeometric."""
+    n_genes, rng = 4_000, np.random.default_rng(8)
+    before = np.array([1, 2, 3, 10, 40, 0, 4])
+    counts = scipy.sparse.csr_matrix(np.tile(before[:, None], n_genes).astype(np.float32))
+    n_left = 9
+    made = match_means(
+        counts, np.arange(7), np.full(7, 1e-7), np.full(n_genes, n_left * 1e-7), np.ones(n_genes), rng
+    ).toarray()  # fmt: skip
+    assert set(made.sum(axis=0)) == {n_left}
+    n = before.sum()
+    np.testing.assert_allclose(made.mean(axis=1), before * n_left / n, rtol=0.06, atol=0.02)
+    variance = n_left * before / n * (1 - before / n) * (n - n_left) / (n - 1)
+    np.testing.assert_allclose(made.var(axis=1), variance, rtol=0.12, atol=0.01)
 
 
 def test_equal_and_shifted_cells(controls: Controls):

@@ -228,7 +228,7 @@ def with_value(value: float) -> Callable:
         (with_value(-1), "negative values in the profile table: 1; expression is never below 0"),
         (with_value(99), "values of the profile that are no mean log1p expression"),
         (lambda table: table.iloc[:, 1:], "the profile table's genes are not those due: missing 1"),
-        (lambda table: table.iloc[2:], "the profile table lacks 2 rows that are due ("),
+        (lambda table: table.iloc[2:], "the profile table lacks 2 rows due ("),
         (lambda table: table.droplevel("context"), "a profile table is indexed by context and perturbation"),
         (lambda table: pd.concat([table, table]), "rows that occur twice in the profile table"),
         (
@@ -266,7 +266,9 @@ def test_files_that_are_wrong(folder: Path, screen: anndata.AnnData):
     assert "is neither an upload (.vcc) nor a prediction file (.h5ad)" in said(
         table, "-o", folder / "pred.zip", *controls, *perts
     )
-    assert "there are no control cells of context" not in said(table, *out, *controls, *perts, "--genes", perts[1])
+    assert "the genes of the control cells are not those due: missing" in said(
+        table, *out, *controls, *perts, "--genes", perts[1]
+    )
     (folder / "names.csv").write_text("\n".join(sorted(set(screen.obs["target_gene"]) - {CONTROL})))
     assert "how many cells are due is not said for" in said(table, *out, *controls, "--perts", folder / "names.csv")
     (folder / "file").touch()
