@@ -78,7 +78,7 @@ def measure_ways(screen: anndata.AnnData, hidden: np.ndarray, seeds: int) -> pd.
     truth_cells, labels = expression(scored), scored.obs[TARGET_GENE].astype(str).to_numpy()
     names, n_cells = np.unique(labels[labels != CONTROL], return_counts=True)
     genes = np.array(screen.var_names)
-    truth = _summary(truth_cells, labels, names, genes)
+    truth = summary_of(truth_cells, labels, names, genes)
     oracle = pseudobulk.profiles(scored).drop(index=CONTROL, level="perturbation")
     controls = controls_of(scored)
     ways = {**cells.WAYS, NEAREST: cells.resample_from(screen[~hidden]), OWN: _bootstrap(scored)}
@@ -88,12 +88,13 @@ def measure_ways(screen: anndata.AnnData, hidden: np.ndarray, seeds: int) -> pd.
             made = cells.make_cells(oracle, controls, dict(zip(names, n_cells, strict=True)), way, seed)
             made_labels, blocks = zip(*made, strict=True)
             made_labels = np.repeat(made_labels, [block.shape[0] for block in blocks])
-            prediction = _summary(scipy.sparse.vstack(blocks).tocsr(), made_labels, names, genes)
+            prediction = summary_of(scipy.sparse.vstack(blocks).tocsr(), made_labels, names, genes)
             rows.append((name, overlap_at_n(truth, prediction).mean(), mae(truth, prediction).mean()))
     return pd.DataFrame(rows, columns=["way", "des", "mae"])
 
 
-def _summary(x: scipy.sparse.csr_matrix, labels: np.ndarray, names: np.ndarray, genes: np.ndarray) -> Summary:
+def summary_of(x: scipy.sparse.csr_matrix, labels: np.ndarray, names: np.ndarray, genes: np.ndarray) -> Summary:
+    """Summarise cells of log1p expression by the rules of 2025, for metrics."""
     code = {CONTROL: 0} | {name: number for number, name in enumerate(names, start=1)}
     groups = np.array([code[label] for label in labels])
     return summarise_logs(in_memory(x), groups[None], names, genes, get_rule_set("vcc2025").de).summaries[0]

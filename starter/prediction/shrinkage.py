@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from starter.data.pseudobulk import check_profile_table
-from starter.errors import InputError
+from starter.errors import InputError, counted
 from starter.schema import CONTEXT, CONTROL, PERTURBATION
 
 
@@ -42,7 +42,7 @@ def shrink(table: pd.DataFrame, spread: pd.DataFrame, controls: Mapping[str, np.
         raise InputError(msg) from error
     perturbed = table[table.index.get_level_values(PERTURBATION) != CONTROL]
     if len(missing := perturbed.index.difference(spread.index)):
-        msg = f"the table of standard deviations (--spread) lacks {len(missing):,} rows of the profile table"
+        msg = f"the table of standard deviations (--spread) lacks {counted(len(missing), 'row')} of the profile table"
         raise InputError(msg)
     control = np.stack([controls[context] for context in perturbed.index.get_level_values(CONTEXT)])
     effects = perturbed.to_numpy(float) - control

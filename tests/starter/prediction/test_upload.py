@@ -125,6 +125,24 @@ def test_of_a_course(released, folder: Path, due: Requirements):
     assert [finding.level for finding in check_prediction(out, due)] == []
 
 
+def test_effects_that_the_model_is_unsure_of_are_drawn_towards_none(folder: Path, names: list[str]):
+    """Sure of everything: as without; of nothing: the control profile, to a UMI."""
+    table = pd.read_parquet(folder / "table.parquet")
+    made(folder, out="without.vcc")
+    for deviation, out in ((0.0, "sure.vcc"), (1e6, "unsure.vcc")):
+        pd.DataFrame(deviation, table.index, table.columns).to_parquet(folder / "spread.parquet")
+        assert made(folder, "--spread", folder / "spread.parquet", out=out).returncode == 0
+    without, sure, unsure = (in_upload(folder / name) for name in ("without.vcc", "sure.vcc", "unsure.vcc"))
+    np.testing.assert_allclose(sure.X.sum(axis=0), without.X.sum(axis=0), rtol=1e-4)
+    control = unsure[unsure.obs["target_gene"] == CONTROL].X
+    assert_thinned(
+        unsure[unsure.obs["target_gene"] == names[0]], np.asarray(control.mean(axis=0)).ravel(), np.ones(1) * 4
+    )
+    table.iloc[:, 1:].to_parquet(folder / "spread.parquet")
+    done = made(folder, "--spread", folder / "spread.parquet")
+    assert "the table of standard deviations (--spread): the profile table's columns are not" in done.stderr
+
+
 @pytest.fixture
 def contexts(folder: Path, screen: anndata.AnnData, names: list[str]) -> Path:
     """Everything that a challenger of 2026 has: control cells of three contexts, lists, a profile table."""
