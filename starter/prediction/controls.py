@@ -69,10 +69,10 @@ class Controls:
         mean = sums[0] / len(self.scale)
         return mean, np.sqrt(np.maximum(squares[0] / len(self.scale) - mean**2, 0))  # rounding can fall below 0
 
-    @cached_property
+    @property
     def rate(self) -> np.ndarray:
         """Mean expression of each gene on the natural scale; divided by a cell's scale, the UMIs to expect in it."""
-        return np.asarray(self.counts.sum(axis=0, dtype=np.float64)).ravel() / (1 / self.scale).sum()
+        return self._count_sums[0] / (1 / self.scale).sum()
 
     @cached_property
     def dispersion(self) -> np.ndarray:
@@ -80,17 +80,24 @@ class Controls:
 
         One value a gene, in [0, MAX_DISPERSION]; 1 for genes without counts.
         """
-        squares, cross = np.zeros((2, self.counts.shape[1]))
-        for block, scale in self.blocks():
-            counts = block.astype(np.float64)
-            cross += (1 / scale) @ counts
-            counts.data **= 2
-            squares += np.asarray(counts.sum(axis=0)).ravel()
+        _, squares, cross = self._count_sums
         exposure = 1 / self.scale
         expected = self.rate**2 * (exposure**2).sum()
         excess = squares - 2 * self.rate * cross + expected - self.rate * exposure.sum()
         phi = np.divide(excess, expected, out=np.ones(len(squares)), where=expected > 0)
         return np.clip(phi, 0, MAX_DISPERSION)
+
+    @cached_property
+    def _count_sums(self) -> np.ndarray:
+        """Sums over the cells of each gene's counts, of their squares, and of counts x 1 / scale; 3 x genes."""
+        sums = np.zeros((3, self.counts.shape[1]))
+        for block, scale in self.blocks():  # of all at once SciPy would make a copy in float64
+            counts = block.astype(np.float64)
+            sums[0] += np.asarray(counts.sum(axis=0)).ravel()
+            sums[2] += (1 / scale) @ counts
+            counts.data **= 2
+            sums[1] += np.asarray(counts.sum(axis=0)).ravel()
+        return sums
 
 
 def controls_of(adata: anndata.AnnData) -> Controls:

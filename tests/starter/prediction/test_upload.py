@@ -284,7 +284,7 @@ def test_files_that_are_wrong(folder: Path, screen: anndata.AnnData):
     assert "is neither an upload (.vcc) nor a prediction file (.h5ad)" in said(
         table, "-o", folder / "pred.zip", *controls, *perts
     )
-    assert "the genes of the control cells are not those due: missing" in said(
+    assert "the genes of the control cells are not those due: extra 195" in said(
         table, *out, *controls, *perts, "--genes", perts[1]
     )
     (folder / "names.csv").write_text("\n".join(sorted(set(screen.obs["target_gene"]) - {CONTROL})))
