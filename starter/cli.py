@@ -14,7 +14,6 @@ from rich.table import Table
 
 from starter.console import run
 from starter.errors import InputError, counted
-from starter.files import whole
 from starter.schema import CONTROL, COURSE_VARIABLE, TARGET_GENE
 
 if TYPE_CHECKING:
@@ -206,6 +205,7 @@ def import_prediction(
     Example: starter import-prediction gears.npz --from arrays -o gears.parquet --course data/my-course
     """
     from starter.data.course import open_course
+    from starter.files import whole
     from starter.prediction.imported import Due, profile_table, write_cells
     from starter.prediction.published import FORMATS, open_written
 
