@@ -237,6 +237,9 @@ def _fitted(written: Written, due: Due, scaled_to: float | None) -> Fitted:
     codes = _codes(written.rows, due, done)
     cells = written.cells
     seen = _look(cells, codes >= 0, written.n_blocks)
+    if seen.n_bad:
+        msg = f"NaN or infinite values in the prediction: {seen.n_bad:,}; a model that gives them has diverged"
+        raise InputError(msg)
     if not written.effects:
         cells = _scaled(written, cells, seen, due, scaled_to, done)
         done += seen.clipped()
@@ -344,9 +347,6 @@ def _scaled(
     written: Written, cells: Cells, seen: _Seen, due: Due, scaled_to: float | None, done: list[Finding]
 ) -> Cells:
     """Bring expression to log1p at the course's target_sum, none below 0."""
-    if seen.n_bad:
-        msg = f"NaN or infinite values in the prediction: {seen.n_bad:,}; a model that gives them has diverged"
-        raise InputError(msg)
     if not seen.above:
         msg = "the prediction holds no value above 0; see whether --values names the predicted expression"
         raise InputError(msg)

@@ -244,8 +244,10 @@ def test_chunks_of_perturbench(given: Given, imported: Callable, tmp_path: Path)
     """As `PerturbationModel.predict_step` of PerturbBench does: an AnnData a chunk, a perturbation may be cut."""
     cells = given.cells()
     cells.X = cells.X.toarray()
-    for number, rows in enumerate((slice(0, 30), slice(30, None))):
-        cells[rows].copy().write_h5ad(tmp_path / f"prediction_chunk_{number}.h5ad")
+    other = cells[:40].copy()
+    other.obs["condition"] = "TRAINED+ctrl"
+    for number, chunk in enumerate((cells[:10], other, cells[10:])):
+        chunk.copy().write_h5ad(tmp_path / f"prediction_chunk_{number}.h5ad")
     expected = given.averaged(cells)
     _, path = imported("perturbench", *sorted(tmp_path.glob("*.h5ad")))
     assert given.table(path) == pytest.approx(expected, rel=1e-5)
@@ -254,10 +256,10 @@ def test_chunks_of_perturbench(given: Given, imported: Callable, tmp_path: Path)
     assert "the genes of" in said
 
 
-def of_pie(given: Given, path: Path, datasets: tuple[str, ...] = ("course",), cut: int = 0) -> Path:
-    """Write a table as `pie/predict.py` of arc-pie 1.0.0 does."""
+def of_pie(given: Given, path: Path, datasets: tuple[str, ...] = ("course",), cut: int = 0, first: float = -9) -> Path:
+    """Write a table as `pie/predict.py` of arc-pie 1.0.0 does; the first value is far below the control's."""
     values = (given.means - given.control).astype(np.float32)
-    values[0, 0] = -9  # further below than the control profile is above 0
+    values[0, 0] = first
     column = pyarrow.array(list(values[:, : 200 - cut]), type=pyarrow.list_(pyarrow.float32()))
     about = json.dumps({"format_version": 1, "genes": dict.fromkeys(datasets, given.genes)})
     columns = {"dataset": ["course"] * 6, "context": ["K562"] * 6, "perturbation": given.labels}
@@ -280,6 +282,9 @@ def test_differences_of_pie(given: Given, imported: Callable, tmp_path: Path):
     assert "holds 2 data sets (x, y)" in said
     said, _ = imported("pie", of_pie(given, tmp_path / "a.parquet", cut=1), out="b.parquet", fails=True)
     assert "a row has not one value for each of its 200 genes" in said
+    nan = of_pie(given, tmp_path / "a.parquet", first=np.nan)
+    said, _ = imported("pie", nan, "--fill", "control", out="b.parquet", fails=True)
+    assert "NaN or infinite values in the prediction: 1" in said
     said, _ = imported("pie", given.folder / "split.json", out="b.parquet", fails=True)
     assert "is no table of pie infer" in said
 
