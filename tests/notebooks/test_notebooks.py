@@ -15,7 +15,9 @@ from autograder.grading.grade import grade_stage
 from autograder.grading.results import Result
 from autograder.questions.question import PREDICTION, PUBLIC_SEED, questions_of
 from autograder.sandbox.ready import NoSandboxError, check_sandbox
+from data_scripts.screens import summaries
 from starter.answers import values
+from starter.data.course import PRIORS_FOLDER
 
 ROOT = Path(__file__).parents[2]
 STAGES = sorted(path.name for path in (ROOT / "solutions").iterdir())
@@ -113,8 +115,8 @@ def copy(kit: Course, tmp_path: Path) -> Course:
     return read_course(tmp_path / "course")
 
 
-def run_solved(course: Course, stage: str) -> None:
-    """Run the solved notebook where students work, and see that every check is content and every figure drawn."""
+def run_solved(course: Course, stage: str) -> str:
+    """Run the solved notebook where students work, see that checks are content and figures drawn, give its text."""
     folder = course.root / "assignments" / stage
     done = execute(nbformat.read(course.root / "solutions" / stage / f"{stage}.ipynb", as_version=4), folder)
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
@@ -128,6 +130,7 @@ def run_solved(course: Course, stage: str) -> None:
     if course.stages[stage].prediction:
         assert "prediction.h5ad: 0 errors" in text
         assert (folder / "prediction.h5ad").is_file()
+    return text
 
 
 @pytest.mark.parametrize(
@@ -208,3 +211,12 @@ def test_a_usual_mistake_is_never_right_in_all_cases(stage: str, seed: int, kit:
 def test_it_runs_on_the_real_screen(stage: str, real: Course, tmp_path: Path):
     shutil.copytree(real.root, tmp_path / "course", ignore=shutil.ignore_patterns("screen"))
     run_solved(read_course(tmp_path / "course"), stage)
+
+
+@pytest.mark.slow
+def test_notebook_10_shows_real_cells_where_the_course_has_them(vcc_data: Path, copy: Course, tmp_path: Path):
+    for name in summaries.SUMMARIES:
+        summaries.build(name, copy.public_folder / PRIORS_FOLDER, tmp_path)
+    text = run_solved(copy, "10_beyond")
+    assert "KLF1+TGFBR2" in text
+    assert "comes without" not in text

@@ -1,9 +1,8 @@
 """Question `evidence`: what the same target did in the other cell lines."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 
 from autograder.questions.question import Mistake, Question
 from starter.answers.kinds import Function
@@ -12,88 +11,76 @@ from .shared import WITHOUT
 
 
 def _measured(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Three lines; targets of all lines, of two, of the asked line alone, and of none; measured ones are asked too."""
+    """Draw targets that were measured in all lines, in some, in one and in none; anything stands where none was."""
     cases = []
-    for n_genes, n_targets in ((5, 6), (4, 7), (7, 6)):
-        lines = np.array([f"line {letter}" for letter in "ABC"])
-        gene = np.array([f"GENE{number}" for number in rng.permutation(20)[: n_targets + 1]])
-        pairs = [(line, target) for line in lines for target in gene[: n_targets - 2]]
-        pairs += [(lines[0], gene[n_targets - 2]), (lines[1], gene[n_targets - 2]), (lines[2], gene[n_targets - 1])]
-        order = rng.permutation(len(pairs))
-        line, target = (np.array([pairs[i][side] for i in order]) for side in (0, 1))
-        asked = [(lines[2], name) for name in gene] + [(lines[0], gene[0]), (lines[1], gene[n_targets - 2])]
-        order = rng.permutation(len(asked))
-        cases.append(
-            {
-                "effects": rng.normal(0.2, 1.0, (len(pairs), n_genes)),
-                "line": line,
-                "target": target,
-                "asked_line": np.array([asked[i][0] for i in order]),
-                "asked_target": np.array([asked[i][1] for i in order]),
-            }
-        )
+    for n_lines, n_targets, n_genes in ((3, 6, 5), (4, 5, 3), (3, 7, 4)):
+        measured = rng.random((n_lines, n_targets)) < 0.6
+        order = rng.permutation(n_targets)
+        # of these four: in all lines, in none, in the first alone, in the first two
+        measured[:, order[:4]] = np.arange(n_lines)[:, None] < np.array([n_lines, 0, 1, 2])
+        effects = rng.normal(0.2, 1.0, (n_lines, n_targets, n_genes))
+        cases.append({"effects": effects, "measured": measured})
     return cases
 
 
-def _evidence(
-    effects: np.ndarray, line: np.ndarray, target: np.ndarray, asked_line: np.ndarray, asked_target: np.ndarray
-) -> np.ndarray:
-    """Take a target's own line off the sum over all lines."""
-    wide = pd.DataFrame(effects, index=pd.MultiIndex.from_arrays([target, line]))
-    sums, sizes = wide.groupby(level=0).sum(), wide.groupby(level=0).size()
-    found = []
-    for own, name in zip(asked_line, asked_target, strict=True):
-        total, n = (sums.loc[name], sizes[name]) if name in sizes.index else (0 * sums.iloc[0], 0)
-        if (name, own) in wide.index:
-            total, n = total - wide.loc[(name, own)], n - 1
-        found.append(np.asarray(total, float) / n if n else np.zeros(effects.shape[1]))
-    return np.array(found)
+def _means(
+    chosen: Callable[[np.ndarray, int, int], np.ndarray],
+    empty: float = 0.0,
+    how: Callable[..., np.ndarray] = np.mean,
+) -> Callable[..., np.ndarray]:
+    """Go from pair to pair; `chosen` says of which lines the target's effects are averaged."""
 
-
-def _means(chosen: Any, empty: float = 0.0, how: Any = np.mean) -> Any:
-    """Average the rows that `chosen` picks for each asked pair."""
-
-    def gives(
-        effects: np.ndarray, line: np.ndarray, target: np.ndarray, asked_line: np.ndarray, asked_target: np.ndarray
-    ) -> np.ndarray:
-        rows = []
-        for own, name in zip(asked_line, asked_target, strict=True):
-            picked = effects[chosen(line, target, own, name)]
-            rows.append(how(picked, axis=0) if len(picked) else np.full(effects.shape[1], empty))
-        return np.array(rows)
+    def gives(effects: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        found = np.full(effects.shape, empty)
+        for line, target in np.ndindex(measured.shape):
+            if len(rows := effects[chosen(measured, line, target), target]):
+                found[line, target] = how(rows, axis=0)
+        return found
 
     return gives
 
 
-def _elsewhere(line: np.ndarray, target: np.ndarray, own: str, name: str) -> np.ndarray:
-    return (target == name) & (line != own)
+def _elsewhere(measured: np.ndarray, line: int, target: int) -> np.ndarray:
+    return np.array([other for other in np.flatnonzero(measured[:, target]) if other != line], dtype=int)
 
 
-def _first_alone(line: np.ndarray, target: np.ndarray, own: str, name: str) -> np.ndarray:
-    return np.flatnonzero(_elsewhere(line, target, own, name))[:1]
+def _with_own(measured: np.ndarray, line: int, target: int) -> np.ndarray:
+    return np.flatnonzero(measured[:, target])
+
+
+def _all_others(measured: np.ndarray, line: int, target: int) -> np.ndarray:
+    return np.delete(np.arange(len(measured)), line)
+
+
+def _of_all_lines(effects: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Divide by how many other lines there are, measured or not."""
+    return _means(_elsewhere, how=np.sum)(effects, measured) / (len(measured) - 1)
+
+
+def _own_counted(effects: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Leave the own effect out of the sum, and not of the number."""
+    return _means(_elsewhere, how=np.sum)(effects, measured) / np.maximum(measured.sum(axis=0), 1)[:, None]
+
+
+def _same_line(effects: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Average the other targets of the same line."""
+    turned = _means(_elsewhere)(effects.swapaxes(0, 1), measured.T)
+    return turned.swapaxes(0, 1)
 
 
 QUESTION = Question(
     name="evidence",
     asks=Function("evidence"),
     inputs=_measured,
-    due=_evidence,
+    due=_means(_elsewhere),
     mistakes=(
-        Mistake(
-            "the asked line's own measurement is in it, which is the answer; leave that line out",
-            _means(lambda line, target, own, name: target == name),
-        ),
-        Mistake(
-            "these are other targets too; average the asked target alone",
-            _means(lambda line, target, own, name: line != own),
-        ),
-        Mistake(
-            "these are the other targets of the same line; take the same target in the other lines",
-            _means(lambda line, target, own, name: (line == own) & (target != name)),
-        ),
-        Mistake("a target that was measured nowhere else has zeros, not NaN", _means(_elsewhere, empty=np.nan)),
+        Mistake("a pair's own effect is in it, which is the answer; leave its own line out", _means(_with_own)),
+        Mistake("lines in which the target was not measured count here; look at `measured`", _means(_all_others)),
         Mistake("this is the sum over the other lines; take their mean", _means(_elsewhere, how=np.sum)),
-        Mistake("this is one of the other lines; take the mean of all of them", _means(_first_alone)),
+        Mistake("divide by the other lines in which the target was measured, not by all other lines", _of_all_lines),
+        Mistake("the own line is left out of the sum and not of the number by which it is divided", _own_counted),
+        Mistake("a target that was measured in no other line has zeros, not NaN", _means(_elsewhere, empty=np.nan)),
+        Mistake("these are other targets of the same line; take the same target in other lines", _same_line),
     ),
     without=WITHOUT,
 )

@@ -116,15 +116,10 @@ def test_chance_is_what_random_places_give():
 
 
 def test_evidence_by_hand():
-    effects = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
-    due = question("evidence").due(
-        effects=effects,
-        line=np.array(["a", "b", "c", "a"]),
-        target=np.array(["X", "X", "X", "Y"]),
-        asked_line=np.array(["a", "d", "a", "b", "b"]),
-        asked_target=np.array(["X", "X", "Y", "Y", "Z"]),
-    )
-    np.testing.assert_allclose(due, [[4, 5], [3, 4], [0, 0], [7, 8], [0, 0]])
+    effects = np.array([[[1.0, 2.0], [9, 9]], [[3, 4], [5, 6]], [[7, 9], [9, 9]]])  # lines x targets x genes
+    measured = np.array([[True, False], [True, True], [True, False]])
+    due = question("evidence").due(effects=effects, measured=measured)
+    np.testing.assert_allclose(due, [[[5, 6.5], [5, 6]], [[4, 5.5], [0, 0]], [[2, 3], [5, 6]]])
 
 
 def test_the_small_pie_is_kernel_ridge_on_three_sources():
