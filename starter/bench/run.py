@@ -221,7 +221,10 @@ def _key(base: Sequence[str], panel: Panel, data: TrainingData, arm: Arm) -> str
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what was made for the last panel."""
-    shutil.rmtree(folder / TRUTH, ignore_errors=True)
-    for name in (SPLIT, PREDICTION):
-        (folder / name).unlink(missing_ok=True)
+    """Remove what was made for the last panel, and what a bench that was killed left half written."""
+    for name in (TRUTH, SPLIT, PREDICTION):
+        for path in (folder / name, *folder.glob(f".{name}.*")):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

@@ -159,6 +159,8 @@ def test_a_killed_bench_goes_on(ground, write_model, tmp_path: Path, monkeypatch
     kept = sorted((tmp_path / "bench" / run.KEPT).iterdir())
     assert len(kept) == 2
     kept[0].write_text(kept[0].read_text()[:100])  # a disk that lost the rest
+    (tmp_path / "bench" / ".prediction.h5ad.abc.part").write_text("half")  # what kill -9 leaves
+    (tmp_path / "bench" / ".truth.abc.part").mkdir()
     asked.extend([("", 0)] * 10)
     del asked[: len(asked) - 10]
     came = run.run_arms(arms, panels, ground, tmp_path / "bench")
