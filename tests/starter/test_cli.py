@@ -41,9 +41,10 @@ def scored(small_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_suffices(program: str):
     answer = run(program, "--help")
     assert answer.returncode == 0
-    for command in {"starter": ("check", "pack", "score", "truth"), "autograder": ("release", "grade", "student-kit")}[
-        program
-    ]:
+    for command in {
+        "starter": ("check", "pack", "score", "truth", "try", "bench"),
+        "autograder": ("release", "grade", "student-kit"),
+    }[program]:
         assert command in answer.stdout
         page = run(program, command, "--help")
         assert page.returncode == 0
