@@ -90,7 +90,7 @@ def main(
             data = read_training(path, read_knowledge(Path(folder) / "priors")).without(due.index)
             controls = controls_of(adata)
             for name, (table, spread) in predictions(data, due, controls.profile, rng).items():
-                shrunk = shrink(table, spread, {"one context": controls.profile})
+                shrunk, _ = shrink(table, spread, {"one context": controls.profile})
                 for how, predicted in (("as predicted", table), ("shrunk", shrunk)):
                     numbers = dict(zip(names.tolist(), n_cells.tolist(), strict=True))
                     rows.append((name, how, *scores(predicted, controls, numbers, truth, seed)))

@@ -354,7 +354,7 @@ def cells(
         Path | None,
         typer.Option(
             help="How sure the model is: standard deviation of each mean (.parquet, same rows and genes). Each effect "
-            "is multiplied by effect^2 / (effect^2 + spread^2) first.",
+            "is multiplied by effect^2 / (effect^2 + spread^2) first, unless the model's are means already.",
             show_default=False,
         ),
     ] = None,

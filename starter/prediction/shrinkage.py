@@ -6,16 +6,23 @@ import numpy as np
 import pandas as pd
 
 from starter.data.pseudobulk import check_profile_table
-from starter.errors import InputError, counted
+from starter.errors import Finding, InputError, counted
 from starter.schema import CONTEXT, CONTROL, PERTURBATION
 
 
-def shrink(table: pd.DataFrame, spread: pd.DataFrame, controls: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def shrink(
+    table: pd.DataFrame, spread: pd.DataFrame, controls: Mapping[str, np.ndarray]
+) -> tuple[pd.DataFrame, list[Finding]]:
     """Multiply every effect by effect^2 / (effect^2 + spread^2), and add it to the control profile again.
 
     It is the Wiener filter with the predicted effect in the place of the true one: an effect many times its standard
     deviation stays, one within it nearly vanishes. Made cells show as differentially expressed whatever differs from
     the control cells by more than the cells' noise, whether the model was sure or not; so this comes before.
+
+    It is right for predictions that lie around the truth with that deviation: their squares are on average those of the
+    truth and of the deviation together. A model that predicts the mean of what may be (a mean over neighbours, a ridge)
+    is drawn towards none already, and its effects are smaller than its deviations; they are left as they are. What
+    either costs or gains: `python -m benchmarks.spread`.
 
     Parameters
     ----------
@@ -28,7 +35,7 @@ def shrink(table: pd.DataFrame, spread: pd.DataFrame, controls: Mapping[str, np.
 
     Returns
     -------
-    A profile table.
+    A profile table without control rows, and what was done.
 
     Raises
     ------
@@ -47,5 +54,11 @@ def shrink(table: pd.DataFrame, spread: pd.DataFrame, controls: Mapping[str, np.
     control = np.stack([controls[context] for context in perturbed.index.get_level_values(CONTEXT)])
     effects = perturbed.to_numpy(float) - control
     squares, noise = effects**2, spread.loc[perturbed.index].to_numpy(float) ** 2
+    of_effects, of_noise = np.sqrt(squares.mean()), np.sqrt(noise.mean())
+    sizes = f"their root mean square is {of_effects:.3g}, that of --spread {of_noise:.3g}"
+    if of_noise >= of_effects:
+        what = f"effects were left as predicted: {sizes}, so the model predicts means of what may be"
+        return perturbed, [Finding("note", what)]
     kept = np.divide(squares, squares + noise, out=np.zeros(squares.shape), where=squares > 0)
-    return pd.DataFrame(np.maximum(control + effects * kept, 0), perturbed.index, table.columns)
+    shrunk = pd.DataFrame(np.maximum(control + effects * kept, 0), perturbed.index, table.columns)
+    return shrunk, [Finding("note", f"uncertain effects were drawn towards none: {sizes}")]

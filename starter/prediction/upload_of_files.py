@@ -96,7 +96,8 @@ def upload_files(
         done += taken
     if spread is not None:
         profiles = {context: own.profile for context, own in controls.items()}
-        table = shrink(_as_controls(table, controls), _as_controls(spread, controls), profiles)
+        table, taken = shrink(_as_controls(table, controls), _as_controls(spread, controls), profiles)
+        done += taken
     return [*done, *make_upload(table, out, controls, required, year, way, seed)]
 
 

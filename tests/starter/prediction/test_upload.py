@@ -126,18 +126,24 @@ def test_of_a_course(released, folder: Path, due: Requirements):
 
 
 def test_effects_that_the_model_is_unsure_of_are_drawn_towards_none(folder: Path, names: list[str]):
-    """Sure of everything: as without; of nothing: the control profile, to a UMI."""
+    """Sure of all perturbations but one, which gets the control profile, to a UMI; or of none: left as predicted."""
     table = pd.read_parquet(folder / "table.parquet")
     made(folder, out="without.vcc")
-    for deviation, out in ((0.0, "sure.vcc"), (1e6, "unsure.vcc")):
-        pd.DataFrame(deviation, table.index, table.columns).to_parquet(folder / "spread.parquet")
-        assert made(folder, "--spread", folder / "spread.parquet", out=out).returncode == 0
-    without, sure, unsure = (in_upload(folder / name) for name in ("without.vcc", "sure.vcc", "unsure.vcc"))
-    np.testing.assert_allclose(sure.X.sum(axis=0), without.X.sum(axis=0), rtol=1e-4)
-    control = unsure[unsure.obs["target_gene"] == CONTROL].X
-    assert_thinned(
-        unsure[unsure.obs["target_gene"] == names[0]], np.asarray(control.mean(axis=0)).ravel(), np.ones(1) * 4
-    )
+    spread = pd.DataFrame(0.0, table.index, table.columns)
+    spread.loc[("one context", names[0])] = 0.2
+    spread.to_parquet(folder / "spread.parquet")
+    done = made(folder, "--spread", folder / "spread.parquet", out="unsure.vcc")
+    assert "note: uncertain effects were drawn towards none" in done.stdout
+    without, unsure = (in_upload(folder / name) for name in ("without.vcc", "unsure.vcc"))
+    last = unsure.obs["target_gene"] == names[2]
+    assert (unsure[last].X != without[without.obs["target_gene"] == names[2]].X).nnz == 0
+    control = np.asarray(unsure[unsure.obs["target_gene"] == CONTROL].X.mean(axis=0)).ravel()
+    mean = np.asarray(unsure[unsure.obs["target_gene"] == names[0]].X.mean(axis=0)).ravel()
+    effect = table.loc[("one context", names[0])].to_numpy() - control
+    kept = effect**2 / (effect**2 + 0.2**2)
+    np.testing.assert_allclose(mean, control + effect * kept, atol=0.05)  # a UMI of 20 cells
+    (spread + 9).to_parquet(folder / "spread.parquet")
+    assert "note: effects were left as predicted" in made(folder, "--spread", folder / "spread.parquet").stdout
     table.iloc[:, 1:].to_parquet(folder / "spread.parquet")
     done = made(folder, "--spread", folder / "spread.parquet")
     assert "the table of standard deviations (--spread): the profile table's columns are not" in done.stderr
