@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 from scipy.spatial.distance import cosine
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import DotProduct
@@ -107,12 +108,13 @@ def test_retrieval_is_that_of_scikit_learn():
     np.testing.assert_allclose(due[:, 1:3], due[:, [0, 0]])  # the one draw is the sample itself
 
 
-def test_chance_is_what_random_places_give():
-    n, k = 40, 5
-    ranks = np.random.default_rng(0).integers(1, n + 1, 200_000)
-    draws = np.zeros((1, 1), int)
-    due = question("retrieval").due(ranks=ranks[:1], n_candidates=n, k=k, draws=draws)
-    np.testing.assert_allclose(due[:, 3], [np.mean(1 / ranks), np.mean(ranks <= k)], rtol=0.02)
+def test_chance_by_hand():
+    given = {"ranks": np.array([2.0]), "draws": np.zeros((1, 1), int)}
+    due = question("retrieval").due(n_candidates=4, k=3, **given)
+    np.testing.assert_allclose(due[:, 3], [(1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 3 / 4])
+    due = question("retrieval").due(n_candidates=40, k=5, **given)
+    harmonic = scipy.special.digamma(41) + np.euler_gamma  # 1 + 1/2 + ... + 1/40
+    np.testing.assert_allclose(due[:, 3], [harmonic / 40, 5 / 40])
 
 
 def test_evidence_by_hand():
