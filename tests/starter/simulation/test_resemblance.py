@@ -1,10 +1,11 @@
 """A simulated screen lies where real ones lie; `benchmarks/RESULTS.md` has them beside each other."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from benchmarks.simulator import real, simulated, statistics
+from benchmarks.simulator import on_the_challenges_scale, real, simulated, statistics
 from starter.simulation.setup import PRESETS
 
 RANGES = {
@@ -54,3 +55,14 @@ def test_real_screens_lie_within_these_ranges(vcc_data):
     shared = {"batches_p": RANGES["batches_p"], "depth": RANGES["depth"], "silent": (0.45, 0.8)}
     assert outside(found["Jurkat sci-fi"], shared | {"along_controls": (0.45, 0.8), "size": (0.015, 0.03)}) == {}
     assert math.isnan(found["Norman mini"]["batches_p"])
+
+
+@pytest.mark.slow
+def test_the_small_challenge_is_on_the_scale_of_the_real_one(tmp_path: Path):
+    found = on_the_challenges_scale("vcc-small", 1, tmp_path)
+    # entrants wrote down .106, .514 and .027
+    assert 0.06 < found["DES of the baseline"] < 0.17
+    assert found["PDS of the baseline"] == pytest.approx(0.514, abs=0.015)
+    assert 0.024 < found["MAE of the baseline"] < 0.038
+    assert found["DES of the replicate"] > found["DES of the baseline"] + 0.15
+    assert found["PDS of the replicate"] > 0.75

@@ -362,7 +362,11 @@ def few_cells(name: str) -> Size:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n_targets", "n_genes", "seen", "umis"),
-    [("vcc2025", 50, 18_080, 0.43 * 18_080, 54_000), ("vcc2026", 300, 18_533, 5_970, 20_000)],
+    [
+        ("vcc", 200, 18_080, 0.483 * 18_080, 53_900),
+        ("vcc2025", 50, 18_080, 0.43 * 18_080, 54_000),
+        ("vcc2026", 300, 18_533, 5_970, 20_000),
+    ],
 )
 def test_cells_of_a_challenge_have_its_umis_and_zeros(
     tmp_path: Path, name: str, n_targets: int, n_genes: int, seen: float, umis: float
@@ -386,6 +390,17 @@ def test_sizes_of_the_challenges():
     assert n_cells.shape == (3, 301)
     assert (n_cells.pop(CONTROL) == 18_400).all()
     assert (n_cells == 400).all(axis=None)
+
+
+def test_the_whole_challenge_has_as_many_cells_of_each_target(vcc_data: Path):
+    obs, code = draw_cells(biology.draw("vcc", 1, dataclasses.replace(SIZES["vcc"], genes=400)))
+    real = pd.read_csv(vcc_data / "vcc2025" / "pert_counts_Validation.csv")["n_cells"]
+    drawn = obs.loc[code >= 0, "target_gene"].astype(str).value_counts()
+    assert (code < 0).sum() == 38_176
+    assert drawn.mean() == pytest.approx(real.mean(), rel=0.02)
+    assert drawn.median() == pytest.approx(real.median(), rel=0.1)
+    assert drawn.min() == pytest.approx(real.min(), rel=0.02)
+    assert obs["batch"].nunique() == 48
 
 
 def test_cells_do_not_depend_on_threads_or_compression(tmp_path: Path):
