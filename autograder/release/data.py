@@ -60,7 +60,7 @@ def release_data(course: Course, report: Callable[[str], None], *, allow: bool =
             msg = f"{record} is damaged ({error}); restore it from a backup, since students have data made by it"
             raise InputError(msg) from error
         if earlier != made_of:
-            changed = ", ".join(key for key in made_of if earlier.get(key) != made_of[key])
+            changed = ", ".join(key for key in earlier | made_of if earlier.get(key) != made_of.get(key))
             msg = (
                 f"{course.name} was released with other settings ({changed}); students have that data, so either "
                 f"restore the settings, or move {course.public_folder} and {course.hidden_folder} away to start anew"

@@ -55,7 +55,7 @@ class Arm:
             return self.table.index
         if self.file is None:
             return None
-        with unpacked(self.file) as file, open_screen(file, str(self.file), controls=False) as screen:
+        with unpacked(self.file) as file, open_screen(file, str(self.file), controls=False, predicted=True) as screen:
             held = pairs(screen.obs).unique()
         return held[held.get_level_values(PERTURBATION) != CONTROL]
 

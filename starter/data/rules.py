@@ -66,7 +66,7 @@ def check_tables(adata: anndata.AnnData) -> list[Finding]:
     ]
 
 
-def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[Finding]:
+def check_description(adata: anndata.AnnData, *, controls: bool = True, predicted: bool = False) -> list[Finding]:
     """Check what describes cells and genes, whatever the values: labels, genes, both together, `uns["course"]`.
 
     Parameters
@@ -75,6 +75,8 @@ def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[
         Cells x genes; X may be missing.
     controls
         Whether there must be control cells.
+    predicted
+        Whether it is a prediction, which has some of a screen's perturbations.
 
     Returns
     -------
@@ -83,13 +85,13 @@ def check_description(adata: anndata.AnnData, *, controls: bool = True) -> list[
     return [
         *_check_labels(adata, controls=controls),
         *_check_genes(adata),
-        *check_targets(adata),
+        *check_targets(adata, part=predicted),
         *_check_course(adata),
     ]
 
 
-def check_targets(adata: anndata.AnnData) -> list[Finding]:
-    """Compare the labels with the genes; see `starter.data.targets.compare_targets`."""
+def check_targets(adata: anndata.AnnData, *, part: bool = False) -> list[Finding]:
+    """Compare the labels, all or a part of a screen's, with the genes; see `starter.data.targets.compare_targets`."""
     course = adata.uns.get(COURSE, {})
     if TARGET_GENE not in adata.obs or getattr(adata.obs[TARGET_GENE], "ndim", 1) > 1:
         return []
@@ -97,7 +99,7 @@ def check_targets(adata: anndata.AnnData) -> list[Finding]:
         return []
     labels = [str(label).strip() for label in adata.obs[TARGET_GENE].dropna().unique()]
     labels = [label for label in labels if label and not like_control(label, adata.var_names, loosely=True)]
-    return compare_targets(labels, adata.var, of_course=bool(course))
+    return compare_targets(labels, adata.var, of_course=part or bool(course))
 
 
 def _check_counts(x: Any) -> list[Finding]:

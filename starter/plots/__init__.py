@@ -82,5 +82,6 @@ from starter.plots.models import (
 )
 from starter.plots.retrieval import rank_curves, retrieval_figure
 from starter.plots.schematics import central_dogma, crispr_ways, pooled_screen
+from starter.plots.submission import count_figure, factor_curves, share_bars, upload_grid, weight_bars
 from starter.plots.training import training_curves
 from starter.plots.transfer import factor_curve, few_shot_curves, shared_gene_histograms

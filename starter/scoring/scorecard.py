@@ -210,7 +210,7 @@ def _opened(prediction: anndata.AnnData | str | Path, name: str, truth: Truth, r
     else:
         with (
             unpacked(prediction, len(truth.about["genes"])) as file,
-            open_screen(file, name, controls=controls) as screen,
+            open_screen(file, name, controls=controls, predicted=True) as screen,
         ):
             yield screen
 

@@ -1,5 +1,6 @@
 """The kit's own course on the demo's screen, released once for all tests of its notebooks."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -38,3 +39,19 @@ def real(papalexi: Path, once: Callable) -> Course:
         release(lay_out(root, f"[data]\n{files}\n"))
 
     return read_course(once("real", fill))
+
+
+@pytest.fixture
+def like_the_challenge(tmp_path: Path) -> Course:
+    """A course of notebook 09 alone on a simulated screen shaped as the challenge's: 150 measured, 50 hidden."""
+    stage = "09_vcc_submission"
+    course = lay_out(tmp_path, '[data]\npreset = "vcc"\nsize = "vcc-small"\nseed = 3\nhidden = 50\npublic = 25\n')
+    for folder in (course.root / "solutions").iterdir():
+        if folder.name != stage:
+            shutil.rmtree(folder)
+    before, *tables = re.split(r"(?m)^(?=\[stages\.)", (course.root / "course.toml").read_text())
+    own = [table for table in tables if table.startswith(f"[stages.{stage}")]
+    (course.root / "course.toml").write_text("".join([before, *own]))
+    course = read_course(course.root)
+    release(course)
+    return course

@@ -18,8 +18,11 @@ from autograder.sandbox.ready import NoSandboxError, check_sandbox
 from data_scripts.screens import summaries
 from starter.answers import values
 from starter.data.course import PRIORS_FOLDER
+from starter.data.split import read_split
 
 ROOT = Path(__file__).parents[2]
+SUBMISSION = "09_vcc_submission"
+"""Its prediction is scored as the challenge did."""
 STAGES = sorted(path.name for path in (ROOT / "solutions").iterdir())
 FIRST_BLANK = "this part is yours: replace this line, then run the cell again"
 
@@ -153,7 +156,9 @@ def check_full_marks(course: Course, stage: str) -> None:
         if question.name != PREDICTION:
             assert (question.points, question.reason[:12]) == (question.max, "right in all")
         elif (course.root / "assignments" / stage / course.stages[stage].prediction.file).exists():
-            assert question.points > 0.4 * question.max
+            least = 1.0 if stage == SUBMISSION else 0.4
+            assert question.points >= least * question.max
+            assert question.held == ""
         else:
             assert question.points == 0
 
@@ -204,6 +209,14 @@ def test_a_usual_mistake_is_never_right_in_all_cases(stage: str, seed: int, kit:
         for mistake in question.mistakes:
             faults = [question.comparator.fault(case.mistakes[mistake.meaning], case.due) for case in cases]
             assert any(faults), f"{question.name}: {mistake.meaning}"
+
+
+@pytest.mark.slow
+def test_the_submission_earns_everything_on_a_screen_shaped_as_the_challenges(like_the_challenge: Course):
+    split = read_split(like_the_challenge.public_folder / "split.json")
+    assert [len(split.pairs(part)) for part in ("train", "public", "hidden")] == [125, 25, 50]
+    run_solved(like_the_challenge, SUBMISSION)
+    check_full_marks(like_the_challenge, SUBMISSION)
 
 
 @pytest.mark.slow

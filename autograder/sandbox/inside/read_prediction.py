@@ -44,7 +44,7 @@ def send_values(channel: BinaryIO, name: str) -> None:
     from starter.schema import CONTEXT, TARGET_GENE
     from starter.scoring.screens.opened import open_screen
 
-    with open_screen(PREDICTION, name, controls=False) as screen:
+    with open_screen(PREDICTION, name, controls=False, predicted=True) as screen:
         labels = {TARGET_GENE: screen.labels}
         if CONTEXT in screen.obs:
             labels[CONTEXT] = screen.contexts

@@ -87,7 +87,9 @@ class Screen:
 
 
 @contextmanager
-def open_screen(path: str | Path, name: str | None = None, *, controls: bool = True) -> Iterator[Screen]:
+def open_screen(
+    path: str | Path, name: str | None = None, *, controls: bool = True, predicted: bool = False
+) -> Iterator[Screen]:
     """Open labelled cells, which may be counts or log1p expression, in any layout that AnnData writes.
 
     Parameters
@@ -98,6 +100,8 @@ def open_screen(path: str | Path, name: str | None = None, *, controls: bool = T
         What to call it in a message; default: its path.
     controls
         Whether there must be control cells.
+    predicted
+        Whether it is a prediction, which has some of a screen's perturbations.
 
     Yields
     ------
@@ -113,7 +117,7 @@ def open_screen(path: str | Path, name: str | None = None, *, controls: bool = T
     name = name or str(path)
     try:
         with open_h5ad(path) as file:
-            yield _screen(file, name, controls=controls)
+            yield _screen(file, name, controls=controls, predicted=predicted)
     except InputError as error:
         if isinstance(error, FindingsError) or name == str(path):
             raise
@@ -121,7 +125,7 @@ def open_screen(path: str | Path, name: str | None = None, *, controls: bool = T
 
 
 def screen_of(adata: anndata.AnnData, name: str, *, controls: bool = True) -> Screen:
-    """Take labelled cells that are in memory, as `open_screen` takes those of the file that AnnData writes of them.
+    """Take predicted cells that are in memory, as `open_screen` takes those of the file that AnnData writes of them.
 
     Parameters
     ----------
@@ -144,7 +148,7 @@ def screen_of(adata: anndata.AnnData, name: str, *, controls: bool = True) -> Sc
         raise FindingsError(name, [Finding("error", f"X holds {x.dtype}, not numbers", "write numbers")])
     n_bytes = x.nbytes if isinstance(x, np.ndarray) else x.data.nbytes + x.indices.nbytes + x.indptr.nbytes
     course = adata.uns.get(COURSE, {})
-    _check(adata.obs.copy(), adata.var.copy(), course, None, name, controls=controls)
+    _check(adata.obs.copy(), adata.var.copy(), course, None, name, controls=controls, predicted=True)
     return Screen(
         name=name,
         obs=adata.obs,
@@ -158,7 +162,7 @@ def screen_of(adata: anndata.AnnData, name: str, *, controls: bool = True) -> Sc
     )
 
 
-def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
+def _screen(file: h5py.File, name: str, *, controls: bool, predicted: bool) -> Screen:
     obs, var = read_frame(file, "obs"), read_frame(file, "var")
     try:
         course = anndata.io.read_elem(file["uns"][COURSE]) if COURSE in file.get("uns", ()) else {}
@@ -166,7 +170,7 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
         what = f"{name}: uns[{COURSE!r}]"
         raise unreadable(what, error) from error
     x, shape = file["X"], (len(obs), len(var))
-    _check(obs, var, course, check_matrix(x, shape), name, controls=controls)
+    _check(obs, var, course, check_matrix(x, shape), name, controls=controls, predicted=predicted)
     return Screen(
         name=name,
         obs=obs,
@@ -179,11 +183,18 @@ def _screen(file: h5py.File, name: str, *, controls: bool) -> Screen:
 
 
 def _check(
-    obs: pd.DataFrame, var: pd.DataFrame, course: Mapping, fault: Finding | None, name: str, *, controls: bool
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    course: Mapping,
+    fault: Finding | None,
+    name: str,
+    *,
+    controls: bool,
+    predicted: bool,
 ) -> None:
     """Refuse what describes cells and genes if it cannot be used; `fault` is what is wrong with X, if known."""
     described = anndata.AnnData(obs=obs, var=var, uns={COURSE: course} if course else {})
-    findings = check_description(described, controls=controls)
+    findings = check_description(described, controls=controls, predicted=predicted)
     if fault:
         findings.append(fault)
     if 0 in described.shape:

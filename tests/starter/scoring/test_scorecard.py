@@ -600,3 +600,17 @@ def test_a_truth_without_anchors_gives_the_same_raw_values(
         write_scorecard(raw, tmp_path / profile)
         with pytest.raises(InputError, match="scores have no scale here, so they cannot be compared: Raw values only"):
             compare([raw, replace(raw, name="again")])
+
+
+def test_a_prediction_of_targets_that_are_not_measured_is_scored(small_screen: anndata.AnnData, tmp_path: Path):
+    names = [name for name in small_screen.obs["target_gene"].cat.categories if name != CONTROL][:3]
+    some = small_screen[
+        small_screen.obs["target_gene"].isin([CONTROL, *names]).to_numpy(), ~small_screen.var_names.isin(names)
+    ].copy()
+    some.write_h5ad(tmp_path / "real.h5ad")
+    prepared = build_truth(tmp_path / "real.h5ad", tmp_path / "t", rule_set="vcc2025")
+    logs = anndata.AnnData(preprocess.expression(some), some.obs[["target_gene"]], some.var[[]])
+    logs.write_h5ad(tmp_path / "copy.h5ad")
+    for prediction in (logs, tmp_path / "copy.h5ad"):
+        card = scorecard.score_prediction(prediction, prepared, "vcc2025")
+        assert card.metrics["mae"]["value"] == pytest.approx(0, abs=1e-6)
