@@ -1,4 +1,4 @@
-"""`python -m benchmarks.challenge`: time and memory of each step from a screen to an upload, at the challenge's size.
+"""`python -m benchmarks.challenge run`: time and memory of each step from a screen to an upload, at the challenge's size.
 
 Screens are simulated in the challenge's layout (`starter simulate`). Each step runs in a process of its own.
 """
@@ -33,7 +33,7 @@ class Season(StrEnum):
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command("run")
 def main(
     season: Annotated[list[Season] | None, typer.Option(help="Which; default: both.", show_default=False)] = None,
     size: Annotated[str, typer.Option(help="Size of the screens, as starter simulate has it; for trying: small.")] = "",

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 import subprocess
@@ -17,14 +18,11 @@ from starter.errors import InputError, listed
 ERRNO = re.compile(r"^\[Errno \d+\] ")
 DONE = b"done"
 REAPER = f"""
-import os, shutil, sys
+import shutil, sys
 if sys.stdin.buffer.read() != {DONE!r}:  # it ends without a word where the other process was killed
-    for path in sys.argv[1:]:
-        shutil.rmtree(path, ignore_errors=True)
-        if os.path.isfile(path):
-            os.remove(path)
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
-"""Waits until its standard input ends, and removes what it is given."""
+"""Waits until its standard input ends, and removes a folder."""
 
 
 def check_room(folder: str | Path, needed: int) -> None:
@@ -161,26 +159,46 @@ def sha256(path: str | Path) -> str:
 
 
 @contextmanager
-def vanishing(*paths: Path) -> Iterator[None]:
-    """Have files and folders removed if this process is killed within the block, even by SIGKILL.
+def workspace(path: str | Path) -> Iterator[Path]:
+    """Give a folder beside `path` for what takes long to write; it is gone at the end, even if this process is killed.
 
-    A second, small process waits for the end of this one. Where it cannot be started, nothing is promised.
+    A second, small process waits for the end of this one, and is there before the folder is. Where it cannot be
+    started, a killed process leaves its folder.
 
     Parameters
     ----------
-    paths
-        What is not finished yet; it need not exist.
+    path
+        The file that will be written; it is not touched.
+
+    Yields
+    ------
+    An empty folder, hidden.
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there, or the disk is full.
     """
-    command = [sys.executable, "-I", "-S", "-c", REAPER, *(str(path.resolve()) for path in paths)]
+    path = Path(path).resolve()
+    folder = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    reaper = None
     try:
-        reaper = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-    except OSError:
-        yield
-        return
-    try:
-        yield
-    finally:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(OSError):
-            reaper.communicate(DONE)
+            reaper = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", REAPER, str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        msg = f"cannot write {path}: {reason_of(error)}"
+        raise InputError(msg) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if reaper is not None:
+            with suppress(OSError):
+                reaper.communicate(DONE)

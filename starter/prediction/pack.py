@@ -1,6 +1,5 @@
 """A prediction file made the challenge's upload."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +15,7 @@ from starter.data.preprocess import log_to_target
 from starter.data.scale import SCALE_TOLERANCE
 from starter.data.scan import Scan
 from starter.errors import Finding, FindingsError, InputError
-from starter.files import check_room, vanishing, whole
+from starter.files import check_room, whole, workspace
 from starter.prediction.check import OUT_OF_ORDER, check_content
 from starter.prediction.content import Content, Naming, content_of, with_controls
 from starter.prediction.requirements import Requirements
@@ -82,12 +81,8 @@ def pack(
     """
     season, naming = get_season(year), naming or Naming()
     _check_arguments(path, out, season, required, controls, normalise=normalise)
-    with (
-        whole(out) as part,
-        tempfile.TemporaryDirectory(".part", f".{Path(out).name}.", part.parent) as folder,
-        vanishing(part, Path(folder)),
-    ):
-        plain = Path(folder) / "pred.h5ad"
+    with workspace(out) as folder:
+        plain, archive = folder / "pred.h5ad", folder / "pred.vcc"
         with unpacked(path) as file, ExitStack() as stack:
             opened = stack.enter_context(open_h5ad(file))
             try:
@@ -106,7 +101,7 @@ def pack(
             if scan is None or any(finding.level == "error" for finding in findings):
                 raise FindingsError(str(path), findings)
             # values, columns that may be int64, and what compression leaves of both
-            check_room(part.parent, (12 + 8) * scan.n_stored + 128 * sum(content.cells.shape))
+            check_room(folder, (12 + 8) * scan.n_stored + 128 * sum(content.cells.shape))
             if counts:
                 findings = [finding for finding in findings if not finding.what.startswith(LOOKS_LIKE_COUNTS)]
                 content, median = _normalised(content, scan)
@@ -125,7 +120,9 @@ def pack(
             uns = {"log1p": {"base": None}} if counts else None  # as scanpy notes it
             var = pd.DataFrame(index=genes)
             write_h5ad(plain, _blocks(content, genes), labels_of_cells(labels), var, uns, stored=scan.n_stored)
-        seal(plain, part, season, required)
+        seal(plain, archive, season, required)
+        with whole(out) as part:
+            archive.rename(part)
     return [*findings, *done]
 
 

@@ -1,6 +1,5 @@
 """A profile table made an upload: cells are made, written and checked block by block, then packed."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from starter.data.dataset import PAIR
 from starter.data.h5ad import open_h5ad, write_h5ad
 from starter.data.logs_of_counts import logs_of
 from starter.errors import Finding, FindingsError, InputError, counted, difference, listed
-from starter.files import check_room, vanishing, whole
+from starter.files import check_room, whole, workspace
 from starter.prediction.cells import make_counts, make_perturbed
 from starter.prediction.check import check_content
 from starter.prediction.content import Naming, content_of
@@ -147,12 +146,8 @@ def write_upload(out: str | Path, batch: Batch, required: Requirements, season: 
                 yield cells
                 advance()
 
-    with (
-        whole(out) as part,
-        tempfile.TemporaryDirectory(".part", f".{out.name}.", part.parent) as folder,
-        vanishing(part, Path(folder)),
-    ):
-        plain = Path(folder) / "pred.h5ad"
+    with workspace(out) as folder:
+        made = plain = folder / "pred.h5ad"
         var = pd.DataFrame(index=pd.Index(required.genes))
         write_h5ad(plain, blocks(), lambda: labels_of_cells(labels), var, stored=n_values)
         with open_h5ad(plain) as opened:
@@ -160,9 +155,10 @@ def write_upload(out: str | Path, batch: Batch, required: Requirements, season: 
         if scan is None or any(finding.level == "error" for finding in findings):
             raise FindingsError(str(out), findings)
         if packed:
-            seal(plain, part, season, required)
-        else:
-            plain.rename(part)
+            made = folder / "pred.vcc"
+            seal(plain, made, season, required)
+        with whole(out) as part:
+            made.rename(part)
     return findings
 
 

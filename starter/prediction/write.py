@@ -7,11 +7,13 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.h5ad import write_h5ad
-from starter.schema import TARGET_GENE
+from starter.schema import CONTEXT, TARGET_GENE
 
 
 def write_prediction(
-    path: str | Path, cells: Iterable[tuple[str, scipy.sparse.csr_matrix]], genes: Iterable[str]
+    path: str | Path,
+    cells: Iterable[tuple[str, scipy.sparse.csr_matrix] | tuple[tuple[str, str], scipy.sparse.csr_matrix]],
+    genes: Iterable[str],
 ) -> None:
     """Write a prediction file, a perturbation at a time.
 
@@ -20,19 +22,27 @@ def write_prediction(
     path
         The `.h5ad` to write.
     cells
-        Label and cells (cells x genes, log1p expression), the control cells among them; see
-        `starter.prediction.cells.make_cells`.
+        Label and cells (cells x genes, log1p expression), the control cells among them, as
+        `starter.prediction.cells.make_cells` gives them; or (context, perturbation) and cells, as `make_counts` does.
     genes
         The course's genes, in order.
     """
-    labels: list[str] = []
+    targets: list[str] = []
+    contexts: list[str] = []
 
     def blocks() -> Iterator[scipy.sparse.csr_matrix]:
         for label, block in cells:
-            labels.extend([label] * block.shape[0])
+            target = label
+            if isinstance(label, tuple):
+                context, target = label
+                contexts.extend([context] * block.shape[0])
+            targets.extend([str(target)] * block.shape[0])
             yield block
 
-    write_h5ad(path, blocks(), lambda: labels_of_cells({TARGET_GENE: labels}), pd.DataFrame(index=pd.Index(genes)))
+    def labels() -> pd.DataFrame:
+        return labels_of_cells({TARGET_GENE: targets} | ({CONTEXT: contexts} if contexts else {}))
+
+    write_h5ad(path, blocks(), labels, pd.DataFrame(index=pd.Index(genes)))
 
 
 def labels_of_cells(labels: Mapping[str, Iterable[str]]) -> pd.DataFrame:

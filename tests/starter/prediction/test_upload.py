@@ -22,10 +22,14 @@ from vcc.vccfile import contexts_from_vcc, validate_vcc
 
 from starter.data import pseudobulk
 from starter.data.preprocess import expression
+from starter.errors import InputError
 from starter.files import sha256
 from starter.prediction import upload
+from starter.prediction.cells import make_counts
 from starter.prediction.check import check_prediction
+from starter.prediction.controls import read_controls
 from starter.prediction.requirements import Requirements, requirements_of_lists
+from starter.prediction.write import write_prediction
 from starter.schema import CONTROL
 
 DUE = 5
@@ -196,6 +200,20 @@ def test_of_2026(contexts: Path, names: list[str]):
         mean = np.log1p(cells.X.toarray() * scale[:, None]).mean(axis=0)
         step = np.log1p(scale.max()) / len(scale)
         assert np.abs(mean - table.loc[(context, names[0])].to_numpy()).max() <= step / 2 + 1e-5
+
+
+def test_in_python_step_by_step_it_is_the_same(contexts: Path):
+    """Read, make counts, write: what `starter cells` puts into its file."""
+    assert cells_2026(contexts, "controls.h5ad", out="command.h5ad").returncode == 0
+    due = requirements_of_lists(contexts / "gene_names.csv", contexts / "pert_counts.csv")
+    controls, _ = read_controls(contexts / "controls.h5ad")
+    table = pd.read_parquet(contexts / "table.parquet")
+    write_prediction(contexts / "python.h5ad", make_counts(table, controls, due.n_cells), due.genes)
+    ours, of_command = (anndata.read_h5ad(contexts / name) for name in ("python.h5ad", "command.h5ad"))
+    assert (ours.X != of_command.X).nnz == 0
+    pd.testing.assert_frame_equal(ours.obs, of_command.obs)
+    with pytest.raises(InputError, match="there are no control cells of the context C; they are of A, B"):
+        make_counts(table, {name: controls[name] for name in "AB"}, due.n_cells)
 
 
 def test_vcc_prep_accepts_it(contexts: Path, names: list[str]):
