@@ -1,4 +1,4 @@
-"""`python -m benchmarks.challenge run`: time and memory of each step from a screen to an upload, at the challenge's size.
+"""`python -m benchmarks.challenge run`: time and memory of each step from a screen to an upload, at full size.
 
 Screens are simulated in the challenge's layout (`starter simulate`). Each step runs in a process of its own.
 """
