@@ -40,7 +40,12 @@ def _tests_of_module(file: Path) -> set[str]:
     found = {path for path in mirror | _importing(file, ROOT / room) if path.name.startswith("test_")}
     if not found:  # nobody tests it alone
         users = (path.relative_to(ROOT) for path in _importing(file, ROOT / file.parts[0]))
-        return {test for user in users if user.name != "cli.py" for test in _tests_of_module(user)}
+        return {
+            test
+            for user in users
+            if user.name != "cli.py" and user.parent.name != "commands"
+            for test in _tests_of_module(user)
+        }
     return {str(path.relative_to(ROOT)) for path in found}
 
 
