@@ -1,7 +1,7 @@
 """A profile table made an upload: cells are made, written and checked block by block, then packed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,6 +99,10 @@ def make_upload(
     genes = next((own.genes for own in controls.values() if own.genes is not None), required.genes)
     fitted, done = fit_to(table, genes, list(controls), required, season)
     n_cells = cells_due(required, season)
+    if season == SEASON_2025 and required.control_totals is None:
+        (own,) = controls.values()
+        totals = np.asarray(own.counts.sum(axis=1)).ravel() * own.scale
+        required = replace(required, control_totals=totals)  # whose scale is that of the table
     batch = (
         _counts(fitted, controls, n_cells, way, seed)
         if season == SEASON_2026
