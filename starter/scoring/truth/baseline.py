@@ -108,8 +108,11 @@ def thinned_cells(
     -------
     The cells, and how.
     """
-    source = counts or Controls(controls, np.ones(controls.shape[0]))
     way = thin if counts else shift
+    # with one UMI for each unit of expression, `shift` gets back the logs that there are
+    source = counts or Controls(
+        np.expm1(scipy.sparse.csr_matrix(controls, dtype=np.float64)), np.ones(controls.shape[0])
+    )
 
     def make(perturbation: int) -> scipy.sparse.csr_matrix:
         return way(mean, source, n_cells[perturbation], np.random.default_rng([seed, perturbation]))

@@ -163,6 +163,18 @@ def test_the_courses_baseline_has_the_mean_and_the_spread_of_real_cells():
     assert how == "control cells plus the effect, since raw counts could not be recovered"
 
 
+def test_cells_of_logs_alone_are_control_cells_plus_the_effect():
+    """By hand: where nothing is predicted to change, a made cell is a control cell, whose logs are not logged again."""
+    logs = scipy.sparse.csr_matrix(np.random.default_rng(0).uniform(0.5, 3, (8, 5)).astype(np.float32))
+    nothing = np.asarray(logs.mean(axis=0)).ravel()
+    made, _ = thinned_cells(nothing, logs, None, np.array([8]), seed=1)
+    cells = scipy.sparse.vstack(list(made.read(np.ones(16, bool)))).toarray()[8:]
+    np.testing.assert_allclose(np.sort(cells, axis=0), np.sort(logs.toarray(), axis=0), atol=1e-5)
+    made, _ = thinned_cells(nothing + 0.25, logs, None, np.array([8]), seed=1)
+    cells = scipy.sparse.vstack(list(made.read(np.ones(16, bool)))).toarray()[8:]
+    np.testing.assert_allclose(np.sort(cells, axis=0), np.sort(logs.toarray(), axis=0) + 0.25, atol=1e-5)
+
+
 def test_the_baseline_of_2026_by_hand():
     """Two control cells, two perturbations; each leaves its own gene's mean to the other."""
     x = scipy.sparse.csr_matrix(np.array([[1, 2, 0], [3, 2, 0], [8, 6, 1], [4, 2, 5]], np.float32))
