@@ -135,7 +135,9 @@ def test_a_trick_earns_nothing_and_is_told_why(screen: Screen, trick: str):
     assert scored.verdict.reason.startswith(said)
     by_score_alone = points(card, ahead=[]).verdict.share
     assert by_score_alone == pytest.approx(min(score / FULL, 1), abs=1e-4)
-    assert (by_score_alone == 1) == ("of a model" in trick or "a model's" in trick)
+    # a model's own score times a trick would earn nearly all points, a trick without a model up to half
+    assert (by_score_alone > 0.9) == ("of a model" in trick or "a model's" in trick)
+    assert by_score_alone > 0.05
 
 
 def test_equal_cells_are_held(screen: Screen):

@@ -45,7 +45,7 @@ DOORS = ("starter.cli", "starter.console")
 """They print and end the process, and give no value."""
 DRAWN = ("Axes", "Figure")
 """What functions give that draw: they take long, and it is no value."""
-FIGURES = ("starter.plots.", "starter.scoring.figures.", "starter.scoring.pictures.")
+FIGURES = ("starter.plots.", "starter.scoring.figures.", "starter.scoring.pictures.", "starter.bench.figure.")
 """Where they are."""
 
 
