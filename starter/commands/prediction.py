@@ -335,8 +335,8 @@ def cells(
     Cells are made of control cells, in each context of its own, so that they have the zeros and the spread of real
     ones; the mean of each gene is the predicted one (thin: to one UMI). Season 2025 and courses: log1p expression with
     the control cells. Season 2026: raw counts without. What is wrong is said before anything is written, the disk is
-    looked at first, and what stood at --out stays until the new file is complete. Season 2025 takes about a minute and
-    3 GB of memory, 2026 some minutes.
+    looked at first, and what stood at --out stays until the new file is complete. 100,000 cells of season 2025 take two
+    and a half minutes and 5 GB of memory on two cores.
 
     Example: starter cells knn.parquet -o pred.vcc --controls train.h5ad --perts pert_counts.csv
     """
