@@ -74,8 +74,12 @@ def in_each_context(
     def predict(model: dict[str, Answers], pairs: pd.MultiIndex) -> pd.DataFrame:
         return ask(model, pairs, lambda answers: answers.profiles)
 
+    def stated(answers: Answers) -> Profiles:
+        assert answers.spread is not None  # as `sure` says
+        return answers.spread
+
     def spread(model: dict[str, Answers], pairs: pd.MultiIndex) -> pd.DataFrame:
-        return ask(model, pairs, lambda answers: answers.spread or answers.profiles)
+        return ask(model, pairs, stated)
 
     return Contract(name, fit, predict, spread if sure else None)
 
@@ -107,8 +111,7 @@ def _control_mean(data: TrainingData) -> Answers:
 def _train_mean(data: TrainingData) -> Answers:
     """Its spread is that of the training profiles, as an unseen one has it about their mean."""
     profiles = data.one_context()
-    training = profiles.drop(index=CONTROL)
-    doubt = training.std(ddof=1).fillna(0.0) * np.sqrt(1 + 1 / len(training))
+    doubt = _doubt_of_mean(profiles)
     return Answers(
         lambda targets: baselines.train_mean(profiles, None, targets), lambda targets: _alike(doubt, targets)
     )
@@ -138,10 +141,10 @@ def _knn(data: TrainingData, k: int = 10) -> Answers:
     profiles, features = data.one_context(), of_genes(data)
     known = of_targets(features, profiles.index.drop(CONTROL))
     k = max(1, min(k, len(known)))
-    mean = _train_mean(data)
+    doubt = _doubt_of_mean(profiles)  # of a target of which nothing is known
 
     def spread(targets: Sequence[str]) -> pd.DataFrame:
-        table = mean.spread(targets) if mean.spread else mean.profiles(targets)
+        table = _alike(doubt, targets)
         asked = of_targets(features, targets)
         if k > 1 and len(asked):
             search = NearestNeighbors(n_neighbors=k, metric="cosine").fit(known.to_numpy())
@@ -230,6 +233,12 @@ def _ridge_with_other_lines(data: TrainingData) -> Answers:
 def _coexpression(cells: anndata.AnnData) -> pd.DataFrame:
     control = (cells.obs[TARGET_GENE] == CONTROL).to_numpy()
     return coexpression_features(expression(cells)[control], cells.var_names)
+
+
+def _doubt_of_mean(profiles: pd.DataFrame) -> pd.Series:
+    """Give the standard deviation of one more profile about the mean of the training profiles, a number a gene."""
+    training = profiles.drop(index=CONTROL)
+    return training.std(ddof=1).fillna(0.0) * np.sqrt(1 + 1 / len(training))
 
 
 def _alike(row: pd.Series, targets: Sequence[str]) -> pd.DataFrame:
