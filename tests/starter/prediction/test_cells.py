@@ -328,7 +328,7 @@ def test_on_real_cells_the_ways_come_in_the_order_of_the_pilot(papalexi):
     # the ratio is solved on the cells drawn, which the pilot's first form of thinning (.441, .0069) did not do
     thinned = table.loc[table["way"] == "thin"]
     assert thinned["des"].min() > 0.5
-    assert np.ptp(thinned["des"]) < 0.1  # over 16 seeds the standard deviation is .03
+    assert np.ptp(thinned["des"]) < 0.06
     assert thinned["mae"].max() < 0.0005
     assert des["constant"] == pytest.approx(0.224, abs=0.001)
     assert des[NEAREST] == pytest.approx(0.222, abs=0.015)
