@@ -78,7 +78,7 @@ def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
             csr = csr.copy()
             csr.sum_duplicates()
         csr = float_csr(csr)
-        return Cells(csr.shape, lambda keep: _views(csr), part_bytes=PART_IN_MEMORY)
+        return Cells(csr.shape, lambda keep: views(csr), part_bytes=PART_IN_MEMORY)
 
     def read(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
         del keep
@@ -88,10 +88,10 @@ def in_memory(x: scipy.sparse.spmatrix | np.ndarray) -> Cells:
     return Cells(x.shape, read, dense=True)
 
 
-def _views(x: scipy.sparse.csr_matrix) -> Iterator[scipy.sparse.csr_matrix]:
+def views(x: scipy.sparse.csr_matrix, cells: int = CELLS_PER_BLOCK) -> Iterator[scipy.sparse.csr_matrix]:
     """Cut a matrix into blocks of cells without copying its values."""
-    for start in range(0, x.shape[0], CELLS_PER_BLOCK):
-        pointers = x.indptr[start : start + CELLS_PER_BLOCK + 1]
+    for start in range(0, x.shape[0], cells):
+        pointers = x.indptr[start : start + cells + 1]
         values = slice(pointers[0], pointers[-1])
         block = scipy.sparse.csr_matrix((len(pointers) - 1, x.shape[1]), dtype=x.dtype)
         # given to the constructor, small parts of large arrays would be copied

@@ -25,6 +25,8 @@ FILTERS = {307: "bzip2", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 3201
 CELLS_PER_BLOCK = 1024
 LOCKING = False
 """HDF5's locks pass to processes that start meanwhile and keep others out; files are written aside, then renamed."""
+GAP = 1 << 14
+"""Values between two cells that are read along with them: to read on is quicker than to begin anew."""
 MAX_CSC = 1_000_000_000
 """Values that can be turned from columns to rows in memory."""
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -264,7 +266,7 @@ def read_blocks(
     cells
         Cells per block.
     keep
-        Which cells are needed, boolean; a block without any comes empty, and is not read.
+        Which cells are needed, boolean; the others may come empty, and most of them are not read.
     checked
         Whether every column index is compared with the number of genes; who leaves that out must do it himself.
 
@@ -303,19 +305,43 @@ def read_blocks(
         msg = f"{name_of(x)}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
         raise InputError(msg)
     if kind == "csc_matrix":
-        matrix = _compressed(x, slice(None), indptr, (n_cells, n_genes), scipy.sparse.csc_matrix, checked=True).tocsr()
+        matrix = _compressed(
+            x, [slice(None)], indptr, (n_cells, n_genes), scipy.sparse.csc_matrix, checked=True
+        ).tocsr()
         for start in range(0, n_cells, cells):
             yield matrix[start : start + cells]
         return
+    gap = max(GAP, _unit_of_reading(x["data"]), _unit_of_reading(x["indices"]))
     for start in range(0, n_cells, cells):
         pointers = indptr[start : start + cells + 1]
-        span = slice(int(pointers[0]), int(pointers[-1]))
         shape = (len(pointers) - 1, n_genes)
-        if keep is not None and not keep[start : start + cells].any():
-            yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x["data"].dtype)).dtype)
+        spans, local = [slice(int(pointers[0]), int(pointers[-1]))], pointers - pointers[0]
+        if keep is not None:
+            spans, local = _spans(pointers, keep[start : start + cells], gap)
+        if spans:
+            yield _compressed(x, spans, local, shape, scipy.sparse.csr_matrix, checked=checked)
         else:
-            local = pointers - pointers[0]
-            yield _compressed(x, span, local, shape, scipy.sparse.csr_matrix, checked=checked)
+            yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x["data"].dtype)).dtype)
+
+
+def _unit_of_reading(x: h5py.Dataset) -> int:
+    """Tell how many values must be read together: those of a compressed chunk."""
+    return x.chunks[0] if x.chunks and (not isinstance(x, h5py.Dataset) or x.compression) else 1
+
+
+def _spans(pointers: np.ndarray, keep: np.ndarray, gap: int) -> tuple[list[slice], np.ndarray]:
+    """Say which values some cells need, those of small gaps too, and where each cell then begins among them."""
+    cells = np.flatnonzero(keep)
+    first, last = pointers[cells], pointers[cells + 1]
+    apart = np.flatnonzero(first[1:] - last[:-1] > gap)
+    begin, end = cells[np.append(0, apart + 1)[: len(cells)]], cells[np.append(apart, -1)[: len(cells)]] + 1
+    read = np.zeros(len(keep) + 1, np.int64)
+    read[begin] += 1
+    read[end] -= 1
+    sizes = np.diff(pointers) * np.cumsum(read[:-1])
+    return [slice(int(pointers[a]), int(pointers[b])) for a, b in zip(begin, end, strict=True)], np.append(
+        0, np.cumsum(sizes)
+    )
 
 
 def csr_of(x: np.ndarray) -> scipy.sparse.csr_matrix:
@@ -343,19 +369,28 @@ def taken(x: h5py.Dataset, span: slice) -> np.ndarray:
 
 
 def _compressed(
-    x: h5py.Group, span: slice, indptr: np.ndarray, shape: tuple[int, int], kind: Callable, *, checked: bool
+    x: h5py.Group, spans: list[slice], indptr: np.ndarray, shape: tuple[int, int], kind: Callable, *, checked: bool
 ) -> scipy.sparse.csr_matrix | scipy.sparse.csc_matrix:
     try:
-        indices = taken(x["indices"], span)
+        indices = _together(x["indices"], spans)
         narrow = np.int32 if indptr[-1] <= np.iinfo(np.int32).max and indices.itemsize <= 4 else np.int64
         # columns may be stored as any whole numbers; SciPy wants both index arrays of one type
-        arrays = (_at_least_float32(taken(x["data"], span)), indices.astype(narrow, copy=False), indptr.astype(narrow))
+        arrays = (
+            _at_least_float32(_together(x["data"], spans)),
+            indices.astype(narrow, copy=False),
+            indptr.astype(narrow),
+        )
         matrix = kind(arrays, shape=shape)
         matrix.check_format(full_check=checked)
     except (ValueError, KeyError) as error:
         msg = f"{name_of(x)}: X is damaged ({error})"
         raise InputError(msg) from error
     return matrix
+
+
+def _together(x: h5py.Dataset, spans: list[slice]) -> np.ndarray:
+    parts = [taken(x, span) for span in spans]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def check_sparse(x: Any) -> None:
@@ -391,42 +426,45 @@ def _created(path: Path) -> Iterator[h5py.File]:
         raise OSError(str(error)) from error
 
 
-def write_h5ad(
+@contextmanager
+def writing_h5ad(
     path: str | Path,
-    blocks: Iterable[scipy.sparse.csr_matrix],
     obs: pd.DataFrame | Callable[[], pd.DataFrame],
     var: pd.DataFrame,
     uns: dict | Callable[[], dict] | None = None,
     compression: str | int | None = None,
     stored: int = 0,
-) -> None:
-    """Write an `.h5ad` whole or not at all, taking the cells a block at a time.
+) -> Iterator[Callable[[scipy.sparse.csr_matrix], scipy.sparse.csr_matrix]]:
+    """Write an `.h5ad` whole or not at all, while the block runs.
 
     Parameters
     ----------
     path
         Where the file goes.
-    blocks
-        CSR matrices (cells x genes) in the order of `obs`. Stored as float32 with sorted indices and
-        without explicit zeros; index pointers are int64, so that 2^31 stored values are no limit.
     obs
-        What describes the cells, or a function that gives it once all blocks are taken.
+        What describes the cells, or a function that gives it at the end of the block.
     var
         What describes the genes.
     uns
-        Anything else, or a function that gives it once all blocks are taken.
+        Anything else, or a function that gives it at the end of the block.
     compression
         An HDF5 filter such as "gzip", gzip's level, or None.
     stored
         How many values there can be. From 2^31 on the columns are int64 as the pointers are, since SciPy slices no
         matrix whose index arrays differ.
 
+    Yields
+    ------
+    A function that takes the next cells, a CSR matrix (cells x genes) in the order of `obs`, and gives them back as
+    they are stored: as float32 with sorted indices and without explicit zeros. Index pointers are int64, so that 2^31
+    stored values are no limit.
+
     Raises
     ------
     InputError
         If the folder cannot be written.
     AssertionError
-        If the blocks do not add up to the shape.
+        If the cells do not add up to the shape.
     """
     with whole(path) as part, _created(part) as file, pool_of_threads() as pool:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
@@ -436,7 +474,8 @@ def write_h5ad(
         data = Growing(x, "data", np.float32, compression, pool)
         indices = Growing(x, "indices", index, compression, pool)
         indptr = [np.zeros(1, np.int64)]
-        for block in blocks:
+
+        def append(block: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
             block = scipy.sparse.csr_matrix(block, dtype=np.float32)
             block.eliminate_zeros()
             block.sort_indices()
@@ -446,6 +485,9 @@ def write_h5ad(
             indptr.append(block.indptr[1:].astype(np.int64) + data.size)
             data.append(block.data)
             indices.append(block.indices)
+            return block
+
+        yield append
         data.finish()
         indices.finish()
         pointers = np.concatenate(indptr)
@@ -460,3 +502,18 @@ def write_h5ad(
             anndata.io.write_elem(file, key, element)
         for key in ("obsm", "varm", "obsp", "varp", "layers"):
             anndata.io.write_elem(file, key, {})
+
+
+def write_h5ad(
+    path: str | Path,
+    blocks: Iterable[scipy.sparse.csr_matrix],
+    obs: pd.DataFrame | Callable[[], pd.DataFrame],
+    var: pd.DataFrame,
+    uns: dict | Callable[[], dict] | None = None,
+    compression: str | int | None = None,
+    stored: int = 0,
+) -> None:
+    """Write an `.h5ad` of blocks of cells, in the order of `obs`; all else as `writing_h5ad` takes it."""
+    with writing_h5ad(path, obs, var, uns, compression, stored) as append:
+        for block in blocks:
+            append(block)

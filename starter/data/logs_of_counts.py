@@ -26,19 +26,24 @@ def logs_of(counts: scipy.sparse.csr_matrix, scale: np.ndarray) -> scipy.sparse.
     -------
     Cells x genes, CSR float32, of the same sparsity.
     """
+    logs = scipy.sparse.csr_matrix(counts.shape, dtype=np.float32)
+    logs.data, logs.indices, logs.indptr = log_values(counts, scale), counts.indices.copy(), counts.indptr.copy()
+    return logs
+
+
+def log_values(counts: scipy.sparse.csr_matrix, scale: np.ndarray) -> np.ndarray:
+    """Give the stored values of `logs_of`, in the order in which the counts are stored."""
     values = np.empty(counts.nnz, np.float32)
     for start in range(0, len(scale), CELLS_AT_ONCE):
         pointers = counts.indptr[start : start + CELLS_AT_ONCE + 1].astype(np.int64)
         span = slice(pointers[0], pointers[-1])
         of_cells, pointers = scale[start : start + CELLS_AT_ONCE], pointers - pointers[0]
         data = counts.data[span]
-        other = _look_up(data, pointers, _logs_of_counts(of_cells), values[span])
-        if len(other):
-            unit = np.repeat(of_cells, np.diff(pointers))[other]
+        if _look_up(data, pointers, _logs_of_counts(of_cells), values[span]):
+            other = np.flatnonzero(np.isnan(values[span]))
+            unit = of_cells[np.searchsorted(pointers, other, "right") - 1]
             values[span][other] = np.log1p(data[other].astype(np.float64) * unit)
-    logs = scipy.sparse.csr_matrix(counts.shape, dtype=np.float32)
-    logs.data, logs.indices, logs.indptr = values, counts.indices.copy(), counts.indptr.copy()
-    return logs
+    return values
 
 
 def log_sums(
@@ -80,23 +85,20 @@ def _logs_of_counts(scale: np.ndarray) -> np.ndarray:
 @numba.njit(cache=True, nogil=True)
 def _look_up(
     data: np.ndarray, pointers: np.ndarray, table: np.ndarray, logs: np.ndarray
-) -> np.ndarray:  # pragma: no cover (compiled)
-    """Take logs from each cell's table; give the places of values that are not in it."""
-    n_other = 0
-    other = np.empty(16, np.int64)
+) -> int:  # pragma: no cover (compiled)
+    """Take logs from each cell's table; values that are not in it give NaN, and are counted."""
+    n_other, width = 0, table.shape[1]
     for cell in range(len(pointers) - 1):
+        row = table[cell]
         for i in range(pointers[cell], pointers[cell + 1]):
-            value = np.float64(data[i])
-            if value >= 0 and value < table.shape[1] and value == np.trunc(value):
-                logs[i] = table[cell, int(value)]
-                continue
-            if n_other == len(other):
-                longer = np.empty(2 * n_other, np.int64)
-                longer[:n_other] = other
-                other = longer
-            other[n_other] = i
-            n_other += 1
-    return other[:n_other]
+            value = data[i]
+            count = np.uint32(value) if value >= 0 and value < width else np.uint32(0)
+            if count == value:
+                logs[i] = row[count]
+            else:
+                logs[i] = np.nan
+                n_other += 1
+    return n_other
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)

@@ -101,7 +101,8 @@ def read_profile_table(path: str | Path, genes: Sequence[str] | None = None) -> 
     """
     check_file(path)
     try:
-        table = pd.read_parquet(path)
+        # one thread and no buffer ahead: columns are many and short, and memory is what they would cost
+        table = pd.read_parquet(path, use_threads=False, pre_buffer=False)
     except Exception as error:  # whatever is in somebody's file
         msg = f"{path} cannot be read as parquet ({' '.join(str(error).split())}); write it with DataFrame.to_parquet"
         raise InputError(msg) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 
 from starter.data.dataset import PAIR
 from starter.data.h5ad import write_h5ad
@@ -17,7 +18,7 @@ from starter.data.stored import open_stored
 from starter.errors import Finding, InputError, counted, listed
 from starter.files import check_room
 from starter.prediction.requirements import Requirements
-from starter.prediction.upload import Batch, Block
+from starter.prediction.upload import Batch
 from starter.schema import CONTEXT, CONTROL, COURSE, ONE_CONTEXT, PERTURBATION, TARGET_GENE
 
 
@@ -105,12 +106,12 @@ def replicate(train: str | Path, seed: int = 0) -> Iterator[tuple[Batch, Require
         required = Requirements(screen.genes, dict(zip(names.tolist(), n_cells.tolist(), strict=True)))
         chosen, target = first | control, screen.target_sum()
 
-        def blocks() -> Iterator[Block]:
+        def blocks() -> Iterator[scipy.sparse.csr_matrix]:
             for cells, counts, sizes in screen.counts(chosen, "take cells"):
                 rows = np.flatnonzero(chosen[cells])
-                yield Block(logs_of(counts[rows], unit_of(target, sizes[rows])), labels[cells][rows].tolist())
+                yield logs_of(counts[rows], unit_of(target, sizes[rows]))
 
-        batch = Batch(blocks(), screen.n_blocks, int(chosen.sum()), screen.stored(chosen))
+        batch = Batch({TARGET_GENE: labels[chosen].tolist()}, blocks(), screen.n_blocks, screen.stored(chosen))
         yield batch, required, control | (~first & np.isin(labels, names))
 
 

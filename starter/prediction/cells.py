@@ -7,8 +7,9 @@ equal makes hundreds of genes "differentially expressed". `python -m benchmarks.
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import anndata
@@ -17,7 +18,7 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.dataset import pairs
-from starter.data.logs_of_counts import logs_of
+from starter.data.logs_of_counts import log_values, logs_of
 from starter.data.preprocess import expression
 from starter.data.pseudobulk import check_profile_table, group_means
 from starter.data.scale import LOG_LIMIT
@@ -29,6 +30,7 @@ from starter.schema import CONTEXT, CONTROL, PERTURBATION, TARGET_GENE
 MOST_THREADS = 8
 """Perturbations that are made at once; each takes the memory of its cells several times."""
 Made = TypeVar("Made")
+Part = TypeVar("Part")
 
 
 class Counted(NamedTuple):
@@ -39,9 +41,10 @@ class Counted(NamedTuple):
     scale: np.ndarray
     """What one UMI of each cell is on the scale before the log."""
 
-    def logs(self) -> scipy.sparse.csr_matrix:
-        """Give log1p expression, CSR float32."""
-        return logs_of(self.counts, self.scale)
+    def to_logs(self) -> scipy.sparse.csr_matrix:
+        """Make them log1p expression, CSR float32, in place: a second copy is of the size of all that is at hand."""
+        self.counts.data = log_values(self.counts, self.scale)
+        return self.counts
 
 
 def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> scipy.sparse.csr_matrix:
@@ -71,7 +74,7 @@ def thin(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.G
     InputError
         If the profile has not one finite value, 0 or more, for each gene.
     """
-    return thinned(profile, controls, n_cells, rng).logs()
+    return thinned(profile, controls, n_cells, rng).to_logs()
 
 
 def thinned(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> Counted:
@@ -126,7 +129,7 @@ def poisson(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.rando
     A gene's rate is its rate in the controls times the ratio of predicted to control expression, which is exact only if
     its spread does not change: the mean of logs is not the log of the mean.
     """
-    return poisson_counts(profile, controls, n_cells, rng).logs()
+    return poisson_counts(profile, controls, n_cells, rng).to_logs()
 
 
 def poisson_counts(profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator) -> Counted:
@@ -138,7 +141,7 @@ def negative_binomial(
     profile: np.ndarray, controls: Controls, n_cells: int, rng: np.random.Generator
 ) -> scipy.sparse.csr_matrix:
     """`poisson` with each gene's overdispersion in the controls, so that cells vary as real ones do."""
-    return negative_binomial_counts(profile, controls, n_cells, rng).logs()
+    return negative_binomial_counts(profile, controls, n_cells, rng).to_logs()
 
 
 def negative_binomial_counts(
@@ -241,15 +244,15 @@ def make_cells(
         If the way is unknown, the table is no profile table of one context and these genes, or a perturbation's
         number of cells is not given.
     """
-    perturbed = make_perturbed(table, controls, n_cells, way, seed)
+    make, labels = _maker(table, controls, n_cells, way, seed)
     yield CONTROL, controls.logs()
-    yield from perturbed
+    yield from zip(labels, _in_order(make, range(len(labels)), _threads_of(way)), strict=True)
 
 
-def make_perturbed(
+def make_all(
     table: pd.DataFrame, controls: Controls, n_cells: Mapping[str, int], way: str | Way = "thin", seed: int = 0
-) -> Iterator[tuple[str, scipy.sparse.csr_matrix]]:
-    """Make the cells of a prediction as `make_cells` does, without the control cells.
+) -> Iterator[scipy.sparse.csr_matrix]:
+    """Make the cells of `make_cells`, those of the control in blocks, as many at once as there are processors.
 
     Parameters
     ----------
@@ -258,26 +261,38 @@ def make_perturbed(
 
     Returns
     -------
-    Label and cells (cells x genes, log1p expression, CSR float32), as they are taken.
+    Cells x genes, log1p expression, CSR float32: control cells as in `Controls.blocks`, then each row of the table.
 
     Raises
     ------
     InputError
         As `make_cells` does, before any cell is made.
     """
-    make = _way(way, WAYS) if isinstance(way, str) else way
+    make, labels = _maker(table, controls, n_cells, way, seed)
+
+    def block(part: tuple[scipy.sparse.csr_matrix, np.ndarray] | int) -> scipy.sparse.csr_matrix:
+        return make(part) if isinstance(part, int) else logs_of(*part)
+
+    return _in_order(block, chain(controls.blocks(), range(len(labels))), _threads_of(way))
+
+
+def _maker(
+    table: pd.DataFrame, controls: Controls, n_cells: Mapping[str, int], way: str | Way, seed: int
+) -> tuple[Callable[[int], scipy.sparse.csr_matrix], list[str]]:
+    """Give what makes the cells of a row of the table, and the perturbations of the rows."""
+    function = _way(way, WAYS) if isinstance(way, str) else way
     check_profile_table(table, controls.genes)
     if table.index.get_level_values(CONTEXT).nunique() > 1:  # noqa: PD101  (it is not a constant series)
         msg = "the profile table has several contexts; cells are made with the controls of one"
         raise InputError(msg)
     labels = _labels(table, n_cells)
 
-    def cells(row: int) -> tuple[str, scipy.sparse.csr_matrix]:
-        label = labels[row]
-        rng = np.random.default_rng([seed, _number(label)])
-        return label, make(table.iloc[row].to_numpy(float), controls, n_cells[label], rng)
+    def make(row: int) -> scipy.sparse.csr_matrix:
+        rng = np.random.default_rng([seed, _number(labels[row])])
+        return function(table.iloc[row].to_numpy(float), controls, n_cells[labels[row]], rng)
 
-    return _in_order(cells, len(labels), 1 if callable(way) else _threads())
+    first = [make(0)] if labels else []  # alone: it finds out about the control cells what all others use, in threads
+    return lambda row: first.pop() if row == 0 and first else make(row), labels
 
 
 def make_counts(
@@ -327,7 +342,7 @@ def make_counts(
         rng = np.random.default_rng([seed, _number(context), _number(label)])
         return (context, label), make(table.iloc[row].to_numpy(float), controls[context], n_cells[label], rng).counts
 
-    return _in_order(cells, len(labels), _threads())
+    return _in_order(cells, range(len(labels)), _threads())
 
 
 def _way(way: str, ways: Mapping[str, Made]) -> Made:
@@ -356,20 +371,25 @@ def _threads() -> int:
     return min(os.cpu_count() or 1, MOST_THREADS)
 
 
-def _in_order(work: Callable[[int], Made], n: int, threads: int) -> Iterator[Made]:
-    """Give the results of 0 to n - 1 in order, some of them being worked on while one is taken."""
-    if threads == 1 or n < 2:
-        yield from map(work, range(n))
+def _threads_of(way: str | Way) -> int:
+    """Say how many threads may make cells: one, if somebody's own function does."""
+    return 1 if callable(way) else _threads()
+
+
+def _in_order(work: Callable[[Part], Made], parts: Iterable[Part], threads: int) -> Iterator[Made]:
+    """Give the results of all parts in order, some of them being worked on while one is taken."""
+    if threads == 1:
+        yield from map(work, parts)
         return
-    yield work(0)  # alone: it compiles, and finds out about the control cells what all others use
     with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(work, row) for row in range(1, min(n, 1 + threads)))
+        waiting: deque[Future[Made]] = deque()
         try:
-            for row in range(1 + threads, n + threads):
-                done = waiting.popleft().result()
-                if row < n:
-                    waiting.append(pool.submit(work, row))
-                yield done
+            for part in parts:
+                waiting.append(pool.submit(work, part))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()

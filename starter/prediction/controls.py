@@ -5,11 +5,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import anndata
+import numba
 import numpy as np
 import scipy.sparse
 
+from starter.data.blocks import views
 from starter.data.logs_of_counts import log_sums, logs_of
 from starter.data.preprocess import library_sizes, target_sum, unit_of
 from starter.data.stored import StoredScreen, open_stored, shared_target_sum
@@ -45,11 +48,10 @@ class Controls:
         return -(-len(self.scale) // CELLS_AT_ONCE)
 
     def blocks(self) -> Iterator[tuple[scipy.sparse.csr_matrix, np.ndarray]]:
-        """Give the cells block by block, counts and scales."""
-        for start in range(0, len(self.scale), CELLS_AT_ONCE):
-            block = self.counts[start : start + CELLS_AT_ONCE]
-            block.sort_indices()
-            yield block, self.scale[start : start + CELLS_AT_ONCE]
+        """Give the cells block by block, counts with sorted indices and scales; the counts are not to be changed."""
+        scales = (self.scale[start : start + CELLS_AT_ONCE] for start in range(0, len(self.scale), CELLS_AT_ONCE))
+        for block, scale in zip(views(self.counts, CELLS_AT_ONCE), scales, strict=True):
+            yield block if block.has_sorted_indices else block.sorted_indices(), scale
 
     @property
     def profile(self) -> np.ndarray:
@@ -87,17 +89,40 @@ class Controls:
         phi = np.divide(excess, expected, out=np.ones(len(squares)), where=expected > 0)
         return np.clip(phi, 0, MAX_DISPERSION)
 
-    @cached_property
+    @property
+    def totals(self) -> np.ndarray:
+        """Sum of each cell's expression on the natural scale, over the genes that there are."""
+        return self._sums[1] * self.scale
+
+    @property
     def _count_sums(self) -> np.ndarray:
         """Sums over the cells of each gene's counts, of their squares, and of counts x 1 / scale; 3 x genes."""
-        sums = np.zeros((3, self.counts.shape[1]))
-        for block, scale in self.blocks():  # of all at once SciPy would make a copy in float64
-            counts = block.astype(np.float64)
-            sums[0] += np.asarray(counts.sum(axis=0)).ravel()
-            sums[2] += (1 / scale) @ counts
-            counts.data **= 2
-            sums[1] += np.asarray(counts.sum(axis=0)).ravel()
-        return sums
+        return self._sums[0]
+
+    @cached_property
+    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """What `_count_sums` gives, and the sum of each cell's counts."""
+        of_genes, of_cells = np.zeros((3, self.counts.shape[1])), np.zeros(len(self.scale))
+        _add(self.counts.data, self.counts.indices, self.counts.indptr, 1 / self.scale, of_genes, of_cells)
+        return of_genes, of_cells
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    exposure: np.ndarray,
+    of_genes: np.ndarray,
+    of_cells: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    for cell in range(len(exposure)):
+        for i in range(indptr[cell], indptr[cell + 1]):
+            count, gene = np.float64(data[i]), np.uint32(indices[i])
+            of_genes[0, gene] += count
+            of_genes[1, gene] += count * count
+            of_genes[2, gene] += count * exposure[cell]
+            of_cells[cell] += count
 
 
 def controls_of(adata: anndata.AnnData) -> Controls:
@@ -145,19 +170,15 @@ def read_controls(
     with ExitStack() as stack:
         screens = [stack.enter_context(open_stored(path)) for path in paths]
         _check_alike(screens)
-        sizes = [screen.library_sizes(screen.control) for screen in screens]
+        gathered = [_gather(screen) for screen in screens]
         if target is None:
+            sizes = [np.concatenate([own.sizes for own in of_file.values()]) for of_file in gathered]
             target = shared_target_sum(screens, sizes)
-        found = {}
-        for screen, size in zip(screens, sizes, strict=True):
-            contexts = screen.pairs.get_level_values(CONTEXT).to_numpy(str)
-            if empty := int((size == 0).sum()):
-                msg = f"{screen.name}: {counted(empty, 'control cell')} without a single UMI; leave them out"
-                raise InputError(msg)
-            names = sorted(set(contexts[screen.control]))
-            cells = [screen.control & (contexts == context) for context in names]
-            for context, own, counts in zip(names, cells, _gather(screen, cells), strict=True):
-                found[context] = Controls(counts, unit_of(target, size[own]), screen.genes)
+        found = {
+            context: Controls(own.counts, unit_of(target, own.sizes), screen.genes)
+            for screen, of_file in zip(screens, gathered, strict=True)
+            for context, own in of_file.items()
+        }
         return dict(sorted(found.items())), target
 
 
@@ -190,13 +211,28 @@ def _check_alike(screens: Sequence[StoredScreen]) -> None:
         seen.update(dict.fromkeys(present, screen.name))
 
 
-def _gather(screen: StoredScreen, groups: Sequence[np.ndarray]) -> list[scipy.sparse.csr_matrix]:
-    """Bring the counts of some groups of cells into memory in one reading."""
-    gathered = [_Gathered(screen.stored(keep), len(screen.genes)) for keep in groups]
-    for cells, block, _ in screen.counts(np.logical_or.reduce(groups), "read control cells"):
-        for group, keep in zip(gathered, groups, strict=True):
-            group.add(block[np.flatnonzero(keep[cells])])
-    return [group.matrix() for group in gathered]
+class _OfContext(NamedTuple):
+    """The control cells of a context."""
+
+    counts: scipy.sparse.csr_matrix
+    sizes: np.ndarray
+    """UMIs of each cell."""
+
+
+def _gather(screen: StoredScreen) -> dict[str, _OfContext]:
+    """Bring the control cells of each context into memory in one reading."""
+    contexts, control = screen.pairs.get_level_values(CONTEXT).to_numpy(str), screen.control
+    of_context = {context: control & (contexts == context) for context in sorted(set(contexts[control]))}
+    gathered = {context: _Gathered(screen.stored(own), len(screen.genes)) for context, own in of_context.items()}
+    sizes = np.zeros(len(control))
+    for cells, block, totals in screen.counts(control, "read control cells"):
+        sizes[cells] = totals
+        for context, own in of_context.items():
+            gathered[context].add(block, np.flatnonzero(own[cells]))
+    if empty := int((sizes[control] == 0).sum()):
+        msg = f"{screen.name}: {counted(empty, 'control cell')} without a single UMI; leave them out"
+        raise InputError(msg)
+    return {context: _OfContext(gathered[context].matrix(), sizes[own]) for context, own in of_context.items()}
 
 
 class _Gathered:
@@ -207,8 +243,9 @@ class _Gathered:
         self._data, self._indices = np.empty(n_values, np.uint16), np.empty(n_values, np.int32)
         self._pointers, self._size, self._n_genes = [np.zeros(1, np.int64)], 0, n_genes
 
-    def add(self, counts: scipy.sparse.csr_matrix) -> None:
-        """Take cells."""
+    def add(self, block: scipy.sparse.csr_matrix, cells: np.ndarray) -> None:
+        """Take some cells of a block."""
+        counts = block if len(cells) == block.shape[0] else block[cells]
         if counts.nnz and counts.data.max() > np.iinfo(self._data.dtype).max:
             self._data = self._data.astype(np.uint32)
         span = slice(self._size, self._size + counts.nnz)

@@ -5,19 +5,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse
 
 from starter import progress
-from starter.data.h5ad import CELLS_PER_BLOCK, open_h5ad, read_frame, shape_of, unreadable, write_h5ad
+from starter.data.h5ad import CELLS_PER_BLOCK, layout_of, open_h5ad, read_frame, shape_of, unreadable, write_h5ad
 from starter.data.preprocess import log_to_target
 from starter.data.scale import SCALE_TOLERANCE
 from starter.data.scan import Scan
 from starter.errors import Finding, FindingsError, InputError
 from starter.files import check_room, whole, workspace
 from starter.prediction.check import OUT_OF_ORDER, check_content
-from starter.prediction.content import Content, Naming, content_of, with_controls
+from starter.prediction.content import EXTRAS, Content, Naming, content_of, with_controls
 from starter.prediction.requirements import Requirements
 from starter.prediction.season import META, SEASON_2025, Season, get_season
 from starter.prediction.season_2025 import LOOKS_LIKE_COUNTS, is_counts
@@ -100,8 +101,10 @@ def pack(
                 findings.append(Finding("error", "X holds counts", NORMALISE))
             if scan is None or any(finding.level == "error" for finding in findings):
                 raise FindingsError(str(path), findings)
-            # values, columns that may be int64, and what compression leaves of both
-            check_room(folder, (12 + 8) * scan.n_stored + 128 * sum(content.cells.shape))
+            changed = counts or reordered or done or naming != Naming()
+            as_it_is = not changed and _is_plain(opened, content, scan, season)
+            # what compression leaves of values and columns that may be int64; both once more, if they are written
+            check_room(folder, (8 if as_it_is else 12 + 8) * scan.n_stored + 128 * sum(content.cells.shape))
             if counts:
                 findings = [finding for finding in findings if not finding.what.startswith(LOOKS_LIKE_COUNTS)]
                 content, median = _normalised(content, scan)
@@ -116,18 +119,19 @@ def pack(
             if reordered and required is not None:
                 genes = pd.Index(required.genes)
                 done.append(Finding("note", "the genes were put in the order of the list"))
-            labels = {column: content.obs[column].astype(str) for column in season.columns}
-            uns = {"log1p": {"base": None}} if counts else None  # as scanpy notes it
-            var = pd.DataFrame(index=genes)
-            write_h5ad(plain, _blocks(content, genes), labels_of_cells(labels), var, uns, stored=scan.n_stored)
-        seal(plain, archive, season, required)
+            if not as_it_is:
+                labels = {column: content.obs[column].astype(str) for column in season.columns}
+                uns = {"log1p": {"base": None}} if counts else None  # as scanpy notes it
+                var = pd.DataFrame(index=genes)
+                write_h5ad(plain, _blocks(content, genes), labels_of_cells(labels), var, uns, stored=scan.n_stored)
+            seal(file if as_it_is else plain, archive, season, required)
         with whole(out) as part:
             archive.rename(part)
     return [*findings, *done]
 
 
 def seal(plain: Path, archive: Path, season: Season, required: Requirements | None) -> None:
-    """Put a prediction file that is as an upload wants it into the archive; the file is removed.
+    """Put a prediction file that is as an upload wants it into the archive.
 
     Parameters
     ----------
@@ -146,6 +150,27 @@ def seal(plain: Path, archive: Path, season: Season, required: Requirements | No
             contexts = contexts_due(present, required)
             sidecar = make_meta(n_cells, n_genes, written["X/data"].size, contexts, required)
     write_archive(plain, archive, season, sidecar)
+
+
+def _is_plain(file: h5py.File | h5py.Group, content: Content, scan: Scan, season: Season) -> bool:
+    """Tell whether a file is already what would be written of it, as the kit's own are."""
+    x, obs = file["X"], content.obs
+    if not isinstance(file, h5py.File) or layout_of(x) != "csr_matrix":
+        return False
+    index = np.int32 if scan.n_stored <= np.iinfo(np.int32).max else np.int64
+    return (
+        list(obs.columns) == list(season.columns)
+        and all(isinstance(labels.dtype, pd.CategoricalDtype) for _, labels in obs.items())
+        and all(len(labels.cat.categories) == labels.nunique() for _, labels in obs.items())
+        and obs.index.equals(pd.RangeIndex(len(obs)).astype(str))
+        and not content.left_out
+        and set(file) <= {"X", "obs", "var", "uns", *EXTRAS}
+        and not len(file.get("uns", ()))
+        and [x[key].dtype for key in ("data", "indices", "indptr")] == [np.float32, index, index]
+        and not any(x[key].compression for key in ("data", "indices", "indptr"))
+        and scan.canonical
+        and not scan.n_zeros
+    )
 
 
 def _check_arguments(

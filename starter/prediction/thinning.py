@@ -9,6 +9,11 @@ import numba
 import numpy as np
 import scipy.sparse
 
+ROOM = 1.25
+"""For how many more values there is room at first than were drawn."""
+FEW = 32
+"""UMIs of a gene in a cell whose logs are taken once."""
+
 
 class _Genes(NamedTuple):
     """Counts of cells gene after gene."""
@@ -49,49 +54,94 @@ def match_means(
     Cells drawn x genes, counts, CSR float32.
     """
     n_genes = len(goal)
-    given = _Genes(*_by_gene(counts.data, counts.indices, counts.indptr, drawn, n_genes))
-    made = _Genes(*_match_all(*given, scale, goal, phi, rng))
+    given = _by_gene(counts, drawn)
+    room = int(len(given.cells) * ROOM)
+    made = _Genes(*_match_all(*given, scale, goal, phi, rng, np.empty(room, np.int32), np.empty(room, np.int32)))
     del given
-    return scipy.sparse.csr_matrix(_by_cell(*made, len(drawn)), shape=(len(drawn), n_genes))
+    return _by_cell(made, (len(drawn), n_genes))
+
+
+# NumPy makes the large arrays below, and compiled code fills them: it asks for large pages, in which writing here and
+# there takes half the time
+
+
+def _by_gene(counts: scipy.sparse.csr_matrix, drawn: np.ndarray) -> _Genes:
+    """Turn the rows that were drawn around."""
+    heads = _heads_of_genes(counts.indices, counts.indptr, drawn, counts.shape[1])
+    genes = _Genes(np.empty(heads[-1], np.int32), np.empty(heads[-1], np.int32), heads.copy())
+    _turn_rows(counts.data, counts.indices, counts.indptr, drawn, heads, genes.cells, genes.counts)
+    return genes
+
+
+def _by_cell(genes: _Genes, shape: tuple[int, int]) -> scipy.sparse.csr_matrix:
+    """Turn genes around."""
+    heads = _heads_of_cells(genes.cells[: genes.pointers[-1]], shape[0])
+    cells = scipy.sparse.csr_matrix(shape, dtype=np.float32)
+    cells.data, cells.indices = np.empty(heads[-1], np.float32), np.empty(heads[-1], np.int32)
+    cells.indptr = heads.astype(np.int32 if heads[-1] <= np.iinfo(np.int32).max else np.int64)
+    _turn_genes(*genes, heads, cells.data, cells.indices)
+    return cells
 
 
 @numba.njit(cache=True, nogil=True)
-def _by_gene(
-    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, drawn: np.ndarray, n_genes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
-    """Turn the rows that were drawn around."""
-    pointers = np.zeros(n_genes + 1, np.int64)
+def _heads_of_genes(
+    indices: np.ndarray, indptr: np.ndarray, drawn: np.ndarray, n_genes: int
+) -> np.ndarray:  # pragma: no cover (compiled)
+    """Say where each gene begins, and the last one ends."""
+    heads = np.zeros(n_genes + 1, np.int64)
     for row in drawn:
-        for k in range(indptr[row], indptr[row + 1]):
-            pointers[indices[k] + 1] += 1
-    pointers = np.cumsum(pointers)
-    heads = pointers[:-1].copy()
-    cells, counts = np.empty(pointers[-1], np.int32), np.empty(pointers[-1], np.int32)
+        for gene in indices[indptr[row] : indptr[row + 1]]:
+            heads[np.uint32(gene) + 1] += 1
+    for gene in range(n_genes):
+        heads[gene + 1] += heads[gene]
+    return heads
+
+
+@numba.njit(cache=True, nogil=True)
+def _turn_rows(
+    data: np.ndarray,
+    indices: np.ndarray,
+    indptr: np.ndarray,
+    drawn: np.ndarray,
+    heads: np.ndarray,
+    cells: np.ndarray,
+    counts: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
     for cell in range(len(drawn)):
         for k in range(indptr[drawn[cell]], indptr[drawn[cell] + 1]):
-            head = heads[indices[k]]
+            gene = np.uint32(indices[k])
+            head = np.uint64(heads[gene])
             cells[head], counts[head] = cell, data[k]
-            heads[indices[k]] += 1
-    return cells, counts, pointers
+            heads[gene] += 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _by_cell(
-    cells: np.ndarray, counts: np.ndarray, pointers: np.ndarray, n_cells: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
-    """Turn genes around: values, columns and pointers of a CSR matrix."""
-    indptr = np.zeros(n_cells + 1, np.int64)
-    for cell in cells[: pointers[-1]]:
-        indptr[cell + 1] += 1
-    indptr = np.cumsum(indptr)
-    heads = indptr[:-1].copy()
-    data, indices = np.empty(indptr[-1], np.float32), np.empty(indptr[-1], np.int32)
+def _heads_of_cells(cells: np.ndarray, n_cells: int) -> np.ndarray:  # pragma: no cover (compiled)
+    """Say where each cell begins, and the last one ends."""
+    heads = np.zeros(n_cells + 1, np.int64)
+    for cell in cells:
+        heads[np.uint32(cell) + 1] += 1
+    for cell in range(n_cells):
+        heads[cell + 1] += heads[cell]
+    return heads
+
+
+@numba.njit(cache=True, nogil=True)
+def _turn_genes(
+    cells: np.ndarray,
+    counts: np.ndarray,
+    pointers: np.ndarray,
+    heads: np.ndarray,
+    data: np.ndarray,
+    indices: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    heads = heads.copy()
     for gene in range(len(pointers) - 1):
         for k in range(pointers[gene], pointers[gene + 1]):
-            head = heads[cells[k]]
+            cell = np.uint32(cells[k])
+            head = np.uint64(heads[cell])
             data[head], indices[head] = counts[k], gene
-            heads[cells[k]] += 1
-    return data, indices, indptr
+            heads[cell] += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,12 +153,17 @@ def _match_all(
     goal: np.ndarray,
     phi: np.ndarray,
     rng: np.random.Generator,
+    out_cells: np.ndarray,
+    out_counts: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover (compiled)
-    """Match gene after gene."""
+    """Match gene after gene; what is made is written to the last two, or to longer ones."""
     n_cells = len(scale)
     made = np.zeros(len(pointers), np.int64)
-    out_cells, out_counts = np.empty(len(cells), np.int32), np.empty(len(cells), np.int32)
     counts, logs = np.zeros(n_cells, np.int32), np.zeros(n_cells)  # of one gene
+    table = np.empty((n_cells, FEW))  # the logs of few UMIs
+    for cell in range(n_cells):
+        for count in range(FEW):
+            table[cell, count] = np.log1p(scale[cell] * count)
     exposure = 1 / scale
     running = np.cumsum(exposure)
     first = np.empty(n_cells, np.int32)
@@ -117,9 +172,10 @@ def _match_all(
     for gene in range(len(goal)):
         total = 0.0
         for k in range(pointers[gene], pointers[gene + 1]):
-            cell = cells[k]
-            counts[cell], logs[cell] = given[k], np.log1p(scale[cell] * given[k])
-            total += float(logs[cell])
+            cell, count = np.uint32(cells[k]), np.uint32(given[k])
+            log = table[cell, count] if count < FEW else np.log1p(scale[cell] * count)
+            counts[cell], logs[cell] = count, log
+            total += log
         if total > goal[gene]:
             _remove(cells[pointers[gene] : pointers[gene + 1]], counts, logs, total, goal[gene], scale, rng)
         elif total < goal[gene]:

@@ -3,21 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
 
 from starter import progress
+from starter.data.blocks import Cells
 from starter.data.dataset import PAIR
-from starter.data.h5ad import open_h5ad, write_h5ad
-from starter.data.logs_of_counts import logs_of
+from starter.data.h5ad import writing_h5ad
 from starter.errors import Finding, FindingsError, InputError, counted, difference, listed
 from starter.files import check_room, whole, workspace
-from starter.prediction.cells import make_counts, make_perturbed
+from starter.prediction.cells import make_all, make_counts
 from starter.prediction.check import check_content
-from starter.prediction.content import Naming, content_of
+from starter.prediction.content import Content
 from starter.prediction.controls import Controls
 from starter.prediction.pack import seal
 from starter.prediction.requirements import Requirements
@@ -34,24 +33,15 @@ DENSE = ("constant", "shift", "gaussian")
 """Ways that leave hardly any zero."""
 
 
-class Block(NamedTuple):
-    """Some cells of an upload."""
-
-    cells: scipy.sparse.csr_matrix
-    """Cells x genes, as the season wants them."""
-    labels: Sequence[str]
-    """Perturbation of each, or the control label."""
-    contexts: Sequence[str] = ()
-    """Context of each, where the season has contexts."""
-
-
 @dataclass(frozen=True)
 class Batch:
     """The cells of an upload, made as they are taken."""
 
-    blocks: Iterable[Block]
+    labels: Mapping[str, Sequence[str]]
+    """Of every cell, in each column of the season."""
+    blocks: Iterable[scipy.sparse.csr_matrix]
+    """Cells x genes, as the season wants them."""
     n_blocks: int
-    n_cells: int
     n_values: int
     """Values that they hold, about."""
 
@@ -101,8 +91,7 @@ def make_upload(
     n_cells = cells_due(required, season)
     if season == SEASON_2025 and required.control_totals is None:
         (own,) = controls.values()
-        totals = np.asarray(own.counts.sum(axis=1)).ravel() * own.scale
-        required = replace(required, control_totals=totals)  # whose scale is that of the table
+        required = replace(required, control_totals=own.totals)  # whose scale is that of the table
     batch = (
         _counts(fitted, controls, n_cells, way, seed)
         if season == SEASON_2026
@@ -136,28 +125,25 @@ def write_upload(out: str | Path, batch: Batch, required: Requirements, season: 
     """
     out = Path(out)
     packed = is_packed(out)
+    obs, var = labels_of_cells(batch.labels), pd.DataFrame(index=pd.Index(required.genes))
     n_values = int(batch.n_values * MARGIN)
     item = 8 if n_values <= np.iinfo(np.int32).max else 12
-    check_room(out.parent, n_values * (item + PACKED * packed) + 128 * (batch.n_cells + len(required.genes)))
-    labels: dict[str, list[str]] = {column: [] for column in season.columns}
-
-    def blocks() -> Iterator[scipy.sparse.csr_matrix]:
-        with progress.bar("make cells", batch.n_blocks) as advance:
-            for cells, of_cells, contexts in batch.blocks:
-                labels[TARGET_GENE].extend(of_cells)
-                if CONTEXT in labels:
-                    labels[CONTEXT].extend(contexts)
-                yield cells
-                advance()
-
+    check_room(out.parent, n_values * (item + PACKED * packed) + 128 * (len(obs) + len(var)))
     with workspace(out) as folder:
         made = plain = folder / "pred.h5ad"
-        var = pd.DataFrame(index=pd.Index(required.genes))
-        write_h5ad(plain, blocks(), lambda: labels_of_cells(labels), var, stored=n_values)
-        with open_h5ad(plain) as opened:
-            findings, scan = check_content(content_of(opened, Naming()), required, season)
-        if scan is None or any(finding.level == "error" for finding in findings):
-            raise FindingsError(str(out), findings)
+        with writing_h5ad(plain, obs, var, stored=n_values) as append:
+
+            def written(keep: np.ndarray) -> Iterator[scipy.sparse.csr_matrix]:
+                del keep
+                with progress.bar("make cells", batch.n_blocks) as advance:
+                    for cells in batch.blocks:
+                        yield append(cells)
+                        advance()
+
+            content = Content(obs, var, Cells((len(obs), len(var)), written), n_values, None, [])
+            findings, scan = check_content(content, required, season)
+            if scan is None or any(finding.level == "error" for finding in findings):
+                raise FindingsError(str(out), findings)
         if packed:
             made = folder / "pred.vcc"
             seal(plain, made, season, required)
@@ -270,19 +256,15 @@ def _contexts_due(table: pd.DataFrame, contexts: Sequence[str], required: Requir
 
 def _logs(table: pd.DataFrame, controls: Controls, n_cells: Mapping[str, int], way: str, seed: int) -> Batch:
     """Make the control cells as they are, then cells of each perturbation, in log1p expression."""
-    genes, in_order = list(table.columns), _ordered(controls, list(table.columns))
-    made = make_perturbed(_like(table, controls), controls, n_cells, way, seed)
+    genes = list(table.columns)
+    made = make_all(_like(table, controls), controls, n_cells, way, seed)
+    blocks = map(_ordered(controls, genes), made)
 
-    def blocks() -> Iterator[Block]:
-        for counts, unit in controls.blocks():
-            yield Block(in_order(logs_of(counts, unit)), [CONTROL] * len(unit))
-        for label, cells in made:
-            yield Block(in_order(cells), [label] * cells.shape[0])
-
+    perturbed = table.index.get_level_values(PERTURBATION)
     n_control = len(controls.scale)
-    n_made = n_control + sum(n_cells.values())
-    n_values = n_made * len(genes) if way in DENSE else int(n_made * controls.counts.nnz / n_control)
-    return Batch(blocks(), controls.n_blocks + len(table), n_made, n_values)
+    labels = _repeated([CONTROL, *perturbed], [n_control, *(n_cells[label] for label in perturbed)])
+    n_values = len(labels) * len(genes) if way in DENSE else int(len(labels) * controls.counts.nnz / n_control)
+    return Batch({TARGET_GENE: labels}, blocks, controls.n_blocks + len(table), n_values)
 
 
 def _counts(
@@ -292,15 +274,24 @@ def _counts(
     contexts = list(dict.fromkeys(table.index.get_level_values(CONTEXT)))
     made = [make_counts(_like(table.loc[[name]], controls[name]), controls, n_cells, way, seed) for name in contexts]
 
-    def blocks() -> Iterator[Block]:
+    def blocks() -> Iterator[scipy.sparse.csr_matrix]:
         for context, of_context in zip(contexts, made, strict=True):
             in_order = _ordered(controls[context], list(table.columns))
-            for (_, label), cells in of_context:
-                yield Block(in_order(cells), [label] * cells.shape[0], [context] * cells.shape[0])
+            for _, cells in of_context:
+                yield in_order(cells)
 
-    n_made = sum(n_cells.values())
+    numbers = [n_cells[label] for label in table.index.get_level_values(PERTURBATION)]
+    labels = {
+        TARGET_GENE: _repeated(table.index.get_level_values(PERTURBATION), numbers),
+        CONTEXT: _repeated(table.index.get_level_values(CONTEXT), numbers),
+    }
     of_cell = sum(controls[name].counts.nnz / len(controls[name].scale) for name in contexts)
-    return Batch(blocks(), len(table), n_made * len(contexts), int(n_made * of_cell))
+    return Batch(labels, blocks(), len(table), int(sum(n_cells.values()) * of_cell))
+
+
+def _repeated(labels: Iterable[str], numbers: Iterable[int]) -> list[str]:
+    """Give each label so many times."""
+    return [label for label, n in zip(labels, numbers, strict=True) for _ in range(n)]
 
 
 def _like(table: pd.DataFrame, controls: Controls) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The challenge's upload, `.vcc`: a plain tar of `pred.h5ad.zst` (zstandard) and a small file that tells the season."""
 
-import io
 import os
 import tarfile
 import tempfile
@@ -25,18 +24,20 @@ CHUNK = 16 << 20
 """Bytes that are compressed at once."""
 MAX_WORKERS = 8
 """Threads that compress; each has its own buffers."""
+LARGE = 8 << 30
+"""Bytes of a member from which on only GNU's form of its header is one block."""
 MAX_SIDECAR = 64 << 10
 """Bytes of the file beside the prediction, at most."""
 AGAIN = "pack it again with: starter pack"
 
 
 def write_archive(prediction: Path, archive: Path, season: Season, sidecar: bytes) -> None:
-    """Compress a prediction file and put it into an archive. The same file gives the same archive.
+    """Compress a prediction file into an archive. The same file gives the same archive.
 
     Parameters
     ----------
     prediction
-        The `.h5ad`. It is removed once it is compressed, since the disk may not hold it beside the archive.
+        The `.h5ad`.
     archive
         The `.vcc` to write.
     season
@@ -44,27 +45,40 @@ def write_archive(prediction: Path, archive: Path, season: Season, sidecar: byte
     sidecar
         The content of the small file beside the prediction.
     """
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
-        packed = Path(folder) / PREDICTION
-        _compress(prediction, packed)
-        prediction.unlink()
-        with tarfile.open(archive, "w") as tar:
-            for name in season.members:
-                if name == PREDICTION:
-                    tar.add(packed, name, filter=_anonymous)
-                else:
-                    member = _anonymous(tarfile.TarInfo(name))
-                    member.size = len(sidecar)
-                    tar.addfile(member, io.BytesIO(sidecar))
+    with archive.open("wb") as sink:
+        for name in season.members:
+            head = sink.tell()
+            sink.seek(tarfile.BLOCKSIZE, os.SEEK_CUR)  # a member's size stands before it, and is known behind it
+            if name == PREDICTION:
+                _compress(prediction, sink)
+            else:
+                sink.write(sidecar)
+            end = sink.tell()
+            sink.seek(head)
+            sink.write(_header(name, end - head - tarfile.BLOCKSIZE))
+            sink.seek(end)
+            _fill(sink, tarfile.BLOCKSIZE)
+        sink.write(bytes(2 * tarfile.BLOCKSIZE))
+        _fill(sink, tarfile.RECORDSIZE)
 
 
-def _compress(path: Path, target: Path) -> None:
+def _header(name: str, size: int) -> bytes:
+    """Describe a member without saying who packed it and when: the same prediction gives the same file."""
+    member = tarfile.TarInfo(name)
+    member.size = size
+    return member.tobuf(tarfile.PAX_FORMAT if size < LARGE else tarfile.GNU_FORMAT)  # either is one block
+
+
+def _fill(sink: IO[bytes], unit: int) -> None:
+    sink.write(bytes(-sink.tell() % unit))
+
+
+def _compress(path: Path, sink: IO[bytes]) -> None:
     size = path.stat().st_size
     threads = min(os.cpu_count() or 1, MAX_WORKERS)
     compressor = zstandard.ZstdCompressor(level=3, threads=threads, write_checksum=True)
     with (
         path.open("rb") as source,
-        target.open("wb") as sink,
         compressor.stream_writer(sink, size=size, closefd=False) as writer,
         progress.bar("compress", -(-size // CHUNK)) as advance,
     ):
@@ -252,11 +266,3 @@ def _decompress(source: IO[bytes], sink: IO[bytes], limit: int, folder: Path | N
         what = f"{PREDICTION} is truncated: {written:,} of {f'{stated:,}' if known else 'unknown'} bytes came out"
         return [Finding("error", what, "copy it or pack it again")]
     return []
-
-
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out who packed it and when: the same prediction gives the same file."""
-    member.uid = member.gid = member.mtime = 0
-    member.uname = member.gname = ""
-    member.mode = 0o644
-    return member

@@ -415,3 +415,23 @@ def test_a_disk_that_fills_up_half_way_leaves_what_was_there(tmp_path: Path):
     assert (done.returncode, done.stdout) == (2, f"cannot write {tmp_path}/x.h5ad: File too large\n")
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.h5ad"]
     assert (tmp_path / "x.h5ad").read_text() == "old"
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("gap", [0, 30, 10**6])
+def test_only_the_cells_that_are_needed_are_read(
+    tmp_path: Path, compression: str | None, gap: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(h5ad, "GAP", gap)
+    rng = np.random.default_rng(1)
+    x = scipy.sparse.random(200, 40, 0.3, format="csr", random_state=1, dtype=np.float32)
+    obs, var = (pd.DataFrame(index=pd.RangeIndex(n).astype(str)) for n in x.shape)
+    h5ad.write_h5ad(tmp_path / "a.h5ad", [x], obs, var, compression=compression)
+    for share in (0, 0.02, 0.3, 0.9, 1):
+        keep = rng.random(200) < share
+        with h5ad.open_h5ad(tmp_path / "a.h5ad") as file:
+            read = scipy.sparse.vstack(list(h5ad.read_blocks(file["X"], 64, keep)), format="csr")
+        assert read.shape == x.shape
+        np.testing.assert_array_equal(read[keep].toarray(), x[keep].toarray())
+        if gap == 0 and compression is None:
+            assert read.nnz == x[keep].nnz

@@ -37,6 +37,29 @@ def test_an_upload_comes_back_as_it_was(good: Path, due: Requirements, tmp_path:
         assert archive.extractfile("watermark.txt").read() == b"vcc-prep"
 
 
+def test_the_kits_own_file_is_packed_as_it_is(good: Path, due: Requirements, tmp_path: Path):
+    adata = anndata.read_h5ad(good)
+    own, other = tmp_path / "own.h5ad", tmp_path / "other.h5ad"
+    labels = adata.obs["target_gene"].astype(str).to_numpy()
+    write_prediction(own, [(label, adata.X[labels == label]) for label in dict.fromkeys(labels)], adata.var_names)
+    before = own.read_bytes()
+    assert pack.pack(own, tmp_path / "own.vcc", due) == []
+    assert in_archive(tmp_path / "own.vcc") == before == own.read_bytes()
+    # what an upload does not hold is left out: the file is written anew
+    extra = anndata.read_h5ad(own)
+    extra.obs["secret"] = "x"
+    extra.write_h5ad(other)
+    pack.pack(other, tmp_path / "other.vcc", due)
+    packed = in_upload(tmp_path / "other.vcc")
+    assert list(packed.obs.columns) == ["target_gene"]
+    assert (packed.X != extra.X).nnz == 0
+
+
+def in_archive(upload: Path) -> bytes:
+    with vcc.unpacked(upload) as plain:
+        return plain.read_bytes()
+
+
 def test_the_same_prediction_gives_the_same_upload(good: Path, due: Requirements, tmp_path: Path):
     for name in ("a.vcc", "b.vcc"):
         pack.pack(good, tmp_path / name, due)

@@ -338,7 +338,7 @@ def test_of_2026_what_does_not_go_together(contexts: Path):
 
 def test_a_disk_without_room_is_seen_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10_000))
-    monkeypatch.setattr(upload, "write_h5ad", lambda *_: pytest.fail("began to write"))
+    monkeypatch.setattr(upload, "writing_h5ad", lambda *_, **__: pytest.fail("began to write"))
     done = made(folder)
     assert done.returncode == 2
     assert "GB free, and this needs" in done.stderr
