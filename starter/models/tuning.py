@@ -244,3 +244,44 @@ def compare(scores: pd.DataFrame, baseline: pd.DataFrame, seed: int = 0) -> pd.D
         low, high = interval([values.to_numpy()], np.mean, seed)
         rows[metric] = (scores[metric].mean(), values.mean(), low, high)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "difference", "low", "high"]).astype(float)
+
+
+def verdict(what: str, compared: pd.Series) -> str:
+    """Say whether a part of a model is seen to add anything, from the model with it less the model without it.
+
+    Parameters
+    ----------
+    what
+        The part that was taken out, as a singular: "attention".
+    compared
+        A row of `compare`: its name is a metric of the course's; difference, low and high are in its units.
+
+    Returns
+    -------
+    One sentence with the metric, the difference and its interval: the part helps or harms where the whole interval lies
+    on that side of 0, by the metric's direction; else it is not seen to add anything.
+
+    Raises
+    ------
+    InputError
+        If the course has no such metric, or there is no difference.
+    """
+    metrics = {metric.name: metric for metric in get_rule_set("course").metrics}
+    if compared.name not in metrics:
+        msg = f"a verdict takes one row of `compare`, named as a metric of the course; {compared.name!r} is none"
+        raise InputError(msg)
+    metric = metrics[str(compared.name)]
+    difference, low, high = (float(compared[part]) for part in ("difference", "low", "high"))
+    if np.isnan(difference):
+        msg = f"{metric.title} is undefined for a perturbation in one of the two tables, so they cannot be compared"
+        raise InputError(msg)
+    numbers = f"{metric.title} {_signed(difference)}"
+    if np.isnan(low):
+        return f"too few perturbations to say whether {what} adds anything here: {numbers}"
+    gain, loss = (low > 0, high < 0) if metric.direction == "higher" else (high < 0, low > 0)
+    said = "helps here" if gain else "harms here" if loss else "is not seen to add anything here"
+    return f"{what} {said}: {numbers} [{_signed(low)}, {_signed(high)}]"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:+.3f}"

@@ -135,6 +135,48 @@ def test_few_perturbations_have_no_interval():
 THREE = pd.MultiIndex.from_product([["A", "B", "C"], [f"T{i}" for i in range(6)]], names=PAIR)
 
 
+@pytest.mark.parametrize(
+    ("metric", "numbers", "said"),
+    [
+        (
+            "discrimination_score_l1",
+            (-0.011, -0.061, 0.030),
+            "attention is not seen to add anything here: PDS -.011 [-.061, +.030]",
+        ),
+        ("discrimination_score_l1", (0.05, 0.001, 0.1), "attention helps here: PDS +.050 [+.001, +.100]"),
+        ("pearson_delta", (-0.05, -0.1, -0.001), "attention harms here: Pearson delta -.050 [-.100, -.001]"),
+        # of an error, less is better
+        ("e_distance", (-1.5, -2.25, -0.5), "attention helps here: E-distance -1.500 [-2.250, -.500]"),
+        ("mae", (0.02, 0.01, 0.03), "attention harms here: MAE +.020 [+.010, +.030]"),
+        # an end at 0 is not on one side of it
+        ("mae", (-0.02, -0.04, 0.0), "attention is not seen to add anything here: MAE -.020 [-.040, +.000]"),
+        (
+            "mae",
+            (-0.02, np.nan, np.nan),
+            "too few perturbations to say whether attention adds anything here: MAE -.020",
+        ),
+    ],
+)
+def test_a_verdict_is_what_the_interval_says(metric: str, numbers: tuple[float, float, float], said: str):
+    row = pd.Series(dict(zip(("difference", "low", "high"), numbers, strict=True)), name=metric)
+    assert tuning.verdict("attention", row) == said
+
+
+def test_a_verdict_takes_a_row_of_a_comparison_as_it_is():
+    # every difference is 1, so its interval is [1, 1]
+    names = [f"P{number:02d}" for number in range(12)]
+    with_it = pd.DataFrame({"mae": np.arange(12.0)}, index=names)
+    row = tuning.compare(with_it, with_it - 1).loc["mae"]
+    assert tuning.verdict("the graph", row) == "the graph harms here: MAE +1.000 [+1.000, +1.000]"
+
+
+@pytest.mark.parametrize(("metric", "difference"), [("PDS", 0.1), (0, 0.1), ("mae", np.nan)])
+def test_a_verdict_of_what_cannot_be_compared_is_refused(metric: object, difference: float):
+    row = pd.Series({"difference": difference, "low": 0.0, "high": 0.2}, name=metric)
+    with pytest.raises(InputError, match=r"named as a metric of the course|undefined for a perturbation"):
+        tuning.verdict("attention", row)
+
+
 def test_a_perturbation_is_held_out_in_every_context_at_once():
     held_out = tuning.unseen_perturbations(THREE, 3, seed=1)
     assert sorted(pair for fold in held_out for pair in fold) == sorted(THREE)
