@@ -116,7 +116,8 @@ def best_of_kit(ground: Ground, panels: Sequence[Panel]) -> str:
         return REFERENCE
     table = pd.DataFrame(scores).T
     metrics = {metric.name: metric for metric in get_rule_set(PROFILE).metrics}
-    ranks = [table[name].rank(ascending=metrics[name].direction == "lower") for name in METRICS]
+    # a model without a value, NaN, is behind all that have one
+    ranks = [table[name].rank(ascending=metrics[name].direction == "lower", na_option="bottom") for name in METRICS]
     return str(sum(ranks[1:], ranks[0]).idxmin())
 
 

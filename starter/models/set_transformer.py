@@ -21,7 +21,7 @@ from starter.models.attention import Block, target_network
 from starter.models.baselines import Profiles, train_mean
 from starter.priors.features import of_targets
 from starter.schema import CONTROL, TARGET_GENE
-from starter.training import loop
+from starter.training import loop, threads
 
 COMPONENTS = 20
 """Principal components of the training effects, in which cells are described and compared."""
@@ -222,7 +222,7 @@ def predict(model: nn.Module, task: Task, seed: int = 0) -> pd.DataFrame:
     """Predict profiles: control profile and mean change of control cells. Where nothing is known, the train mean."""
     predicted, sets = task.train_mean.copy(), control_sets(task, seed)
     for name, target in zip(task.names, task.wanted, strict=True):
-        with torch.no_grad():
+        with torch.no_grad(), threads.enough(model):
             change = (model(sets, target.expand(SETS, -1)) - sets).mean(dim=(0, 1))  # components
         profile = task.centre + task.scale * (task.components @ change)  # genes
         predicted.loc[name] = np.maximum(profile.numpy(), 0)

@@ -1,6 +1,6 @@
 """Conditions: what a network is told of a perturbation, all kinds of features side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,25 +35,23 @@ def conditions(tables: Mapping[str, pd.DataFrame], learned: Sequence[str], targe
     Where one table does not know a target that another knows, its features are 0, the mean.
     """
     names = list(dict.fromkeys([*learned, *targets]))
-    blocks = []
-    for kind, table in tables.items():
-        found = of_targets(table, names)
-        rows = normalize(found.to_numpy()) if len(found) else found.to_numpy()
-        reference = rows[found.index.isin(learned)]
-        if not len(reference):
-            continue
-        rows = rows - reference.mean(axis=0)
-        spread = np.sqrt(np.square(reference - reference.mean(axis=0)).sum(axis=1).mean())
-        block = pd.DataFrame(rows * (LENGTH / spread if spread > 0 else 0.0), found.index, found.columns)
-        blocks.append(block.add_prefix(f"{kind}: ").reindex(names))
-    joined = pd.concat(blocks, axis=1) if blocks else pd.DataFrame(index=names)
-    joined = joined[joined.notna().any(axis=1)].fillna(0.0)
+    rows = {kind: of_targets(table, names) for kind, table in tables.items()}
+    # a table that knows no learned perturbation has neither mean nor scale
+    rows = {kind: found for kind, found in rows.items() if found.index.isin(learned).any()}
+    ones = [
+        pd.DataFrame(normalize(found), found.index, found.columns).add_prefix(f"{kind}: ")
+        for kind, found in rows.items()
+    ]
+    joined = side_by_side(ones, LENGTH, learned) if ones else pd.DataFrame()
+    joined = joined.loc[[name for name in names if name in joined.index]]
     joined.insert(0, PERTURBED, CONSTANT)
     control = pd.DataFrame(0.0, [CONTROL], joined.columns)
     return pd.concat([control, joined]).astype(np.float32).rename_axis(PERTURBATION)
 
 
-def side_by_side(tables: Sequence[pd.DataFrame], length: float = 8.0) -> pd.DataFrame:
+def side_by_side(
+    tables: Sequence[pd.DataFrame], length: float = 8.0, reference: Collection[str] | None = None
+) -> pd.DataFrame:
     """Join feature tables, of the genes that any table knows.
 
     Parameters
@@ -63,9 +61,12 @@ def side_by_side(tables: Sequence[pd.DataFrame], length: float = 8.0) -> pd.Data
     length
         Each table is centred and scaled to rows of this length (root mean square), so that all weigh the same, whatever
         their numbers of columns. A gene that only some tables know has the mean of the others, which is 0.
+    reference
+        Rows by which is centred and scaled, some in every table; default: all.
     """
     scaled = []
     for table in tables:
-        centred = table - table.mean()
-        scaled.append(centred * length / np.sqrt((centred**2).sum(axis=1).mean()))
+        those = table if reference is None else table[table.index.isin(list(reference))]
+        centred, spread = table - those.mean(), np.sqrt(((those - those.mean()) ** 2).sum(axis=1).mean())
+        scaled.append(centred * length / spread if spread > 0 else centred * 0.0)
     return pd.concat(scaled, axis=1, join="outer").fillna(0.0).sort_index().rename_axis(GENE)

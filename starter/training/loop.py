@@ -25,14 +25,16 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from starter import progress
 from starter.errors import InputError, listed
-from starter.scoring.metrics.rule_sets import get_rule_set
-from starter.training import checkpoint
+from starter.scoring.metrics.rule_sets import RULE_SETS
+from starter.training import checkpoint, threads
 from starter.training.processes import Processes, join, n_examples
 
 Loss = Callable[[Any, Any, float], Mapping[str, Tensor]]
 """(model, batch, share of the training that is over, 0 to 1) -> named terms, each a mean over the batch's examples."""
 Batches = Callable[[int], Iterable]
-"""Epoch, from 1 -> its batches: a tensor, or a tuple, list or dict of tensors; the first dimension counts examples."""
+"""Epoch, from 1 -> its batches: a tensor, or a tuple, list or dict of tensors; the first dimension counts examples.
+
+Where several processes train together, each makes all of the batches, the same in all."""
 
 CHECKPOINT = "last.pt"
 """In a training's folder: its state after the last whole epoch."""
@@ -59,10 +61,14 @@ class Settings:
     """Of matrix products; weights stay float32."""
     watch: str | None = None
     """Name of a validation value, or "loss": the weights of the epoch in which it was best are kept."""
+    direction: Literal["higher", "lower"] | None = None
+    """Which value of `watch` is the better; needed for a name that is neither "loss" nor a metric of the kit."""
     patience: int | None = None
     """Stop after this many epochs in which what is watched did not get better."""
     seed: int = 0
     """Of dropout and all else that the model draws."""
+    threads: int | None = None
+    """Of the processor; default: one for a small network (`starter.training.threads`), else as many as torch has."""
 
 
 class _State(TypedDict):
@@ -113,15 +119,17 @@ def fit(
     Raises
     ------
     InputError
-        If the settings contradict each other, the loss is not finite, there are no batches, a batch has fewer examples
-        than there are processes, or the folder holds another training.
+        If the settings contradict each other, the loss or what is watched is not a number, there are no batches, a
+        batch has fewer examples than there are processes or is not the same in all of them, or the folder holds another
+        training.
     """
+    _check(settings)
     better = _comparison(settings)
     processes = join()
     chosen = processes.device(device)
     state: _State = {"epoch": 0, "history": [], "terms": [], "best": None, "best_epoch": 0, "best_weights": None}
     path = Path(folder) / CHECKPOINT if folder is not None else None
-    with _on(chosen, model):
+    with _on(chosen, model), threads.enough(model, settings.threads):
         objective = processes.wrap(_Objective(model, loss), chosen)
         optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         scaler = torch.amp.GradScaler(chosen.type, enabled=settings.precision == "float16")
@@ -149,7 +157,7 @@ def fit(
                 state["history"].append({"epoch": epoch, **row})
                 state["epoch"] = epoch
                 if settings.watch:
-                    value = _watched(row, settings.watch)
+                    value = _watched(row, settings.watch, epoch)
                     if state["best"] is None or better(value, state["best"]):
                         weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
                         state["best"], state["best_epoch"], state["best_weights"] = value, epoch, weights
@@ -191,8 +199,13 @@ def in_memory(*tensors: Tensor, batch_size: int = 64, seed: int = 0) -> Batches:
 def seeded(*seed: int) -> Iterator[None]:
     """Let torch draw from a seed while the block runs; afterwards it goes on as if nothing had been drawn."""
     with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+        torch.manual_seed(_mixed(*seed))
         yield
+
+
+def _mixed(*seed: int) -> int:
+    """Make one seed of several numbers."""
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
 
 
 @contextmanager
@@ -231,7 +244,8 @@ class _Trainer:
     def train(self, batches: Iterable, epoch: int, advance: Callable[..., None]) -> dict[str, float]:
         """Take a step for every batch; give the epoch's mean loss and its terms."""
         sums, examples, length = {}, 0, _length(batches)
-        for number, batch in enumerate(batches):
+        alike = self.processes.alike(batches, _mixed(self.settings.seed, epoch), self.device)
+        for number, batch in enumerate(alike):
             n = n_examples(batch)
             over = (epoch - 1 + (number / length if length else 0)) / self.settings.epochs
             terms = self._step(batch, n, over, epoch)
@@ -278,8 +292,8 @@ def _falling(settings: Settings, over: float, epoch: int) -> float:
     return settings.step_factor ** (epoch - 1) if settings.schedule == "step" else 1.0
 
 
-def _comparison(settings: Settings) -> Callable[[float, float], bool]:
-    """Tell how to compare what is watched, and refuse settings that make no sense."""
+def _check(settings: Settings) -> None:
+    """Refuse settings that make no sense."""
     for name, allowed in (("precision", DTYPES), ("schedule", get_args(get_type_hints(Settings)["schedule"]))):
         if (value := getattr(settings, name)) not in allowed:
             msg = f"{name} is one of {', '.join(allowed)}, not {value!r}"
@@ -297,15 +311,31 @@ def _comparison(settings: Settings) -> Callable[[float, float], bool]:
             "another, such as 'pearson_delta_train_mean'"
         )
         raise InputError(msg)
-    directions = {metric.name: metric.direction for metric in get_rule_set("course").metrics}
-    if directions.get(watch, "lower") == "higher":
-        return operator.gt
-    return operator.lt
 
 
-def _watched(row: Mapping[str, float], watch: str) -> float:
+def _comparison(settings: Settings) -> Callable[[float, float], bool]:
+    """Tell which of two watched values is the better one: by the metric's direction, or by the one that is given."""
+    directions = {metric.name: metric.direction for rules in RULE_SETS.values() for metric in rules.metrics}
+    known = {"loss": "lower", **directions}.get(settings.watch or "loss")
+    direction = known or settings.direction
+    if direction not in ("higher", "lower"):
+        msg = (
+            f"{settings.watch!r} is watched, and whether a higher or a lower value is better is not known of it; say "
+            'it by Settings(direction="higher") or "lower"'
+        )
+        raise InputError(msg)
+    if settings.direction not in (None, direction):
+        msg = f"of {settings.watch!r} the {direction} value is the better, and direction is {settings.direction!r}"
+        raise InputError(msg + "; leave it out")
+    return operator.gt if direction == "higher" else operator.lt
+
+
+def _watched(row: Mapping[str, float], watch: str, epoch: int) -> float:
     if watch not in row:
         msg = f"{watch!r} is watched, and there is no such value; there are {', '.join(row)}"
+        raise InputError(msg)
+    if math.isnan(row[watch]):
+        msg = f"{watch!r} is watched and is NaN in epoch {epoch}, so that no epoch is the best; look at what validates"
         raise InputError(msg)
     return row[watch]
 

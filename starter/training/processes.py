@@ -2,7 +2,8 @@
 
 import atexit
 import os
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -26,7 +27,8 @@ class Processes(NamedTuple):
         """Choose a device: the one that is named, or else a GPU where there is one, each process its own."""
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         if device.type == "cuda" and self.count > 1:
-            return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)  # what is exchanged between processes goes by it
         return device
 
     def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
@@ -34,6 +36,42 @@ class Processes(NamedTuple):
         if self.count == 1:
             return module
         return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
+
+    def alike(self, batches: Iterable, seed: int, device: torch.device) -> Iterator:
+        """Give batches, each once it was found to be the same in every process.
+
+        What the batches draw of torch while they are made, as `DataLoader(shuffle=True)` does, comes from the seed;
+        what is drawn while they are used goes on undisturbed.
+
+        Raises
+        ------
+        InputError
+            If they differ, since parts of different batches are no batch: some examples would be learned from twice,
+            and others never.
+        """
+        if self.count == 1:
+            yield from batches
+            return
+        end = object()
+        waiting, theirs = iter(batches), torch.Generator().manual_seed(seed).get_state()
+        while True:
+            own = torch.get_rng_state()
+            torch.set_rng_state(theirs)
+            batch = next(waiting, end)
+            theirs = torch.get_rng_state()
+            torch.set_rng_state(own)
+            mine = torch.tensor([-1 if batch is end else _checksum(batch)], device=device)
+            sums = [torch.empty_like(mine) for _ in range(self.count)]
+            distributed.all_gather(sums, mine)
+            if len({int(each) for each in sums}) > 1:
+                msg = (
+                    f"the {self.count} processes were given different batches; draw their order by a seed, the same in "
+                    "every process, as starter.training.loop.in_memory does"
+                )
+                raise InputError(msg)
+            if batch is end:
+                return
+            yield batch
 
     def share(self, batch: object, device: torch.device) -> object:
         """Give this process's examples of a batch, on its device.
@@ -90,6 +128,14 @@ def n_examples(batch: object) -> int:
         msg = f"the tensors of a batch have one length in their first dimension; these have {lengths or 'none'}"
         raise InputError(msg)
     return lengths[0]
+
+
+def _checksum(batch: object) -> int:
+    """Give a number that tells batches apart: of the bytes of their tensors, in their order."""
+    found = 0
+    for tensor in _tensors(batch):
+        found = zlib.crc32(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data, found)
+    return found
 
 
 def _tensors(batch: object) -> Iterator[Tensor]:

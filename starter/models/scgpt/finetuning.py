@@ -25,7 +25,7 @@ from starter.models.baselines import train_mean
 from starter.models.scgpt.architecture import Attention, PerturbationModel
 from starter.models.scgpt.vocabulary import Vocabulary
 from starter.schema import CONTROL
-from starter.training import loop
+from starter.training import loop, threads
 
 GENES_A_ROW = 16
 """Genes beside the perturbed one in a short row."""
@@ -69,7 +69,7 @@ class Tuned:
         place = {name: row for row, name in enumerate(self.profiles.columns)}
         values = predicted.to_numpy(copy=True)
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), threads.enough(self.model):
             for row, target in enumerate(targets):
                 perturbed = target.split("+")
                 if len(columns) and not self.vocabulary.unknown(perturbed):

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -168,6 +169,34 @@ def test_of_an_error_the_lowest_is_the_best():
     assert weights(model) == seen[1]
 
 
+@pytest.mark.parametrize(("direction", "kept"), [("higher", 1), ("lower", 0)])
+def test_of_a_value_of_ones_own_the_direction_is_asked_for(direction: str, kept: int):
+    values, seen = iter([0.2, 0.5, 0.4]), []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        seen.append(weights(model))
+        return {"hit rate": next(values)}
+
+    settings = Settings(epochs=3, watch="hit rate")
+    with pytest.raises(InputError, match=r"'hit rate' is watched.*higher or a lower.*Settings\(direction=\"higher\"\)"):
+        fit(linear(), squared, in_memory(*data()), settings, validate)
+    assert not seen  # it is asked before anything is trained
+    model = linear()
+    fit(model, squared, in_memory(*data()), replace(settings, direction=direction), validate)
+    assert weights(model) == seen[kept]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_value_that_is_watched_is_a_number(epoch: int):
+    def validate(model: nn.Module) -> dict[str, float]:
+        values.append(0.5 if len(values) + 1 < epoch else float("nan"))
+        return {"mae": values[-1]}
+
+    values: list[float] = []
+    with pytest.raises(InputError, match=f"'mae' is watched and is NaN in epoch {epoch}, so that no epoch is the best"):
+        fit(linear(), squared, in_memory(*data()), Settings(epochs=3, watch="mae"), validate)
+
+
 def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(tmp_path: Path):
     settings = Settings(epochs=6, watch="mae")
 
@@ -241,7 +270,10 @@ def test_a_pickle_in_place_of_a_state_is_not_run(tmp_path: Path, monkeypatch: py
         ({"patience": 3}, 'patience needs something to watch; name a validation value, or "loss"'),
         ({"watch": "pearson"}, "'pearson' compares expression and not effects, so every model has nearly the same"),
         ({"watch": "pearson_top20_t_test"}, "'pearson_top20_t_test' compares expression and not effects"),
-        ({"watch": "pds"}, "'pds' is watched, and there is no such value; there are loss"),
+        ({"watch": "pds"}, "'pds' is watched, and whether a higher or a lower value is better is not known of it"),
+        ({"watch": "hit rate", "direction": "up"}, "'hit rate' is watched, and whether a higher or a lower value"),
+        ({"watch": "mae", "direction": "higher"}, "of 'mae' the lower value is the better, and direction is 'higher'"),
+        ({"watch": "hit rate", "direction": "lower"}, "'hit rate' is watched, and there is no such value; there are"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(change: dict, said: str):
@@ -333,8 +365,6 @@ if int(os.environ.get("RANK", 0)) == 0:
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path):
-    import json
-
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -349,6 +379,74 @@ def test_two_processes_train_as_one_does(tmp_path: Path):
     for one, two in zip(*came, strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-7)
     assert came[0][0][0][0] > came[0][0][-1][0]
+
+
+ORDERS = """
+import json, os, sys
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from starter.errors import InputError
+from starter.training.loop import Settings, fit
+
+rank, examples, seen = int(os.environ["RANK"]), TensorDataset(torch.arange(12.0)[:, None]), []
+torch.manual_seed(rank)  # as a script may have drawn more in one process than in another
+np.random.seed(rank)
+
+def lazily(epoch):
+    for _ in range(3):
+        yield (torch.randperm(12)[:4, None].float(),)
+
+given = {
+    "loader": lambda epoch: DataLoader(examples, batch_size=4, shuffle=True),
+    "lazy": lazily,
+    "numpy": lambda epoch: [(torch.from_numpy(np.random.permutation(12)[:4, None]).float(),)],
+    "fewer": lambda epoch: DataLoader(examples, batch_size=4) if rank else DataLoader(examples, batch_size=6),
+    "longer": lambda epoch: list(DataLoader(examples, batch_size=4))[: 3 - rank],
+}
+
+def loss(model, batch, over):
+    seen.append(([int(value) for value in batch[0]], float(nn.functional.dropout(torch.ones(99), 0.5).sum())))
+    return {"error": model(batch[0]).square().mean()}
+
+for name, batches in given.items():
+    seen.clear()
+    try:
+        fit(nn.Linear(1, 1), loss, batches, Settings(epochs=2), device="cpu")
+        said = [each for each, _ in seen]
+    except InputError as error:
+        said = str(error)
+    with open(f"{sys.argv[1]}/{name}_{rank}.json", "w") as file:
+        json.dump({"said": said, "drawn": [drawn for _, drawn in seen]}, file)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_every_example_whatever_shuffles_them(tmp_path: Path):
+    (tmp_path / "orders.py").write_text(ORDERS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, *torchrun, str(tmp_path / "orders.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+    def came(name: str) -> list[dict]:
+        return [json.loads((tmp_path / f"{name}_{rank}.json").read_text()) for rank in (0, 1)]
+
+    one, two = came("loader")
+    epochs = [
+        sorted(number for rank in (one, two) for batch in rank["said"][part] for number in batch)
+        for part in (slice(0, 3), slice(3, 6))
+    ]
+    assert epochs == [list(range(12))] * 2  # each example once in an epoch
+    assert one["said"][:3] != one["said"][3:] != [[0, 1], [4, 5], [8, 9]]
+    assert one["drawn"] != two["drawn"]  # dropout is each process's own
+    one, two = came("lazy")
+    assert all(len({*part, *rest}) == 4 for part, rest in zip(one["said"], two["said"], strict=True))
+    for name in ("numpy", "fewer", "longer"):
+        for part in came(name):
+            assert "the 2 processes were given different batches; draw their order by a seed" in part["said"]
 
 
 def test_the_history_is_drawn_with_its_terms_and_what_was_validated():
