@@ -3,10 +3,17 @@
 import shutil
 from pathlib import Path
 
-from data_scripts.download import obtain
+import pandas as pd
+
+from data_scripts.catalogue import data_set
+from data_scripts.download import at_hand, fetch, obtain
+from data_scripts.priors import hgnc
 from starter.errors import InputError
+from starter.files import whole
 
 NAME = "scgpt_human"
+NAMES = "gene_names.csv"
+"""Beside the weights: what else genes are called, as `starter.models.scgpt.vocabulary` reads it."""
 
 
 def build(folder: str | Path) -> Path:
@@ -15,7 +22,8 @@ def build(folder: str | Path) -> Path:
     Parameters
     ----------
     folder
-        Receives `args.json`, `best_model.pt` and `vocab.json`.
+        Receives `args.json`, `best_model.pt` and `vocab.json`; and `gene_names.csv`: former and today's names of genes,
+        of HGNC, or of Geneformer's dictionary where that is at hand and HGNC's set is not.
 
     Returns
     -------
@@ -38,4 +46,14 @@ def build(folder: str | Path) -> Path:
             except OSError as error:
                 msg = f"cannot write {folder / path.name}: {error.strerror}; choose another folder"
                 raise InputError(msg) from error
+    with whole(folder / NAMES) as part:
+        _gene_names(folder).to_csv(part, index=False)
     return folder
+
+
+def _gene_names(folder: Path) -> pd.DataFrame:
+    """Give columns gene_name and ensembl_id, each pair once."""
+    (approved,), (dictionary,) = (data_set(name).files for name in (hgnc.NAME, "gene_names"))
+    if (path := at_hand(approved, folder)) is None and (other := at_hand(dictionary, folder)) is not None:
+        return pd.read_csv(other, na_filter=False)[["gene_name", "ensembl_id"]].drop_duplicates()
+    return hgnc.read_names(path or fetch(approved, folder))[0]

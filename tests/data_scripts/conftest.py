@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data_scripts import download
+from data_scripts import download, scgpt
 from data_scripts.catalogue import DataSet, data_set
 from data_scripts.priors import embeddings, gene_tables
 from data_scripts.screens import build as screens
@@ -70,7 +70,7 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         entries[name] = replace(entry, files=tuple(files), cells=None, genes=None)
         return entries[name]
 
-    for module in (download, screens, embeddings, gene_tables):
+    for module in (download, screens, embeddings, gene_tables, scgpt):
         monkeypatch.setattr(module, "data_set", lambda name: entries.get(name) or data_set(name))
     monkeypatch.setattr(download, "PAUSE", 0)
     monkeypatch.delenv("VCC_DATA", raising=False)

@@ -16,6 +16,11 @@ from starter.models.scgpt.architecture import Architecture, PretrainingModel
 from starter.models.scgpt.vocabulary import Vocabulary
 
 GENES = ["STAT1", "JAK2", "IRF1"]
+HGNC = b"""symbol\tstatus\talias_symbol\tprev_symbol\tensembl_gene_id
+STAT1\tApproved\tSTAT91|ISGF-3\t\tENSG00000115415
+JAK2\tApproved\tJTK10\t\tENSG00000096968
+SARS1\tApproved\tSERS\tSARS\tENSG00000031698
+"""
 
 
 @pytest.fixture
@@ -26,6 +31,7 @@ def published(publish: Callable, tmp_path: Path) -> tuple[PretrainingModel, dict
     weights.save(model, vocabulary, tmp_path / "made")
     files = {file.name: (tmp_path / "made" / file.name).read_bytes() for file in data_set(scgpt.NAME).files}
     publish(scgpt.NAME, *files.values())
+    publish("hgnc", HGNC)
     return model, files, publish
 
 
@@ -38,6 +44,13 @@ def test_what_is_downloaded_is_loaded(published: tuple, tmp_path: Path):
     loaded, vocabulary = weights.load(tmp_path / "human")
     assert vocabulary.unknown(GENES) == []
     assert torch.equal(loaded.encoder.embedding.weight, model.encoder.embedding.weight)
+    assert vocabulary.tokens(["STAT91", "SARS", "jak2", "ENSG00000115415.4"]) == [
+        "STAT1",
+        None,
+        "JAK2",
+        None,
+    ]  # a token for one gene
+    assert vocabulary.tokens(["ENSG00000115415.4"]) == ["STAT1"]
     for name in files:
         (tmp_path / "published" / name).unlink()  # nothing is asked for twice
     assert scgpt.build(tmp_path / "human") == tmp_path / "human"

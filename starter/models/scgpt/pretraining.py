@@ -15,12 +15,13 @@ import scipy.sparse
 import torch
 from torch import Tensor, nn
 
+from starter import progress
 from starter.errors import InputError
 from starter.models.scgpt.architecture import Architecture, Backbone, PretrainingModel
-from starter.models.scgpt.vocabulary import CLS, PAD, Vocabulary
+from starter.models.scgpt.vocabulary import CLS, Vocabulary
 from starter.priors.features import coexpression_features
 from starter.priors.tables import GENE
-from starter.training import loop
+from starter.training import loop, threads
 
 CLS_VALUE, MASKED = -2.0, -1.0
 """The value of the cell's token, and of a masked one; as published."""
@@ -30,6 +31,10 @@ GENES_A_ROW = 64
 """By which a cell is shown in pre-training."""
 MEAN_SPREAD = 0.2
 """Of genes' means in the tokens at the start: about that of a co-expression feature."""
+PAD_VALUE = -2.0
+"""The value of a place without a gene, which is not seen; as published."""
+LONGEST = 1200
+"""Tokens of a row at most: `max_seq_len` of the published whole-human model."""
 FEWEST_CELLS = 10
 """A gene that fewer control cells express gets no token: there is nothing to learn from."""
 
@@ -95,7 +100,7 @@ def pretrain(
     `masked` and `cell`: the mean squared error over masked values, predicted from the own token and from `<cls>`.
     """
     vocabulary = own_vocabulary(controls, genes)
-    known = [gene for gene in genes if gene in vocabulary.numbers]
+    known = [gene for gene in genes if gene in vocabulary.numbers]  # made of these genes: no name is another's
     if len(known) <= width:
         msg = f"{len(known)} genes are expressed in {FEWEST_CELLS} control cells or more; {width + 1} are needed"
         raise InputError(msg)
@@ -166,7 +171,7 @@ def starting_tokens(
     mean 0 and standard deviation `MEAN_SPREAD` over genes.
     """
     table = coexpression_features(controls, genes, width - 1)
-    table = table[[gene in vocabulary.numbers for gene in table.index]]
+    table = table[~vocabulary.encode(table.index)[1].numpy()]
     table = table.div(np.linalg.norm(table, axis=1), axis=0)
     mean = pd.Series(np.asarray(controls.mean(axis=0)).ravel(), index=genes).loc[table.index]
     return table.assign(mean=MEAN_SPREAD * (mean - mean.mean()) / (mean.std() or 1.0))
@@ -174,7 +179,8 @@ def starting_tokens(
 
 def gene_embeddings(model: Backbone, vocabulary: Vocabulary, genes: Sequence[str]) -> pd.DataFrame:
     """Give the frozen gene tokens as a feature table of the genes that are in the vocabulary."""
-    known = [gene for gene in dict.fromkeys(genes) if gene in vocabulary.numbers and gene not in (PAD, CLS)]
+    unknown = set(vocabulary.unknown(genes := list(dict.fromkeys(genes))))
+    known = [gene for gene in genes if gene not in unknown]
     with torch.no_grad():
         ids = vocabulary.encode(known)[0].to(model.encoder.embedding.weight.device)
         values = model.encoder(ids).double().cpu().numpy()
@@ -188,11 +194,13 @@ def cell_embeddings(
     expression: scipy.sparse.csr_matrix,
     genes: Sequence[str],
     n_bins: int = 6,
-    genes_a_row: int = 300,
+    longest: int = LONGEST,
     batch_size: int = 64,
     seed: int = 0,
 ) -> np.ndarray:
     """Embed cells: what the layers make of the token `<cls>`, each scaled to length 1.
+
+    As published, a cell is shown by the genes that it expresses, and no others. Cui et al. (2024), `embed_data`.
 
     Parameters
     ----------
@@ -204,29 +212,51 @@ def cell_embeddings(
         The genes' symbols; those that are not in the vocabulary are left out.
     n_bins
         That of pre-training.
-    genes_a_row
-        Genes that are shown, those with the highest means, since a longer row costs more than it tells.
-    batch_size, seed
-        Cells that are embedded at once, and who wins among genes with the same mean.
+    longest
+        Tokens of a row at most, `<cls>` among them; of a cell that expresses more genes, so many are drawn.
+    batch_size
+        Cells that are embedded at once.
+    seed
+        Of what is drawn.
 
     Returns
     -------
     Cells x width.
     """
-    known = np.array([gene in vocabulary.numbers for gene in genes])
-    mean = np.where(known, np.asarray(expression.mean(axis=0)).ravel(), -1.0)
-    order = np.lexsort((np.random.default_rng(seed).random(len(mean)), -mean))
-    shown = np.sort(order[: min(genes_a_row, int(known.sum()))])
-    ids = torch.cat([torch.tensor([vocabulary.numbers[CLS]]), vocabulary.encode([genes[int(i)] for i in shown])[0]])
-    # binned among all known genes, as in pre-training
-    binned = bin_values(expression[:, known].toarray(), n_bins)[:, np.searchsorted(np.flatnonzero(known), shown)]
-    rows, device = [], model.encoder.embedding.weight.device
-    with torch.no_grad():
-        for cells in torch.from_numpy(binned).split(batch_size):
-            embedded = Backbone.embed(model, ids.to(device).expand(len(cells), -1), _with_cls(cells.to(device)))
-            hidden = model.transformer_encoder(embedded)[:, 0]  # cells x width
-            rows.append(nn.functional.normalize(hidden, dim=1).cpu())
-    return torch.cat(rows).numpy()
+    ids, unknown = vocabulary.encode(genes)
+    known = ~unknown.numpy()
+    ids, cells = ids[torch.from_numpy(known)].numpy(), expression[:, known].tocsr()
+    rng = np.random.default_rng(seed)
+    order = np.argsort(np.diff(cells.indptr), kind="stable")  # cells of like length together, for the least padding
+    embedded, device = np.empty((len(order), model.sizes.width), np.float32), model.encoder.embedding.weight.device
+    with torch.no_grad(), threads.enough(model), progress.bar("embed cells", -(-len(order) // batch_size)) as advance:
+        for start in range(0, len(order), batch_size):
+            some = order[start : start + batch_size]
+            rows = [_row(cells[int(cell)], ids, n_bins, longest - 1, rng) for cell in some]
+            length = max(len(row[0]) for row in rows)
+            gene_ids = np.full((len(rows), 1 + length), vocabulary.pad)
+            values = np.full((len(rows), 1 + length), PAD_VALUE, np.float32)
+            gene_ids[:, 0], values[:, 0] = vocabulary.numbers[CLS], CLS_VALUE
+            for number, (shown, binned) in enumerate(rows):
+                gene_ids[number, 1 : 1 + len(shown)], values[number, 1 : 1 + len(shown)] = shown, binned
+            given, levels = torch.from_numpy(gene_ids).to(device), torch.from_numpy(values).to(device)
+            summed = Backbone.embed(model, given, levels)  # cells x (1 + genes) x width
+            hidden = model.transformer_encoder(summed, given == vocabulary.pad)[:, 0]  # cells x width
+            embedded[some] = nn.functional.normalize(hidden, dim=1).cpu().numpy()
+            advance()
+    return embedded
+
+
+def _row(
+    cell: scipy.sparse.csr_matrix, ids: np.ndarray, n_bins: int, most: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the tokens and bins of the genes that a cell expresses; the bins are those among all of them."""
+    there = cell.data > 0
+    shown, binned = ids[cell.indices[there]], bin_values(cell.data[None, there], n_bins)[0]
+    if len(shown) > most:
+        drawn = rng.permutation(len(shown))[:most]
+        shown, binned = shown[drawn], binned[drawn]
+    return shown, binned
 
 
 def _with_cls(values: Tensor) -> Tensor:

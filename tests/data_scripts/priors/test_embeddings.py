@@ -2,6 +2,10 @@
 
 import io
 import json
+import pickle
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from data_scripts.priors import embeddings
 from starter.errors import InputError
 from starter.priors.tables import read_features
 
+ROOT = Path(__file__).parents[3]
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3) ** 2
 
 
@@ -82,3 +87,40 @@ def test_damaged_sources(publish: Callable[..., DataSet], tmp_path: Path, conten
     with pytest.raises(InputError, match=said):
         embeddings.build("esm2", {"KLF1"}, tmp_path / "priors", tmp_path / "downloads")
     assert not (tmp_path / "priors").exists()
+
+
+def documented(about: str) -> str:
+    """Give the code of docs/models.md that opens a pickle."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = [block for block in blocks if about in block]
+    return block
+
+
+def run(code: str, folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_genepts_pickle_becomes_a_table_in_an_environment_of_ones_own(tmp_path: Path):
+    """As it is published: symbols to lists of 1,536 numbers."""
+    values = np.random.default_rng(0).normal(size=(3, 1536)).astype(np.float32)
+    pickle_ = {gene: [float(x) for x in row] for gene, row in zip(("STAT1", "KLF1", "ACTB"), values, strict=True)}
+    (tmp_path / "GenePT_gene_embedding_ada_text.pickle").write_bytes(pickle.dumps(pickle_))
+    run(documented("GenePT_gene_embedding_ada_text.pickle"), tmp_path)
+    table = read_features(tmp_path / "genept_features.parquet")
+    np.testing.assert_array_equal(table.loc[["STAT1", "KLF1", "ACTB"]], values)
+    assert list(table.columns[:2]) == ["genept_0", "genept_1"]
+
+
+def test_geneformers_dictionaries_become_the_tables_of_the_catalogue(vcc_data: Path, tmp_path: Path):
+    """Byte for byte, as its hash asks for."""
+    made = (
+        ("geneformer_token_dictionary_gc95M.csv", "token_dictionary_gc95M.pkl"),
+        ("gene_name_to_ensembl_gc95M.csv", "gene_name_id_dict_gc95M.pkl"),
+    )
+    for ours, theirs in made:
+        name, value = (table := pd.read_csv(vcc_data / "priors" / ours, na_filter=False)).columns
+        (tmp_path / theirs).write_bytes(pickle.dumps(dict(zip(table[name], table[value].tolist(), strict=True))))
+    run(documented("token_dictionary_gc95M.pkl"), tmp_path)
+    for ours, _ in made:
+        assert (tmp_path / ours).read_bytes() == (vcc_data / "priors" / ours).read_bytes()

@@ -1,5 +1,7 @@
 """Pre-training and fine-tuning a small scGPT: what is learned, what is not seen, what stays the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,8 +118,43 @@ def test_cells_are_embedded_by_their_known_genes_alone():
     other = cells.tolil()
     other[:, -1] = 5.0
     np.testing.assert_array_equal(pretraining.cell_embeddings(model, vocabulary, other.tocsr(), GENES), embedding)
-    few = pretraining.cell_embeddings(model, vocabulary, cells, GENES, genes_a_row=5)
+    few = pretraining.cell_embeddings(model, vocabulary, cells, GENES, longest=5)
     assert abs(few - embedding).max() > 1e-3
+
+
+def test_a_cell_is_shown_by_the_genes_that_it_expresses():
+    """As `embed_data` of scGPT does: `<cls>`, then the genes that are not 0, binned; the rest of a batch is padding."""
+    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1)
+    cells = controls(7).tolil()
+    cells[2] = 0  # nothing but <cls>
+    cells = cells.tocsr()
+    came = pretraining.cell_embeddings(model, vocabulary, cells, GENES, n_bins=7, batch_size=3)
+    for cell, embedded in zip(cells.toarray()[:, :-1], came, strict=True):
+        shown = [gene for gene, value in zip(GENES, cell, strict=False) if value > 0]
+        ids = torch.tensor([vocabulary.numbers["<cls>"], *vocabulary.encode(shown)[0].tolist()])
+        values = torch.tensor([-2.0, *pretraining.bin_values(cell[None], 7)[0][cell > 0]])
+        with torch.no_grad():
+            due = model.transformer_encoder(model.embed(ids[None], values[None]))[0, 0]
+        np.testing.assert_allclose(embedded, due / due.norm(), atol=1e-5)
+
+
+def test_of_a_cell_that_expresses_more_genes_than_fit_some_are_drawn(monkeypatch: pytest.MonkeyPatch):
+    assert pretraining.LONGEST == 1200  # max_seq_len of the whole-human checkpoint
+    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1)
+    cells, lengths, encode = controls(9), [], model.transformer_encoder.forward
+
+    def counted(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        lengths.extend((~mask).sum(dim=1).tolist())
+        return encode(x, mask)
+
+    monkeypatch.setattr(model.transformer_encoder, "forward", counted)
+    one, same, other = (
+        pretraining.cell_embeddings(model, vocabulary, cells, GENES, longest=10, seed=seed) for seed in (0, 0, 1)
+    )
+    expressed = np.sort((cells[:, :-1] > 0).getnnz(axis=1))
+    assert lengths == 3 * [min(1 + int(n), 10) for n in expressed]
+    np.testing.assert_array_equal(one, same)
+    assert abs(one - other).max() > 1e-4
 
 
 def test_too_few_genes_are_refused():
@@ -231,6 +268,82 @@ def test_as_published_learns_from_cells():
     known = pretrained(expression=expression, target_gene=label)
     _, history = finetuning.as_published(profiles, known, epochs=6, cells_a_target=6, learning_rate=5e-3)
     assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
+
+
+def test_the_recipe_of_published_weights_is_the_published_one(monkeypatch: pytest.MonkeyPatch):
+    """Tutorial_Perturbation.ipynb of scGPT; the facts of the kit's documents state the same."""
+    large = PerturbationModel(Architecture(40_000, 0, 32, 2, 16, 1, 0.0))  # more than a million parameters
+    recipe = finetuning.recipe_of(large)
+    assert recipe == finetuning.Recipe(15, 1e-4, 64, 10, 1536, None, 300, "float16")
+    assert finetuning.recipe_of(pretrained().model) == finetuning.IN_LITTLE
+    profiles, expression, label = screen()
+    known = pretrained(expression=expression, target_gene=label)
+    seen, fit = [], finetuning.loop.fit
+
+    def watched(model: nn.Module, loss: object, batches: object, settings: object, validate: object) -> pd.DataFrame:
+        given = list(batches(1))
+        seen.append((settings, given))
+        return fit(model, loss, batches, replace(settings, epochs=1), validate)
+
+    monkeypatch.setattr(finetuning.loop, "fit", watched)
+    monkeypatch.setattr(finetuning, "recipe_of", lambda model: finetuning.PUBLISHED)
+    finetuning.as_published(profiles.iloc[:8], known, profiles.iloc[8:])
+    ((settings, batches),) = seen
+    assert (settings.epochs, settings.learning_rate, settings.weight_decay, settings.clip) == (15, 1e-4, 0, 1)
+    assert (settings.schedule, settings.step_factor, settings.patience) == ("step", 0.9, 10)
+    assert [len(before) for before, _, _ in batches] == [42]  # 7 targets of 6 cells, below the 64 of a batch
+    before, after, flags = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    cells = {name: expression[label == name].toarray() for name in profiles.index}
+    for name in profiles.index[1:8]:  # every cell once
+        came = after[flags[:, GENES.index(name)] == 1].numpy()
+        np.testing.assert_array_equal(np.sort(came, axis=0), np.sort(cells[name], axis=0))
+    assert (flags.sum(dim=1) == 1).all()
+    assert all(any(np.array_equal(cell, control) for control in cells[CONTROL]) for cell in before.numpy())
+
+
+def test_as_published_predicts_from_control_cells_by_the_mean_of_what_they_become():
+    profiles, expression, label = screen()
+    known = pretrained(expression=expression, target_gene=label)
+    tuned, _ = finetuning.as_published(profiles, known, epochs=1, control_cells=100)
+    came = tuned.predict(["G03", "G03+G05"])
+    controls = torch.from_numpy(expression[label == CONTROL].toarray())
+    ids = torch.arange(N_GENES).expand(len(controls), -1)
+    for target, places in (("G03", [3]), ("G03+G05", [3, 5])):
+        flags = torch.zeros_like(ids)
+        flags[:, places] = 1
+        with torch.no_grad():
+            due = torch.stack(
+                [tuned.model(*(part[None] for part in row))[0] for row in zip(ids, controls, flags, strict=True)]
+            )
+        np.testing.assert_allclose(came.loc[target], due.mean(dim=0).clamp(min=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("tune", ["short", "published"])
+def test_targets_without_a_token_are_named_before_training(tune: str, monkeypatch: pytest.MonkeyPatch):
+    profiles, expression, label = screen()
+    renamed = profiles.rename(index={"G02": "ODD"})
+    label = np.where(label == "G02", "ODD", label)
+    known = pretrained(expression=expression, target_gene=label)
+    trained = []
+    monkeypatch.setattr(finetuning.loop, "fit", lambda *given: trained.append(given))
+    with pytest.warns(UserWarning, match=r"1 of 10 targets are not in the vocabulary: ODD; .*get the train mean"):
+        finetuning.short_rows(renamed, known) if tune == "short" else finetuning.as_published(renamed, known)
+    assert len(trained) == 1
+    ids = {"odd": frozenset("12"), "g20": frozenset("1"), "g21": frozenset("2")}
+    twice = known._replace(vocabulary=Vocabulary(known.vocabulary.numbers, ids))
+    with pytest.raises(InputError, match="the target 'ODD' is not in the vocabulary, and G20 or G21 may be meant"):
+        finetuning.short_rows(renamed, twice) if tune == "short" else finetuning.as_published(renamed, twice)
+    assert len(trained) == 1
+
+
+def test_a_target_under_another_name_is_flagged_as_its_token():
+    profiles, _, _ = screen()
+    known = pretrained()
+    ids = {name.casefold(): frozenset([name]) for name in GENES} | {"old03": frozenset(["G03"])}
+    known = known._replace(vocabulary=Vocabulary(known.vocabulary.numbers, ids))
+    renamed = profiles.rename(index={"G03": "OLD03"}, columns={"G03": "OLD03"})
+    one, other = (finetuning.short_rows(table, known, epochs=1)[0] for table in (profiles, renamed))
+    np.testing.assert_array_equal(one.predict(["G03"]), other.predict(["OLD03"]))
 
 
 def test_fine_tuning_as_published_asks_for_cells():

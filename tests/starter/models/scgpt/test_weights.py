@@ -265,8 +265,93 @@ def test_a_vocabulary_counts_shows_and_masks_what_it_does_not_know():
     assert vocabulary.unknown(["C", "X", "B", "Y"]) == ["X", "Y"]
     assert vocabulary.report(["C", "X"]) == "1 of 2 genes are not in the vocabulary of 5 tokens and take no part: X"
     assert vocabulary.report(["C"]) == "0 of 1 genes are not in the vocabulary of 5 tokens"
-    # a token that is no gene is no gene
-    assert vocabulary.encode(["<pad>"])[1].tolist() == [True]
+
+
+@pytest.mark.parametrize("token", ["<pad>", "<cls>", "<eoc>", " <cls> "])
+def test_a_token_that_is_no_gene_is_refused_as_the_name_of_one(token: str):
+    vocabulary = Vocabulary({"A": 0, "<pad>": 1, "<cls>": 2, "<eoc>": 3})
+    for ask in (vocabulary.encode, vocabulary.unknown, vocabulary.report, vocabulary.tokens, Vocabulary.of):
+        with pytest.raises(InputError, match=f"'?{token.strip()}'?.*: tokens of scGPT that are no genes"):
+            ask(["A", token])
+
+
+NAMES = """gene_name,ensembl_id
+MARCHF8,ENSG00000165406
+MARCH8,ENSG00000165406
+SARS1,ENSG00000031698
+SARS,ENSG00000031698
+SARS2,ENSG00000104835
+STAT1,ENSG00000115415
+P91,ENSG00000115415
+TWIN,ENSG00000000001
+TWIN,ENSG00000000002
+ONE,ENSG00000000001
+OTHER,ENSG00000000002
+"""
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Vocabulary:
+    """A checkpoint's vocabulary with a table of names beside it."""
+    genes = ["MARCHF8", "SARS1", "SARS2", "STAT1", "C1orf43", "ONE", "OTHER"]
+    (tmp_path / "vocab.json").write_text(json.dumps(dict(Vocabulary.of(genes).numbers)))
+    (tmp_path / "gene_names.csv").write_text(NAMES)
+    return scgpt_weights.read_vocabulary(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("called", "token"),
+    [
+        ("MARCH8", "MARCHF8"),
+        ("SARS", "SARS1"),
+        ("SARS2", "SARS2"),
+        ("P91", "STAT1"),
+        (" stat1", "STAT1"),
+        ("ENSG00000115415.19", "STAT1"),
+        ("ensg00000115415", "STAT1"),
+        ("C1ORF43", "C1orf43"),
+        ("SARS3", None),
+        ("MARCH", None),
+        ("TWIN", None),
+    ],
+)
+def test_a_gene_is_found_under_another_name_where_the_answer_is_one(named: Vocabulary, called: str, token: str | None):
+    assert named.tokens([called]) == [token]
+    number, unknown = named.encode([called])
+    assert number.item() == (named.pad if token is None else named.numbers[token])
+    assert unknown.item() == (token is None)
+    assert named.unknown([called]) == ([] if token else [called])
+
+
+def test_without_a_table_no_name_is_completed():
+    vocabulary = Vocabulary.of(["SARS1", "SARS2", "MARCHF8"])
+    assert vocabulary.unknown(["SARS", "MARCH8", "sars2", "SARS2 "]) == ["SARS", "MARCH8", "SARS2 "]
+
+
+def test_a_token_stands_for_one_gene(named: Vocabulary):
+    assert named.tokens(["MARCH8", "MARCHF8", "P91", "stat1"]) == [None, "MARCHF8", "STAT1", None]
+    assert named.report(["MARCH8", "ODD"]).endswith("take no part: ODD; 1 are under another name: MARCH8 as MARCHF8")
+
+
+def test_a_target_that_may_be_several_tokens_is_asked_about(named: Vocabulary):
+    with pytest.raises(InputError, match=r"the target 'TWIN' is not in the vocabulary, and ONE or OTHER may be meant"):
+        named.ask(["SARS", "SARS+TWIN"])
+    settled = named.meaning({"TWIN": "OTHER", "SARS": None})
+    settled.ask(["TWIN"])
+    assert settled.tokens(["TWIN", "SARS"]) == ["OTHER", None]
+    assert len(settled) == len(named)
+    with pytest.raises(
+        InputError, match="NOBODY.*: not in the vocabulary of 9 tokens; choose a token that is, or None"
+    ):
+        named.meaning({"TWIN": "NOBODY"})
+
+
+@pytest.mark.parametrize("content", [b"gene,id\nA,ENSG00000000001\n", b"\xff\xfe\x00", b"gene_name\nA\n"])
+def test_a_table_of_names_that_is_none_is_refused(tmp_path: Path, content: bytes):
+    (tmp_path / "vocab.json").write_text(json.dumps(dict(Vocabulary.of(["A"]).numbers)))
+    (tmp_path / "gene_names.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"gene_names.csv is no table of gene names"):
+        scgpt_weights.read_vocabulary(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [PerturbationModel, PretrainingModel])
