@@ -17,6 +17,7 @@ help:
 	@echo "make test                   the tests; make test-full adds the slow ones"
 	@echo "make test-quick             the tests of what you changed; make test-quick ROOM=starter/scoring those of a room"
 	@echo "make lab                    the students' notebooks in JupyterLab, as copies in lab/"
+	@echo "make lab DATASET=papalexi   the same on the cells of that demo, as copies in lab/papalexi/"
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
 	@echo "make student-kit            what students get, in one archive"
 	@echo "make assignments            only the students' notebooks, from solutions/"
@@ -42,18 +43,21 @@ test-quick: $(VENV)/.test
 test-full: $(VENV)/.test system-packages
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -rs
 
-# Without a released course the notebooks run on the demo's data.
+# On a data set that is named, else on the released course, else on the simulated demo.
 lab: $(VENV)/.kit
-	@if [ -z "$$VCC_COURSE" ] && ! ls data/*/train.h5ad >/dev/null 2>&1; then \
-	  if [ -d demo/simulated/data/simulated-demo ]; then \
-	    echo "no course is released here: the notebooks will use the demo's data"; \
-	    export VCC_COURSE="$(CURDIR)/demo/simulated/data/simulated-demo"; \
-	  else \
+	@folder=lab; made=$$(ls -d demo/$(DATASET)/data/*/ 2>/dev/null | head -n 1); \
+	if [ "$(origin DATASET)" = "command line" ]; then \
+	  if [ -z "$$made" ]; then echo "run make demo DATASET=$(DATASET) first: it makes the data" >&2; exit 2; fi; \
+	  folder=lab/$(DATASET); export VCC_COURSE="$(CURDIR)/$$made"; echo "the notebooks will use $$made"; \
+	elif [ -z "$$VCC_COURSE" ] && ! ls data/*/train.h5ad >/dev/null 2>&1; then \
+	  if [ -z "$$made" ]; then \
 	    echo "there is no course data yet: run make demo first (or make release, as an instructor)" >&2; exit 2; \
 	  fi; \
+	  export VCC_COURSE="$(CURDIR)/$$made"; echo "no course is released here: the notebooks will use the demo's data"; \
 	fi; \
-	mkdir -p lab && cp -rn assignments/. lab/ && echo "your copies of the notebooks are in lab/; they are never replaced"; \
-	$(BIN)/jupyter lab --notebook-dir lab $$([ "$$(id -u)" = 0 ] && echo --allow-root)
+	mkdir -p $$folder && cp -rn assignments/. $$folder/ && \
+	echo "your copies of the notebooks are in $$folder/; they are never replaced"; \
+	$(BIN)/jupyter lab --notebook-dir $$folder $$([ "$$(id -u)" = 0 ] && echo --allow-root)
 
 release: $(VENV)/.kit
 	@$(BIN)/autograder release

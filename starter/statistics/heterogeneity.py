@@ -1,5 +1,6 @@
 """How alike a screen's effects are, and what that leaves a model to gain over the train mean."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +72,38 @@ def effect_correlations(effects: pd.DataFrame) -> np.ndarray:
         msg = f"effects that are the same for every gene have no correlation; leave out {listed(constant)}"
         raise InputError(msg)
     return np.corrcoef(effects.to_numpy(float))[np.triu_indices(len(effects), k=1)]
+
+
+def most_alike(effects: pd.DataFrame, sets: Mapping[str, Sequence[str]], n: int = 5) -> pd.DataFrame:
+    """Find the perturbations whose effects are most alike, and what is known to join their targets.
+
+    Parameters
+    ----------
+    effects
+        Perturbations x genes, change of mean log1p expression.
+    sets
+        Name to genes that belong together, such as pathways.
+    n
+        How many pairs to give.
+
+    Returns
+    -------
+    One row a pair, the most alike first: `first`, `second`, `correlation` (Pearson, over genes) and `shared`, the
+    smallest set that holds both targets; empty if none does.
+
+    Raises
+    ------
+    InputError
+        As `effect_correlations`.
+    """
+    correlations, pairs = effect_correlations(effects), np.triu_indices(len(effects), k=1)
+    rows = []
+    for k in np.argsort(-correlations, kind="stable")[:n]:
+        first, second = (str(effects.index[side[k]]) for side in pairs)
+        both = [name for name, genes in sets.items() if first in genes and second in genes]
+        shared = min(both, key=lambda name: (len(sets[name]), name), default="")
+        rows.append({"first": first, "second": second, "correlation": correlations[k], "shared": shared})
+    return pd.DataFrame(rows)
 
 
 def effect_cosines(distances: pd.DataFrame, control: str = "control") -> tuple[np.ndarray, list[str]]:

@@ -199,6 +199,21 @@ def test_untouched_it_stops_at_the_first_blank_says_what_to_do_and_earns_nothing
     assert result.points == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["04_baselines", SUBMISSION])
+def test_run_past_its_blanks_it_makes_no_prediction(stage: str, copy: Course):
+    """Who clicks on after every error has written nothing that earns points."""
+    folder = copy.root / "assignments" / stage
+    notebook = nbformat.read(folder / f"{stage}.ipynb", as_version=4)
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(folder)}}
+    )
+    done = client.execute(env={**os.environ, "VCC_COURSE": ""})
+    failed = [output for cell in done.cells for output in cell.get("outputs", []) if output["output_type"] == "error"]
+    assert "NotImplementedError" in {output["ename"] for output in failed}
+    assert not list(folder.glob("prediction.*"))
+
+
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("seed", [PUBLIC_SEED, 12345])
 def test_a_usual_mistake_is_never_right_in_all_cases(stage: str, seed: int, kit: Course):

@@ -24,6 +24,18 @@ def test_correlations_are_pearsons_each_pair_once():
     np.testing.assert_allclose(heterogeneity.effect_correlations(table), due)
 
 
+def test_the_most_alike_come_with_the_smallest_set_that_holds_both():
+    # over three genes: A and B point the same way, C is their opposite, D is at right angles to all (centred)
+    table = pd.DataFrame([[1, 0, -1], [3, 0, -3], [-1, 0, 1], [1, -2, 1]], list("ABCD"), list("xyz"), dtype=float)
+    sets = {"all": list("ABCD"), "small": list("AB"), "as small": list("BA"), "other": list("CD")}
+    found = heterogeneity.most_alike(table, sets, 2)
+    assert found.columns.tolist() == ["first", "second", "correlation", "shared"]
+    assert found.iloc[0].tolist()[:2] == ["A", "B"]
+    assert found["correlation"].tolist() == pytest.approx([1, 0])
+    assert found["shared"].tolist() == ["as small", "all"]
+    assert heterogeneity.most_alike(table, {}, 1)["shared"].tolist() == [""]
+
+
 def test_effects_that_cannot_be_compared_are_refused():
     with pytest.raises(InputError, match="needs two at least; there are 1"):
         heterogeneity.effect_correlations(effects().iloc[:1])
