@@ -1,6 +1,6 @@
 """Notebook 05: a conditional variational autoencoder."""
 
-from . import counterfactual, cvae, kl, nb_log_likelihood, reparameterise, warm_up
+from . import counterfactual, cvae, kl, nb_log_likelihood, reparameterise, warm_up, without_z
 
 QUESTIONS = (
     nb_log_likelihood.QUESTION,
@@ -9,4 +9,5 @@ QUESTIONS = (
     cvae.QUESTION,
     warm_up.QUESTION,
     counterfactual.QUESTION,
+    without_z.QUESTION,
 )

@@ -5,13 +5,16 @@ form of a gradient.
 """
 
 from . import (
+    alone,
     attention,
     block,
     energy_distance,
+    flow,
     flow_pair,
     gene_tokens,
     gene_transformer,
     multi_head_attention,
+    noised,
     set_transformer,
 )
 
@@ -24,4 +27,7 @@ QUESTIONS = (
     energy_distance.QUESTION,
     set_transformer.QUESTION,
     flow_pair.QUESTION,
+    flow.QUESTION,
+    noised.QUESTION,
+    alone.QUESTION,
 )
