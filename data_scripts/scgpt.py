@@ -52,8 +52,9 @@ def build(folder: str | Path) -> Path:
 
 
 def _gene_names(folder: Path) -> pd.DataFrame:
-    """Give columns gene_name and ensembl_id, each pair once."""
+    """Give columns gene_name and ensembl_id, each pair once, and approved, 1 for today's symbol where that is told."""
     (approved,), (dictionary,) = (data_set(name).files for name in (hgnc.NAME, "gene_names"))
     if (path := at_hand(approved, folder)) is None and (other := at_hand(dictionary, folder)) is not None:
         return pd.read_csv(other, na_filter=False)[["gene_name", "ensembl_id"]].drop_duplicates()
-    return hgnc.read_names(path or fetch(approved, folder))[0]
+    names, symbols = hgnc.read_names(path or fetch(approved, folder))
+    return names.assign(approved=names["gene_name"].isin(symbols).astype(int))

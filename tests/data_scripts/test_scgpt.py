@@ -51,6 +51,7 @@ def test_what_is_downloaded_is_loaded(published: tuple, tmp_path: Path):
         None,
     ]  # a token for one gene
     assert vocabulary.tokens(["ENSG00000115415.4"]) == ["STAT1"]
+    assert vocabulary.approved == {"stat1", "jak2", "sars1"}
     for name in files:
         (tmp_path / "published" / name).unlink()  # nothing is asked for twice
     assert scgpt.build(tmp_path / "human") == tmp_path / "human"

@@ -22,7 +22,8 @@ from starter.errors import InputError, listed
 ARGS, VOCABULARY, WEIGHTS = "args.json", "vocab.json", "best_model.pt"
 """Files of a checkpoint folder."""
 NAMES = "gene_names.csv"
-"""One that may be there besides: columns gene_name and ensembl_id, former and today's names of genes."""
+"""One that may be there besides: columns gene_name and ensembl_id, former and today's names of genes; and, if it knows
+it, approved, which is 1 for today's symbol."""
 PAD, CLS = "<pad>", "<cls>"
 """Tokens that are no genes: a place without a gene, and a place for the whole cell."""
 NO_GENE = re.compile(r"<.*>")
@@ -39,6 +40,8 @@ class Vocabulary:
     """0 to n - 1, each once; `<pad>` is among the tokens."""
     ids: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names of genes, old and new, in small letters, to their Ensembl ids; what `read_names` gave."""
+    approved: frozenset[str] = frozenset()
+    """Those of them that are today's symbols."""
     choices: Mapping[str, str | None] = field(default_factory=dict)
     """What `meaning` was told: a name to its token, or to None."""
 
@@ -61,7 +64,8 @@ class Vocabulary:
         """List the tokens that a name may mean: none, one, or several between which somebody has to choose.
 
         A token of the same letters comes first. Else a name is read without white space around it and without the
-        version of an Ensembl id; then by the table of names; then without regard to capital and small letters.
+        version of an Ensembl id; then by the table of names, where of several tokens of one gene today's symbol is the
+        one; then without regard to capital and small letters.
         """
         if gene in self.choices:
             return [] if (chosen := self.choices[gene]) is None else [chosen]
@@ -71,6 +75,9 @@ class Vocabulary:
         folded = _plain(gene).casefold()
         found = self.ids.get(folded, frozenset())
         tokens = sorted({token for each in found for token in self._by_id.get(each, ())})
+        today = [token for token in tokens if token.casefold() in self.approved]
+        if len(found) == 1 and len(today) == 1:
+            return today
         return tokens or self._folded.get(folded, [])
 
     def tokens(self, genes: Sequence[str]) -> list[str | None]:
@@ -182,10 +189,12 @@ def _refuse_tokens(genes: Iterable[str]) -> None:
         raise InputError(msg)
 
 
-def read_names(path: str | Path) -> dict[str, frozenset[str]]:
-    """Read a table of gene names, columns gene_name and ensembl_id: each name, in small letters, to its Ensembl ids.
+def read_names(path: str | Path) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+    """Read a table of gene names, `gene_names.csv`.
 
-    An id is a name too.
+    Returns
+    -------
+    Each name, in small letters, to its Ensembl ids; an id is a name too. And those names that are approved symbols.
 
     Raises
     ------
@@ -193,17 +202,20 @@ def read_names(path: str | Path) -> dict[str, frozenset[str]]:
         If it cannot be read or has other columns.
     """
     found: defaultdict[str, set[str]] = defaultdict(set)
+    approved = set()
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 for name in (row["gene_name"], row["ensembl_id"]):
                     found[name.casefold()].add(row["ensembl_id"])
+                if row.get("approved") == "1":
+                    approved.add(row["gene_name"].casefold())
     except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
         msg = (
             f"{path} is no table of gene names ({type(error).__name__}: {error}); it has columns gene_name, ensembl_id"
         )
         raise InputError(msg) from error
-    return {name: frozenset(ids) for name, ids in found.items()}
+    return {name: frozenset(ids) for name, ids in found.items()}, frozenset(approved)
 
 
 def read_json(path: Path) -> dict:
@@ -243,4 +255,4 @@ def read_vocabulary(folder: str | Path) -> Vocabulary:
         msg = f"{path} has no token {PAD!r}, which stands for unknown genes; take the vocabulary of the checkpoint"
         raise InputError(msg)
     names = Path(folder) / NAMES
-    return Vocabulary(numbers, read_names(names) if names.is_file() else {})
+    return Vocabulary(numbers, *read_names(names)) if names.is_file() else Vocabulary(numbers)

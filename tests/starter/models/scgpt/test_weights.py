@@ -328,6 +328,17 @@ def test_without_a_table_no_name_is_completed():
     assert vocabulary.unknown(["SARS", "MARCH8", "sars2", "SARS2 "]) == ["SARS", "MARCH8", "SARS2 "]
 
 
+@pytest.mark.parametrize(("approved", "token"), [("0", None), ("1", "H2BC21")])
+def test_of_two_tokens_of_one_gene_todays_symbol_is_the_one(tmp_path: Path, approved: str, token: str | None):
+    rows = [("H2BC21", approved), ("H2B", "0"), ("HIST2H2BE", "0")]
+    lines = [f"{name},ENSG00000184678,{today}" for name, today in rows]
+    (tmp_path / "gene_names.csv").write_text("\n".join(["gene_name,ensembl_id,approved", *lines]))
+    (tmp_path / "vocab.json").write_text(json.dumps(dict(Vocabulary.of(["H2B", "H2BC21"]).numbers)))
+    vocabulary = scgpt_weights.read_vocabulary(tmp_path)
+    assert vocabulary.tokens(["HIST2H2BE"]) == vocabulary.tokens(["ENSG00000184678.7"]) == [token]
+    assert vocabulary.tokens(["H2B"]) == ["H2B"]  # a token of the same letters comes first
+
+
 def test_a_token_stands_for_one_gene(named: Vocabulary):
     assert named.tokens(["MARCH8", "MARCHF8", "P91", "stat1"]) == [None, "MARCHF8", "STAT1", None]
     assert named.report(["MARCH8", "ODD"]).endswith("take no part: ODD; 1 are under another name: MARCH8 as MARCHF8")
