@@ -101,17 +101,6 @@ def run(code: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_genepts_pickle_becomes_a_table_in_an_environment_of_ones_own(tmp_path: Path):
-    """As it is published: symbols to lists of 1,536 numbers."""
-    values = np.random.default_rng(0).normal(size=(3, 1536)).astype(np.float32)
-    pickle_ = {gene: [float(x) for x in row] for gene, row in zip(("STAT1", "KLF1", "ACTB"), values, strict=True)}
-    (tmp_path / "GenePT_gene_embedding_ada_text.pickle").write_bytes(pickle.dumps(pickle_))
-    run(documented("GenePT_gene_embedding_ada_text.pickle"), tmp_path)
-    table = read_features(tmp_path / "genept_features.parquet")
-    np.testing.assert_array_equal(table.loc[["STAT1", "KLF1", "ACTB"]], values)
-    assert list(table.columns[:2]) == ["genept_0", "genept_1"]
-
-
 def test_geneformers_dictionaries_become_the_tables_of_the_catalogue(vcc_data: Path, tmp_path: Path):
     """Byte for byte, as its hash asks for."""
     made = (
