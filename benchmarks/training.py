@@ -97,8 +97,10 @@ def course_models() -> pd.DataFrame:
         screen = dataset.read_screen(write(biology.draw("default", SEED), folder))
         profiles = pseudobulk.profiles(screen).droplevel("context")
         names = list(profiles.index.drop(CONTROL)[:48])
+        wanted = {of.model for of in EXAMPLES}
         for trial in trials(CourseData(Path(folder)), screen):
-            trial.model(profiles.drop(index=names), trial.known, names)
+            if trial.name in wanted:
+                trial.model(profiles.drop(index=names), trial.known, names)
     rows = {
         of.model: [of.what, speed, *(each and each * speed for each in (of.cells, of.tokens))]
         for of, speed in zip(EXAMPLES, speeds, strict=True)

@@ -38,7 +38,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
 class MultiHeadAttention(nn.Module):
     """Several attentions side by side, each in a part of the numbers of its own."""
 
-    def __init__(self, size: int, heads: int) -> None:
+    def __init__(self, size: int, heads: int, *, alone: bool = False) -> None:
         """Make the weights.
 
         Parameters
@@ -47,12 +47,14 @@ class MultiHeadAttention(nn.Module):
             Numbers of a token, a multiple of `heads`.
         heads
             Attentions side by side.
+        alone
+            The idea taken out: a token looks at itself only. The weights are as many.
         """
         super().__init__()
         if size % heads:
             msg = f"{size} numbers a token cannot be dealt out to {heads} heads; take a multiple of {heads}"
             raise InputError(msg)
-        self.heads = heads
+        self.heads, self.alone = heads, alone
         self.project = nn.Linear(size, 3 * size)  # queries, keys and values, in this order
         self.out = nn.Linear(size, size)
 
@@ -72,6 +74,8 @@ class MultiHeadAttention(nn.Module):
         """
         parts = self.project(x).unflatten(-1, (3, self.heads, -1))  # batch x tokens x 3 x heads x numbers of a head
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # batch x heads x tokens x numbers of a head, each
+        if self.alone:  # the softmax over one token is 1
+            return self.out(value.transpose(1, 2).flatten(2))  # batch x tokens x size
         mask = None if real is None else real[:, None, None, :]  # batch x 1 x 1 x tokens
         # `attention`, without ever holding the scores of all pairs of tokens: of 18,080 genes they would take gigabytes
         seen = scaled_dot_product_attention(query, key, value, mask)  # batch x heads x tokens x numbers of a head
@@ -81,10 +85,10 @@ class MultiHeadAttention(nn.Module):
 class Block(nn.Module):
     """Attention between tokens, then a network within each; both are added to what was there (Xiong et al. 2020)."""
 
-    def __init__(self, size: int, heads: int, dropout: float = 0.1) -> None:
-        """Make the weights; the network within a token is twice as wide."""
+    def __init__(self, size: int, heads: int, dropout: float = 0.1, *, alone: bool = False) -> None:
+        """Make the weights; the network within a token is twice as wide, `alone` as in `MultiHeadAttention`."""
         super().__init__()
-        self.attention = MultiHeadAttention(size, heads)
+        self.attention = MultiHeadAttention(size, heads, alone=alone)
         self.network = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, size))
         self.norm_1, self.norm_2 = nn.LayerNorm(size), nn.LayerNorm(size)
         self.dropout = nn.Dropout(dropout)

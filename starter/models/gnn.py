@@ -2,9 +2,10 @@
 
 Every measured target holds its effect, reduced to a few numbers. Messages carry them along a gene graph, some steps far
 (SGConv, Wu et al. 2019). A small network in the manner of GEARS (Roohani et al. 2024, Nat. Biotechnol. 42:927) turns
-what a target hears from several graphs into the effect on every gene. Three things differ from GEARS: a target holds
-what was measured of it, in place of free numbers that have to be learned; it never hears itself, so that it is trained
-on what it will be asked; and the direction term of the loss has a gradient.
+what a target hears from several graphs into the effect on every gene. It is not GEARS: a target holds what was measured
+of it, in place of free numbers that have to be learned; it never hears itself, so that it is trained on what it will be
+asked; the direction term of the loss has a gradient; no messages pass among co-expressed genes, no network across genes
+stands at the end; and it learns from profiles, not from cells.
 
 This module needs torch (the extra `student`).
 """
@@ -83,7 +84,7 @@ def reach(edges: pd.DataFrame, targets: Sequence[str], sources: Sequence[str], s
     return np.divide(heard, total, out=np.zeros_like(heard), where=total > 0)
 
 
-class Gears(nn.Module):
+class GraphNetwork(nn.Module):
     """Effects of perturbations on genes.
 
     A perturbation's messages pass a linear layer (with the propagation before it, this is SGConv); the result is added
@@ -153,7 +154,7 @@ def train(
     Parameters
     ----------
     network
-        Such as `Gears`; its `bias` holds an effect on each gene.
+        Such as `GraphNetwork`; its `bias` holds an effect on each gene.
     heard
         Training perturbations x messages.
     measured
@@ -192,13 +193,25 @@ def train(
     return predict, history
 
 
+def effect_numbers(values: np.ndarray, n: int = COMPONENTS) -> np.ndarray:
+    """Reduce profiles or effects, perturbations x genes, to at most n principal components, perturbations x numbers.
+
+    There are fewer where there are not `EXAMPLES_EACH` perturbations for each.
+    """
+    centred = values - values.mean(axis=0)
+    left, length, _ = np.linalg.svd(centred, full_matrices=False)  # perturbations x rank, rank
+    n = min(n, max(1, len(values) // EXAMPLES_EACH))
+    return left[:, :n] * length[:n]
+
+
 def fit(
     profiles: pd.DataFrame,
     known: Mapping[str, pd.DataFrame],
     steps: int = STEPS,
     direction: float = DIRECTION,
-    network: Callable[[int, int], nn.Module] = Gears,
+    network: Callable[[int, int], nn.Module] = GraphNetwork,
     seed: int = 0,
+    features: Callable[[np.ndarray], np.ndarray] = effect_numbers,
 ) -> Profiles:
     """Learn from what the neighbours of each training perturbation in several graphs did.
 
@@ -216,6 +229,8 @@ def fit(
         Makes the network from numbers of messages and genes.
     seed
         Fixes the first weights and the order of the perturbations.
+    features
+        Makes the numbers that measured targets hold and tell, measured x numbers, from their profiles.
 
     Returns
     -------
@@ -233,7 +248,7 @@ def fit(
         raise InputError(msg)
     measured, control = profiles.drop(index=CONTROL), profiles.loc[CONTROL].to_numpy(float)
     values = measured.to_numpy(float)
-    numbers = effect_numbers(values)  # measured x components
+    numbers = features(values)  # measured x numbers
 
     def hear(listeners: Sequence[str]) -> np.ndarray:
         return np.hstack([reach(edges, listeners, measured.index, steps) @ numbers for edges in known.values()])
@@ -274,17 +289,6 @@ def gnn(
     One row a target, same columns as `profiles`.
     """
     return fit(profiles, known, **settings)(targets)
-
-
-def effect_numbers(values: np.ndarray, n: int = COMPONENTS) -> np.ndarray:
-    """Reduce profiles or effects, perturbations x genes, to at most n principal components, perturbations x numbers.
-
-    There are fewer where there are not `EXAMPLES_EACH` perturbations for each.
-    """
-    centred = values - values.mean(axis=0)
-    left, length, _ = np.linalg.svd(centred, full_matrices=False)  # perturbations x rank, rank
-    n = min(n, max(1, len(values) // EXAMPLES_EACH))
-    return left[:, :n] * length[:n]
 
 
 def _places(names: Sequence[str], genes: np.ndarray) -> scipy.sparse.csr_matrix:

@@ -6,7 +6,7 @@ measured sets are compared by the energy distance, as STATE does (Adduri et al. 
 This module needs torch and scDataset (the extra `student`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +60,15 @@ class SetTransformer(nn.Module):
     """From control cells and the features of a target to perturbed cells, all in the same components."""
 
     def __init__(
-        self, n_of_cell: int, n_of_target: int, size: int = 64, heads: int = 4, layers: int = 2, dropout: float = 0.2
+        self,
+        n_of_cell: int,
+        n_of_target: int,
+        size: int = 64,
+        heads: int = 4,
+        layers: int = 2,
+        dropout: float = 0.2,
+        *,
+        alone: bool = False,
     ) -> None:
         """Make the weights.
 
@@ -72,11 +80,13 @@ class SetTransformer(nn.Module):
             Numbers of a token inside, heads of each attention, blocks.
         dropout
             Share of a target's features that are hidden while training.
+        alone
+            Without attention: a token looks at itself only.
         """
         super().__init__()
         self.cell = nn.Linear(n_of_cell, size)
         self.target = target_network(n_of_target, size, dropout)
-        self.blocks = nn.ModuleList(Block(size, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(size, heads, alone=alone) for _ in range(layers))
         self.norm, self.change = nn.LayerNorm(size), nn.Linear(size, n_of_cell)
 
     def forward(self, control: Tensor, target: Tensor) -> Tensor:
@@ -236,6 +246,7 @@ def fit(
     learning_rate: float = 3e-3,
     weight: float = 1.0,
     seed: int = 0,
+    network: Callable[[int, int], nn.Module] = SetTransformer,
 ) -> Profiles:
     """Train attention over control cells.
 
@@ -249,6 +260,8 @@ def fit(
         Of the training; `weight` is that of `set_loss`.
     seed
         Of weights, sets and dropout.
+    network
+        Makes the network from numbers of a cell and of a target.
 
     Returns
     -------
@@ -259,7 +272,7 @@ def fit(
     if not task.training:
         return lambda targets: train_mean(profiles, None, targets)
     with loop.seeded(seed):
-        model = SetTransformer(task.components.shape[1], task.targets.shape[1])
+        model = network(task.components.shape[1], task.targets.shape[1])
     settings = loop.Settings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.05, seed=seed)
     train(model, task, settings, weight)
 

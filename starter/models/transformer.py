@@ -7,7 +7,7 @@ This module needs torch (the extra `student`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +35,15 @@ class GeneTransformer(nn.Module):
     """From the tokens of genes and the features of a target to the effect on each gene."""
 
     def __init__(
-        self, n_of_gene: int, n_of_target: int, size: int = 64, heads: int = 4, layers: int = 2, dropout: float = 0.2
+        self,
+        n_of_gene: int,
+        n_of_target: int,
+        size: int = 64,
+        heads: int = 4,
+        layers: int = 2,
+        dropout: float = 0.2,
+        *,
+        alone: bool = False,
     ) -> None:
         """Make the weights.
 
@@ -47,12 +55,14 @@ class GeneTransformer(nn.Module):
             Numbers of a token inside, heads of each attention, blocks.
         dropout
             Share of a target's features that are hidden while training.
+        alone
+            Without attention: a token looks at itself only.
         """
         super().__init__()
         self.gene = nn.Linear(n_of_gene, size)
         self.target = target_network(n_of_target, size, dropout)
         self.flag = nn.Parameter(torch.zeros(size))  # added to the token of the target's own gene
-        self.blocks = nn.ModuleList(Block(size, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(size, heads, alone=alone) for _ in range(layers))
         self.norm, self.query = nn.LayerNorm(size), nn.Linear(size, size)
 
     def forward(self, genes: Tensor, target: Tensor, is_target: Tensor) -> Tensor:
@@ -217,6 +227,7 @@ def fit(
     learning_rate: float = 2e-3,
     models: int = 1,
     seed: int = 0,
+    network: Callable[[int, int], nn.Module] = GeneTransformer,
 ) -> Profiles:
     """Train attention over genes.
 
@@ -232,6 +243,8 @@ def fit(
         How many are trained, with other first weights, and averaged.
     seed
         Of weights, order and dropout.
+    network
+        Makes the network from numbers of a gene and of a target.
 
     Returns
     -------
@@ -243,7 +256,7 @@ def fit(
     task, trained = prepare(profiles, known, []), []
     for number in range(models):
         with loop.seeded(seed, number):
-            model = GeneTransformer(task.genes.shape[1], task.targets.shape[1])
+            model = network(task.genes.shape[1], task.targets.shape[1])
         settings = loop.Settings(epochs=epochs, learning_rate=learning_rate, weight_decay=0.05, seed=seed + number)
         train(model, task, settings)
         trained.append(model)

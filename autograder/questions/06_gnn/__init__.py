@@ -1,6 +1,6 @@
 """Notebook 06: graph networks. What is due is computed without the notebook's shortcuts: loops and closed forms."""
 
-from . import batch_edges, direction, gears, hear_others, jaccard, normalise, propagate, sgconv
+from . import ablate, batch_edges, direction, graph_network, hear_others, jaccard, normalise, propagate, sgconv
 
 QUESTIONS = (
     jaccard.QUESTION,
@@ -8,7 +8,8 @@ QUESTIONS = (
     propagate.QUESTION,
     hear_others.QUESTION,
     sgconv.QUESTION,
-    gears.QUESTION,
+    graph_network.QUESTION,
     direction.QUESTION,
     batch_edges.QUESTION,
+    ablate.QUESTION,
 )

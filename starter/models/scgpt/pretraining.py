@@ -99,18 +99,8 @@ def pretrain(
     The model, the vocabulary of the genes that at least `FEWEST_CELLS` cells express, and the history with the terms
     `masked` and `cell`: the mean squared error over masked values, predicted from the own token and from `<cls>`.
     """
-    vocabulary = own_vocabulary(controls, genes)
+    model, vocabulary = untrained(controls, genes, width, layers, seed)
     known = [gene for gene in genes if gene in vocabulary.numbers]  # made of these genes: no name is another's
-    if len(known) <= width:
-        msg = f"{len(known)} genes are expressed in {FEWEST_CELLS} control cells or more; {width + 1} are needed"
-        raise InputError(msg)
-    sizes = Architecture(len(vocabulary), vocabulary.pad, width, 4, 2 * width, layers, 0.0)
-    with loop.seeded(seed):
-        model = PretrainingModel(sizes)
-    start = starting_tokens(vocabulary, controls, genes, width)
-    with torch.no_grad():
-        weight = model.encoder.embedding.weight
-        weight[vocabulary.encode(start.index)[0], : start.shape[1]] = torch.from_numpy(start.to_numpy(np.float32))
     values = torch.from_numpy(bin_values(controls[:, np.isin(genes, known)].toarray(), n_bins))
     ids, cls = vocabulary.encode(known)[0], torch.tensor([vocabulary.numbers[CLS]])
 
@@ -128,6 +118,40 @@ def pretrain(
     settings = loop.Settings(epochs=epochs, learning_rate=learning_rate, seed=seed)
     history = loop.fit(model, loss, loop.in_memory(values, seed=seed), settings)
     return model.eval(), vocabulary, history
+
+
+def untrained(
+    controls: scipy.sparse.csr_matrix, genes: Sequence[str], width: int = 32, layers: int = 2, seed: int = 0
+) -> tuple[PretrainingModel, Vocabulary]:
+    """Make the small model before its training: tokens as `starting_tokens` gives them, layers drawn at random.
+
+    Parameters
+    ----------
+    controls, genes, width, layers, seed
+        As in `pretrain`.
+
+    Returns
+    -------
+    The model and its vocabulary.
+
+    Raises
+    ------
+    InputError
+        If control cells express too few genes.
+    """
+    vocabulary = own_vocabulary(controls, genes)
+    n_known = len(vocabulary.numbers.keys() & set(genes))
+    if n_known <= width:
+        msg = f"{n_known} genes are expressed in {FEWEST_CELLS} control cells or more; {width + 1} are needed"
+        raise InputError(msg)
+    sizes = Architecture(len(vocabulary), vocabulary.pad, width, 4, 2 * width, layers, 0.0)
+    with loop.seeded(seed):
+        model = PretrainingModel(sizes)
+    start = starting_tokens(vocabulary, controls, genes, width)
+    with torch.no_grad():
+        weight = model.encoder.embedding.weight
+        weight[vocabulary.encode(start.index)[0], : start.shape[1]] = torch.from_numpy(start.to_numpy(np.float32))
+    return model, vocabulary
 
 
 def own_vocabulary(controls: scipy.sparse.csr_matrix, genes: Sequence[str]) -> Vocabulary:

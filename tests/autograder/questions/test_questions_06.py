@@ -66,7 +66,8 @@ def test_a_layer_on_a_graph_is_that_of_pytorch_geometric():
 
 
 def test_gears_is_the_model_of_the_course():
-    assert is_right("Gears", [question("Gears").asks.answer(gnn.Gears, case.inputs) for case in cases("Gears")])
+    asked = question("GraphNetwork").asks
+    assert is_right("GraphNetwork", [asked.answer(gnn.GraphNetwork, case.inputs) for case in cases("GraphNetwork")])
 
 
 def test_the_direction_is_what_autograd_gives():

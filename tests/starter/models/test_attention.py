@@ -67,3 +67,22 @@ def test_a_block_is_an_encoder_layer_of_torch():
     (x,) = tensors(5, (3, 5, 12), dtype=torch.float32)
     real = torch.arange(5) < torch.tensor([[2], [5], [3]])
     torch.testing.assert_close(block(x, real), layer(x, src_key_padding_mask=~real), rtol=1e-5, atol=1e-6)
+
+
+def test_a_token_that_is_alone_sees_itself_as_behind_a_mask_of_the_identity():
+    alone = attention.MultiHeadAttention(8, 2, alone=True).double()
+    (x,) = tensors(3, (2, 5, 8))
+    query, key, value = alone.project(x).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+    seen = attention.attention(query, key, value, torch.eye(5, dtype=torch.bool))
+    torch.testing.assert_close(alone(x), alone.out(seen.transpose(1, 2).flatten(2)))
+    together = attention.MultiHeadAttention(8, 2).double()
+    together.load_state_dict(alone.state_dict())
+    assert not torch.allclose(alone(x), together(x))
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_a_token_gives_hangs_on_others_unless_it_is_alone(alone: bool):
+    block = attention.Block(8, 2, dropout=0.0, alone=alone).double()
+    x, other = tensors(4, (1, 5, 8), (1, 5, 8))
+    changed = torch.cat([x[:, :1], other[:, 1:]], dim=1)
+    assert torch.allclose(block(x)[:, 0], block(changed)[:, 0]) == alone

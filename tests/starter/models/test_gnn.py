@@ -96,7 +96,7 @@ def test_a_double_hears_what_both_of_its_genes_hear():
 
 
 def test_the_network_by_hand():
-    network = gnn.Gears(2, 2, width=2)
+    network = gnn.GraphNetwork(2, 2, width=2)
     values = {
         "conv.weight": [[1.0, 2.0], [0.0, -1.0]],
         "gene": [[0.0, 1.0], [-3.0, 2.0]],
@@ -109,9 +109,9 @@ def test_the_network_by_hand():
     torch.testing.assert_close(came, torch.tensor([[10 + 0.5 + 6.5, 20 + 0.25 - 1.5]]))
 
 
-def some_terms(direction: float) -> tuple[gnn.Gears, dict[str, torch.Tensor]]:
+def some_terms(direction: float) -> tuple[gnn.GraphNetwork, dict[str, torch.Tensor]]:
     with loop.seeded(3):
-        network = gnn.Gears(3, 5, width=4)
+        network = gnn.GraphNetwork(3, 5, width=4)
         batch, control = (torch.randn(6, 3), torch.randn(6, 5)), torch.randn(5)
     return network, gnn.loss_terms(network, batch, control, direction)
 
@@ -183,7 +183,7 @@ def test_it_overfits_ten_profiles():
     rng = np.random.default_rng(0)
     heard, measured, control = rng.normal(size=(10, 6)), rng.normal(3, 0.5, (10, 20)), np.full(20, 3.0)
     with loop.seeded(0):
-        network = gnn.Gears(6, 20)
+        network = gnn.GraphNetwork(6, 20)
     settings = loop.Settings(epochs=400, learning_rate=0.02, clip=None)
     predict, history = gnn.train(network, heard, measured, control, direction=0.1, settings=settings)
     assert history["error"].iloc[-1] < 0.01 * history["error"].iloc[0]
@@ -252,7 +252,7 @@ def test_another_network_can_take_its_place(screen: tuple[pd.DataFrame, pd.DataF
     profiles, edges = screen
     known, wanted = held_out(profiles)
 
-    class Nothing(gnn.Gears):
+    class Nothing(gnn.GraphNetwork):
         def forward(self, heard: torch.Tensor, control: torch.Tensor) -> torch.Tensor:
             return super().forward(heard, control) * 0 + control
 
@@ -268,3 +268,25 @@ def test_the_numbers_that_stand_for_effects_are_principal_components():
     variances = np.sort(np.linalg.eigvalsh(centred.T @ centred))[::-1][:5]
     np.testing.assert_allclose(numbers.T @ numbers, np.diag(variances), atol=1e-9)
     assert gnn.effect_numbers(values[:3]).shape == (3, 1)
+
+
+def test_features_without_knowledge_teach_nothing_of_neighbours(screen: tuple[pd.DataFrame, pd.DataFrame]):
+    profiles, edges = screen
+    training, hidden = held_out(profiles)
+    rng = np.random.default_rng(0)
+
+    def shuffled(values: np.ndarray) -> np.ndarray:
+        return rng.permutation(gnn.effect_numbers(values))
+
+    def error(**settings: object) -> float:
+        predicted = gnn.gnn(training, {"graph": edges}, hidden, **settings)
+        return float(((predicted - profiles.loc[hidden]) ** 2).to_numpy().mean())
+
+    assert error() < error(features=shuffled)
+
+
+def test_what_targets_tell_can_be_replaced(screen: tuple[pd.DataFrame, pd.DataFrame]):
+    profiles, edges = screen
+    training, hidden = held_out(profiles)
+    nothing = gnn.gnn(training, {"graph": edges}, hidden, features=lambda values: np.zeros((len(values), 3)))
+    pd.testing.assert_frame_equal(nothing, train_mean(training, None, hidden), check_names=False)

@@ -1,4 +1,4 @@
-"""Question `Gears`: from what a target hears to the expression of all genes."""
+"""Question `GraphNetwork`: from what a target hears to the expression of all genes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def _networks(rng: np.random.Generator) -> list[dict[str, object]]:
     return cases
 
 
-def _gears(build: dict, weights: dict, calls: list, **changes: Any) -> list[np.ndarray]:
+def _network(build: dict, weights: dict, calls: list, **changes: Any) -> list[np.ndarray]:
     """Go through perturbations and genes one by one; `changes` are the mistakes."""
     heard, control = (calls[0][1][name].astype(float) for name in ("heard", "control"))
     conv, gene, weight, bias = (weights[name].astype(float) for name in ("conv.weight", "gene", "weight", "bias"))
@@ -43,21 +43,21 @@ def _gears(build: dict, weights: dict, calls: list, **changes: Any) -> list[np.n
     return [due]
 
 
-def _mistaken_gears(**changes: Any) -> Callable[..., list[np.ndarray]]:
-    return lambda build, weights, calls: _gears(build, weights, calls, **changes)
+def _mistaken(**changes: Any) -> Callable[..., list[np.ndarray]]:
+    return lambda build, weights, calls: _network(build, weights, calls, **changes)
 
 
 QUESTION = Question(
-    name="Gears",
-    asks=Object("Gears"),
+    name="GraphNetwork",
+    asks=Object("GraphNetwork"),
     inputs=_networks,
-    due=_gears,
+    due=_network,
     mistakes=(
-        Mistake("the ReLU is missing", _mistaken_gears(relu=False)),
-        Mistake("the control expression is missing; add it at the end", _mistaken_gears(control=0)),
-        Mistake("the genes' bias is missing", _mistaken_gears(bias=0)),
-        Mistake("the gene embeddings are missing; add them to the perturbation's", _mistaken_gears(gene=0)),
-        Mistake("this is a mean over the width; take the sum", _mistaken_gears(sum=False)),
+        Mistake("the ReLU is missing", _mistaken(relu=False)),
+        Mistake("the control expression is missing; add it at the end", _mistaken(control=0)),
+        Mistake("the genes' bias is missing", _mistaken(bias=0)),
+        Mistake("the gene embeddings are missing; add them to the perturbation's", _mistaken(gene=0)),
+        Mistake("this is a mean over the width; take the sum", _mistaken(sum=False)),
     ),
     comparator=SINGLE,
     without=WITHOUT,
