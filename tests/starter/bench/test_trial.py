@@ -121,3 +121,21 @@ def test_the_best_of_the_kit_has_the_lowest_mean_rank(ground, monkeypatch: pytes
     assert best_of_kit(ground, panels) == "ridge"
     scores.clear()
     assert best_of_kit(ground, panels) == "train mean"
+
+
+@pytest.mark.parametrize("of_kNN", [{"mae": np.nan, "pearson_delta": 0.9}, {"mae": 0.3, "pearson_delta": np.nan}])
+def test_a_model_without_a_value_does_not_win_by_it(of_kNN: dict, monkeypatch: pytest.MonkeyPatch):
+    """Nor does a metric that no model has a value of, as where there is no train mean, make the choice impossible."""
+    scores = {"kNN": of_kNN, "ridge": {"mae": 0.1, "pearson_delta": 0.2, "discrimination_score_l1": 0.6}}
+    empty = dict.fromkeys(trial.METRICS, np.nan)
+
+    def cross_validated(contract: Contract, data: object, held_out: object) -> pd.DataFrame:
+        del data, held_out
+        return pd.DataFrame([{**empty, "discrimination_score_l1": 0.5, **scores[contract.name]}])
+
+    class Nothing:
+        data, hidden = None, None
+
+    monkeypatch.setattr(trial, "QUICK", tuple(scores))
+    monkeypatch.setattr(trial, "cross_validate_pairs", cross_validated)
+    assert best_of_kit(Nothing, [Nothing]) == "ridge"
