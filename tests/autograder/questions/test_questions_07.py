@@ -125,3 +125,57 @@ def test_the_slope_due_is_that_of_small_steps():
             moved[place] += step
             change = (np.sum(due(x=moved, y=y)[0]) - np.sum(case.due[0])) / step
             assert change == pytest.approx(case.due[1][place], rel=1e-3, abs=1e-6)
+
+
+def test_a_constant_velocity_carries_cells_in_straight_lines():
+    question = QUESTIONS["Flow"]
+    for case in question.cases(0, data=None):
+        weights, (_, (_, moved)) = dict(case.inputs["weights"]), case.inputs["calls"]
+        weights["network.4.weight"] = np.zeros_like(weights["network.4.weight"])
+        velocity, path = question.due(**{**case.inputs, "weights": weights})
+        constant = weights["network.4.bias"]
+        np.testing.assert_allclose(velocity, np.broadcast_to(constant, velocity.shape), rtol=1e-6)
+        for step in range(moved["steps"] + 1):
+            np.testing.assert_allclose(path[step], moved["start"] + step / moved["steps"] * constant, rtol=1e-6)
+
+
+def test_steps_are_eulers():
+    """The velocity x' = t carries a cell by the sum of k / n^2 for k from 0 to n - 1, which is (n - 1) / 2n."""
+    tall = 1e3  # far from 0 the activation is the identity
+    weights = {
+        "target.1.weight": np.zeros((1, 1)), "target.1.bias": np.zeros(1),
+        "target.3.weight": np.zeros((1, 1)), "target.3.bias": np.zeros(1),
+        "network.0.weight": np.array([[0.0, 1.0, 0.0]]), "network.0.bias": np.array([tall]),
+        "network.2.weight": np.ones((1, 1)), "network.2.bias": np.zeros(1),
+        "network.4.weight": np.ones((1, 1)), "network.4.bias": np.array([-tall]),
+    }  # fmt: skip
+    one = np.ones((1, 1))
+    calls = [
+        ["forward", {"x": one, "time": one / 4, "target": one}],
+        ["move", {"start": one, "target": one, "steps": 4}],
+    ]
+    velocity, path = QUESTIONS["Flow"].due(build={}, weights=weights, calls=calls)
+    np.testing.assert_allclose(velocity, [[0.25]])
+    np.testing.assert_allclose(path[:, 0, 0], [1, 1, 1 + 1 / 16, 1 + 3 / 16, 1 + 6 / 16])
+
+
+def test_a_mixture_is_the_cell_at_first_and_noise_at_last():
+    cell, noise, time = (
+        np.array([[3.0], [3.0], [3.0]]),
+        np.array([[-1.0], [-1.0], [-1.0]]),
+        np.array([[0.0], [1.0], [1 / 3]]),
+    )
+    due = QUESTIONS["noised"].due(cell=cell, noise=noise, time=time)
+    np.testing.assert_allclose(due, [[3.0], [-1.0], [3 * np.sqrt(3) / 2 - 0.5]])
+
+
+def test_a_block_alone_is_one_whose_attention_gives_nothing():
+    given = attention.Block
+
+    class Alone(given):
+        def __init__(self, size: int, heads: int) -> None:
+            super().__init__(size, heads)
+            self.attention.forward = lambda x, real: torch.zeros_like(x)
+
+    assert set(faults("Alone", Alone)) == {None}
+    assert None not in faults("Alone", given)
