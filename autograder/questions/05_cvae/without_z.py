@@ -38,7 +38,7 @@ def _with(encoding: Callable[[dict, np.ndarray, np.ndarray], Encoded]) -> Callab
         for cell in x:
             z, _ = encoding(weights, cell[None], control)
             rows.append(decode(weights, z, perturbed)[0] - decode(weights, z, control)[0])
-        return [encoding(weights, **to_encode), np.mean(rows, axis=0)]
+        return [encoding(weights, to_encode["x"], to_encode["condition"]), np.mean(rows, axis=0)]
 
     return gives
 
