@@ -1,6 +1,15 @@
 """Notebook 08: what a foundation model reads, learns and predicts."""
 
-from . import affine_decoder, batch_entropy, bin_values, correlations, masked_error, perturbation_flags, tokenise
+from . import (
+    affine_decoder,
+    batch_entropy,
+    bin_values,
+    correlations,
+    masked_error,
+    perturbation_flags,
+    tokenise,
+    without_knowledge,
+)
 
 QUESTIONS = (
     tokenise.QUESTION,
@@ -10,4 +19,5 @@ QUESTIONS = (
     perturbation_flags.QUESTION,
     affine_decoder.QUESTION,
     correlations.QUESTION,
+    without_knowledge.QUESTION,
 )

@@ -173,6 +173,54 @@ def masked_error(predicted: Tensor, due: Tensor, counts: Tensor) -> Tensor:
     return nn.functional.mse_loss(predicted[counts], due[counts])
 
 
+def masked_errors(
+    model: PretrainingModel,
+    vocabulary: Vocabulary,
+    cells: scipy.sparse.csr_matrix,
+    taught: scipy.sparse.csr_matrix,
+    genes: Sequence[str],
+    n_bins: int = 6,
+    genes_a_row: int = GENES_A_ROW,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Fill in masked bins of cells that training has not seen.
+
+    Parameters
+    ----------
+    model, vocabulary, genes, n_bins, genes_a_row
+        Those of `pretrain`.
+    cells
+        Control cells x genes, log1p expression, that were held back.
+    taught
+        The cells that the model was trained on; their mean bins are the guess without a model.
+    seed
+        Fixes which genes are shown, and which are masked.
+
+    Returns
+    -------
+    One row a cell, the mean squared error over its masked places: `masked` from the gene's token, `cell` from `<cls>`,
+    and `guess` by the gene's mean bin.
+    """
+    known = np.array([gene in vocabulary.numbers for gene in genes])
+    binned, means = (bin_values(some[:, known].toarray(), n_bins) for some in (cells, taught))
+    values, guess = torch.from_numpy(binned), torch.from_numpy(means.mean(axis=0))
+    ids = vocabulary.encode([gene for gene, kept in zip(genes, known, strict=True) if kept])[0]
+    cls, device = torch.tensor([vocabulary.numbers[CLS]]), model.encoder.embedding.weight.device
+    rows = []
+    with torch.no_grad(), loop.seeded(seed):
+        for some in values.split(64):
+            chosen = torch.randperm(len(ids))[:genes_a_row]
+            due = _with_cls(some[:, chosen])  # batch x (1 + genes a row)
+            masked = torch.rand(due.shape) < MASKED_SHARE
+            masked[:, :2] = torch.tensor([False, True])  # never the cell's token, and one place at least
+            shown = torch.cat([cls, ids[chosen]]).expand(len(some), -1)
+            came = model(shown.to(device), due.masked_fill(masked, MASKED).to(device))
+            for_all = _with_cls(guess[chosen].expand(len(some), -1))
+            errors = torch.stack([(answer.cpu() - due).square() for answer in (*came, for_all)])  # 3 x batch x places
+            rows.append(((errors * masked).sum(dim=2) / masked.sum(dim=1)).T)  # batch x 3
+    return pd.DataFrame(torch.cat(rows).double().numpy(), columns=["masked", "cell", "guess"])
+
+
 def starting_tokens(
     vocabulary: Vocabulary, controls: scipy.sparse.csr_matrix, genes: Sequence[str], width: int
 ) -> pd.DataFrame:

@@ -129,3 +129,15 @@ def test_shares_and_paths_by_hand():
 
 def test_every_question_knows_four_usual_mistakes():
     assert [name for name in QUESTIONS if len(QUESTIONS[name].mistakes) < 4] == []
+
+
+def test_genes_that_swap_places_turn_rows_and_columns_of_the_adjacency_alike():
+    for case in cases("ablate"):
+        edges, order = case.inputs["edges"], case.inputs["of_genes"]
+        before, after = np.zeros((2, len(order), len(order)), dtype=int)
+        np.add.at(before, tuple(edges), 1)
+        np.add.at(after, tuple(case.due["edges"]), 1)
+        np.testing.assert_array_equal(after[np.ix_(order, order)], before)
+        np.testing.assert_array_equal(
+            case.due["numbers"], np.take(case.inputs["numbers"], case.inputs["of_targets"], 0)
+        )

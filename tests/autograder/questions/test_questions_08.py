@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from autograder.questions.question import Question
@@ -69,3 +70,11 @@ def test_correlations_by_hand():
     )
     # effects 0, 1, 1 and 1, 1, 0
     assert came == pytest.approx([np.corrcoef([1, 2, 4], [2, 2, 3])[0, 1], -0.5])
+
+
+def test_tables_without_knowledge_are_what_a_standard_scaler_makes_of_noise_and_rows_in_another_order():
+    for case in cases("without_knowledge"):
+        tokens, order, noise = (case.inputs[name] for name in ("tokens", "order", "noise"))
+        scaler = StandardScaler().fit(tokens)
+        np.testing.assert_allclose(case.due["untrained"], scaler.inverse_transform(noise))
+        np.testing.assert_array_equal(case.due["shuffled"], np.take(tokens, order, axis=0))

@@ -371,3 +371,21 @@ def test_dropout_is_off_and_what_the_checkpoint_had_stays():
     state = known.model.state_dict()
     changed = [name for name, value in made.state_dict().items() if not torch.equal(value, state[name])]
     assert changed == ["pert_encoder.weight"]
+
+
+def test_masked_errors_of_unseen_cells_are_those_of_the_answers_given():
+    model, vocabulary = pretraining.untrained(controls(), GENES, width=8)
+    with torch.no_grad():
+        for decoder in (model.decoder, model.mvc_decoder):  # both answer 0 everywhere
+            for parameter in decoder.parameters():
+                parameter.zero_()
+    found = pretraining.masked_errors(model, vocabulary, controls(), controls(), GENES, n_bins=4)
+    assert list(found.columns) == ["masked", "cell", "guess"]
+    assert len(found) == controls().shape[0]
+    # an answer of 0 errs by the square of a bin, the guess by its variance over cells
+    known = [gene in vocabulary.numbers for gene in GENES]
+    binned = pretraining.bin_values(controls()[:, known].toarray(), 4)
+    assert found["masked"].mean() == pytest.approx((binned**2).mean(), rel=0.2)
+    assert found["guess"].mean() == pytest.approx(binned.var(axis=0).mean(), rel=0.2)
+    again = pretraining.masked_errors(model, vocabulary, controls(), controls(), GENES, n_bins=4)
+    pd.testing.assert_frame_equal(found, again)
