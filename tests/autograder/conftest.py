@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from copies import copied
+from copies import copied, unfinished
 from handing_in import STAGE, TEXT, grade_one, submit
 
 from autograder.course import Course, read_course
@@ -36,7 +36,7 @@ def released_with_text(released: Course, once: Callable) -> Course:
     """The released course with a question that is answered in words, graded by hand, for its prediction. Read only."""
 
     def fill(root: Path) -> None:
-        shutil.copytree(released.root, root, dirs_exist_ok=True)
+        shutil.copytree(released.root, root, dirs_exist_ok=True, ignore=unfinished)
         path = root / "solutions" / STAGE / f"{STAGE}.ipynb"
         notebook = nbformat.read(path, as_version=4)
         about = {"grade_id": TEXT, "grade": True, "solution": True, "locked": False, "task": False, "points": 4}
