@@ -17,6 +17,7 @@ from starter.data.blocks import Cells, stored_cells
 from starter.data.dataset import pairs
 from starter.data.h5ad import (
     CELLS_PER_BLOCK,
+    GAP,
     check_matrix,
     layout_of,
     name_of,
@@ -30,8 +31,6 @@ from starter.data.rules import check_tables
 from starter.errors import FindingsError, InputError
 from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE
 
-GAP = 1 << 16
-"""Values between two cells that are read along with them: to read on is quicker than to begin anew."""
 SPAN = 1 << 20
 """Values that are read at once."""
 MOST = 1 << 24

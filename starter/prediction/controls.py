@@ -74,7 +74,7 @@ class Controls:
     @property
     def rate(self) -> np.ndarray:
         """Mean expression of each gene on the natural scale; divided by a cell's scale, the UMIs to expect in it."""
-        return self._count_sums[0] / (1 / self.scale).sum()
+        return self._sums[0][0] / (1 / self.scale).sum()
 
     @cached_property
     def dispersion(self) -> np.ndarray:
@@ -82,7 +82,7 @@ class Controls:
 
         One value a gene, in [0, MAX_DISPERSION]; 1 for genes without counts.
         """
-        _, squares, cross = self._count_sums
+        _, squares, cross = self._sums[0]
         exposure = 1 / self.scale
         expected = self.rate**2 * (exposure**2).sum()
         excess = squares - 2 * self.rate * cross + expected - self.rate * exposure.sum()
@@ -94,14 +94,9 @@ class Controls:
         """Sum of each cell's expression on the natural scale, over the genes that there are."""
         return self._sums[1] * self.scale
 
-    @property
-    def _count_sums(self) -> np.ndarray:
-        """Sums over the cells of each gene's counts, of their squares, and of counts x 1 / scale; 3 x genes."""
-        return self._sums[0]
-
     @cached_property
     def _sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """What `_count_sums` gives, and the sum of each cell's counts."""
+        """Of each gene the sums of counts, of their squares and of counts x 1 / scale, 3 x genes; each cell's sum."""
         of_genes, of_cells = np.zeros((3, self.counts.shape[1])), np.zeros(len(self.scale))
         _add(self.counts.data, self.counts.indices, self.counts.indptr, 1 / self.scale, of_genes, of_cells)
         return of_genes, of_cells
