@@ -60,11 +60,9 @@ class Recipe(NamedTuple):
 PUBLISHED = Recipe()
 """Cui et al. (2024), tutorial of the perturbation task; Csendes et al. (2025) train so too."""
 IN_LITTLE = Recipe(
-    epochs=4, learning_rate=1e-3, genes_a_row=128, cells_a_target=8, control_cells=2, precision="float32"
+    epochs=3, learning_rate=1e-3, genes_a_row=128, cells_a_target=6, control_cells=2, precision="float32"
 )
 """For a small model on a laptop, which learns at a higher rate and cannot afford as much."""
-LONG_ROW = IN_LITTLE.genes_a_row
-"""Genes drawn for a batch of a small model."""
 
 
 def recipe_of(model: PerturbationModel) -> Recipe:
