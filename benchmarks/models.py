@@ -2,7 +2,7 @@
 
 Each stands beside itself with its idea taken out, and beside simple models on the same tables of features, joined. On
 simulated screens of seeds that nothing was tuned on: 48 of 240 perturbations are hidden, the models learn from the
-others and predict them once. On the `hard` preset, and on released courses (their hidden targets counted in): five
+others and predict them once. On the `hard` preset, and on real screens (a course's hidden targets counted in): five
 folds by perturbation.
 """
 
@@ -19,12 +19,13 @@ import pandas as pd
 import typer
 from threadpoolctl import threadpool_limits
 
-from autograder.course import read_course
+from autograder.course import FILE, read_course
 from benchmarks.baselines import Trial, in_folds, print_folds, print_head, print_row, strong_targets, with_interval
 from benchmarks.watch import machine
 from starter.console import run
 from starter.data import dataset, preprocess, pseudobulk
 from starter.data.course import CourseData, open_course
+from starter.errors import InputError, listed
 from starter.models import baselines, cvae, gnn, set_transformer, transformer, tuning
 from starter.models.scgpt import finetuning, pretraining, weights
 from starter.models.scgpt.vocabulary import CLS, PAD, Vocabulary
@@ -155,7 +156,11 @@ def trials(course: CourseData, screen: anndata.AnnData) -> Iterator[Trial]:
         alone = functools.partial(model, network=functools.partial(network, alone=True))
         yield Trial(f"07 attention over {what}, no attention", alone, known)
 
-    pretrained, vocabulary, _ = pretraining.pretrain(controls, screen.var_names)
+    try:
+        pretrained, vocabulary, _ = pretraining.pretrain(controls, screen.var_names)
+    except InputError as error:
+        print(f"Without the mini scGPT: {error}.\n")
+        return
     begin, _ = pretraining.untrained(controls, screen.var_names)
     with tempfile.TemporaryDirectory() as folder:
         made = {}
@@ -181,7 +186,7 @@ def print_verdicts(scores: Mapping[str, pd.DataFrame]) -> None:
     """Print each neural model less itself without its idea, and less the best simple model (markdown)."""
     print("\nEach model less the one beside it, on the same perturbations, with 95 % intervals:\n")
     print_head(["model", "less", "by PDS", "by Pearson delta vs train mean"])
-    for name, ideas in WITHOUT.items():
+    for name, ideas in ((name, ideas) for name, ideas in WITHOUT.items() if name in scores):
         for idea, other in (ideas | {"the network": BEST}).items():
             compared = tuning.compare(scores[name], scores[other])
             print_row([name, other, *(tuning.verdict(idea, compared.loc[metric]) for metric in METRICS[:3:2])])
@@ -220,13 +225,21 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    courses: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of released courses, with their course.toml.")
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Real screens: folders of released courses, or folders with a course data set and its priors/. "
+            "Default: simulated screens."
+        ),
     ] = None,
     seeds: Annotated[list[int], typer.Option("--seed", help="Of simulated screens.")] = [301, 302],  # noqa: B006
 ) -> None:
     """Print what every model scores, as tables (markdown)."""
     print(f"{machine(VERSIONS)}\n")
+    for root in folders or []:
+        print_in_folds(*real_screen(root))
+    if folders:
+        return
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             path = write(biology.draw("default", seed), folder)
@@ -236,13 +249,21 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         screen = dataset.read_screen(write(biology.draw("hard", seeds[0]), folder))
         print_in_folds(CourseData(Path(folder)), screen)
-    for root in courses or []:
-        settings = read_course(root)
-        course = open_course(settings.public_folder)
-        hidden = dataset.read_screen(settings.hidden_folder / "hidden.h5ad")
-        targets = hidden[hidden.obs[TARGET_GENE] != CONTROL]
-        screen = anndata.concat([course.train(), targets], merge="same", uns_merge="first")
-        print_in_folds(course, screen)
+
+
+def real_screen(root: Path) -> tuple[CourseData, anndata.AnnData]:
+    """Open all cells of a screen, hidden ones too, and what is known of its genes."""
+    if not (root / FILE).is_file():
+        found = list(root.glob("*.h5ad"))
+        if len(found) != 1:
+            msg = f"{root} holds neither a {FILE} nor one course data set: {listed([path.name for path in found])}"
+            raise InputError(msg)
+        return CourseData(root), dataset.read_screen(found[0])
+    settings = read_course(root)
+    course = open_course(settings.public_folder)
+    hidden = dataset.read_screen(settings.hidden_folder / "hidden.h5ad")
+    targets = hidden[hidden.obs[TARGET_GENE] != CONTROL]
+    return course, anndata.concat([course.train(), targets], merge="same", uns_merge="first")
 
 
 def print_in_folds(course: CourseData, screen: anndata.AnnData) -> None:

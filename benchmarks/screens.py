@@ -19,8 +19,9 @@ import scipy.sparse
 import typer
 
 from starter.console import run
-from starter.data.h5ad import open_h5ad, read_blocks, read_frame, write_h5ad
+from starter.data.h5ad import open_h5ad, read_blocks, read_frame
 from starter.data.preprocess import log_expression
+from starter.data.write import write_h5ad
 from starter.files import check_room, whole
 from starter.schema import CONTEXT, CONTROL, COURSE, N_UMIS, TARGET_GENE
 from starter.simulation import biology

@@ -27,7 +27,8 @@ from autograder.sandbox.ready import MachineError, last_line
 from autograder.settings import Prediction
 from autograder.text import printable
 from starter.answers import values
-from starter.data.h5ad import open_h5ad, write_h5ad
+from starter.data.h5ad import open_h5ad
+from starter.data.write import write_h5ad
 from starter.errors import InputError
 from starter.prediction.check import check_prediction
 from starter.prediction.requirements import Requirements, requirements_of_course

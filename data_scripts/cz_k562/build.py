@@ -14,7 +14,8 @@ from data_scripts.cz_k562.author_file import Tables, count_blocks, measure, read
 from data_scripts.cz_k562.layout import published_uns
 from data_scripts.lineage import write_lineage
 from starter.data.benchmark import CELLS, CONDITION, CONTROL_MAP, DE_TABLES
-from starter.data.h5ad import open_h5ad, write_h5ad
+from starter.data.h5ad import open_h5ad
+from starter.data.write import write_h5ad
 from starter.errors import InputError
 from starter.files import whole
 from starter.progress import bar

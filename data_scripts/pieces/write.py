@@ -18,7 +18,8 @@ from data_scripts.pieces.folder import COMPLETE, PLAN, piece_names, read_plan
 from data_scripts.pieces.sharded import write_sharded
 from data_scripts.pieces.source import Source
 from starter import progress
-from starter.data.h5ad import open_h5ad, read_frame, write_h5ad
+from starter.data.h5ad import open_h5ad, read_frame
+from starter.data.write import write_h5ad
 from starter.errors import InputError
 from starter.files import reason_of, whole
 from starter.schema import CONTROL, COURSE, N_UMIS, TARGET_GENE

@@ -24,7 +24,8 @@ from data_scripts.download import at_hand
 from data_scripts.lineage import write_lineage
 from data_scripts.subset.cells import Part, choose
 from data_scripts.subset.remote import Remote
-from starter.data.h5ad import csr_of, read_frame, write_h5ad
+from starter.data.h5ad import csr_of, read_frame
+from starter.data.write import write_h5ad
 from starter.errors import InputError
 from starter.files import check_room
 from starter.progress import bar

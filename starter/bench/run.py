@@ -20,7 +20,7 @@ from starter.bench.arms import Arm, Predicted, hash_of_kit, predicted
 from starter.bench.ground import Ground
 from starter.bench.panels import Panel, split_of
 from starter.bench.results import Result, keep, read_kept, result_of
-from starter.data.h5ad import write_h5ad
+from starter.data.write import write_h5ad
 from starter.errors import Finding, FindingsError, InputError
 from starter.files import sha256
 from starter.models.training_data import TrainingData

@@ -8,8 +8,9 @@ import anndata
 import pandas as pd
 import scipy.sparse
 
-from starter.data.h5ad import check_sparse, open_h5ad, unreadable, write_h5ad
+from starter.data.h5ad import check_sparse, open_h5ad, unreadable
 from starter.data.rules import check_screen
+from starter.data.write import write_h5ad
 from starter.data.zarr_store import is_store
 from starter.errors import FindingsError, InputError
 from starter.schema import CONTEXT, CONTROL, COURSE, COURSE_KEYS, ONE_CONTEXT, PERTURBATION, TARGET_GENE

@@ -1,8 +1,8 @@
-"""`.h5ad` files read and written by blocks of cells, so that memory does not grow with the file; Zarr stores too."""
+"""`.h5ad` files read by blocks of cells, so that memory does not grow with the file; Zarr stores too."""
 
 import importlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.foreign import foreign_layout, kind_of
-from starter.data.packed import Growing, pool_of_threads
 from starter.data.zarr_store import is_array, is_group, is_store, open_store
 from starter.errors import Finding, InputError
-from starter.files import check_file, whole
+from starter.files import check_file
 
 FILTERS = {307: "bzip2", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz",
            32018: "fcidecomp", 32024: "sz3", 32026: "blosc2", 32028: "sperr"}  # fmt: skip
@@ -299,11 +298,7 @@ def read_blocks(
     if any(x[key].ndim != 1 or x[key].dtype.kind not in "iu" for key in ("indices", "indptr")):
         msg = f"{name_of(x)}: X is damaged (its indices are no whole numbers)"
         raise InputError(msg)
-    indptr = taken(x["indptr"], slice(None)).astype(np.int64)
-    fits = len(indptr) == (n_genes if kind == "csc_matrix" else n_cells) + 1
-    if not fits or indptr[0] != 0 or indptr[-1] != x["data"].size or (np.diff(indptr) < 0).any():
-        msg = f"{name_of(x)}: X is damaged (its pointers do not fit its {n_cells} cells x {n_genes} genes)"
-        raise InputError(msg)
+    indptr = read_pointers(x)
     if kind == "csc_matrix":
         matrix = _compressed(
             x, [slice(None)], indptr, (n_cells, n_genes), scipy.sparse.csc_matrix, checked=True
@@ -322,6 +317,24 @@ def read_blocks(
             yield _compressed(x, spans, local, shape, scipy.sparse.csr_matrix, checked=checked)
         else:
             yield scipy.sparse.csr_matrix(shape, dtype=_at_least_float32(np.empty(0, x["data"].dtype)).dtype)
+
+
+def read_pointers(x: h5py.Group) -> np.ndarray:
+    """Read where each cell of a CSR matrix (of CSC: each gene) begins among its values, and the last one ends.
+
+    Raises
+    ------
+    InputError
+        If they do not fit the matrix.
+    """
+    pointers = taken(x["indptr"], slice(None)).astype(np.int64)
+    n_cells, n_genes = shape_of(x)
+    n_lines = n_genes if layout_of(x) == "csc_matrix" else n_cells
+    fits = len(pointers) == n_lines + 1 and pointers[0] == 0 and pointers[-1] == x["data"].size
+    if not fits or (np.diff(pointers) < 0).any():
+        msg = f"{name_of(x)}: X is damaged (its pointers do not fit its {n_cells:,} cells x {n_genes:,} genes)"
+        raise InputError(msg)
+    return pointers
 
 
 def _unit_of_reading(x: h5py.Dataset) -> int:
@@ -407,113 +420,3 @@ def check_sparse(x: Any) -> None:
         except ValueError as error:
             msg = f"X is damaged ({error})"
             raise InputError(msg) from error
-
-
-@contextmanager
-def _created(path: Path) -> Iterator[h5py.File]:
-    """Open a new file; what goes wrong with the disk is an OSError, also where HDF5 notices it late."""
-    # without a cache of chunks, which HDF5 cannot part with on a full disk: it would crash the process at its end
-    file = h5py.File(path, "w", locking=LOCKING, rdcc_nbytes=0)
-    try:
-        yield file
-    except BaseException:
-        with suppress(OSError, RuntimeError):  # the first error is the one to tell
-            file.close()
-        raise
-    try:
-        file.close()
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
-
-
-@contextmanager
-def writing_h5ad(
-    path: str | Path,
-    obs: pd.DataFrame | Callable[[], pd.DataFrame],
-    var: pd.DataFrame,
-    uns: dict | Callable[[], dict] | None = None,
-    compression: str | int | None = None,
-    stored: int = 0,
-) -> Iterator[Callable[[scipy.sparse.csr_matrix], scipy.sparse.csr_matrix]]:
-    """Write an `.h5ad` whole or not at all, while the block runs.
-
-    Parameters
-    ----------
-    path
-        Where the file goes.
-    obs
-        What describes the cells, or a function that gives it at the end of the block.
-    var
-        What describes the genes.
-    uns
-        Anything else, or a function that gives it at the end of the block.
-    compression
-        An HDF5 filter such as "gzip", gzip's level, or None.
-    stored
-        How many values there can be. From 2^31 on the columns are int64 as the pointers are, since SciPy slices no
-        matrix whose index arrays differ.
-
-    Yields
-    ------
-    A function that takes the next cells, a CSR matrix (cells x genes) in the order of `obs`, and gives them back as
-    they are stored: as float32 with sorted indices and without explicit zeros. Index pointers are int64, so that 2^31
-    stored values are no limit.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written.
-    AssertionError
-        If the cells do not add up to the shape.
-    """
-    with whole(path) as part, _created(part) as file, pool_of_threads() as pool:
-        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        x = file.create_group("X")
-        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-        index = np.int32 if stored <= np.iinfo(np.int32).max else np.int64
-        data = Growing(x, "data", np.float32, compression, pool)
-        indices = Growing(x, "indices", index, compression, pool)
-        indptr = [np.zeros(1, np.int64)]
-
-        def append(block: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-            block = scipy.sparse.csr_matrix(block, dtype=np.float32)
-            block.eliminate_zeros()
-            block.sort_indices()
-            if block.shape[1] != len(var):
-                msg = f"a block has {block.shape[1]} genes, var has {len(var)}"
-                raise AssertionError(msg)
-            indptr.append(block.indptr[1:].astype(np.int64) + data.size)
-            data.append(block.data)
-            indices.append(block.indices)
-            return block
-
-        yield append
-        data.finish()
-        indices.finish()
-        pointers = np.concatenate(indptr)
-        cells = pd.DataFrame(obs() if callable(obs) else obs)
-        if len(pointers) != len(cells) + 1:
-            msg = f"the blocks have {len(pointers) - 1} cells, obs has {len(cells)}"
-            raise AssertionError(msg)
-        x.attrs["shape"] = (len(cells), len(var))
-        # AnnData and SciPy want both index arrays of one type wherever int32 suffices
-        x.create_dataset("indptr", data=pointers.astype(index) if pointers[-1] <= np.iinfo(np.int32).max else pointers)
-        for key, element in (("obs", cells), ("var", var), ("uns", (uns() if callable(uns) else uns) or {})):
-            anndata.io.write_elem(file, key, element)
-        for key in ("obsm", "varm", "obsp", "varp", "layers"):
-            anndata.io.write_elem(file, key, {})
-
-
-def write_h5ad(
-    path: str | Path,
-    blocks: Iterable[scipy.sparse.csr_matrix],
-    obs: pd.DataFrame | Callable[[], pd.DataFrame],
-    var: pd.DataFrame,
-    uns: dict | Callable[[], dict] | None = None,
-    compression: str | int | None = None,
-    stored: int = 0,
-) -> None:
-    """Write an `.h5ad` of blocks of cells, in the order of `obs`; all else as `writing_h5ad` takes it."""
-    with writing_h5ad(path, obs, var, uns, compression, stored) as append:
-        for block in blocks:
-            append(block)

@@ -20,10 +20,9 @@ from starter.data.h5ad import (
     GAP,
     check_matrix,
     layout_of,
-    name_of,
     open_h5ad,
     read_frame,
-    shape_of,
+    read_pointers,
     taken,
 )
 from starter.data.preprocess import stated_totals
@@ -73,7 +72,7 @@ class StoredScreen:
         """Tell how many values some cells store, or at most can."""
         if layout_of(self.x) != "csr_matrix":
             return int(keep.sum()) * self.cells.shape[1]
-        return int(np.diff(_pointers(self.x))[keep].sum())
+        return int(np.diff(read_pointers(self.x))[keep].sum())
 
     def target_sum(self) -> float:
         """Give the number of UMIs to which every cell is scaled, as `starter.data.preprocess.target_sum` does.
@@ -259,24 +258,9 @@ def _inspect(
     return sums, faults
 
 
-def _pointers(x: h5py.Group) -> np.ndarray:
-    """Give where each cell of a CSR matrix begins among its values, and the last one ends."""
-    pointers = taken(x["indptr"], slice(None)).astype(np.int64)
-    n_cells = shape_of(x)[0]
-    if (
-        len(pointers) != n_cells + 1
-        or pointers[0] != 0
-        or pointers[-1] != x["data"].size
-        or (np.diff(pointers) < 0).any()
-    ):
-        msg = f"{name_of(x)}: X is damaged (its pointers do not fit its {n_cells:,} cells)"
-        raise InputError(msg)
-    return pointers
-
-
 def _row_sums(x: h5py.Group, keep: np.ndarray) -> np.ndarray:
     """Add up the values of some cells of a CSR matrix, without their columns; float64, one a kept cell."""
-    pointers = _pointers(x)
+    pointers = read_pointers(x)
     cells = np.flatnonzero(keep)
     begin, end = pointers[cells], pointers[cells + 1]
     apart = np.flatnonzero((begin[1:] - end[:-1] > GAP) | (begin[1:] // SPAN != begin[:-1] // SPAN)) + 1

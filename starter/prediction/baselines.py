@@ -9,12 +9,12 @@ import pandas as pd
 import scipy.sparse
 
 from starter.data.dataset import PAIR
-from starter.data.h5ad import write_h5ad
 from starter.data.logs_of_counts import logs_of
 from starter.data.preprocess import unit_of
 from starter.data.profiles import Profiles
 from starter.data.pseudobulk import effects
 from starter.data.stored import open_stored
+from starter.data.write import write_h5ad
 from starter.errors import Finding, InputError, counted, listed
 from starter.files import check_room
 from starter.prediction.requirements import Requirements

@@ -15,13 +15,13 @@ from starter import progress
 from starter.data.blocks import Cells
 from starter.data.course import CourseData
 from starter.data.dataset import PAIR
-from starter.data.h5ad import write_h5ad
 from starter.data.preprocess import log_expression
 from starter.data.profiles import Profiles, read_profiles
 from starter.data.pseudobulk import check_profile_table
 from starter.data.scale import FRACTION, LOG_LIMIT
 from starter.data.split import Part, Split
 from starter.data.targets import how_genes_differ, is_control
+from starter.data.write import write_h5ad
 from starter.errors import Finding, FindingsError, InputError, counted, listed
 from starter.files import whole
 from starter.prediction.check import check_prediction

@@ -11,10 +11,11 @@ import pandas as pd
 import scipy.sparse
 
 from starter import progress
-from starter.data.h5ad import CELLS_PER_BLOCK, layout_of, open_h5ad, read_frame, shape_of, unreadable, write_h5ad
+from starter.data.h5ad import CELLS_PER_BLOCK, layout_of, open_h5ad, read_frame, shape_of, unreadable
 from starter.data.preprocess import log_to_target
 from starter.data.scale import SCALE_TOLERANCE
 from starter.data.scan import Scan
+from starter.data.write import write_h5ad
 from starter.errors import Finding, FindingsError, InputError
 from starter.files import check_room, whole, workspace
 from starter.prediction.check import OUT_OF_ORDER, check_content

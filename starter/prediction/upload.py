@@ -11,7 +11,7 @@ import scipy.sparse
 from starter import progress
 from starter.data.blocks import Cells
 from starter.data.dataset import PAIR
-from starter.data.h5ad import writing_h5ad
+from starter.data.write import writing_h5ad
 from starter.errors import Finding, FindingsError, InputError, counted, difference, listed
 from starter.files import check_room, whole, workspace
 from starter.prediction.cells import make_all, make_counts

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import scipy.sparse
 
-from starter.data.h5ad import write_h5ad
+from starter.data.write import write_h5ad
 from starter.schema import CONTEXT, TARGET_GENE
 
 

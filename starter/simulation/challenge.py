@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.data.h5ad import open_h5ad, read_blocks, write_h5ad
+from starter.data.h5ad import open_h5ad, read_blocks
+from starter.data.write import write_h5ad
 from starter.errors import InputError
 from starter.files import check_room, whole
 from starter.schema import BATCH, CONTEXT, CONTROL, GUIDE, N_UMIS, TARGET_GENE

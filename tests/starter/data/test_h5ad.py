@@ -14,6 +14,7 @@ import pytest
 import scipy.sparse
 
 from starter.data import h5ad
+from starter.data.write import write_h5ad
 from starter.errors import InputError
 from starter.files import check_room, sha256, whole
 
@@ -28,7 +29,7 @@ def pieces(n: int = 11) -> list[scipy.sparse.csr_matrix]:
 
 
 def test_what_is_written_in_blocks_anndata_reads(tmp_path: Path):
-    h5ad.write_h5ad(tmp_path / "a.h5ad", pieces(), OBS, VAR, uns={"course": {"name": "x"}})
+    write_h5ad(tmp_path / "a.h5ad", pieces(), OBS, VAR, uns={"course": {"name": "x"}})
     adata = anndata.read_h5ad(tmp_path / "a.h5ad")
     assert (adata.X != MATRIX).nnz == 0
     assert adata.X.dtype == np.float32
@@ -42,7 +43,7 @@ def test_stored_zeros_and_unsorted_columns_are_put_right(tmp_path: Path):
     messy = scipy.sparse.csr_matrix(
         (np.array([5, 0, 3], dtype=np.float64), np.array([2, 1, 0]), np.array([0, 3])), shape=(1, 7)
     )
-    h5ad.write_h5ad(tmp_path / "a.h5ad", [messy], OBS[:1], VAR)
+    write_h5ad(tmp_path / "a.h5ad", [messy], OBS[:1], VAR)
     x = anndata.read_h5ad(tmp_path / "a.h5ad").X
     assert x.indices.tolist() == [0, 2]
     assert x.data.tolist() == [3, 5]
@@ -73,7 +74,7 @@ def test_a_dense_matrix_becomes_sparse(shape: tuple[int, int]):
 
 def test_the_same_content_gives_the_same_file(tmp_path: Path):
     for name in ("a", "b"):
-        h5ad.write_h5ad(tmp_path / name, pieces(), OBS, VAR, compression="gzip")
+        write_h5ad(tmp_path / name, pieces(), OBS, VAR, compression="gzip")
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
 
 
@@ -117,7 +118,7 @@ def test_locks_keep_nobody_out_and_none_is_left_to_processes_that_start_meanwhil
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if the writer holds one
         yield scipy.sparse.csr_matrix([[1.0]])
 
-    h5ad.write_h5ad(path, blocks(), obs, var, stored=1)
+    write_h5ad(path, blocks(), obs, var, stored=1)
     with path.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with h5ad.open_h5ad(path) as file:
@@ -126,7 +127,7 @@ def test_locks_keep_nobody_out_and_none_is_left_to_processes_that_start_meanwhil
 
 def test_a_truncated_file_is_refused(tmp_path: Path):
     path = tmp_path / "a.h5ad"
-    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    write_h5ad(path, pieces(), OBS, VAR)
     path.write_bytes(path.read_bytes()[:-100])
     said = "cannot be read: it is truncated; download or write it again"
     with pytest.raises(InputError, match=said), h5ad.open_h5ad(path):
@@ -209,7 +210,7 @@ def test_files_of_anndata_06_are_read(tmp_path: Path, layout: str):
 @pytest.mark.parametrize(("code", "name"), [(32015, "zstd"), (32001, "blosc"), (32999, "unknown")])
 def test_a_filter_that_is_not_there_is_named(tmp_path: Path, code: int, name: str):
     path = tmp_path / "a.h5ad"
-    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    write_h5ad(path, pieces(), OBS, VAR)
     with h5py.File(path, "r+") as file:
         values = file["X/data"][:]
         del file["X/data"]
@@ -226,7 +227,7 @@ def test_a_filter_that_is_not_there_is_named(tmp_path: Path, code: int, name: st
 @pytest.mark.parametrize("part", ["data", "indices", "indptr"])
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path, part: str):
     path = tmp_path / "a.h5ad"
-    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    write_h5ad(path, pieces(), OBS, VAR)
     with h5py.File(path, "r+") as file:
         short = file["X"][part][:-3]
         del file["X"][part]
@@ -237,7 +238,7 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path, part: str):
 
 def test_columns_beyond_the_genes_are_refused(tmp_path: Path):
     path = tmp_path / "a.h5ad"
-    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    write_h5ad(path, pieces(), OBS, VAR)
     with h5py.File(path, "r+") as file:
         file["X"]["indices"][3] = 99
     with pytest.raises(InputError, match="X is damaged"), h5ad.open_h5ad(path) as file:
@@ -246,7 +247,7 @@ def test_columns_beyond_the_genes_are_refused(tmp_path: Path):
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
     path = tmp_path / "a.h5ad"
-    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    write_h5ad(path, pieces(), OBS, VAR)
     before = sha256(path)
 
     def broken():
@@ -254,14 +255,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
         raise RuntimeError("model diverged")
 
     with pytest.raises(RuntimeError, match="model diverged"):
-        h5ad.write_h5ad(path, broken(), OBS, VAR)
+        write_h5ad(path, broken(), OBS, VAR)
     assert sha256(path) == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.h5ad"]
 
 
 def test_blocks_that_do_not_fill_the_file_are_a_fault_of_ours(tmp_path: Path):
     with pytest.raises(AssertionError, match="the blocks have 11 cells, obs has 50"):
-        h5ad.write_h5ad(tmp_path / "a.h5ad", pieces()[:1], OBS, VAR)
+        write_h5ad(tmp_path / "a.h5ad", pieces()[:1], OBS, VAR)
 
 
 def test_a_killed_write_leaves_what_was_there(tmp_path: Path):
@@ -338,14 +339,14 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path
 def test_a_place_that_is_no_folder_is_refused(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write .*file/a.h5ad: .*; choose another folder"):
-        h5ad.write_h5ad(tmp_path / "file" / "a.h5ad", pieces(), OBS, VAR)
+        write_h5ad(tmp_path / "file" / "a.h5ad", pieces(), OBS, VAR)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_an_unwritable_folder_is_refused(tmp_path: Path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot write"):
-        h5ad.write_h5ad(tmp_path / "a.h5ad", pieces(), OBS, VAR)
+        write_h5ad(tmp_path / "a.h5ad", pieces(), OBS, VAR)
 
 
 def test_too_small_a_disk_is_refused_before_the_work(tmp_path: Path):
@@ -364,7 +365,7 @@ def test_too_small_a_disk_is_refused_before_the_work(tmp_path: Path):
 )
 def test_a_damaged_table_is_a_fault_of_the_file(tmp_path: Path, damage: Callable[[h5py.File], None]):
     path = tmp_path / "a.h5ad"
-    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    write_h5ad(path, pieces(), OBS, VAR)
     with h5py.File(path, "r+") as file:
         damage(file)
     with (
@@ -383,7 +384,7 @@ def test_too_little_memory_is_no_fault_of_the_file():
 
 def test_pointers_that_go_back_are_refused_before_anything_is_computed(tmp_path: Path):
     path = tmp_path / "a.h5ad"
-    h5ad.write_h5ad(path, pieces(), OBS, VAR)
+    write_h5ad(path, pieces(), OBS, VAR)
     with h5py.File(path, "r+") as file:
         file["X"]["indptr"][2] = 40
     with pytest.raises(InputError, match="its pointers do not fit"), h5ad.open_h5ad(path) as file:
@@ -394,7 +395,7 @@ WRITE_TOO_MUCH = """
 import resource, sys
 from pathlib import Path
 import numpy as np, pandas as pd, scipy.sparse
-from starter.data.h5ad import write_h5ad
+from starter.data.write import write_h5ad
 from starter.errors import InputError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
@@ -426,7 +427,7 @@ def test_only_the_cells_that_are_needed_are_read(
     rng = np.random.default_rng(1)
     x = scipy.sparse.random(200, 40, 0.3, format="csr", random_state=1, dtype=np.float32)
     obs, var = (pd.DataFrame(index=pd.RangeIndex(n).astype(str)) for n in x.shape)
-    h5ad.write_h5ad(tmp_path / "a.h5ad", [x], obs, var, compression=compression)
+    write_h5ad(tmp_path / "a.h5ad", [x], obs, var, compression=compression)
     for share in (0, 0.02, 0.3, 0.9, 1):
         keep = rng.random(200) < share
         with h5ad.open_h5ad(tmp_path / "a.h5ad") as file:

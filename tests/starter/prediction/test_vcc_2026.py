@@ -20,7 +20,7 @@ from commands import run
 from vcc.prep import PrepError, run_prep
 from vcc.vccfile import contexts_from_vcc, nnz_from_vcc, validate_vcc
 
-from starter.data.h5ad import write_h5ad
+from starter.data.write import write_h5ad
 from starter.errors import FindingsError, InputError
 from starter.files import sha256
 from starter.prediction import check, pack
