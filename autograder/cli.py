@@ -2,17 +2,17 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from autograder.folders import EXPORTS
-from starter import progress
 from starter.console import run
 from starter.errors import InputError, counted, listed
+
+if TYPE_CHECKING:
+    # --help imports this module: it must stay quick
+    from rich.table import Table
 
 app = typer.Typer(
     help="Run a course: release its data and notebooks, grade what students hand in. "
@@ -20,6 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # to set a page of help in boxes takes longer than all else that --help does
+    context_settings={"max_content_width": 100},
 )
 CourseOption = Annotated[Path, typer.Option("--course", help="The course's course.toml, or its folder.")]
 HERE = Path("course.toml")
@@ -35,11 +37,12 @@ def release(
         bool, typer.Option("--allow", help="Release although labels of one gene stand in several parts of the split.")
     ] = False,
 ) -> None:
-    """Cut the screen into students' and hidden data, and make the students' notebooks from solutions/.
+    """Cut the screen, and make the students' notebooks.
 
-    Students get assignments/ and data/; grading/ and solutions/ stay with you. Data that were released before stay as
-    they are. What of a screen and its split is unsound is said: too few or too weak hidden perturbations, contexts
-    pooled, what notebooks would miss, cells that are public.
+    The screen becomes students' and hidden data; notebooks are made of solutions/. Students get assignments/ and data/;
+    grading/ and solutions/ stay with you. Data that were released before stay as they are. What of a screen and its
+    split is unsound is said: too few or too weak hidden perturbations, contexts pooled, what notebooks would miss,
+    cells that are public.
 
     Example: autograder release
     """
@@ -59,7 +62,9 @@ def student_kit(
     out: Annotated[Path, typer.Option(help="The .zip to write.")] = Path("student-kit.zip"),
     course: CourseOption = HERE,
 ) -> None:
-    """Pack what students get: notebooks, their data, starter, and how to install it.
+    """Pack what students get, in one .zip.
+
+    It holds notebooks, their data, starter, and how to install it.
 
     Example: autograder student-kit
     """
@@ -92,13 +97,17 @@ def collect(
     ] = None,
     course: CourseOption = HERE,
 ) -> None:
-    """Bring in what students handed in, and put the attempt that counts into grading/submitted/STUDENT/STAGE/.
+    """Bring in what students handed in.
 
-    Every attempt is kept in grading/attempts/ with the time it was received; collecting again adds what is new. The
-    last attempt before a student's deadline counts; if there is none, the last one at all.
+    The attempt that counts is put into grading/submitted/STUDENT/STAGE/. Every attempt is kept in grading/attempts/
+    with the time it was received; collecting again adds what is new. The last attempt before a student's deadline
+    counts; if there is none, the last one at all.
 
     Example: autograder collect 04_baselines downloaded.zip --received 2026-10-01T23:59:00+02:00
     """
+    from rich.console import Console
+    from rich.table import Table
+
     from autograder.course import read_course
     from autograder.gradebook.book import write_settings
     from autograder.gradebook.late import days_late
@@ -143,9 +152,10 @@ def requests(
     stage: Annotated[str | None, typer.Argument(help="Such as 04_baselines. Default: all.", show_default=False)] = None,
     course: CourseOption = HERE,
 ) -> None:
-    """List what students wrote into regrade.md or regrade.txt beside a notebook that they handed in.
+    """List requests to look at a grade again.
 
-    A request waits until a feedback page is written after it was collected.
+    Students write them into regrade.md or regrade.txt beside a notebook that they handed in. A request waits until a
+    feedback page is written after it was collected.
 
     Example: autograder requests 04_baselines
     """
@@ -179,13 +189,16 @@ def grade(
     ] = None,
     course: CourseOption = HERE,
 ) -> None:
-    """Grade submissions in a sandbox, and put the points into nbgrader's gradebook.
+    """Grade submissions in a sandbox.
 
-    Submissions are at grading/submitted/STUDENT/STAGE/STAGE.ipynb. One that was graded before is not run again, so a
-    batch that was stopped goes on where it stopped. What could not be graded is listed at the end, a line each.
+    The points go into nbgrader's gradebook. Submissions are at grading/submitted/STUDENT/STAGE/STAGE.ipynb. One that
+    was graded before is not run again, so a batch that was stopped goes on where it stopped. What could not be graded
+    is listed at the end, a line each.
 
     Example: autograder grade 04_baselines --jobs 2
     """
+    from rich.console import Console
+
     from autograder.course import read_course
     from autograder.gradebook import book
     from autograder.gradebook.requests import read_requests
@@ -195,6 +208,7 @@ def grade(
     from autograder.handed_in.submissions import students_of
     from autograder.sandbox.ready import gpu_devices
     from autograder.text import printable
+    from starter import progress
 
     opened = read_course(course)
     opened.check_stage(stage)
@@ -233,10 +247,11 @@ def feedback(
     student: Annotated[list[str] | None, typer.Option(help="Only this student; may be repeated.")] = None,
     course: CourseOption = HERE,
 ) -> None:
-    """Write a page for each student: points, what was taken off, reasons, your comments.
+    """Write a page for each student.
 
-    Pages are at grading/feedback/STUDENT/STAGE/STAGE.html. They say what the gradebook says now, so write them again
-    after you graded by hand. Hand them out by your LMS, or with: nbgrader release_feedback STAGE
+    It has points, what was taken off, reasons, and your comments. Pages are at
+    grading/feedback/STUDENT/STAGE/STAGE.html. They say what the gradebook says now, so write them again after you
+    graded by hand. Hand them out by your LMS, or with: nbgrader release_feedback STAGE
 
     Example: autograder feedback 04_baselines
     """
@@ -258,7 +273,7 @@ def roster(
     file: Annotated[Path, typer.Argument(help="What Canvas's gradebook or Moodle's participants or grades exported.")],
     course: CourseOption = HERE,
 ) -> None:
-    """Take students, their names and ids from Canvas or Moodle into course.toml.
+    """Take students from Canvas or Moodle into course.toml.
 
     Import again whenever students come: nobody is removed, and teams and all else in course.toml stay. Import the
     exports of both platforms, and students are found by id, login, e-mail address or name.
@@ -287,10 +302,10 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Default: grading/exports/FORMAT.csv.", show_default=False)] = None,
     course: CourseOption = HERE,
 ) -> None:
-    """Write grades to a file, as the gradebook has them now: by the grader or by hand, less what is off for lateness.
+    """Write grades to a file, for Canvas, Moodle or pandas.
 
-    Canvas: Grades > Import. Moodle: Grades > Import > CSV file. Grades that may still change are left out there, and
-    listed.
+    They are as the gradebook has them now: by the grader or by hand, less what is off for lateness. Canvas: Grades >
+    Import. Moodle: Grades > Import > CSV file. Grades that may still change are left out there, and listed.
 
     Example: autograder export 04_baselines --format canvas
     """
@@ -310,13 +325,17 @@ def similar(
     stage: Annotated[str, typer.Argument(help="Such as 04_baselines.")],
     course: CourseOption = HERE,
 ) -> None:
-    """Show pairs of submissions that share unusual code: a hint where to look, not a proof.
+    """Show pairs of submissions that share unusual code.
 
-    Submissions that share code with modules of the kit which the questions leave out are shown, too. The page
-    grading/similar/STAGE.html has both texts side by side.
+    It is a hint where to look, not a proof. Submissions that share code with modules of the kit which the questions
+    leave out are shown, too. The page grading/similar/STAGE.html has both texts side by side.
 
     Example: autograder similar 04_baselines
     """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     from autograder.course import read_course
     from autograder.gradebook.similar import compare_stage
 
@@ -341,8 +360,11 @@ def similar(
         typer.echo(note, err=True)
 
 
-def summary_table(results: list) -> Table:
+def summary_table(results: list) -> "Table":
     """Set the points of many in a table, a row a student."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=f"Points for {results[0].stage}", title_justify="left")
     table.add_column("student")
     table.add_column("points", justify="right")
@@ -354,8 +376,11 @@ def summary_table(results: list) -> Table:
     return table
 
 
-def results_table(results: list) -> Table:
+def results_table(results: list) -> "Table":
     """Set points and reasons in a table, a row a student and question."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=f"Points for {results[0].stage}", title_justify="left")
     table.add_column("student")
     table.add_column("question")

@@ -11,8 +11,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # to set a page of help in boxes takes longer than all else that --help does
+    context_settings={"max_content_width": 100},
 )
-truth_app = typer.Typer(help="Prepare measured screens for scoring.", no_args_is_help=True)
+truth_app = typer.Typer(
+    help="Prepare measured screens for scoring. Profiles, tables of differential expression, baseline and replicate "
+    "are made once, and every prediction is scored against them.",
+    no_args_is_help=True,
+)
 app.add_typer(truth_app, name="truth")
 app.command()(prediction.predict)
 app.command()(prediction.cells)

@@ -43,8 +43,10 @@ def run(app: typer.Typer) -> None:
         if debug:
             raise
         if complaint := getattr(error, "format_message", None):  # the command line itself is wrong
-            if not (message := complaint()):  # no command was given: its help was printed
+            if not (message := complaint()):  # no command was given: its help was printed, in boxes
                 raise SystemExit(2) from None
+            if message.startswith("Usage: "):  # the same, where help is plain
+                _fail(message)
             _fail(f"error: {message} (--help explains)")
         if isinstance(error, OSError) and (error.errno in OF_THE_DISK or isinstance(error, shutil.Error)):
             where = f" ({error.filename})" if error.filename else ""

@@ -22,12 +22,13 @@ def try_(
         bool, typer.Option("--example", help="Write my_model.py, a model to begin with, and stop.")
     ] = False,
 ) -> None:
-    """Try your own model, and say whether it is ahead of the train mean and of the kit's models beyond noise.
+    """Try your own model, and say whether it is ahead.
 
-    MODEL has two functions: fit(data) learns from the training perturbations, predict(model, pairs) gives a profile
-    table. It is fitted without a quarter of the training perturbations, four times, and scored on those left out by the
-    course's rules, beside models of the kit. Then it is fitted on all of them: OUT receives the profile table of the
-    hidden perturbations, the prediction file made of it, its check, and the scorecard of public validation.
+    Ahead means beyond noise, of the train mean and the kit's models. MODEL has two functions: fit(data) learns from the
+    training perturbations, predict(model, pairs) gives a profile table. It is fitted without a quarter of the training
+    perturbations, four times, and scored on those left out by the course's rules, beside models of the kit. Then it is
+    fitted on all of them: OUT receives the profile table of the hidden perturbations, the prediction file made of it,
+    its check, and the scorecard of public validation.
 
     Example: starter try --example; starter try my_model.py --course data/my-course
     """
@@ -85,12 +86,12 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Compare models and uploads offline, as the challenge would: hide perturbations, predict, make cells, score.
+    """Compare models and uploads as the challenge would.
 
-    Each arm learns from what a panel does not hide, and its profiles become cells, a prediction file, and a score by
-    the full rule set, as by starter cells, check and score. A prediction that is ready (a table, an upload) fixes who
-    is hidden. OUT keeps what is finished: the same command goes on where it was stopped, and more arms, folds or seeds
-    cost only themselves.
+    All of it is done offline: hide perturbations, predict, make cells, score. Each arm learns from what a panel does
+    not hide, and its profiles become cells, a prediction file, and a score by the full rule set, as by starter cells,
+    check and score. A prediction that is ready (a table, an upload) fixes who is hidden. OUT keeps what is finished:
+    the same command goes on where it was stopped, and more arms, folds or seeds cost only themselves.
 
     Example: starter bench "neighbour mean" ridge my_model.py --screen screen.h5ad --out bench
     """

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from starter.commands.options import (
     LEVELS,
@@ -32,7 +31,7 @@ def check(
     pert_col: PertColOption = TARGET_GENE,
     ntc_name: NtcNameOption = CONTROL,
 ) -> None:
-    """Report everything that is wrong with a prediction file or upload, at once.
+    """Report all that is wrong with a prediction or upload.
 
     What is due comes from --course, from --truth, from --genes and --perts together, or from the folder that VCC_COURSE
     names.
@@ -40,6 +39,8 @@ def check(
 
     Example: starter check prediction.h5ad --course data/my-course
     """
+    from rich.console import Console
+
     from starter.prediction.check import check_prediction
     from starter.prediction.content import Naming
     from starter.prediction.vcc import season_of
@@ -77,7 +78,7 @@ def pack(
         ),
     ] = None,
 ) -> None:
-    """Check a prediction file and make the challenge's upload (.vcc) of it.
+    """Check a prediction and make the upload (.vcc) of it.
 
     What is due is found as by starter check. The season is 2025 if --season is not given. An upload of 2025 is what
     cell-eval prep 0.8.2 writes of the same file; its column is named target_gene, its controls non-targeting.
@@ -140,11 +141,12 @@ def import_prediction(
         ),
     ] = None,
 ) -> None:
-    """Bring what a published model predicts to a course: labels, genes and scale.
+    """Bring a published model's prediction to a course.
 
-    anndata: cells or means with obs.condition (GENE+ctrl, ctrl, A+B); arrays: a dictionary in .npz or .json, such as of
-    GEARS.predict and CellFlow.predict; cpa: obsm CPA_pred; perturbench: its prediction_chunk_*.h5ad; pie: the parquet
-    of pie infer; state: .h5ad of state tx infer or predict. Which model needs what: docs/models.md.
+    Its labels, genes and scale become the course's. anndata: cells or means with obs.condition (GENE+ctrl, ctrl, A+B);
+    arrays: a dictionary in .npz or .json, such as of GEARS.predict and CellFlow.predict; cpa: obsm CPA_pred;
+    perturbench: its prediction_chunk_*.h5ad; pie: the parquet of pie infer; state: .h5ad of state tx infer or predict.
+    Which model needs what: docs/models.md.
 
     Labels are read as other tools write them. Genes and perturbations that are due must be there, or --fill says what
     stands in. Expression must be log1p at the course's target_sum; cells at another are rescaled, means are refused,
@@ -206,11 +208,11 @@ def predict(
         typer.Option(help="Write how sure the model is too, if it says so (.parquet).", show_default=False),
     ] = None,
 ) -> None:
-    """Learn from a screen and predict profiles, which starter cells makes an upload of.
+    """Learn from a screen and predict profiles.
 
-    Predicted are the perturbations of --perts in every context of the screen; with --course, the course's hidden ones.
-    Only profiles are held in memory, whatever the size of the screen; models of single cells read 200 of each
-    perturbation at most. The models: docs/models.md.
+    `starter cells` makes an upload of them. Predicted are the perturbations of --perts in every context of the screen;
+    with --course, the course's hidden ones. Only profiles are held in memory, whatever the size of the screen; models
+    of single cells read 200 of each perturbation at most. The models: docs/models.md.
 
     Example: starter predict kNN --train train.h5ad --perts pert_counts.csv --priors priors -o knn.parquet
     """
@@ -330,13 +332,14 @@ def cells(
         ),
     ] = None,
 ) -> None:
-    """Make cells of predicted profiles and an upload of them: written, checked and packed in one go.
+    """Make cells of predicted profiles, and an upload.
 
-    Cells are made of control cells, in each context of its own, so that they have the zeros and the spread of real
-    ones; the mean of each gene is the predicted one (thin: to one UMI). Season 2025 and courses: log1p expression with
-    the control cells. Season 2026: raw counts without. What is wrong is said before anything is written, the disk is
-    looked at first, and what stood at --out stays until the new file is complete. On two cores
-    100,000 cells of season 2025 take two minutes and 3 GB of memory, 360,000 of 2026 three and a half.
+    It is written, checked and packed in one go. Cells are made of control cells, in each context of its own, so that
+    they have the zeros and the spread of real ones; the mean of each gene is the predicted one (thin: to one UMI).
+    Season 2025 and courses: log1p expression with the control cells. Season 2026: raw counts without. What is wrong is
+    said before anything is written, the disk is looked at first, and what stood at --out stays until the new file is
+    complete. On two cores 100,000 cells of season 2025 take two minutes and 3 GB of memory, 360,000 of 2026 three and a
+    half.
 
     Example: starter cells knn.parquet -o pred.vcc --controls train.h5ad --perts pert_counts.csv
     """

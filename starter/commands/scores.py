@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from starter.commands.options import CZ_K562, RULE_SETS
 from starter.errors import InputError
@@ -22,7 +19,9 @@ def metrics(
     ] = None,
     profile: Annotated[str, typer.Option(help=f"With --truth, the rule set: {RULE_SETS}.")] = "course",
 ) -> None:
-    """List the rule sets and their metrics: name, what is better, range, whether it counts for the score, source.
+    """List the rule sets and their metrics.
+
+    Of each metric: name, what is better, range, whether it counts for the score, source.
 
     With --truth: how far from the baseline to perfection a replicate of the experiment gets by each metric (dynamic
     range fraction, median and mean over perturbations), and for which share of the perturbations it beats the baseline
@@ -31,6 +30,10 @@ def metrics(
 
     Example: starter metrics --truth truth
     """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     from starter.scoring.metrics.rule_sets import RULE_SETS
 
     if truth:
@@ -90,7 +93,7 @@ def truth_build(
         ),
     ] = True,
 ) -> None:
-    """Prepare a measured screen, so that predictions can be scored against it many times.
+    """Prepare a measured screen once, for all scoring.
 
     Example: starter truth build hidden.h5ad --out truth --split split.json --part hidden --train train.h5ad
     """
@@ -134,7 +137,9 @@ def score(
         ),
     ] = False,
 ) -> None:
-    """Score predictions: a table here, and a scorecard (JSON, tables, page with pictures) for each in OUT.
+    """Score predictions: a table, and a scorecard each.
+
+    OUT receives the scorecards: JSON, tables, page with pictures.
 
     Example: starter score prediction.vcc --truth truth --profile course --out scores
     """
@@ -217,13 +222,16 @@ def compare(
     profile: Annotated[str, typer.Option(help=f"The rule set: {RULE_SETS}.")],
     out: Annotated[Path, typer.Option(help="Receives the tables and the figure.")] = Path("comparison"),
 ) -> None:
-    """Compare predictions on the same perturbations: differences with intervals, ranks, who wins which.
+    """Compare predictions on the same perturbations.
 
-    A difference is the first's scaled score less the second's. Its 95 % interval draws perturbations alike for both, so
-    what is hard for both cancels; ranks are equal where the overall scores differ within noise.
+    There are differences with intervals, ranks, and who wins which. A difference is the first's scaled score less the
+    second's. Its 95 % interval draws perturbations alike for both, so what is hard for both cancels; ranks are equal
+    where the overall scores differ within noise.
 
     Example: starter compare mine.vcc ridge.vcc --truth truth --profile course
     """
+    from rich.console import Console
+
     from starter.scoring.compare import compare as compare_cards
     from starter.scoring.compare import write_comparison
     from starter.scoring.score import score as score_and_count
@@ -244,9 +252,10 @@ def history(
     truth: Annotated[Path, typer.Option(help="What `starter truth build` wrote.")],
     out: Annotated[Path, typer.Option(help="The figure (.png).")] = Path("history.png"),
 ) -> None:
-    """Show every look at a truth: what `starter score` and `starter compare` scored against it, and when.
+    """Show every look at a truth: what was scored, and when.
 
-    The more often the same hidden cells are looked at, the more of the best score is luck.
+    `starter score` and `starter compare` are looks. The more often the same hidden cells are looked at, the more of the
+    best score is luck.
 
     Example: starter history --truth truth
     """

@@ -39,9 +39,10 @@ def simulate(
     ] = None,
     doubles: Annotated[int, typer.Option(help="Perturbations of two genes, A+B.", min=0)] = 0,
 ) -> None:
-    """Write a simulated screen, whose truth is known, in the layout of a course or of a challenge.
+    """Write a simulated screen, whose truth is known.
 
-    Files say in their names that they are simulated. Beside the cells stands what is known of the genes (priors/).
+    It has the layout of a course or of a challenge. Files say in their names that they are simulated. Beside the cells
+    stands what is known of the genes (priors/).
 
     Example: starter simulate --layout vcc2025 --size vcc-small --seed 1 -o simulated_vcc
     """
