@@ -23,7 +23,12 @@ HIDDEN_PACKAGES = ("autograder", "data_scripts", "starter")
 
 
 def command_inside(
-    program: Sequence[str], read_only: Mapping[str, Path], workdir: str, calls: int, devices: Sequence[Path] = ()
+    program: Sequence[str],
+    read_only: Mapping[str, Path],
+    workdir: str,
+    calls: int,
+    devices: Sequence[Path] = (),
+    scratch: int = SCRATCH,
 ) -> list[str]:
     """Write the command that runs a program inside.
 
@@ -52,7 +57,7 @@ def command_inside(
         str(calls),
         *_environment(),
         # scratch first: the installation may lie below /tmp or /home
-        *_scratch("/tmp", "/home", workdir),
+        *_scratch("/tmp", "/home", workdir, size=scratch),
         *_system(),
         *(part for inside, outside in given.items() for part in ("--ro-bind", str(outside), inside)),
         *_hidden_packages(),
@@ -135,5 +140,5 @@ def _sealed() -> list[str]:
     return [*_scratch("/dev/shm"), *(part for path in ("/proc", "/dev", "/") for part in ("--remount-ro", path))]
 
 
-def _scratch(*folders: str) -> list[str]:
-    return [part for folder in folders for part in ("--size", str(SCRATCH), "--tmpfs", folder)]
+def _scratch(*folders: str, size: int = SCRATCH) -> list[str]:
+    return [part for folder in folders for part in ("--size", str(size), "--tmpfs", folder)]

@@ -89,6 +89,7 @@ def run(
     devices: Sequence[Path] = (),
     into: BinaryIO | None = None,
     max_output: int = MAX_OUTPUT,
+    scratch: int = SCRATCH,
 ) -> Outcome:
     """Run a Python command inside.
 
@@ -113,6 +114,8 @@ def run(
         Receives what comes out; default: it is kept in memory.
     max_output
         Bytes that may come out.
+    scratch
+        Bytes that fit into each writable folder inside, which are in memory.
 
     Raises
     ------
@@ -133,7 +136,7 @@ def run(
         "prlimit",
         f"--data={memory}",
         f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
-        f"--fsize={SCRATCH}",
+        f"--fsize={scratch}",
         "--core=0",
         "--nofile=1024",
         "--",
@@ -141,7 +144,7 @@ def run(
     # counted in the innermost user namespace, so the grader's other processes do not count
     program = ["prlimit", f"--nproc={processes}", "--", sys.executable, *command]
     with tempfile.TemporaryFile() as errors, syscalls.refused(unnamed_shared=not devices) as calls:
-        inside = command_inside(program, given, workdir, calls, devices)
+        inside = command_inside(program, given, workdir, calls, devices, scratch)
         return _watch([*limits, *inside], calls, errors, seconds, memory, into or io.BytesIO(), max_output)
 
 

@@ -8,32 +8,20 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from frames import write_frame
-from waiting import own_clock
+from notebook_cells import TimeIsUpError, describe_error, each_cell, new_shell, time_limit
 
 NOT_GRADED = "not-graded"
 """Tag of cells that are left out: plots, training, local checks."""
 LARGEST = 16 << 20
 """Bytes of the answer to one case; what is due takes kilobytes."""
-MESSAGE = 300
-"""Characters of an error's message that are passed on."""
 CACHES = "/caches"
 """What libraries compute at their first use, made beforehand; copied, since they want to write there."""
-LEFT_OUT = "what answers questions is not there while grading; import it in a cell that draws or trains"
-"""Said of a part of the kit that cannot be imported."""
-AGAIN = 0.5
-"""Seconds after which code that caught the end of its time is interrupted again."""
-
-
-class TimeIsUpError(BaseException):
-    """Raised in the student's code at its time limit; no Exception, so that it is rarely caught."""
 
 
 def main(job_folder: str) -> None:
@@ -78,36 +66,28 @@ def run_cells(notebook: Path, seconds: float, channel: BinaryIO) -> dict[str, ob
     -------
     The names that the cells defined.
     """
-    from IPython.core.interactiveshell import InteractiveShell
-
-    class Shell(InteractiveShell):
-        def enable_gui(self, gui: str | None = None) -> None:
-            """Let `%matplotlib inline` pass: the plain shell has no front end and raises."""
-
-    sys.path.insert(0, os.getcwd())
-    shell = Shell.instance()
+    cells = {
+        number: "".join(cell["source"])
+        for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"], start=1)
+        if cell["cell_type"] == "code" and _is_graded(cell["metadata"])
+    }
     errors = []
-    end = own_clock() + seconds
-    for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"], start=1):
-        grader = cell["metadata"].get("nbgrader", {})
-        is_check = grader.get("grade", False) and not grader.get("solution", False)
-        if cell["cell_type"] != "code" or is_check or NOT_GRADED in cell["metadata"].get("tags", []):
-            continue
-        try:
-            with time_limit(max(end - own_clock(), 0.01)):
-                result = shell.run_cell("".join(cell["source"]), store_history=False, silent=True)
-                error = result.error_before_exec or result.error_in_exec
-        except TimeIsUpError as late:
-            error = late
-        if error is not None and not isinstance(error, TimeIsUpError):
-            errors.append(f"cell {number}: {describe_error(error)}")
-        if own_clock() >= end:
-            stopped = f"cell {number} was stopped: all cells together took longer than {seconds:g} s"
+    shell = new_shell()
+    for ran in each_cell(shell, cells, seconds):
+        if ran.error is not None and not isinstance(ran.error, TimeIsUpError):
+            errors.append(f"cell {ran.number}: {describe_error(ran.error)}")
+        if ran.out_of_time:
+            stopped = f"cell {ran.number} was stopped: all cells together took longer than {seconds:g} s"
             write_frame(channel, "stopped", stopped.encode())
             errors.insert(0, stopped)
-            break
     write_frame(channel, "cells", json.dumps(errors[:20]).encode())
     return shell.user_ns
+
+
+def _is_graded(metadata: dict) -> bool:
+    grader = metadata.get("nbgrader", {})
+    is_check = grader.get("grade", False) and not grader.get("solution", False)
+    return not is_check and NOT_GRADED not in metadata.get("tags", [])
 
 
 def answer(names: dict[str, object], question: dict, cases: bytes) -> bytes:
@@ -137,50 +117,6 @@ def answer(names: dict[str, object], question: dict, cases: bytes) -> bytes:
     except TimeIsUpError:
         came.append({"error": f"it took longer than {question['seconds']:g} s"})
     return values.encode(came)
-
-
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeIsUpError in the block after some seconds of its own, and again while the block goes on."""
-    end = own_clock() + seconds
-
-    def stop(signum: int, frame: object) -> None:
-        if (left := end - own_clock()) <= 0:
-            raise TimeIsUpError
-        signal.setitimer(signal.ITIMER_REAL, left, AGAIN)
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def describe_error(error: BaseException) -> str:
-    """Write an error's type and the start of its message."""
-    if isinstance(error, NotImplementedError):
-        return "the blank is still empty (NotImplementedError)"
-    try:
-        message = str(error)
-        of_kit = isinstance(error, ImportError) and str(error.name).split(".")[0] == "starter"
-    except Exception:  # noqa: BLE001  (a student's exception may fail to print)
-        message, of_kit = "(no message)", False
-    if of_kit:
-        message = f"{message[: MESSAGE - len(LEFT_OUT) - 2]}; {LEFT_OUT}"
-    return message[:MESSAGE] if _says_the_kit(error) else f"{type(error).__name__}: {message[:MESSAGE]}"
-
-
-def _says_the_kit(error: BaseException) -> bool:
-    """Tell whether a message is the kit's own, which needs no name of an error: raised by it, and of its class."""
-    import starter
-    from starter.errors import InputError
-
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    kit = str(Path(starter.__file__).parent)
-    return type(error) is InputError and last is not None and last.tb_frame.f_code.co_filename.startswith(kit)
 
 
 if __name__ == "__main__":

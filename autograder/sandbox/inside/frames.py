@@ -1,9 +1,11 @@
 """The stream that comes out of the sandbox: frames of a name, a length and the content. Runs on both sides."""
 
 import io
+import shutil
 import struct
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO
 
 HEADER = struct.Struct(">HQ")
@@ -15,6 +17,15 @@ def write_frame(file: BinaryIO, name: str, content: bytes) -> None:
     """Write one frame at once."""
     encoded = name.encode()
     file.write(HEADER.pack(len(encoded), len(content)) + encoded + content)
+    file.flush()
+
+
+def write_file(file: BinaryIO, name: str, path: Path) -> None:
+    """Write one frame with what a file holds, a part at a time."""
+    encoded = name.encode()
+    with path.open("rb") as content:
+        file.write(HEADER.pack(len(encoded), path.stat().st_size) + encoded)
+        shutil.copyfileobj(content, file)
     file.flush()
 
 
