@@ -4,16 +4,22 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
+
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS
 from autograder.gradebook import book
 from autograder.questions.points import released_points
 from autograder.questions.question import questions_of
 from autograder.release.data import release_data
+from autograder.release.glossary import FILE, link_words, read_glossary
 from starter.answers import values
 from starter.check import FOLDER
 from starter.errors import InputError
 from starter.files import whole
+
+GLOSSARY = Path(__file__).parents[2] / "docs" / FILE
+"""Explains words; a copy lies beside the stages' folders, where notebooks link to it."""
 
 
 def release(course: Course, report: Callable[[str], None] = lambda step: None, *, allow: bool = False) -> None:
@@ -63,6 +69,9 @@ def release_notebook(course: Course, stage: str) -> Path:
         If nbgrader refuses, or something else lies in that folder; what was there stays.
     """
     made = book.generate_notebook(course, stage)
+    notebook = nbformat.read(made / f"{stage}.ipynb", as_version=nbformat.NO_CONVERT)
+    link_words(notebook, read_glossary(GLOSSARY))
+    nbformat.write(notebook, made / f"{stage}.ipynb")
     checks = made / FOLDER
     checks.mkdir(exist_ok=True)
     folder = course.root / ASSIGNMENTS / stage
@@ -70,6 +79,8 @@ def release_notebook(course: Course, stage: str) -> Path:
         name = f"{question.name}.npz"
         with whole(checks / name) as part:
             part.write_bytes(_unless_alike(folder / FOLDER / name, question.public(course.public_folder)))
+    with whole(folder.with_name(GLOSSARY.name)) as part:
+        shutil.copyfile(GLOSSARY, part)
     names = [f"{stage}.ipynb", *(path.name for path in made.iterdir()), ".ipynb_checkpoints"]
     with whole(folder, replaces=names) as part:
         shutil.copytree(made, part)

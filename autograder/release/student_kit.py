@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autograder.course import FILE, Course
 from autograder.folders import GENERATED
+from autograder.release.notebooks import GLOSSARY
 from starter.data.course import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
 from starter.errors import InputError
 from starter.files import whole
@@ -64,6 +65,7 @@ def _files(course: Course, project: Path) -> Iterator[tuple[str, Path]]:
     for stage in course.stages:
         # not from assignments/, where somebody may have worked
         yield from _of_folder(course.grading / GENERATED / stage, f"assignments/{stage}")
+    yield f"assignments/{GLOSSARY.name}", GLOSSARY
     for name in (TRAIN_FILE, SPLIT_FILE):
         yield f"data/{course.name}/{name}", course.public_folder / name
     yield from _of_folder(course.public_folder / PRIORS_FOLDER, f"data/{course.name}/{PRIORS_FOLDER}")
