@@ -80,7 +80,7 @@ def test_text_is_short_and_blanks_say_their_length(stage: str):
     lengths = []
     for cell in solution_of(stage):
         source = source_of(cell)
-        if cell["cell_type"] == "markdown":
+        if cell["cell_type"] == "markdown" and not cell["metadata"].get("nbgrader", {}).get("solution"):
             lengths.append(len(prose(cell).split()))
             assert lengths[-1] <= 60, source
         if "BEGIN SOLUTION" in source:
@@ -104,7 +104,7 @@ def test_a_section_asks_and_shows_the_own_attempt_before_the_verdict(stage: str)
         attempts = [cell for cell in between if "not-graded" in cell["metadata"].get("tags", [])]
         assert attempts, source_of(cells[number])
     points = sum(cell["metadata"].get("nbgrader", {}).get("points", 0) for cell in cells)
-    assert 10 <= points <= 30
+    assert 10 <= points <= 34
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
