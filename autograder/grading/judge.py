@@ -7,12 +7,16 @@ import scipy.sparse
 
 from autograder.questions.question import Case, Question
 from starter.answers import values
+from starter.answers.causes import Wrong, general_cause
 from starter.answers.comparators import usual_meaning
-from starter.answers.wording import describe, describe_call
+from starter.answers.kinds import File, Variable
+from starter.answers.wording import describe, describe_call, in_full
 from starter.errors import InputError
 
 REASON = 1_000
 """Characters of a reason."""
+CAUSE = "; likely cause: "
+"""Between what is wrong and why."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,13 @@ class Verdict:
     share: float
     """Share of the points, 0 to 1."""
     reason: str
-    """For the student: what is wrong, and what that usually means."""
+    """For the student: what is wrong, and the likely cause."""
     called: str = ""
     """Of the first case that is not right: what was called."""
     came: str = ""
+    """What they got."""
     due: str = ""
+    """What was expected."""
 
 
 def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
@@ -62,6 +68,8 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
     if not faults:
         return Verdict(1.0, f"right in all {len(cases)} cases" if len(cases) > 1 else "right")
     first, right = faults[0], len(cases) - len(faults)
+    if CAUSE not in first.reason and (cause := _general_cause(question, cases, came)):
+        first = replace(first, reason=f"{first.reason}{CAUSE}{cause}")
     headline = f"right in {right} of {len(cases)} cases; " if right else ""
     if right and (trivial := _trivial(question, cases, came)):
         return replace(first, share=credit, reason=f"{trivial}, which earns nothing; {headline}{first.reason}"[:REASON])
@@ -95,6 +103,19 @@ def _one_mistake(question: Question, cases: list[Case], came: list) -> str | Non
     return None
 
 
+def _general_cause(question: Question, cases: list[Case], came: list) -> str | None:
+    """Explain all wrong answers by what goes wrong everywhere; it is told, and earns nothing."""
+    faulty = [
+        Wrong(given["value"], case.due, case.inputs)
+        for given, case in zip(came, cases, strict=False)
+        if isinstance(given, dict) and "value" in given and not _alike(question, given["value"], case.due)
+    ]
+    try:
+        return general_cause(faulty, question.comparator)
+    except Exception:  # noqa: BLE001  (a forged value may make any library stumble)
+        return None
+
+
 def _one_number(answers: list) -> bool:
     """Tell whether answers are arrays, of whatever shapes, of one number."""
     arrays = [answer.toarray() if scipy.sparse.issparse(answer) else answer for answer in answers]
@@ -124,12 +145,14 @@ def _fault(question: Question, case: Case, given: object) -> Verdict | None:
         if fault is None:
             return None
         meaning = usual_meaning(value, case.mistakes, question.comparator)
-        came = describe(value)
+        # of what is the same for all, a page shows the beginning and no more
+        shown = describe if isinstance(question.asks, Variable | File) else in_full
+        came = shown(value)
     except AssertionError:
         raise
     except Exception as error:  # noqa: BLE001  (a forged value may make any library stumble)
         return Verdict(0.0, f"the answer cannot be read ({type(error).__name__})", called)
     credit = case.credit.get(meaning, 0.0) if meaning else 0.0
     earned = f" (this earns {credit:.0%} of the case)" if credit else ""
-    usually = f"; usually: {meaning}{earned}" if meaning else ""
-    return Verdict(credit, f"{fault}{usually}", called, came, describe(case.due))
+    cause = f"{CAUSE}{meaning}{earned}" if meaning else ""
+    return Verdict(credit, f"{fault}{cause}", called, came, shown(case.due))

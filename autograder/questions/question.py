@@ -60,6 +60,8 @@ class Question:
     inputs: Callable[[np.random.Generator], list[dict[str, object]]] | None = None
     """Makes the inputs of each case from a seeded generator; never from hidden cells. None for variables and files."""
     mistakes: tuple[Mistake, ...] = ()
+    hints: tuple[str, str, str] | tuple[()] = ()
+    """For `check.hint`: the idea, the formula, the steps and their shapes; in words, never code that answers."""
     comparator: Comparator = field(default_factory=Close)
     without: tuple[str, ...] = ()
     """Packages and modules of `starter` that are not there when this is asked, since they would answer it."""
@@ -86,7 +88,7 @@ class Question:
         return Case(inputs, self.due(**given), mistakes, credit)
 
     def public(self, data: Path) -> dict[str, object]:
-        """Give what `starter.check` reads: the public cases and how to compare.
+        """Give what `starter.check` reads: the public cases, how to compare, and the hints.
 
         Of a variable or a file, which have no inputs to vary, students get the form of what is due and not the value.
         """
@@ -99,6 +101,7 @@ class Question:
             "asks": as_plain(self.asks, KINDS),
             "comparator": as_plain(self.comparator, COMPARATORS),
             "cases": cases,
+            **({"hints": list(self.hints)} if self.hints else {}),
         }
 
 

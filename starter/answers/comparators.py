@@ -39,12 +39,12 @@ class Close:
             raise AssertionError(msg)
         # before it is made dense: a sparse matrix may state any shape
         if scipy.sparse.issparse(came) and came.shape != expected.shape:
-            return f"shape {expected.shape} is due, and shape {came.shape} came"
+            return f"expected shape {expected.shape}, got shape {came.shape}"
         found = _numbers(came)
         if found is None:
-            return f"numbers are due, and {describe(came)} came"
+            return f"expected numbers, got {describe(came)}"
         if found.shape != expected.shape:
-            return f"shape {expected.shape} is due, and shape {found.shape} came"
+            return f"expected shape {expected.shape}, got shape {found.shape}"
         single = any(array.dtype.kind == "f" and array.dtype.itemsize < 8 for array in (found, expected))
         found, expected = found.astype(float), expected.astype(float)
         finite = np.abs(expected[np.isfinite(expected)])
@@ -55,13 +55,13 @@ class Close:
         if not wrong.any():
             return None
         if not found.ndim:
-            return f"{found:.6g} came, and {expected:.6g} is due"
+            return f"expected {expected:.6g}, got {found:.6g}"
         with np.errstate(invalid="ignore"):  # infinity less infinity, where both are right
             where = np.unravel_index(np.argmax(np.where(wrong, np.abs(found - expected), -1)), found.shape)
         place = ", ".join(str(int(i)) for i in where)
         return (
             f"{int(wrong.sum())} of {found.size} values differ; the largest difference is at [{place}]: "
-            f"{found[where]:.6g} came, and {expected[where]:.6g} is due"
+            f"expected {expected[where]:.6g}, got {found[where]:.6g}"
         )
 
 
@@ -89,7 +89,7 @@ class Same:
             return self._table_fault(came, due, prefix)
         if isinstance(due, dict):
             if not isinstance(came, dict):
-                return f"{prefix}a dict is due, and {describe(came)} came"
+                return f"{prefix}expected a dict, got {describe(came)}"
             if set(came) != set(due):
                 what = (
                     difference([str(key) for key in due], [str(key) for key in came])
@@ -99,9 +99,9 @@ class Same:
             return self._first_fault((came[key], due[key], f"{where}[{key!r}]") for key in due)
         if isinstance(due, list | tuple):
             if not isinstance(came, list | tuple) and not (isinstance(came, np.ndarray) and came.ndim):
-                return f"{prefix}a list is due, and {describe(came)} came"
+                return f"{prefix}expected a list, got {describe(came)}"
             if len(came) != len(due):
-                return f"{prefix}{len(due)} items are due, and {len(came)} came"
+                return f"{prefix}expected {len(due)} items, got {len(came)}"
             # one dimension at a time, since the others may be of any length
             came = [item.item() if isinstance(item, np.generic) else item for item in came]
             if not self.ordered:
@@ -116,7 +116,7 @@ class Same:
             kind = bool | np.bool_ if isinstance(due, bool | np.bool_) else type(due)
             if isinstance(came, kind) and came == due:
                 return None
-            return f"{prefix}{describe(due)} is due, and {describe(came)} came"
+            return f"{prefix}expected {describe(due)}, got {describe(came)}"
         fault = Close(self.rtol, self.atol).fault(came, due) or _fault_of_kind(came, due)
         return fault and f"{prefix}{fault}"
 
@@ -125,12 +125,13 @@ class Same:
 
     def _table_fault(self, came: Any, due: pd.DataFrame | pd.Series, prefix: str) -> str | None:
         if not isinstance(came, type(due)):
-            return f"{prefix}{describe(due)} is due, and {describe(came)} came"
+            what = "a Series with row names" if isinstance(due, pd.Series) else "a table (DataFrame)"
+            return f"{prefix}expected {what}, got {describe(came)}"
         if isinstance(due, pd.Series):
             came, due = came.to_frame("values"), due.to_frame("values")
         for labels, given, expected in (("columns", came.columns, due.columns), ("rows", came.index, due.index)):
             if len(given) > len(expected) + MAX_EXTRA:
-                return f"{prefix}{len(expected)} {labels} are due, and {len(given)} came"
+                return f"{prefix}expected {len(expected)} {labels}, got {len(given)}"
             if not given.is_unique:
                 return f"{prefix}the {labels} have labels that come more than once"
             if set(given) != set(expected):
@@ -185,11 +186,11 @@ def usual_meaning(came: Any, mistakes: Mapping[str, Any], comparator: Comparator
 def _fault_of_kind(came: Any, due: Any) -> str | None:
     """Say that the values are right, and of another kind than is due."""
     if scipy.sparse.issparse(came) and not scipy.sparse.issparse(due):
-        return f"a dense array is due, and {describe(came)} came; make it dense with .toarray()"
+        return f"expected a dense array, got {describe(came)}; make it dense with .toarray()"
     if scipy.sparse.issparse(due) and not scipy.sparse.issparse(came):
-        return f"a sparse matrix is due, and {describe(came)} came; keep it sparse"
+        return f"expected a sparse matrix, got {describe(came)}; keep it sparse"
     if isinstance(due, np.ndarray) and due.dtype.kind == "b" and np.asarray(came).dtype.kind != "b":
-        return f"True or False is due for each, and {describe(came)} came"
+        return f"expected True or False for each, got {describe(came)}"
     return None
 
 

@@ -12,7 +12,15 @@ import scipy.sparse
 from starter.answers.kinds import File, Kind, Object, Variable
 
 SHOWN = 6
-"""Numbers of an array that a message shows."""
+"""Numbers of an array that a message shows, where it does not show all."""
+FULL = 60
+"""Values up to which an array or table is shown in full."""
+A_LINE = 8
+"""Values of a flat array in a line."""
+LONGEST = 20
+"""Letters of a text."""
+DEEPEST = 4
+"""Lists and dicts within each other that are shown in full."""
 SHORT = reprlib.Repr()
 """Writes what stands in a list without writing all of it."""
 ARRAYS = (np.ndarray, pd.Series, pd.DataFrame, scipy.sparse.spmatrix, scipy.sparse.sparray)
@@ -62,15 +70,92 @@ def describe(value: Any) -> str:
     if isinstance(value, dict):
         more = ", ..." if len(value) > SHOWN else ""
         keys = list(islice(value, SHOWN))
-        parts = [f"{str(key)[:20]}: {_part(value[key])}" for key in keys] if _holds_arrays(value) else [_first(keys)]
+        parts = (
+            [f"{str(key)[:LONGEST]}: {_part(value[key])}" for key in keys] if _holds_arrays(value) else [_first(keys)]
+        )
         return f"dict of {len(value)}: {{{', '.join(parts)}{more}}}"
     if isinstance(value, list | tuple):
         more = ", ..." if len(value) > SHOWN else ""
         items = list(islice(value, SHOWN))
         parts = map(_part, items) if _holds_arrays(value) else [_first(items)]
         return f"{type(value).__name__} of {len(value)}: [{', '.join(parts)}{more}]"
-    text = repr(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def in_full(value: Any) -> str:
+    """Write a small value in full, its numbers lined up below what it is; describe a larger one in one line."""
+    return "\n".join(_lines(value)) if 0 < _n_values(value) <= FULL else describe(value)
+
+
+def _n_values(value: Any, depth: int = 0) -> int:
+    """Count numbers and texts, up to one more than are shown."""
+    if isinstance(value, ARRAYS):
+        return min(int(np.prod(np.shape(value), dtype=object)), FULL + 1)
+    if not isinstance(value, list | tuple | dict):
+        return 1
+    if len(value) > FULL or depth == DEEPEST:
+        return FULL + 1
+    n = 0
+    for part in value.values() if isinstance(value, dict) else value:
+        n += _n_values(part, depth + 1)
+        if n > FULL:
+            break
+    return n
+
+
+def _lines(value: Any) -> list[str]:
+    """Write a value line by line: what it is, then its numbers."""
+    if isinstance(value, pd.DataFrame):
+        rows = [["", *map(_cell, value.columns)]]
+        rows += [
+            [_cell(label), *map(_cell, row)] for label, row in zip(value.index, value.to_numpy(object), strict=True)
+        ]
+        return [form_of(value), *_lined_up(rows)]
+    if isinstance(value, pd.Series):
+        rows = [[_cell(label), _cell(item)] for label, item in value.items()]
+        return [f"series of {len(value)}", *_lined_up(rows)]
+    if scipy.sparse.issparse(value):
+        return [form_of(value), *_lined_up([[*map(_cell, row)] for row in value.toarray()])]
+    if isinstance(value, np.ndarray) and value.ndim:
+        return [form_of(value), *_array_lines(value)]
+    if isinstance(value, list | tuple) and not any(isinstance(item, (*ARRAYS, list, tuple, dict)) for item in value):
+        return [form_of(value), *_lined_up(_in_lines([*map(_cell, value)]))]
+    if isinstance(value, list | tuple | dict):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        lines = [form_of(value)]
+        for name, part in parts:
+            first, *rest = _lines(part)
+            lines += [
+                f"  {_cell(name) if isinstance(value, dict) else f'[{name}]'}: {first}",
+                *(f"  {line}" for line in rest),
+            ]
+        return lines
+    return [describe(value)]
+
+
+def _array_lines(array: np.ndarray) -> list[str]:
+    if array.ndim == 1:
+        return _lined_up(_in_lines([*map(_cell, array)]))
+    pages = array.reshape(-1, *array.shape[-2:])
+    rows = [[*map(_cell, row)] for page in pages for row in page]
+    lines, n = _lined_up(rows), array.shape[-2]
+    return [line for i, line in enumerate(lines) for line in (["", line] if i and i % n == 0 else [line])]
+
+
+def _in_lines(cells: list[str]) -> list[list[str]]:
+    return [cells[start : start + A_LINE] for start in range(0, len(cells), A_LINE)]
+
+
+def _lined_up(rows: list[list[str]]) -> list[str]:
+    """Set cells below each other; numbers take the same room in all arrays, so that two can be read side by side."""
+    widths = [max(10, *(len(row[i]) for row in rows if i < len(row))) for i in range(max(map(len, rows), default=0))]
+    return [" ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=False)) for row in rows]
+
+
+def _cell(item: object) -> str:
+    text = f"{item:.4g}" if isinstance(item, float | np.floating) else _word(item)[:LONGEST]
+    return " ".join(text.splitlines())
 
 
 def _holds_arrays(value: Mapping | Sequence) -> bool:
@@ -90,7 +175,7 @@ def _part(item: Any) -> str:
 
 
 def _first(items: Sequence[object]) -> str:
-    return ", ".join(f"{item:.4g}" if isinstance(item, float) else _word(item)[:20] for item in items)
+    return ", ".join(f"{item:.4g}" if isinstance(item, float) else _word(item)[:LONGEST] for item in items)
 
 
 def _word(item: object) -> str:

@@ -126,7 +126,7 @@ def run_solved(course: Course, stage: str) -> str:
     text = "".join(output.get("text", "") for output in outputs)
     for question in questions_of(course, stage):
         n_cases = len(question.cases(PUBLIC_SEED, course.public_folder))
-        assert re.search(rf"^{question.name}: (right in all {n_cases} cases|.*, as is due)", text, re.MULTILINE)
+        assert re.search(rf"^{question.name}: (right in all {n_cases} cases|.*, as expected)", text, re.MULTILINE)
     n_pictures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert n_pictures >= sum(1 for cell in done.cells if re.search(r"(?m)^## \d", cell.source))
     assert not [output for output in outputs if output["output_type"] == "stream" and output["name"] == "stderr"]

@@ -10,8 +10,8 @@ from starter.answers import values
 from starter.answers.asked import asked
 from starter.answers.comparators import Close, Same
 from starter.answers.kinds import Function
-from starter.answers.wording import describe
-from starter.check import check
+from starter.answers.wording import describe, in_full
+from starter.check import Check, NotRight, check
 from starter.errors import InputError
 
 
@@ -22,21 +22,21 @@ from starter.errors import InputError
         (np.array([1.0, 2.0]), [1.0, 2.0], None),
         (scipy.sparse.csr_matrix(np.eye(2)), np.eye(2), None),
         (np.array([np.nan]), np.array([np.nan]), None),
-        (3, 2.5, "3 came, and 2.5 is due"),
-        (np.array([[1.0, 2.0]]), np.array([1.0, 2.0]), "shape (2,) is due, and shape (1, 2) came"),
-        ("1.0", 1.0, "numbers are due, and '1.0' came"),
-        (None, 1.0, "numbers are due, and None came"),
-        ([1.0, [2.0]], [1.0, 2.0], "numbers are due, and list of 2: [1, [2.0]] came"),
+        (3, 2.5, "expected 2.5, got 3"),
+        (np.array([[1.0, 2.0]]), np.array([1.0, 2.0]), "expected shape (2,), got shape (1, 2)"),
+        ("1.0", 1.0, "expected numbers, got '1.0'"),
+        (None, 1.0, "expected numbers, got None"),
+        ([1.0, [2.0]], [1.0, 2.0], "expected numbers, got list of 2: [1, [2.0]]"),
         (np.array([np.nan, 2.0]), np.array([1.0, 2.0]), "1 of 2 values are NaN"),
         (
             np.array([[1.0, 2.5], [3.0, 9.0]]),
             np.array([[1.0, 2.0], [3.0, 4.0]]),
-            "2 of 4 values differ; the largest difference is at [1, 1]: 9 came, and 4 is due",
+            "2 of 4 values differ; the largest difference is at [1, 1]: expected 4, got 9",
         ),
         (
             np.array([np.inf, 2.0]),
             np.array([1.0, 2.0]),
-            "1 of 2 values differ; the largest difference is at [0]: inf came, and 1 is due",
+            "1 of 2 values differ; the largest difference is at [0]: expected 1, got inf",
         ),
     ],
 )
@@ -51,25 +51,25 @@ TABLE = pd.DataFrame({"mean": [1.0, 2.0], "name": ["x", "y"]}, index=["A", "B"])
     ("came", "due", "said"),
     [
         ("A", "A", None),
-        ("a", "A", "'A' is due, and 'a' came"),
-        (1, True, "True is due, and 1 came"),
+        ("a", "A", "expected 'A', got 'a'"),
+        (1, True, "expected True, got 1"),
         (True, True, None),
         (None, None, None),
-        (0, None, "None is due, and 0 came"),
+        (0, None, "expected None, got 0"),
         ([1.0, "x"], [1.0 + 1e-9, "x"], None),
         (("x", "y"), ["x", "y"], None),
         (np.array(["x", "y"]), ["x", "y"], None),
-        (["x"], ["x", "y"], "2 items are due, and 1 came"),
-        (["y", "x"], ["x", "y"], "at [0]: 'x' is due, and 'y' came"),
-        ({"a": [1, 2]}, {"a": [1, 3]}, "at ['a'][1]: 2 came, and 3 is due"),
+        (["x"], ["x", "y"], "expected 2 items, got 1"),
+        (["y", "x"], ["x", "y"], "at [0]: expected 'x', got 'y'"),
+        ({"a": [1, 2]}, {"a": [1, 3]}, "at ['a'][1]: expected 3, got 2"),
         ({"a": 1, "c": 2}, {"a": 1, "b": 2}, "the keys differ: missing 1 (b), extra 1 (c)"),
         ({1: 0}, {"1": 0}, "the keys differ: text stands where a number should, or the reverse"),
-        ([1], {"a": 1}, "a dict is due, and list of 1: [1] came"),
-        ("xy", ["x", "y"], "a list is due, and 'xy' came"),
+        ([1], {"a": 1}, "expected a dict, got list of 1: [1]"),
+        ("xy", ["x", "y"], "expected a list, got 'xy'"),
         (TABLE, TABLE, None),
         (TABLE.assign(mean=[1.0, 3.0]), TABLE, "in the column 'mean': 1 of 2 values differ; the largest difference is "
-         "at [1]: 3 came, and 2 is due"),
-        (TABLE.assign(name=["x", "z"]), TABLE, "in the column 'name': at [1]: 'y' is due, and 'z' came"),
+         "at [1]: expected 2, got 3"),
+        (TABLE.assign(name=["x", "z"]), TABLE, "in the column 'name': at [1]: expected 'y', got 'z'"),
         (TABLE[["name", "mean"]], TABLE, None),
         (TABLE.iloc[::-1], TABLE, "the rows are in another order"),
         (TABLE.rename(index={"B": "C"}), TABLE, "the rows differ: missing 1 (B), extra 1 (C)"),
@@ -77,7 +77,7 @@ TABLE = pd.DataFrame({"mean": [1.0, 2.0], "name": ["x", "y"]}, index=["A", "B"])
         (pd.concat([TABLE, TABLE]), TABLE, "the rows have labels that come more than once"),
         (TABLE["mean"], TABLE["mean"], None),
         (TABLE["mean"].to_numpy(), TABLE["mean"],
-         "[1, 2] (shape (2,)) is due, and [1, 2] (shape (2,)) came"),
+         "expected a Series with row names, got [1, 2] (shape (2,))"),
     ],
 )  # fmt: skip
 def test_same(came: object, due: object, said: str | None):
@@ -86,7 +86,7 @@ def test_same(came: object, due: object, said: str | None):
 
 def test_the_order_of_lists_and_rows_can_be_left_open():
     assert Same(ordered=False).fault(["y", "x"], ["x", "y"]) is None
-    assert Same(ordered=False).fault(["y", "y"], ["x", "y"]) == "at [0]: 'x' is due, and 'y' came"
+    assert Same(ordered=False).fault(["y", "y"], ["x", "y"]) == "at [0]: expected 'x', got 'y'"
     assert Same(ordered=False).fault(TABLE.iloc[::-1], TABLE) is None
     assert Same(ordered=False).fault(TABLE.set_axis(["B", "A"]), TABLE) is not None
 
@@ -98,7 +98,7 @@ def test_an_object_that_equals_everything_equals_nothing():
 
         __hash__ = None
 
-    assert Close().fault(Always(), 1.0).startswith("numbers are due, and <")
+    assert Close().fault(Always(), 1.0).startswith("expected numbers, got <")
 
 
 def test_an_array_subclass_cannot_claim_to_be_close():
@@ -139,6 +139,10 @@ def test_a_right_answer_is_said_and_nothing_comes_back(folder: Path, capsys: pyt
     assert captured.err == ""
 
 
+HELP_LINE = '  total(**check.case("total", 1)) asks the same again; check.hint("total") gives a hint'
+HELP = HELP_LINE.replace("  ", "  help          ")
+
+
 def sum_of(x: np.ndarray) -> float:
     return x.sum()
 
@@ -152,11 +156,12 @@ def test_a_wrong_answer_says_what_was_called_what_came_and_what_it_means(folder:
     lines = str(caught.value).splitlines()
     assert lines == [
         "total: case 1 of 2 is not right",
-        "  called   total(x=[1, 4] (shape (2,)))",
-        "  came     np.float64(2.5)",
-        "  due      5.0",
-        "  so       2.5 came, and 5 is due",
-        "  usually  this is the mean; add instead",
+        "  called        total(x=[1, 4] (shape (2,)))",
+        "  expected      5.0",
+        "  got           2.5",
+        "  difference    expected 5, got 2.5",
+        "  likely cause  this is the mean; add instead",
+        HELP,
     ]
     assert len(lines[0]) < 67
 
@@ -171,8 +176,9 @@ def test_a_function_that_changes_its_input_is_told_so_though_its_value_is_right(
         check("total", spoils, folder)
     assert str(caught.value).splitlines() == [
         "total: case 1 of 2 is not right",
-        "  called   total(x=[1, 4] (shape (2,)))",
-        "  so       it changed its own input 'x'; work on a copy of it",
+        "  called        total(x=[1, 4] (shape (2,)))",
+        "  likely cause  it changed its own input 'x'; work on a copy of it",
+        HELP,
     ]
 
 
@@ -203,7 +209,7 @@ def test_an_error_in_the_students_code_keeps_its_traceback_and_gains_the_call(fo
     with pytest.raises(AttributeError) as caught:
         check("total", broken, folder)
     assert caught.value.__notes__ == [
-        "total: case 1 of 2 is not right: it raised this error\n  called   total(x=[1, 4] (shape (2,)))"
+        f"total: case 1 of 2 is not right: it raised this error\n  called   total(x=[1, 4] (shape (2,)))\n{HELP_LINE}"
     ]
 
 
@@ -218,7 +224,7 @@ def test_a_long_text_among_short_ones_takes_no_memory():
     fault = Close().fault(["x" * 1_000_000] + [""] * 10_000, np.ones(10_001))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert fault.startswith("numbers are due, and list of 10001")
+    assert fault.startswith("expected numbers, got list of 10001")
     assert peak < 10_000_000
 
 
@@ -242,7 +248,7 @@ def test_lists_of_numbers_are_numbers(came: object):
 
 def test_a_table_of_endless_labels_is_refused_by_their_number():
     many = pd.DataFrame({"mean": np.ones(20_000)})
-    assert Same().fault(many, TABLE[["mean"]]) == "2 rows are due, and 20000 came"
+    assert Same().fault(many, TABLE[["mean"]]) == "expected 2 rows, got 20000"
 
 
 def test_a_huge_array_where_a_short_list_is_due_takes_no_memory():
@@ -252,16 +258,16 @@ def test_a_huge_array_where_a_short_list_is_due_takes_no_memory():
     faults = [Same().fault(came, due) for due in (["x", "y", "z"], ["x", "y"], [1, 2])]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert faults[0] == "3 items are due, and 2 came"
-    assert faults[1].startswith("at [0]: 'x' is due, and [0, 0, 0, 0, 0, 0, ...] (shape (10000000,))")
-    assert faults[2] == "at [0]: shape () is due, and shape (10000000,) came"
+    assert faults[0] == "expected 3 items, got 2"
+    assert faults[1].startswith("at [0]: expected 'x', got [0, 0, 0, 0, 0, 0, ...] (shape (10000000,))")
+    assert faults[2] == "at [0]: expected shape (), got shape (10000000,)"
     assert peak < 1_000_000
 
 
 def test_lists_of_text_that_came_as_an_array_are_compared_row_by_row():
     due = np.array([["x", "y"], ["z", "w"]])
     assert Same().fault(due, due) is None
-    assert Same().fault([["x", "y"], ["z", "v"]], due) == "at [1][1]: 'w' is due, and 'v' came"
+    assert Same().fault([["x", "y"], ["z", "v"]], due) == "at [1][1]: expected 'w', got 'v'"
 
 
 def test_what_lies_deep_in_a_list_is_not_written_out():
@@ -285,3 +291,79 @@ def test_arrays_in_lists_and_dicts_are_described_one_by_one():
         "list of 2: [([0, 1] (shape (2,)); [2, 3] (shape (2,))), [0, 1, 2, 3] (shape (2, 2))]"
     )
     assert describe({"a": 1, "b": [2, 3]}) == "dict of 2: {a, b}"
+
+
+def test_the_inputs_of_a_case_are_given_and_are_nobody_elses(folder: Path):
+    inputs = check.case("total", 2, folder)
+    assert sum_of(**inputs) == 9
+    inputs["x"][:] = 0
+    assert sum_of(**check.case("total", 2, folder)) == 9
+    for number in (0, 3, "1"):
+        with pytest.raises(InputError, match=f"total has the cases 1 to 2, and no case {number}"):
+            check.case("total", number, folder)
+
+
+def test_hints_go_further_each_time(folder: Path, capsys: pytest.CaptureFixture):
+    question = values.decode((folder / "total.npz").read_bytes())
+    with pytest.raises(InputError, match="total has no hints"):
+        check.hint("total", folder)
+    (folder / "total.npz").write_bytes(values.encode(question | {"hints": ["add", "sum of x", "n numbers become one"]}))
+    own = Check()
+    for _ in range(4):
+        own.hint("total", folder)
+    said = [
+        "total, hint 1 of 3 (the idea): add",
+        "total, hint 2 of 3 (the formula): sum of x",
+        "total, hint 3 of 3 (the steps and their shapes): n numbers become one",
+    ]
+    assert capsys.readouterr().out.splitlines() == said + said
+
+
+def test_a_notebook_shows_the_message_without_the_lines_of_the_kit(folder: Path):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    with pytest.raises(NotRight) as caught:
+        check("total", lambda x: None, folder)
+    shell = InteractiveShell()
+    shown = []
+    shell._showtraceback = lambda kind, error, lines: shown.extend(lines)  # where a kernel sends them
+    shell.showtraceback((NotRight, caught.value, caught.tb))
+    assert shown == [str(caught.value)]
+    assert caught.value.__context__ is None
+
+
+def test_an_empty_blank_hangs_no_traceback_on_its_message(folder: Path):
+    def blank(x: np.ndarray) -> float:
+        raise NotImplementedError
+
+    with pytest.raises(NotRight) as caught:
+        check("total", blank, folder)
+    assert caught.value.__context__ is None
+
+
+def test_small_values_are_shown_in_full_and_large_ones_by_their_beginning():
+    assert in_full(np.array([1.0, 22.5, 3])) == "array of shape (3,)\n         1       22.5          3"
+    table = pd.DataFrame({"mean": [0.5, 12.25], "name": ["x", "a long name"]}, index=["A", "B"])
+    assert in_full(table).splitlines() == [
+        "table of 2 rows x 2 columns",
+        "                 mean        name",
+        "         A        0.5           x",
+        "         B      12.25 a long name",
+    ]
+    assert in_full([np.array([1, 2]), {"a": 3}]).splitlines() == [
+        "list of 2",
+        "  [0]: array of shape (2,)",
+        "           1          2",
+        "  [1]: dict of 1",
+        "    a: 3",
+    ]
+    assert in_full(np.zeros(61)) == describe(np.zeros(61))
+    assert len(in_full(np.zeros((2, 3, 5))).splitlines()) == 1 + 2 * 3 + 1
+    assert in_full(np.float64(2.5)) == "2.5"
+    assert in_full(pd.DataFrame()) == "table of 0 rows x 0 columns"
+
+
+def test_what_holds_itself_ends():
+    endless: list = [1, 2]
+    endless.append(endless)
+    assert in_full(endless).startswith("list of 3: [1, 2, ")

@@ -105,7 +105,7 @@ def test_the_page_says_what_the_grader_and_the_instructor_said(titled: Course):
     first, second = page.select("section")
     assert texts(first, "h2, .name, .state, .reason, dt, dd") == [
         *("2 How well does one answer fit all?", "train_mean", "◐ in part: 2.5 of 5 points", FAULT.reason),
-        *("called", FAULT.called, "came", FAULT.came, "due", FAULT.due),
+        *("called", FAULT.called, "expected", FAULT.due, "got", FAULT.came),
     ]
     assert first.select_one(".comment").get_text() == "Comment: Short\nand nice."
     assert not first.select(".answer, .held, .changed")
@@ -194,7 +194,9 @@ def test_hostile_text_is_shown_and_does_nothing(written: Course):
     assert not tags & {"script", "img", "a", "link", "iframe", "form", "svg", "object", "b"}
     assert len(page.select("style")) == 1
     assert len(page.select("section")) == 2
-    shown = [page.select_one(place).get_text() for place in (".reason", ".called", ".came", ".due", ".answer", "li")]
+    shown = [
+        page.select_one(place).get_text() for place in (".reason", ".called", ".got", ".expected", ".answer", "li")
+    ]
     assert all(text.startswith("<script>window.flag = 1</script><img src=x onerror=alert(1)></pre>") for text in shown)
     assert all("&lt;b&gt; {{ 7 * 7 }}" in text and text.endswith(" end") for text in shown)
     assert all(character.isprintable() or character == "\n" for character in page.get_text())

@@ -57,7 +57,7 @@ def test_part_of_the_cases_earns_part_of_the_points(graded):
     partly = RIGHT.replace("    names =", "    if expression.shape[1] == 5:\n        return None\n    names =")
     result = graded(partly)
     assert result.points == pytest.approx(3.33)
-    assert result.questions[0].reason.startswith("right in 2 of 3 cases; case 3 of 3: numbers are due, and None came")
+    assert result.questions[0].reason.startswith("right in 2 of 3 cases; case 3 of 3: expected numbers, got None")
 
 
 def test_an_endless_notebook_is_stopped_and_told(sandbox_here: None, course: Course):

@@ -65,7 +65,7 @@ def test_questions_of_every_kind(sandbox_here: None, eight: Course):
     assert points["bob"] == {name: 1.0 if name == "normalise" else 0.0 for name in names}
     assert points["cyd"] == dict.fromkeys(names, 0.0)
     bob = {question.name: question for question in results["bob"].questions}
-    assert bob["normalise"].reason.endswith("usually: the logarithm is missing (this earns 50% of the case)")
+    assert bob["normalise"].reason.endswith("likely cause: the logarithm is missing (this earns 50% of the case)")
     assert bob["normalise"].called == "normalise(counts=6 x 4 sparse matrix (24 stored values), target=50.0)"
     assert bob["n_controls"].due == "300"
     assert bob["Effects"].reason.startswith("at [1]: 3 of 3 values differ; ")
@@ -74,7 +74,7 @@ def test_questions_of_every_kind(sandbox_here: None, eight: Course):
     assert bob["means"].reason.startswith("in the column 'mean': ")
     cyd = {question.name: question.reason for question in results["cyd"].questions}
     assert cyd.pop("normalise").startswith("24 of 24 values differ; ")
-    assert cyd.pop("top_genes").startswith("case 1 of 2: a list is due, and [")
+    assert cyd.pop("top_genes").startswith("case 1 of 2: expected a list, got [")
     assert 'Unexpected key(s) in state_dict: "layer.weight", "layer.bias"' in cyd.pop("Encoder")
     assert cyd == {
         "depth": "case 1 of 2: TypeError: depth() missing 1 required positional argument: 'more'",
@@ -91,7 +91,7 @@ def test_students_get_the_form_of_a_variable_and_not_its_value(eight: Course):
     folder = eight.root / "assignments" / STAGE / "checks"
     check("n_controls", 5, folder)
     with pytest.raises(
-        AssertionError, match=r"n_controls: case 1 of 1 is not right\n  came     list of 1\n  due      number"
+        AssertionError, match=r"n_controls: case 1 of 1 is not right\n  expected      number\n  got           list of 1"
     ):
         check("n_controls", [300], folder)
     assert b"300" not in (folder / "n_controls.npz").read_bytes()

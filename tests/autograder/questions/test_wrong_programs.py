@@ -184,12 +184,12 @@ def known_as_numbers(genes: list[str], vocabulary: dict[str, int]) -> list:
 
 
 OF_ANOTHER_KIND = {
-    "sparse sets": ("02_data_loading-CellSets", SparseSets, 0.0, "a dense array is due, and "),
-    "dense expression": ("01_biology_primer-normalise", normalised, 0.5, "a sparse matrix is due, and "),
-    "a dense graph": ("06_gnn-normalise", graph, 0.5, "a sparse matrix is due, and "),
-    "a sparse similarity": ("06_gnn-jaccard", alike, 0.5, "a dense array is due, and "),
-    "a mask of numbers": ("01_biology_primer-qc_mask", numbers, 0.0, "True or False is due for each, and "),
-    "numbers for known": ("08_scgpt-tokenise", known_as_numbers, 0.0, "True or False is due for each, and "),
+    "sparse sets": ("02_data_loading-CellSets", SparseSets, 0.0, "expected a dense array, got "),
+    "dense expression": ("01_biology_primer-normalise", normalised, 0.5, "expected a sparse matrix, got "),
+    "a dense graph": ("06_gnn-normalise", graph, 0.5, "expected a sparse matrix, got "),
+    "a sparse similarity": ("06_gnn-jaccard", alike, 0.5, "expected a dense array, got "),
+    "a mask of numbers": ("01_biology_primer-qc_mask", numbers, 0.0, "expected True or False for each, got "),
+    "numbers for known": ("08_scgpt-tokenise", known_as_numbers, 0.0, "expected True or False for each, got "),
 }
 
 
@@ -207,9 +207,11 @@ def test_a_mistake_that_some_case_cannot_tell_earns_nothing_there():
     for verdict in verdicts("02_data_loading-block_order", too_far):
         assert verdict.share == 0
         assert verdict.reason.startswith(
-            "right in 1 of 3 cases, where this mistake is right too, so they earn no more; case 1 of 3: shape (47,)"
+            "right in 1 of 3 cases, where this mistake is right too, so they earn no more; case 1 of 3: expected shape"
         )
-        assert verdict.reason.endswith("usually: rows come that the file does not have; end the last block at n_cells")
+        assert verdict.reason.endswith(
+            "likely cause: rows come that the file does not have; end the last block at n_cells"
+        )
 
 
 def test_a_mistake_that_some_case_cannot_tell_keeps_its_declared_credit():
