@@ -11,6 +11,8 @@ from starter.answers.causes import Wrong, general_cause
 from starter.answers.comparators import COMPARATORS, Comparator, from_plain, usual_meaning
 from starter.answers.kinds import KINDS, Kind, Object, to_tensors
 from starter.answers.wording import SHORT, describe_call, form_of, in_full
+from starter.blanks.blank import StillEmptyError
+from starter.blanks.notebook import watch
 from starter.errors import InputError
 
 FOLDER = "checks"
@@ -18,6 +20,7 @@ FOLDER = "checks"
 HINTS = ("the idea", "the formula", "the steps and their shapes")
 """What the hints of a question say, one after the other."""
 SHORT.maxlevel = 2
+watch()  # every notebook imports this module first, so none needs a line of its own for it
 
 
 class NotRight(AssertionError):
@@ -53,6 +56,8 @@ class Check:
         ------
         NotRight
             At the first case that is not right: what was called, what is expected, what came, and the likely cause.
+        StillEmptyError
+            If the blank is empty, which a notebook says and does not raise.
         InputError
             If the question has no public cases here.
         """
@@ -71,9 +76,8 @@ class Check:
                 error.add_note(f"{headline}: it raised this error\n  called   {call}\n  {_help(name, kind, number)}")
                 raise
             if empty:
-                where = "write it where it says NotImplementedError, then run both cells"
-                msg = f"{name}: the blank is still empty\n  {where}"
-                raise NotRight(msg)
+                msg = f"{name}: still empty; write it where it says NotImplementedError, then run both cells"
+                raise StillEmptyError(msg)
             if "form" in case:
                 if (form := form_of(came)) != case["form"]:
                     lines = {"expected": case["form"], "got": form}

@@ -33,6 +33,7 @@ from autograder.grading.results import read_result
 from autograder.grading.rules import hash_rules
 from autograder.handed_in.submissions import Submission
 from autograder.questions.points import released_points
+from starter.blanks.blank import TEXT
 from starter.errors import InputError
 from starter.files import whole
 
@@ -48,7 +49,7 @@ c.merge(configuration(read_course(__file__.replace("nbgrader_config.py", "course
 '''
 OLD_IMPORT, IMPORT = (f"from autograder.{module} import configuration\n" for module in ("gradebook", "gradebook.book"))
 """The line of `SETTINGS` in courses that were released before the gradebook became a room, and since."""
-BLANK = "raise NotImplementedError('this part is yours: replace this line, then run the cell again')"
+BLANK = f"raise NotImplementedError({TEXT!r})"
 
 
 def write_settings(course: Course) -> bool:
