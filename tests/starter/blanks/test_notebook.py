@@ -108,7 +108,7 @@ ERRORS = {
     "raise NotImplementedError('of my own')": "NotImplementedError: of my own",
     "def g():\n    x = x + 1\ng()": "UnboundLocalError: ",
     "1 / 0": "ZeroDivisionError: division by zero",
-    "check('doubled', lambda x: x)": "AssertionError: doubled: case 1 of 1 is not right",
+    "check('doubled', lambda x: x)": "NotRight: doubled: case 1 of 1 is not right",
     "def halved(x):\n    return x.half()\nhalved(2)": "AttributeError: 'int' object has no attribute 'half'",
     "y = (": "SyntaxError: ",
 }
