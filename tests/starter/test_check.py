@@ -334,15 +334,6 @@ def test_a_notebook_shows_the_message_without_the_lines_of_the_kit(folder: Path)
     assert caught.value.__context__ is None
 
 
-def test_an_empty_blank_hangs_no_traceback_on_its_message(folder: Path):
-    def blank(x: np.ndarray) -> float:
-        raise NotImplementedError
-
-    with pytest.raises(NotRight) as caught:
-        check("total", blank, folder)
-    assert caught.value.__context__ is None
-
-
 def test_small_values_are_shown_in_full_and_large_ones_by_their_beginning():
     assert in_full(np.array([1.0, 22.5, 3])) == "array of shape (3,)\n         1       22.5          3"
     table = pd.DataFrame({"mean": [0.5, 12.25], "name": ["x", "a long name"]}, index=["A", "B"])
