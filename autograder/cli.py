@@ -59,21 +59,44 @@ def release(
 
 @app.command("student-kit")
 def student_kit(
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(help="With --reveal: the stages whose answers are added. Default: all.", show_default=False),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The .zip to write.")] = Path("student-kit.zip"),
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Add modules of starter that answer questions, whatever the deadline is.")
+    ] = False,
     course: CourseOption = HERE,
 ) -> None:
     """Pack what students get, in one .zip.
 
     It holds notebooks, their data, starter, and how to install it.
 
-    Example: autograder student-kit
+    Modules of starter that answer a stage's questions are left out until its deadline, and every extension, is over; a
+    stage without a deadline keeps them until --reveal. Then pack again, and hand out the new archive: students unpack
+    it over the old one.
+
+    Example: autograder student-kit; autograder student-kit --reveal 05_cvae
     """
     import starter
     from autograder.course import read_course
-    from autograder.release.student_kit import write_kit
+    from autograder.release.student_kit import answers_of, last_moment, write_kit
+    from autograder.text import both_times
 
-    names = write_kit(read_course(course), Path(starter.__file__).parents[1], out)
+    if stages and not reveal:
+        msg = f"stages are named with --reveal: autograder student-kit --reveal {' '.join(stages)}"
+        raise InputError(msg)
+    opened = read_course(course)
+    answers = answers_of(opened, stages or opened.stages if reveal else ())
+    modules = {module for some in answers.values() for module in some}
+    names = write_kit(opened, Path(starter.__file__).parents[1], out, modules)
     typer.echo(f"wrote {out}: {len(names)} files, {out.stat().st_size / 1e6:.1f} MB")
+    for stage, some in answers.items():
+        if some:
+            end = last_moment(opened.stages[stage])
+            until = f"until {both_times(end, opened.zone(stage))}" if end else f"until --reveal {stage}: no deadline"
+            typer.echo(f"{stage}: held back {until}: {', '.join(some)}")
 
 
 @app.command()

@@ -27,6 +27,7 @@ from starter.data import dataset, preprocess, pseudobulk
 from starter.data.course import CourseData, open_course
 from starter.errors import InputError, listed
 from starter.models import baselines, cvae, gnn, set_transformer, transformer, tuning
+from starter.models.conditioned_cells import known_of
 from starter.models.scgpt import finetuning, pretraining, weights
 from starter.models.scgpt.vocabulary import CLS, PAD, Vocabulary
 from starter.priors import features, graphs
@@ -128,7 +129,7 @@ def trials(course: CourseData, screen: anndata.AnnData) -> Iterator[Trial]:
         yield Trial(f"{name}, all tables", baselines.MODELS[name], of_targets)
     yield Trial(BEST, best_simple, of_targets)
 
-    known = cvae.known_of(screen, tables)
+    known = known_of(screen, tables)
     yield Trial("05 conditional VAE", cvae.cvae, known)
     yield Trial("05 conditional VAE, z off", functools.partial(cvae.cvae, n_latent=0), known)
 

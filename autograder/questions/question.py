@@ -65,6 +65,9 @@ class Question:
     comparator: Comparator = field(default_factory=Close)
     without: tuple[str, ...] = ()
     """Packages and modules of `starter` that are not there when this is asked, since they would answer it."""
+    held_back: tuple[str, ...] = ()
+    """Modules of `starter` that hold the answer and nothing that notebooks need: students get them when the stage's
+    deadline is over."""
     seconds: float = 10.0
     """Time for all cases."""
 

@@ -1,12 +1,15 @@
 """The student kit: everything that students get, in one archive, and nothing else."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from autograder.course import FILE, Course
 from autograder.folders import GENERATED
+from autograder.questions.question import questions_of
 from autograder.release.notebooks import GLOSSARY
+from autograder.settings import Stage
 from starter.data.course import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
 from starter.errors import InputError
 from starter.files import whole
@@ -19,7 +22,43 @@ INSTRUCTORS_COMMAND = 'autograder = "autograder.cli:main"\n'
 """Line of pyproject.toml for a command that students do not have."""
 
 
-def write_kit(course: Course, project: Path, out: Path) -> list[str]:
+def answers_of(course: Course, revealed: Collection[str] = (), now: datetime | None = None) -> dict[str, list[str]]:
+    """List the modules of `starter` that answer questions which students still work on.
+
+    Parameters
+    ----------
+    course
+        The course.
+    revealed
+        Stages whose answers students may have whatever the time is.
+    now
+        The time, by which a stage whose deadline and extensions are over may have them, too. Default: now.
+
+    Returns
+    -------
+    Stage to modules, such as `starter.models.cvae`. A stage without a deadline is never over.
+
+    Raises
+    ------
+    InputError
+        If there is no such stage, or its questions cannot be loaded.
+    """
+    for stage in revealed:
+        course.check_stage(stage)
+    now = now or datetime.now(UTC)
+    return {
+        name: sorted({module for question in questions_of(course, name) for module in question.held_back})
+        for name, stage in course.stages.items()
+        if name not in revealed and not ((end := last_moment(stage)) and end < now)
+    }
+
+
+def last_moment(stage: Stage) -> datetime | None:
+    """Give the time at which the last student's deadline is over; None if there is none."""
+    return stage.deadline and stage.deadline + timedelta(hours=max(stage.extensions.values(), default=0))
+
+
+def write_kit(course: Course, project: Path, out: Path, held_back: Collection[str] = ()) -> list[str]:
     """Pack a released course for students.
 
     Parameters
@@ -30,6 +69,8 @@ def write_kit(course: Course, project: Path, out: Path) -> list[str]:
         The project's folder, which holds `starter`.
     out
         The `.zip` to write.
+    held_back
+        Modules of `starter` that students do not get, as `answers_of` lists them.
 
     Returns
     -------
@@ -38,7 +79,7 @@ def write_kit(course: Course, project: Path, out: Path) -> list[str]:
     Raises
     ------
     InputError
-        If the course was not released.
+        If the course was not released, or the kit has no module that is to be held back.
     """
     if out.suffix != ".zip":
         msg = f"the kit is a .zip, and {out} is named otherwise"
@@ -49,6 +90,12 @@ def write_kit(course: Course, project: Path, out: Path) -> list[str]:
         msg = f"there is no {missing[0]} yet; run: autograder release"
         raise InputError(msg)
     files = dict(_files(course, project))
+    places = {module: module.replace(".", "/") + ".py" for module in held_back}
+    if unknown := [module for module, place in places.items() if place not in files]:
+        msg = f"starter has no module {', '.join(unknown)} to hold back; mend the questions' `held_back`"
+        raise InputError(msg)
+    for place in places.values():
+        del files[place]
     with whole(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in files.items():
             archive.write(path, name)

@@ -18,7 +18,7 @@ from starter.data.pseudobulk import read_profile_table
 from starter.errors import InputError, listed
 from starter.files import sha256
 from starter.models.contract import Contract, predict, read_model, spread
-from starter.models.kit import KIT
+from starter.models.kit import KIT, LATER, find_model, model_names
 from starter.models.training_data import TrainingData
 from starter.prediction.vcc import unpacked
 from starter.schema import CONTROL, PERTURBATION
@@ -72,10 +72,10 @@ def read_arm(text: str) -> Arm:
     Raises
     ------
     InputError
-        If it is none of these, or the file cannot be used.
+        If it is none of these, or a model that comes later, or the file cannot be used.
     """
-    if text in KIT:
-        return arm_of(KIT[text])
+    if text in KIT or text in LATER:
+        return arm_of(find_model(text))
     path = Path(text)
     if path.suffix == ".py":
         return arm_of_file(path)
@@ -88,7 +88,7 @@ def read_arm(text: str) -> Arm:
         return Arm(prediction_name(path), sha256(path), file=path)
     msg = (
         f"{text!r} is neither a model of the kit nor a file .py, .parquet, .h5ad or .vcc; the models are "
-        f"{', '.join(KIT)}"
+        f"{model_names()}"
     )
     raise InputError(msg)
 

@@ -11,77 +11,51 @@ and CPA, Lotfollahi et al. (2023), Molecular Systems Biology 19:e11517.
 This module needs torch (the extra `student`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import anndata
 import numpy as np
 import pandas as pd
-import scipy.sparse
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from starter.data.preprocess import library_sizes, target_sum
 from starter.errors import InputError, listed
 from starter.models.baselines import Profiles, train_mean
-from starter.models.negative_binomial import mean_log1p, moments, nb_log_likelihood
+from starter.models.conditioned_cells import Batch, Cells, Known, log_rates
+from starter.models.negative_binomial import mean_log1p
 from starter.priors.conditions import conditions
-from starter.schema import CONTROL, TARGET_GENE
+from starter.schema import CONTROL
 from starter.training import loop
 
-SMALLEST_SPREAD = 0.1
-"""Of a gene's log1p expression over control cells, as a divisor."""
 CONTROL_CELLS = 256
 """Over how many control cells an effect is averaged; more change it little."""
-
-
-class Known(NamedTuple):
-    """What the model learns from beside the training profiles."""
-
-    tables: Mapping[str, pd.DataFrame]
-    """Feature tables by name (`starter.priors.features`)."""
-    counts: scipy.sparse.csr_matrix
-    """Cells x genes, raw; the genes are the profiles' columns. Only cells whose label the profiles have are read."""
-    n_umis: np.ndarray
-    """Total UMIs of each cell."""
-    target_gene: np.ndarray
-    """Label of each cell."""
-    target_sum: float
-    """Library size to which expression is scaled."""
-
-
-class Batch(NamedTuple):
-    """Some cells."""
-
-    x: Tensor
-    """Cells x genes: log1p expression, less the control mean, over the control's standard deviation."""
-    counts: Tensor
-    """Cells x genes."""
-    depth: Tensor
-    """Cells x 1: total UMIs over `target_sum`."""
-    condition: Tensor
-    """Cells x numbers of a condition."""
-
-
-def known_of(screen: anndata.AnnData, tables: Mapping[str, pd.DataFrame]) -> Known:
-    """Take from a screen (raw counts, one context) what the model needs.
-
-    Parameters
-    ----------
-    screen
-        A course data set.
-    tables
-        Feature tables by name.
-    """
-    labels = screen.obs[TARGET_GENE].astype(str).to_numpy()
-    return Known(tables, screen.X.tocsr(), library_sizes(screen), labels, target_sum(screen))
 
 
 def draw(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     """Draw from normal distributions, so that gradients reach their parameters (Kingma & Welling 2014, section 2.4)."""
     return mean + (0.5 * log_variance).exp() * noise
+
+
+def nb_log_likelihood(counts: Tensor, log_mean: Tensor, log_theta: Tensor) -> Tensor:
+    """Give the log-likelihood of counts, number by number, in nats.
+
+    Parameters
+    ----------
+    counts
+        Counts.
+    log_mean, log_theta
+        Natural logarithms of the mean and of theta; the variance is mean + mean^2 / theta.
+    """
+    theta = log_theta.exp()
+    log_odds = log_mean - log_theta
+    return (
+        torch.lgamma(counts + theta)
+        - torch.lgamma(theta)
+        - torch.lgamma(counts + 1)
+        + counts * log_odds
+        - (counts + theta) * nn.functional.softplus(log_odds)
+    )
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -217,23 +191,6 @@ def train(
     return Fitted(model.eval(), table, cells[np.searchsorted(rows, np.sort(chosen))], history)
 
 
-def log_rates(model: ConditionalVAE, x: Tensor, condition: Tensor) -> Tensor:
-    """Give the log rate of every gene under a condition, the mean over cells; no draws are made.
-
-    Parameters
-    ----------
-    model
-        The model.
-    x
-        Cells x genes, as in `Batch`.
-    condition
-        1 x numbers.
-    """
-    with torch.no_grad():
-        condition = condition.expand(len(x), -1)  # cells x numbers
-        return model.decode(model.encode(x, condition)[0], condition).mean(dim=0)  # genes
-
-
 def log_fold_change(model: ConditionalVAE, x: Tensor, control: Tensor, perturbed: Tensor) -> Tensor:
     """Give what a perturbation does to the log rate of every gene: the same control cells under both conditions.
 
@@ -334,50 +291,6 @@ def cvae(profiles: pd.DataFrame, known: Known, targets: Sequence[str], **setting
     if not len(conditions(known.tables, profiles.index.drop(CONTROL), targets).index.intersection(targets)):
         return mean  # nothing to train for
     return fit(profiles, known, **settings)(targets)
-
-
-class Cells(Dataset):
-    """Cells and their conditions, made dense a batch at a time. Control cells give scale, rates and theta."""
-
-    def __init__(self, known: Known, rows: np.ndarray, table: pd.DataFrame) -> None:
-        """Take some cells.
-
-        Parameters
-        ----------
-        known
-            All cells.
-        rows
-            Which of them, control cells among them.
-        table
-            Conditions of their labels (`starter.priors.conditions`).
-        """
-        self.counts = known.counts[rows].astype(np.float32)
-        self.depth = (known.n_umis[rows] / known.target_sum).astype(np.float32)[:, None]
-        self.condition = table.to_numpy()
-        self.number = table.index.get_indexer(known.target_gene[rows])
-        control = self.number == table.index.get_loc(CONTROL)
-        counts, depth = self.counts[control].toarray(), self.depth[control]
-        logs = np.log1p(counts / depth)  # cells x genes
-        self.centre, self.spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), SMALLEST_SPREAD)  # genes, each
-        self.rate, self.theta = moments(counts, depth)
-
-    def __len__(self) -> int:
-        return len(self.number)
-
-    def __getitem__(self, rows: Tensor | np.ndarray) -> Batch:
-        rows = np.asarray(rows)  # numpy takes a tensor of one row for a number
-        counts, depth = self.counts[rows].toarray(), self.depth[rows]
-        x = (np.log1p(counts / depth) - self.centre) / self.spread
-        return Batch(*map(torch.from_numpy, (x, counts, depth, self.condition[self.number[rows]])))
-
-    def batches(self, size: int, seed: int) -> loop.Batches:
-        """Give what `starter.training.loop.fit` takes: batches of so many cells, in another order in every epoch."""
-
-        def of_epoch(epoch: int) -> DataLoader:
-            order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(self)))
-            return DataLoader(self, batch_size=None, sampler=order.split(size))
-
-        return of_epoch
 
 
 def _trained(

@@ -1,11 +1,11 @@
-"""The negative binomial distribution, gene by gene: likelihood, mean of log1p, and its parameters from cells.
+"""The negative binomial distribution, gene by gene: mean of log1p, and its parameters from cells.
 
 A count has mean m and variance m + m^2 / theta. This module needs torch (the extra `student`).
 """
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 FEWEST_COUNTS = 0.5
 """Added to a gene's counts, so that its rate is above 0."""
@@ -14,27 +14,6 @@ THETA = (0.05, 100.0)
 STEP = 0.5
 NODES = torch.arange(-20, 4 + STEP, STEP).exp()
 """Where `mean_log1p` takes its integrand; finer or wider changes nothing in float32."""
-
-
-def nb_log_likelihood(counts: Tensor, log_mean: Tensor, log_theta: Tensor) -> Tensor:
-    """Give the log-likelihood of counts, number by number, in nats.
-
-    Parameters
-    ----------
-    counts
-        Counts.
-    log_mean, log_theta
-        Natural logarithms of the mean and of theta; the variance is mean + mean^2 / theta.
-    """
-    theta = log_theta.exp()
-    log_odds = log_mean - log_theta
-    return (
-        torch.lgamma(counts + theta)
-        - torch.lgamma(theta)
-        - torch.lgamma(counts + 1)
-        + counts * log_odds
-        - (counts + theta) * nn.functional.softplus(log_odds)
-    )
 
 
 def mean_log1p(log_mean: Tensor, log_theta: Tensor) -> Tensor:
@@ -46,7 +25,7 @@ def mean_log1p(log_mean: Tensor, log_theta: Tensor) -> Tensor:
     Parameters
     ----------
     log_mean, log_theta
-        As in `nb_log_likelihood`.
+        Natural logarithms of the mean and of theta.
     """
     theta, odds = log_theta.exp(), (log_mean - log_theta).exp()
     total = torch.zeros_like(odds)  # as log_mean and log_theta broadcast

@@ -37,4 +37,5 @@ QUESTION = Question(
         Mistake("it jumps; rise in a straight line", lambda progress, share, weight: weight * float(progress >= share)),
     ),
     without=WITHOUT,
+    held_back=("starter.models.cvae",),
 )

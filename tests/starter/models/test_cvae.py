@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from starter.errors import InputError  # noqa: E402
 from starter.models import cvae, tuning  # noqa: E402
+from starter.models.conditioned_cells import Batch, Cells, Known  # noqa: E402
 from starter.schema import CONTROL  # noqa: E402
 
 N_GENES = 14
@@ -16,7 +17,7 @@ QUICK = {"epochs": 6, "n_latent": 3, "n_hidden": 16, "batch_size": 64, "learning
 TARGETS = ["T18", "T19", "unheard of"]
 
 
-def screen(n_cells: int = 40) -> tuple[pd.DataFrame, cvae.Known]:
+def screen(n_cells: int = 40) -> tuple[pd.DataFrame, Known]:
     """Counts whose log fold changes follow two features; two of twenty targets are not measured."""
     rng = np.random.default_rng(4)
     names = [f"T{i:02d}" for i in range(20)]
@@ -31,15 +32,15 @@ def screen(n_cells: int = 40) -> tuple[pd.DataFrame, cvae.Known]:
     counts = rng.negative_binomial(4, 4 / (4 + rate * n_umis[:, None] / 1000)).astype(np.float32)
     logs = np.log1p(counts * 1000 / n_umis[:, None])
     profiles = pd.DataFrame(logs, columns=[f"G{i}" for i in range(N_GENES)]).groupby(labels).mean()
-    known = cvae.Known({"two": features}, scipy.sparse.csr_matrix(counts), n_umis, labels, 1000.0)
+    known = Known({"two": features}, scipy.sparse.csr_matrix(counts), n_umis, labels, 1000.0)
     return profiles.rename_axis("perturbation"), known
 
 
-def first_batch(n: int = 10) -> tuple[cvae.ConditionalVAE, cvae.Batch]:
+def first_batch(n: int = 10) -> tuple[cvae.ConditionalVAE, Batch]:
     profiles, known = screen()
     fitted = cvae.train(profiles, known, TARGETS, **QUICK | {"epochs": 1})
     rows = np.flatnonzero(np.isin(known.target_gene, [CONTROL, "T03"]))
-    return fitted.model.train(), cvae.Cells(known, rows, fitted.conditions)[np.arange(len(rows))[-n:]]
+    return fitted.model.train(), Cells(known, rows, fitted.conditions)[np.arange(len(rows))[-n:]]
 
 
 def test_a_draw_is_that_of_torch_and_gradients_reach_both_parameters():
@@ -51,6 +52,18 @@ def test_a_draw_is_that_of_torch_and_gradients_reach_both_parameters():
     by_mean, by_log_variance = torch.autograd.grad(z.sum(), parameters)
     torch.testing.assert_close(by_mean, torch.ones_like(mean))
     torch.testing.assert_close(by_log_variance, 0.5 * (z - mean).detach())
+
+
+def test_the_log_likelihood_and_its_gradients_are_those_of_torch():
+    counts = torch.tensor([[0.0, 1.0, 7.0], [3.0, 80.0, 1100.0]], dtype=torch.double)
+    mean = torch.tensor([[0.02, 0.7, 3.0], [1.4, 55.0, 900.0]], dtype=torch.double)
+    theta = torch.tensor([0.3, 2.5, 40.0], dtype=torch.double)
+    log_mean, log_theta = mean.log().requires_grad_(), theta.log().requires_grad_()
+    own = cvae.nb_log_likelihood(counts, log_mean, log_theta)
+    theirs = torch.distributions.NegativeBinomial(log_theta.exp(), logits=log_mean - log_theta).log_prob(counts)
+    torch.testing.assert_close(own, theirs)
+    gradients = [torch.autograd.grad(value.sum(), (log_mean, log_theta)) for value in (own, theirs)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_the_divergence_and_its_gradients_are_those_of_torch():
@@ -205,7 +218,7 @@ def test_what_does_not_fit_together_is_refused():
 def test_a_last_batch_of_one_cell_is_a_batch():
     profiles, known = screen()
     conditions = cvae.train(profiles, known, TARGETS, **QUICK | {"epochs": 1}).conditions
-    cells = cvae.Cells(known, np.flatnonzero(known.target_gene == CONTROL)[:9], conditions)
+    cells = Cells(known, np.flatnonzero(known.target_gene == CONTROL)[:9], conditions)
     *_, last = cells.batches(8, seed=0)(1)
     assert [len(part) for part in last] == [1, 1, 1, 1]
     assert last.condition.shape == (1, conditions.shape[1])

@@ -17,6 +17,7 @@ from torch.fx.experimental import _config as fx_config
 
 from starter.data import dataset, preprocess, pseudobulk
 from starter.models import cvae, gnn, set_transformer
+from starter.models.conditioned_cells import known_of
 from starter.models.scgpt import finetuning, pretraining
 from starter.models.scgpt.architecture import Architecture, PerturbationModel
 from starter.models.scgpt.vocabulary import Vocabulary
@@ -60,7 +61,7 @@ def train_gnn(profiles, features, screen):
 
 
 def train_cvae(profiles, features, screen):
-    cvae.cvae(profiles, cvae.known_of(screen, {"features": features}), list(features.index[:2]))
+    cvae.cvae(profiles, known_of(screen, {"features": features}), list(features.index[:2]))
 
 
 def train_gene_transformer(profiles, features, screen):
