@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from starter.bench.arms import Arm, arm_of, read_arms
+from starter.bench.arms import Arm, arm_of
 from starter.bench.ground import Ground
 from starter.bench.panels import FOLDS, Panel, deal, panel_of
 from starter.bench.report import write_standings
@@ -33,13 +33,13 @@ class Bench(NamedTuple):
     ran: Ran
 
 
-def bench(texts: Sequence[str], ground: Ground, folder: Path, dealt: Dealt | None = None) -> Bench:
+def bench(arms: Sequence[Arm], ground: Ground, folder: Path, dealt: Dealt | None = None) -> Bench:
     """Compare arms, and write tables and figure.
 
     Parameters
     ----------
-    texts
-        Names of the kit's models, and files; see `starter.bench.arms.read_arm`.
+    arms
+        What is compared; see `starter.bench.arms.read_arms`.
     ground
         What they are compared on.
     folder
@@ -50,9 +50,9 @@ def bench(texts: Sequence[str], ground: Ground, folder: Path, dealt: Dealt | Non
     Raises
     ------
     InputError
-        If a name or file is wrong, perturbations cannot be dealt out so, or the train mean itself fails.
+        If perturbations cannot be dealt out so, or the train mean itself fails.
     """
-    arms, dealt = read_arms(list(texts)), dealt or Dealt()
+    dealt = dealt or Dealt()
     if REFERENCE not in [arm.name for arm in arms]:
         arms = [arm_of(KIT[REFERENCE]), *arms]
     ran = run_arms(arms, _panels(arms, ground, dealt), ground, folder)

@@ -95,6 +95,7 @@ def bench(
 
     Example: starter bench "neighbour mean" ridge my_model.py --screen screen.h5ad --out bench
     """
+    from starter.bench.arms import read_arms
     from starter.bench.bench import Dealt
     from starter.bench.bench import bench as compare_arms
     from starter.bench.ground import ground_of_course, ground_of_screen, simulated_screen
@@ -104,11 +105,12 @@ def bench(
     if screen and course:
         msg = "give one of --screen and --course"
         raise InputError(msg)
+    read = read_arms(arms)  # before a screen is made, which takes long
     if course:
         ground = ground_of_course(open_course(course), profile)
     else:
         ground = ground_of_screen(screen or simulated_screen(out / "screen"), profile)
-    came = compare_arms(arms, ground, out, Dealt(hide, folds, seeds, context))
+    came = compare_arms(read, ground, out, Dealt(hide, folds, seeds, context))
     print_standings(came.standings)
     typer.echo(f"wrote {', '.join(str(out / name) for name in FILES)}")
     for fault in came.ran.faults.values():

@@ -1,6 +1,7 @@
 """The students' kit holds answers back until a stage is over, and works without them."""
 
-import re
+import ast
+import functools
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[3]
 STAGES = sorted(path.name for path in (ROOT / "solutions").iterdir())
 COURSE = '[course]\nname = "kit"\n\n[stages.04_baselines]\n\n[stages.05_cvae]\n'
 CVAE = "starter.models.cvae"
+COMMAND = "from starter.cli import main; main()"
 
 
 def held_back() -> list[str]:
@@ -90,34 +92,88 @@ def test_every_module_of_the_kit_can_be_imported_without_what_is_held_back(folde
     assert done.stdout.splitlines()[-1:] == [str(folder / "starter")], done.stderr
 
 
+@functools.cache
+def top_names(module: Path) -> set[str]:
+    """List what a module binds outside of functions and classes."""
+    names = set()
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        else:
+            names |= {
+                part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+            }
+    return names
+
+
+def lost(folder: Path, code: str) -> list[str]:
+    """List what code takes of `starter` that a kit does not have: modules, and names in them."""
+
+    def place(module: str) -> Path | None:
+        path = folder.joinpath(*module.split("."))
+        options = (path.with_suffix(".py"), path / "__init__.py")
+        return next((option for option in options if option.is_file()), None)
+
+    tree = ast.parse(code)
+    modules, found = {}, []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("starter."):
+            for alias in node.names:
+                home, module = place(str(node.module)), place(f"{node.module}.{alias.name}")
+                if module:
+                    modules[alias.asname or alias.name] = module
+                elif home is None or alias.name not in top_names(home):
+                    found.append(f"{node.module}.{alias.name}")
+        assert not isinstance(node, ast.Import) or not any(part.name.startswith("starter") for part in node.names)
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    for node in taken:
+        name = node.value.id
+        if name in modules.keys() - bound and node.attr not in top_names(modules[name]):
+            found.append(f"{name}.{node.attr}")
+    return found
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_what_a_notebook_imports_is_in_the_kit(folder: Path, stage: str):
-    """Whatever a cell imports of `starter`, those that are not graded too, and whatever it takes of a module."""
+def test_what_a_notebook_takes_of_starter_is_in_the_kit(folder: Path, stage: str):
     notebook = nbformat.read(ROOT / "solutions" / stage / f"{stage}.ipynb", as_version=4)
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    lines = [line.strip() for source in code for line in source.splitlines()]
-    lines = [line for line in lines if re.match(r"(from|import) starter\b", line)]
-    assert lines
-    names = re.findall(r"\w+", " ".join(line.partition(" import ")[2] for line in lines))
-    used = {match for name in names for match in re.findall(rf"(?<![\w.]){name}\.[a-zA-Z_]\w*", "\n".join(code))}
-    looks = "import types\n" + "\n".join(lines) + "\n"
-    looks += "".join(
-        f"assert not isinstance({use.partition('.')[0]}, types.ModuleType) or {use}\n" for use in sorted(used)
-    )
-    done = run(folder, "-c", looks)
-    assert done.returncode == 0, done.stderr
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert "from starter.check import check" in code
+    assert lost(folder, code) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("from starter.models import cvae", ["starter.models.cvae"]),
+        ("from starter.models.cvae import kl", ["starter.models.cvae.kl"]),
+        ("def f():\n    from starter.models import baselines\n    baselines.lost()", ["baselines.lost"]),
+        ("from starter import plots\nplots.agreement(1)", []),
+        ("from starter.models import tuning as t\nt.folds", []),
+    ],
+)
+def test_a_name_that_the_kit_does_not_have_is_found(folder: Path, code: str, found: list[str]):
+    assert lost(folder, code) == found
 
 
 def test_a_model_that_is_not_there_is_named_with_the_reason(folder: Path):
-    for name in ("conditional VAE",):
-        done = run(folder, "-m", "starter.cli", "bench", name, "--out", "bench")
-        assert done.returncode == 2
-        assert re.search(
-            rf"error: the model '{name}' comes after the deadline of \d\d_\w+, whose .*; take", done.stderr
-        )
-    done = run(folder, "-m", "starter.cli", "bench", "no such", "--out", "bench")
-    assert "conditional VAE comes after the deadline of 05_cvae, whose notebook builds it" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = run(folder, "-c", COMMAND, "bench", "conditional VAE", "--out", "bench")
+    said = (
+        "error: the model 'conditional VAE' comes after the deadline of 05_cvae, whose notebook builds it; take another"
+    )
+    assert (done.returncode, done.stderr[: len(said)]) == (2, said)
+    code = (
+        "from starter.models import kit\n"
+        "assert kit.LATER.keys() == kit.BUILT_IN_NOTEBOOKS.keys()\n"
+        "assert not kit.LATER.keys() & kit.KIT.keys()\n"
+        "print(kit.model_names())"
+    )
+    done = run(folder, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "; conditional VAE comes after the deadline of 05_cvae, whose notebook builds it" in done.stdout
 
 
 def test_each_model_of_the_kit_names_the_stage_that_holds_its_module_back():

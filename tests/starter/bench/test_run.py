@@ -127,7 +127,7 @@ def test_an_upload_and_a_table_are_arms(ground, small_screen, table, tmp_path: P
     table.to_parquet(tmp_path / "as_table.parquet")
     assert command("starter", "pack", file, "-o", tmp_path / "as_upload.vcc").returncode == 0
     files = [tmp_path / name for name in ("as_table.parquet", "as_file.h5ad", "as_upload.vcc")]
-    came = bench(["neighbour mean", *map(str, files)], ground, tmp_path / "bench")
+    came = bench(read_arms(["neighbour mean", *map(str, files)]), ground, tmp_path / "bench")
     values = came.standings.metrics["value"].unstack("metric")
     assert came.standings.n_perturbations == len(table)
     for arm in ("as_table", "as_file", "as_upload"):
@@ -136,11 +136,11 @@ def test_an_upload_and_a_table_are_arms(ground, small_screen, table, tmp_path: P
             came.standings.metrics.loc[("neighbour mean", "overall"), "difference"], rel=1e-6
         )
     with pytest.raises(InputError, match="fixes who is hidden; leave out"):
-        bench([str(file)], ground, tmp_path / "bench", Dealt(folds=2))
+        bench(read_arms([str(file)]), ground, tmp_path / "bench", Dealt(folds=2))
     other = table.rename(index={name: "UNKNOWN" for name in [table.index[0][1]]}, level="perturbation")
     other.to_parquet(tmp_path / "other.parquet")
     with pytest.raises(InputError, match="UNKNOWN in the context 'one context', which was not measured"):
-        bench([str(tmp_path / "other.parquet")], ground, tmp_path / "bench")
+        bench(read_arms([str(tmp_path / "other.parquet")]), ground, tmp_path / "bench")
 
 
 def test_a_killed_bench_goes_on(ground, write_model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -217,7 +217,7 @@ FAULTS = {
 
 def test_a_model_that_fails_is_named_and_the_others_go_on(ground, write_model, tmp_path: Path):
     files = [str(write_model(text, name)) for name, (text, _) in FAULTS.items()]
-    came = bench([*files, str(write_model())], ground, tmp_path / "bench", Dealt(folds=2))
+    came = bench(read_arms([*files, str(write_model())]), ground, tmp_path / "bench", Dealt(folds=2))
     assert set(came.standings.ranks.index) == {"train mean", "mine"}
     assert came.ran.faults.keys() == {"raises", "nan", "few"}
     for name, (_, said) in FAULTS.items():
