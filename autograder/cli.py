@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     # --help imports this module: it must stay quick
     from rich.table import Table
 
+    from autograder.gradebook.stats import Stats
+
 app = typer.Typer(
     help="Run a course: release its data and notebooks, grade what students hand in. "
     "Add --debug to any command to see the traceback of an error.",
@@ -344,6 +346,40 @@ def export(
 
 
 @app.command()
+def stats(
+    stage: Annotated[str, typer.Argument(help="Such as 04_baselines.")],
+    course: CourseOption = HERE,
+) -> None:
+    """Show how a stage went, question by question.
+
+    Of each question: the mean share of its points (facility), how well it tells strong from weak work
+    (discrimination: the correlation with the points in all other questions), what went wrong most, and how long it
+    took. Then who handed in, who is late, and what waits for you. Tables (.csv) and a figure go to grading/stats/.
+
+    Example: autograder stats 04_baselines
+    """
+    from rich.console import Console
+
+    from autograder.course import read_course
+    from autograder.folders import STATS
+    from autograder.gradebook.stats import read_stats, write_stats
+
+    opened = read_course(course)
+    found = read_stats(opened, stage)
+    paths = write_stats(found, opened.grading / STATS)
+    Console().print(questions_table(found))
+    states = found.students["state"]
+    for state, names in states.groupby(states).groups.items():
+        typer.echo(f"{state}: {len(names):,}" + (f" ({listed(names)})" if len(names) < len(states) else ""))
+    for column, what in (("days_late", "late"), ("held", "held by the grader"), ("waiting", "waiting for you")):
+        if len(names := found.students.index[found.students[column] > 0]):
+            typer.echo(f"{what}: {len(names):,} ({listed(names)})")
+    for note in found.notes:
+        typer.echo(note)
+    typer.echo(f"wrote {', '.join(path.name for path in paths)} to {opened.grading / STATS}")
+
+
+@app.command()
 def similar(
     stage: Annotated[str, typer.Argument(help="Such as 04_baselines.")],
     course: CourseOption = HERE,
@@ -381,6 +417,33 @@ def similar(
     typer.echo(f"wrote {path}")
     for note in notes:
         typer.echo(note, err=True)
+
+
+def questions_table(found: "Stats") -> "Table":
+    """Set how a stage's questions went in a table, a row a question."""
+    import pandas as pd
+    from rich.table import Table
+    from rich.text import Text
+
+    from autograder.gradebook.stats import RIGHT
+
+    table = Table(title=f"Questions of {found.stage}", title_justify="left")
+    table.add_column("question")
+    for column in ("n", "points", "facility", "discrimination", "median s", "longest s"):
+        table.add_column(column, justify="right")
+    table.add_column("what went wrong most")
+    wrong = found.mistakes[found.mistakes["cause"] != RIGHT].groupby("question").first()
+    for name, row in found.questions.iterrows():
+        most = f"{wrong.loc[name, 'share']:.0%}: {wrong.loc[name, 'cause']}" if name in wrong.index else ""
+        numbers = [
+            "-" if pd.isna(row[column]) else f"{row[column]:{form}}"
+            for column, form in (
+                *(("n", ".0f"), ("max", "g"), ("facility", ".0%"), ("discrimination", ".2f")),
+                *(("seconds_median", ".2f"), ("seconds_longest", ".2f")),
+            )
+        ]
+        table.add_row(str(name), *numbers, Text(most))
+    return table
 
 
 def summary_table(results: list) -> "Table":

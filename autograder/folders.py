@@ -33,6 +33,8 @@ SECRET = "secret"
 """The course's secret, from which seeds are derived."""
 SIMILAR = "similar"
 """Pages of notebooks that are alike."""
+STATS = "stats"
+"""Tables and figures of how a stage's questions went."""
 SUBMITTED = "submitted"
 """SUBMITTED/<student>/<stage>/<stage>.ipynb, as nbgrader has it."""
 WORK = "work"
@@ -40,7 +42,7 @@ WORK = "work"
 TAKEN = frozenset(
     (
         *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, NORMALISED),
-        *(RESULTS, SCORECARDS, SECRET, SIMILAR, SUBMITTED, WORK),
+        *(RESULTS, SCORECARDS, SECRET, SIMILAR, STATS, SUBMITTED, WORK),
     )
 )
 """What lies in the grading folder besides a course's hidden data, which no course may be called."""

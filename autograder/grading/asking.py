@@ -33,9 +33,9 @@ ENDED_EARLY = "the answers ended before this question was asked, which only a fo
 def question_result(name: str, verdict: Verdict, most: float, seconds: float, held: str) -> QuestionResult:
     """Put a verdict and its texts into a question's result, points within what can be had."""
     earned = min(max(round(verdict.share * most, 2), 0.0), most)
-    reason, held, called = (printable(text) for text in (verdict.reason, held, verdict.called))
+    reason, held, called, cause = map(printable, (verdict.reason, held, verdict.called, verdict.cause))
     came, due = ("\n".join(map(printable, text.splitlines())) for text in (verdict.came, verdict.due))
-    return QuestionResult(name, earned, most, reason, round(seconds, 2), held, called, came, due)
+    return QuestionResult(name, earned, most, reason, round(seconds, 2), held, called, came, due, cause)
 
 
 def ask_questions(

@@ -17,6 +17,8 @@ REASON = 1_000
 """Characters of a reason."""
 CAUSE = "; likely cause: "
 """Between what is wrong and why."""
+EMPTY = "the blank is still empty"
+"""Begins the error of a blank that nobody filled in."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Verdict:
     """What they got."""
     due: str = ""
     """What was expected."""
+    cause: str = ""
+    """The likely cause in the words that all have who do this, if one was recognised."""
 
 
 def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
@@ -69,14 +73,15 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
         return Verdict(1.0, f"right in all {len(cases)} cases" if len(cases) > 1 else "right")
     first, right = faults[0], len(cases) - len(faults)
     if CAUSE not in first.reason and (cause := _general_cause(question, cases, came)):
-        first = replace(first, reason=f"{first.reason}{CAUSE}{cause}")
+        first = replace(first, reason=f"{first.reason}{CAUSE}{cause}", cause=cause)
     headline = f"right in {right} of {len(cases)} cases; " if right else ""
     if right and (trivial := _trivial(question, cases, came)):
-        return replace(first, share=credit, reason=f"{trivial}, which earns nothing; {headline}{first.reason}"[:REASON])
+        reason = f"{trivial}, which earns nothing; {headline}{first.reason}"[:REASON]
+        return replace(first, share=credit, reason=reason, cause=trivial)
     if right and (meaning := _one_mistake(question, cases, came)) is not None:
         credit = sum(case.credit.get(meaning, 0.0) for case in cases) / len(cases)
         headline = f"right in {right} of {len(cases)} cases, where this mistake is right too, so they earn no more; "
-        return replace(first, share=credit, reason=f"{headline}{first.reason}"[:REASON])
+        return replace(first, share=credit, reason=f"{headline}{first.reason}"[:REASON], cause=meaning)
     return replace(first, share=credit + right / len(cases), reason=f"{headline}{first.reason}"[:REASON])
 
 
@@ -138,7 +143,8 @@ def _fault(question: Question, case: Case, given: object) -> Verdict | None:
     if "error" in given:
         error = given["error"]
         known = isinstance(error, str) and error.strip()
-        return Verdict(0.0, error if known else "it raised an error without a message", called)
+        cause = EMPTY if known and error.startswith(EMPTY) else ""
+        return Verdict(0.0, error if known else "it raised an error without a message", called, cause=cause)
     value = given["value"]
     try:
         fault = question.comparator.fault(value, case.due)
@@ -155,4 +161,4 @@ def _fault(question: Question, case: Case, given: object) -> Verdict | None:
     credit = case.credit.get(meaning, 0.0) if meaning else 0.0
     earned = f" (this earns {credit:.0%} of the case)" if credit else ""
     cause = f"{CAUSE}{meaning}{earned}" if meaning else ""
-    return Verdict(credit, f"{fault}{cause}", called, came, shown(case.due))
+    return Verdict(credit, f"{fault}{cause}", called, came, shown(case.due), meaning or "")

@@ -26,6 +26,8 @@ class QuestionResult:
     """What came back from it."""
     due: str = ""
     """What was due."""
+    cause: str = ""
+    """The usual mistake that was recognised, in the words that all have who made it."""
 
 
 @dataclass(frozen=True)
