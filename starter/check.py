@@ -12,7 +12,8 @@ from starter.answers.comparators import COMPARATORS, Comparator, from_plain, usu
 from starter.answers.kinds import KINDS, Kind, Object, to_tensors
 from starter.answers.wording import SHORT, describe_call, form_of, in_full
 from starter.blanks.blank import StillEmptyError
-from starter.blanks.notebook import watch
+from starter.blanks.kept import kept_blanks
+from starter.blanks.notebook import go_on, watch
 from starter.errors import InputError
 
 FOLDER = "checks"
@@ -77,7 +78,7 @@ class Check:
                 raise
             if empty:
                 msg = f"{name}: still empty; write it where it says NotImplementedError, then run both cells"
-                raise StillEmptyError(msg)
+                raise StillEmptyError(_message(msg, {"or": _offer(name)}))
             if "form" in case:
                 if (form := form_of(came)) != case["form"]:
                     lines = {"expected": case["form"], "got": form}
@@ -85,7 +86,7 @@ class Check:
                 print(f"{name}: {form}, as expected; the values are compared when you hand in")
                 return
             if changed:
-                lines = {"called": call, "likely cause": changed, "help": _help(name, kind, number)}
+                lines = {"called": call, "likely cause": changed, "help": _help(name, kind, number), "or": _offer(name)}
                 raise NotRight(_message(headline, lines))
             if fault := comparator.fault(came, case["due"]):
                 lines = {
@@ -99,9 +100,12 @@ class Check:
                         comparator,
                     ),
                     "help": _help(name, kind, number),
+                    "or": _offer(name),
                 }
                 raise NotRight(_message(headline, lines))
         print(f"{name}: right in all {len(cases)} cases")
+
+    go_on = staticmethod(go_on)
 
     def case(self, name: str, number: int, folder: str | Path | None = None) -> dict[str, Any]:
         """Give the inputs of a public case: `mae(**check.case("mae", 1))` calls `mae` as the check does.
@@ -188,6 +192,12 @@ def _help(name: str, kind: Kind, number: int) -> str:
     inputs = f'check.case("{name}", {number})'
     gives = inputs if isinstance(kind, Object) else f"{kind.name}(**{inputs})"
     return f'{gives} asks the same again; check.hint("{name}") gives a hint'
+
+
+def _offer(name: str) -> str:
+    if name not in kept_blanks():
+        return ""
+    return f'check.go_on("{name}") goes on with values of the kit on this screen; the points stay open'
 
 
 def _message(headline: str, lines: Mapping[str, str | None]) -> str:

@@ -14,6 +14,14 @@ class StillEmptyError(AssertionError):
     """A check met an empty blank; its message is a sentence for the student."""
 
 
+class UnknownCallError(NotImplementedError):
+    """What stands in for an empty blank was called with other arguments than the notebook's own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{TEXT}; the kit's values of {name} are known for this notebook's own data only")
+        self.blank = name
+
+
 def says_empty(error: BaseException) -> bool:
     """Tell whether an error is that of an empty blank, also if another process passed it on."""
     return isinstance(error, NotImplementedError) and TEXT in str(error)
@@ -21,6 +29,8 @@ def says_empty(error: BaseException) -> bool:
 
 def place_of(error: BaseException) -> str:
     """Name the function or method in which a blank raised, or `UNNAMED`."""
+    if isinstance(error, UnknownCallError):
+        return error.blank
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

@@ -1,4 +1,4 @@
-"""The notebook that runs: it goes past empty blanks and says what waits for them.
+"""The notebook that runs: it goes past empty blanks, says what waits for them, and goes on with kept values.
 
 A cell that meets an empty blank says so in a sentence in place of a traceback, and counts as done, so that "Run All"
 goes on. A cell that needs what such a cell would have made is not run: it would fail, or show values of earlier. All
@@ -11,21 +11,28 @@ from functools import cache
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from starter.blanks.blank import UNNAMED, StillEmptyError, is_empty, place_of, says_empty
-from starter.blanks.cell_names import Names, names_of
+from starter.blanks.blank import UNNAMED, StillEmptyError, UnknownCallError, is_empty, place_of, says_empty
+from starter.blanks.cell_names import names_of
+from starter.blanks.kept import blank_file, cell_file, kept_blanks, read_kept, unpacked
+from starter.blanks.stand_in import stand_in_of, stands_in
 
 SHOWN = 3
 """Names that a sentence lists."""
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 """Statements of a cell that run though others of it wait: later cells may need them."""
+NO_VALUES = (
+    "there are no values to go on with in this copy of the course; instructors make them by: autograder rehearse"
+)
 
 
-class _HeldBack(NamedTuple):
-    """What was run of a cell, what was not, and the blanks that this waits for."""
+class Cause(NamedTuple):
+    """Why a cell did not come to its end, where that is no error of the student's."""
 
-    run: Names
-    left: Names
+    sentence: str
     blanks: frozenset[str]
+    """What has to be written first."""
+    is_first: bool
+    """Whether the cell itself met the blank, and does not wait for another cell."""
 
 
 class RunningNotebook:
@@ -37,103 +44,158 @@ class RunningNotebook:
         """Names that are not there, or no longer true, and the blanks that each needs."""
         self.unnamed: dict[str, str] = {}
         """Blanks in no function: how to name them, by their cells."""
-        self._held_back: _HeldBack | None = None
+        self.met: dict[str, frozenset[str]] = {}
+        """Cells that met a blank themselves, by their source."""
+        self.going_on: set[str] = set()
+        """Blanks in whose place kept values are taken."""
+        self._held_back: Cause | None = None
         shell.ast_transformers.append(self)
         shell.set_custom_exc((NotImplementedError, NameError, StillEmptyError), self.show)
         shell.events.register("post_run_cell", self.finish)
 
     def visit(self, tree: ast.Module) -> ast.Module:
-        """Hold back what waits of a cell that is about to run: all of it but imports and functions."""
+        """Hold back a cell that is about to run and needs what waits."""
         self._held_back = None
-        lacking = names_of(tree.body).needed & self.waiting.keys()
-        if not lacking:
-            return tree
-        blanks = frozenset[str]().union(*(self.waiting[name] for name in lacking))
-        print(waits(lacking, blanks))
-        run, left = [], []
-        for statement in tree.body:
-            needed = names_of([statement]).needed
-            can_run = isinstance(statement, DEFINITIONS) and not needed & (names_of(left).made | self.waiting.keys())
-            (run if can_run else left).append(statement)
-        self._held_back = _HeldBack(names_of(run), names_of(left), blanks)
-        return ast.Module(body=run, type_ignores=[])
+        if lacking := names_of(tree.body).needed & self.waiting.keys():
+            self._held_back = self._waits(lacking)
+            return ast.Module(body=[], type_ignores=[])
+        return tree
 
     def show(
         self, shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, tb_offset: int | None
     ) -> None:
-        """Say in a sentence what an empty blank caused, and show any other error as ever."""
-        if sentence := self._sentence(error):
-            print(sentence)
-        else:
+        """Show an error as ever, but what follows from an empty blank: that is said when the cell is finished."""
+        if self._cause(error) is None:
             shell.showtraceback((kind, error, trace), tb_offset=tb_offset, running_compiled_code=True)
 
     def finish(self, result: Any) -> None:
-        """Note what a cell made, and what waits from now on; a cell that met an empty blank counts as done."""
+        """Note what a cell made and what waits from now on; a cell that met an empty blank counts as done."""
         if result is None or result.error_before_exec is not None:
             return
-        info, error = result.info, result.error_in_exec
-        statements = ast.parse(self.shell.transform_cell(info.raw_cell)).body
-        cell = getattr(info, "cell_id", None) or info.raw_cell.partition("\n")[0]
-        if error is not None and says_empty(error) and place_of(error) == UNNAMED:
-            self.unnamed[cell] = f"cell [{result.execution_count}]"
-        elif error is None:
+        source, error = result.info.raw_cell, result.error_in_exec
+        cell = getattr(result.info, "cell_id", None) or source.partition("\n")[0]
+        if error is None and self._held_back is None:
             self.unnamed.pop(cell, None)
-        blanks = frozenset[str]() if error is None else self._blanks_behind(error, cell)
-        n_done = _n_done(statements, error, self.shell.user_ns)
-        done, left = names_of(statements[:n_done]), names_of(statements[n_done:])
-        if self._held_back and error is None:
-            done, left, blanks = self._held_back
+        elif error is not None and says_empty(error) and place_of(error) == UNNAMED:
+            self.unnamed[cell] = f"cell [{result.execution_count}]"
+        cause = self._held_back or (None if error is None else self._cause(error, cell))
+        statements = ast.parse(self.shell.transform_cell(source)).body
+        n_done = 0 if self._held_back else _n_done(statements, error, self.shell.user_ns)
         self._held_back = None
-        for name in done.made:
-            self.waiting.pop(name, None)
-        if blanks:
-            self.waiting.update(dict.fromkeys(left.made | left.changed, blanks))
-            result.error_in_exec = None
+        self._made(names_of(statements[:n_done]).made)
+        if cause is None:
+            self.met.pop(source, None)
+            return
+        result.error_in_exec = None
+        self._leave(statements[n_done:], cause.blanks)
+        if cause.is_first:
+            self.met[source] = cause.blanks
+        kept = read_kept(cell_file(source)) if cause.blanks and cause.blanks <= self.going_on else None
+        if kept is None:
+            print(cause.sentence)
+            return
+        # what the cell made itself may have been meant to be changed by what is missing: a network before its training
+        self._leave([statement for statement in statements if not isinstance(statement, DEFINITIONS)], cause.blanks)
+        self._show(kept, cause.blanks)
 
     def open_blanks(self) -> list[str]:
         """Name the blanks that are still empty."""
-        names = self.shell.user_ns.items()
-        return [name for name, thing in names if name[0] != "_" and is_empty(thing)] + list(self.unnamed.values())
+        named = [
+            name
+            for name, thing in self.shell.user_ns.items()
+            if name[0] != "_" and (stands_in(thing) or is_empty(thing))
+        ]
+        return named + list(self.unnamed.values())
 
-    def _sentence(self, error: BaseException) -> str:
+    def go_on(self, name: str) -> None:
+        """Take kept values in place of a blank, and run the cells again that met it."""
+        blanks = kept_blanks()
+        if name not in blanks:
+            print(f"no values are kept of {name!r}, only of {', '.join(blanks)}" if blanks else NO_VALUES)
+            return
+        if name not in self.shell.user_ns:
+            print(f"run the cell with `{name}` first")
+            return
+        self.going_on.add(name)
+        what = f"`{name}` gives" if self._replace(name) else f"cells that need `{name}` show"
+        print(f"{what} what the kit's version gives on this screen; the points stay open; run the cells below it again")
+        for source in [source for source, met in self.met.items() if name in met and met <= self.going_on]:
+            self.shell.run_cell(source)
+
+    def _replace(self, name: str) -> bool:
+        """Put a stand-in in the place of a blank; tell whether calls of it are kept, and not cells alone."""
+        calls, given = read_kept(blank_file(name))["calls"], self.shell.user_ns[name]
+        if calls is not None or not is_empty(given):
+            self.shell.user_ns[name] = stand_in_of(name, given, calls or [])
+        return calls is not None
+
+    def _made(self, names: frozenset[str]) -> None:
+        for name in names:
+            self.waiting.pop(name, None)
+            if name in self.going_on:
+                if is_empty(self.shell.user_ns[name]):
+                    self._replace(name)
+                else:
+                    self.going_on.discard(name)
+
+    def _leave(self, statements: list[ast.stmt], blanks: frozenset[str]) -> None:
+        """Note what statements that did not run would have made; run those that define what later cells may need."""
+        left = []
+        for statement in statements:
+            needed = names_of([statement]).needed
+            if isinstance(statement, DEFINITIONS) and not needed & (names_of(left).made | self.waiting.keys()):
+                exec(compile(ast.Module([statement], []), "<cell>", "exec"), self.shell.user_ns)
+                self._made(names_of([statement]).made)
+            else:
+                left.append(statement)
+        names = names_of(left)
+        self.waiting.update(dict.fromkeys(names.made | names.changed, blanks))
+
+    def _show(self, kept: dict[str, Any], blanks: frozenset[str]) -> None:
+        """Show what a cell shows with the kit's version, and take over what it made."""
+        from IPython.display import publish_display_data
+
+        print(f"{_listed(blanks)} still empty; what the kit's version gives on this screen:")
+        for output in kept["outputs"]:
+            if "text" in output:
+                print(output["text"], end="")
+            else:
+                publish_display_data(output)
+        for name, value in kept["names"].items():
+            self.shell.user_ns[name] = unpacked(value)
+            self.waiting.pop(name, None)
+
+    def _cause(self, error: BaseException, cell: str = "") -> Cause | None:
+        """Tell which blanks an error follows from; None if it is the student's own."""
         if isinstance(error, StillEmptyError):
-            return str(error)
+            return Cause(str(error), frozenset(), is_first=False)
         if says_empty(error):
             place = place_of(error)
             if place == UNNAMED:
-                return "still empty: replace the line with NotImplementedError by your own, then run this cell again"
-            return f"still empty: write `{place}`, then run its cell and this one again"
-        if blanks := self._blanks_behind(error, ""):
-            return waits(frozenset([_name_of(error)]), blanks)
-        return ""
-
-    def _blanks_behind(self, error: BaseException, cell: str) -> frozenset[str]:
-        """Name the blanks that an error follows from; none if it is the student's own."""
-        if says_empty(error):
-            place = place_of(error)
-            return frozenset([self.unnamed.get(cell, place) if place == UNNAMED else place.split(".")[0]])
-        if isinstance(error, StillEmptyError):
-            return frozenset(["the blank"])
-        name = _name_of(error)
+                sentence = (
+                    "still empty: replace the line with NotImplementedError by your own, then run this cell again"
+                )
+                return Cause(sentence, frozenset([self.unnamed.get(cell, "cell")]), is_first=True)
+            sentence = f"still empty: write `{place}`, then run its cell and this one again"
+            if isinstance(error, UnknownCallError):
+                sentence += "; the kit's values are known for this notebook's own data only"
+            return Cause(sentence, frozenset([place.split(".")[0]]), is_first=True)
+        name = (error.name or "") if isinstance(error, NameError) and not isinstance(error, UnboundLocalError) else ""
         if name in self.waiting:
-            return self.waiting[name]
+            return self._waits(frozenset([name]))
         # nobody knows which names a blank of the cell's own level will make
-        return frozenset(self.unnamed.values()) if name else frozenset()
+        return self._waits(frozenset([name])) if name and self.unnamed else None
 
-
-def waits(names: frozenset[str], blanks: frozenset[str]) -> str:
-    """Say that a cell waits for names, and these for blanks."""
-    return f"not run: it needs {_listed(names)}; write {_listed(blanks)}, then run the cells below it"
+    def _waits(self, names: frozenset[str]) -> Cause:
+        unnamed = frozenset(self.unnamed.values())
+        blanks = frozenset[str]().union(*(self.waiting.get(name, unnamed) for name in names))
+        sentence = f"not run: it needs {_listed(names)}; write {_listed(blanks)}, then run the cells below it"
+        return Cause(sentence, blanks, is_first=False)
 
 
 def _listed(names: frozenset[str]) -> str:
     shown = [f"`{name}`" for name in sorted(names)]
     return ", ".join(shown[:SHOWN]) + (f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else "")
-
-
-def _name_of(error: BaseException) -> str:
-    """Give the name that was not there."""
-    return (error.name or "") if isinstance(error, NameError) and not isinstance(error, UnboundLocalError) else ""
 
 
 def _n_done(statements: list[ast.stmt], error: BaseException | None, names: dict) -> int:
@@ -162,6 +224,20 @@ def open_blanks() -> list[str]:
     """
     shell = _kernels_shell()
     return [] if shell is None else _running(shell).open_blanks()
+
+
+def go_on(name: str) -> None:
+    """Go on without a part of the notebook: later cells run, or show what they should, with the kit's values.
+
+    The part stays empty and its points open. Nothing happens outside of a kernel, so nothing while grading.
+
+    Parameters
+    ----------
+    name
+        The function or class that is still empty, or wrong.
+    """
+    if (shell := _kernels_shell()) is not None:
+        _running(shell).go_on(name)
 
 
 def _kernels_shell() -> Any:

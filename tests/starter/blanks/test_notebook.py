@@ -11,6 +11,8 @@ from nbclient.exceptions import CellExecutionError
 
 from starter.answers import values
 from starter.blanks.blank import TEXT
+from starter.blanks.fingerprint import fingerprint
+from starter.blanks.kept import cell_file, packed
 from starter.blanks.notebook import open_blanks, watch
 
 BLANK = f"raise NotImplementedError({TEXT!r})"
@@ -151,3 +153,65 @@ def test_without_a_kernel_nothing_is_watched():
         assert isinstance(error, NotImplementedError)
     finally:
         InteractiveShell.clear_instance()
+
+
+def keep(folder: Path, name: str, content: object) -> None:
+    (folder / "checks" / "values").mkdir(exist_ok=True)
+    (folder / "checks" / "values" / name).write_bytes(values.encode(content))
+
+
+def a_call(gave: object, **arguments: object) -> dict:
+    return {**fingerprint(arguments)._asdict(), "gave": packed(gave)}
+
+
+def test_going_on_gives_kept_values_and_leaves_the_blank_open(folder: Path):
+    keep(folder, "doubled.npz", {"calls": [a_call((4.0, "x"), x=2), a_call(6.0, x=3)]})
+    came = said(
+        "from starter.blanks.notebook import open_blanks\n" + IMPORT,
+        DOUBLED,
+        "y = doubled(2)\ny",
+        "check('doubled', doubled)",
+        "check.go_on('doubled')",
+        "y, doubled(x=3)",
+        "doubled(5)",
+        "check('doubled', doubled)",
+        "open_blanks()",
+        DOUBLED,
+        "doubled(2)",
+        "def doubled(x):\n    return 2 * x",
+        "doubled(5)",
+        folder=folder,
+    )
+    offer = '  or            check.go_on("doubled") goes on with values of the kit on this screen; the points stay open'
+    empty = f"doubled: still empty; write it where it says NotImplementedError, then run both cells\n{offer}"
+    goes_on = (
+        "`doubled` gives what the kit's version gives on this screen; the points stay open; run the cells below it"
+    )
+    only = "still empty: write `doubled`, then run its cell and this one again; the kit's values are known for this"
+    assert came[3:6] == [empty, f"{goes_on} again\n(4.0, 'x')", "((4.0, 'x'), 6.0)"]
+    assert came[6] == f"{only} notebook's own data only"
+    assert came[7:] == [empty, "['doubled']", "", "(4.0, 'x')", "", "10"]
+
+
+def test_where_calls_cannot_be_kept_cells_show_and_make_what_the_kits_version_does(folder: Path):
+    model = f"class Model:\n    def fit(self):\n        {BLANK}"
+    first, second = "model = Model()\nloss = model.fit()\nloss", "print(model.score, loss)\nbest = loss - 1"
+    keep(folder, "Model.npz", {"calls": None})
+    keep(folder, cell_file(first), {"outputs": [{"text/plain": "0.5"}], "names": {"loss": packed(0.5)}})
+    keep(folder, cell_file(second), {"outputs": [{"text": "1 0.5\n"}], "names": {"best": packed(np.arange(2))}})
+    came = said(IMPORT, model, first, second, "check.go_on('Model')", second, "best", "loss + 1", folder=folder)
+    shown = "`Model` still empty; what the kit's version gives on this screen:\n"
+    assert came[2] == "still empty: write `Model.fit`, then run its cell and this one again"
+    assert came[3].startswith("not run: it needs `loss`")
+    assert came[4].endswith(f"run the cells below it again\n{shown}0.5")
+    assert came[5:] == [f"{shown}1 0.5", "array([0, 1])", "1.5"]
+    wrong = "class Model:\n    def fit(self):\n        return 7"
+    came = said(IMPORT, wrong, first, "check.go_on('Model')", first, "loss", wrong, first, folder=folder)
+    assert came[2] == "7"
+    assert came[4:] == [f"{shown}0.5", "0.5", "", "7"]
+
+
+def test_without_kept_values_going_on_says_who_makes_them(folder: Path):
+    assert said(IMPORT, "check.go_on('doubled')", folder=folder)[1].endswith("by: autograder rehearse")
+    keep(folder, "halved.npz", {"calls": None})
+    assert said(IMPORT, "check.go_on('doubled')", folder=folder)[1] == "no values are kept of 'doubled', only of halved"
