@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from starter.errors import InputError
 TABLE = pd.DataFrame({"mean": [1.0, 2.0], "name": ["x", "y"]}, index=pd.Index(["A", "B"], name="gene"))
 
 
-def kept(value: object) -> object:
+def kept(value: object) -> Any:
     return unpacked(values.decode(values.encode(packed(value))))
 
 
