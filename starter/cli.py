@@ -2,7 +2,7 @@
 
 import typer
 
-from starter.commands import bench, prediction, scores, simulate
+from starter.commands import assignment, bench, prediction, scores, simulate
 from starter.console import run
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command()(scores.history)
 app.command()(scores.metrics)
 truth_app.command("build")(scores.truth_build)
 app.command()(simulate.simulate)
+app.command()(assignment.progress)
 
 
 def main() -> None:

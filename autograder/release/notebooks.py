@@ -11,14 +11,17 @@ from autograder.folders import ASSIGNMENTS
 from autograder.gradebook import book
 from autograder.questions.points import released_points
 from autograder.questions.question import questions_of
+from autograder.release.asked import stage_asked
 from autograder.release.data import release_data
-from autograder.release.glossary import FILE, link_words, read_glossary
+from autograder.release.glossary import FILE as GLOSSARY_FILE
+from autograder.release.glossary import link_words, read_glossary
 from starter.answers import values
+from starter.assignment.stage import FILE, encode_stage
 from starter.check import FOLDER
 from starter.errors import InputError
 from starter.files import whole
 
-GLOSSARY = Path(__file__).parents[2] / "docs" / FILE
+GLOSSARY = Path(__file__).parents[2] / "docs" / GLOSSARY_FILE
 """Explains words; a copy lies beside the stages' folders, where notebooks link to it."""
 
 
@@ -72,8 +75,11 @@ def release_notebook(course: Course, stage: str) -> Path:
     notebook = nbformat.read(made / f"{stage}.ipynb", as_version=nbformat.NO_CONVERT)
     link_words(notebook, read_glossary(GLOSSARY))
     nbformat.write(notebook, made / f"{stage}.ipynb")
+    asked = stage_asked(course, stage, notebook)
     checks = made / FOLDER
     checks.mkdir(exist_ok=True)
+    with whole(checks / FILE) as part:
+        part.write_text(encode_stage(asked), encoding="utf-8")
     folder = course.root / ASSIGNMENTS / stage
     for question in questions_of(course, stage):
         name = f"{question.name}.npz"

@@ -68,8 +68,10 @@ def test_the_committed_assignments_are_what_release_makes(stage: str, kit: Cours
     made, committed = kit.root / "assignments" / stage, ROOT / "assignments" / stage
     names = {str(path.relative_to(committed)) for path in committed.rglob("*") if path.is_file()}
     questions = questions_of(kit, stage)
-    assert names == {f"{stage}.ipynb", *(f"checks/{question.name}.npz" for question in questions)}
-    assert (made / f"{stage}.ipynb").read_text() == (committed / f"{stage}.ipynb").read_text()
+    texts = f"{stage}.ipynb", "checks/questions.json"
+    assert names == {*texts, *(f"checks/{question.name}.npz" for question in questions)}
+    for name in texts:
+        assert (made / name).read_text() == (committed / name).read_text()
     for question in questions:
         new, old = ((folder / "checks" / f"{question.name}.npz").read_bytes() for folder in (made, committed))
         assert values.alike(new, old), question.name
