@@ -17,6 +17,8 @@ from autograder.questions.question import PREDICTION, PUBLIC_SEED, questions_of
 from autograder.sandbox.ready import NoSandboxError, check_sandbox
 from data_scripts.screens import summaries
 from starter.answers import values
+from starter.assignment.record import read_record
+from starter.assignment.stage import read_stage
 from starter.blanks.blank import TEXT
 from starter.data.course import PRIORS_FOLDER
 from starter.data.split import read_split
@@ -109,6 +111,13 @@ def test_a_section_asks_and_shows_the_own_attempt_before_the_verdict(stage: str)
     assert 10 <= points <= 34
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_ends_with_how_far_one_is(stage: str):
+    last = solution_of(stage)[-1]
+    assert last["metadata"]["tags"] == ["not-graded"]
+    assert source_of(last) == "from starter.assignment.progress import progress\n\nprogress()"
+
+
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     return client.execute(env={**os.environ, "VCC_COURSE": ""})
@@ -129,6 +138,13 @@ def run_solved(course: Course, stage: str) -> str:
     for question in questions_of(course, stage):
         n_cases = len(question.cases(PUBLIC_SEED, course.public_folder))
         assert re.search(rf"^{question.name}: (right in all {n_cases} cases|.*, as expected)", text, re.MULTILINE)
+    record = read_record(folder)
+    assert record is not None
+    kinds = {asked.name: asked.kind for asked in read_stage(folder).questions}
+    state = {"words": "open", "prediction": "waits"}  # the notebook that is saved there is the untouched one
+    assert {standing.name: standing.state for standing in record.standings} == {
+        name: state.get(kind, "right") for name, kind in kinds.items()
+    }
     n_pictures = sum("image/png" in output.get("data", {}) for output in outputs)
     assert n_pictures >= sum(1 for cell in done.cells if re.search(r"(?m)^## \d", cell.source))
     assert not [output for output in outputs if output["output_type"] == "stream" and output["name"] == "stderr"]
