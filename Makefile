@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-quick test-full lab release assignments student-kit bench lint system-packages
+.PHONY: help demo test test-quick test-full lab release assignments student-kit wheels bench lint system-packages
 
 help:
 	@echo "make demo                   the whole course once, on a simulated screen"
@@ -20,6 +20,7 @@ help:
 	@echo "make lab DATASET=papalexi   the same on the cells of that demo, as copies in lab/papalexi/"
 	@echo "make release                your course: data, hidden truth and notebooks by course.toml"
 	@echo "make student-kit            what students get, in one archive"
+	@echo "make wheels                 all that a student installs, in wheels/, for rooms without a network (docs/install.md)"
 	@echo "make assignments            only the students' notebooks, from solutions/"
 	@echo "make bench                  speed and memory of scoring, beside other tools (two hours); make bench SIZE=small"
 	@echo "make lint                   ruff, and pyright for the types (a minute)"
@@ -88,6 +89,22 @@ $(VENV)/.demo $(VENV)/.kit $(VENV)/.test: pyproject.toml constraints.txt | $(VEN
 
 student-kit: $(VENV)/.kit
 	@$(BIN)/autograder student-kit
+
+# For machines like this one, or for others: PLATFORM=win_amd64 and FOR=3.12, as pip names them. TORCH is the index with the
+# build of torch.
+WHEELS := wheels
+TORCH ?= https://download.pytorch.org/whl/cpu
+FOR ?= 3.11
+OTHER = $(if $(PLATFORM),--only-binary=:all: --platform $(PLATFORM) --python-version $(FOR))
+DOWNLOAD := $(BIN)/python -m pip download --disable-pip-version-check --quiet --dest $(WHEELS)
+wheels: | $(VENV)/bin/python
+	@mkdir -p $(WHEELS)
+	@$(BIN)/python -c 'import tomllib; of = tomllib.load(open("pyproject.toml", "rb")); \
+	print(*of["build-system"]["requires"], *of["project"]["dependencies"], \
+	*of["project"]["optional-dependencies"]["student"], sep="\n")' > $(WHEELS)/requirements.txt
+	@$(DOWNLOAD) $(OTHER) --no-deps --index-url $(TORCH) $$(grep "^torch==" constraints.txt)
+	@$(DOWNLOAD) $(OTHER) --find-links $(WHEELS) --constraint constraints.txt --requirement $(WHEELS)/requirements.txt
+	@echo "$(WHEELS)/: $$(ls $(WHEELS)/*.whl | wc -l) packages, $$(du -sh $(WHEELS) | cut -f 1); how to install from it: docs/install.md"
 
 # Grading runs students' code in bubblewrap; the tests also run the reference tool, which packs with zstd. Without them
 # everything else works, and says what is missing.
