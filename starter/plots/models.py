@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MODEL_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY)
 MARKERS = "osD^vPX"
 """A model has a colour and a marker, so that the figure can be read without colours."""
+MOST_TICKS = 7
+"""Values of a setting that can be written below an axis."""
 
 
 def effect_panels(measured: pd.Series, predicted: dict[str, pd.Series], title: str) -> Figure:
@@ -94,7 +96,9 @@ def setting_curves(curves: dict[str, pd.DataFrame], baseline: pd.Series, ylabel:
             ax.axhline(baseline[name], color=colour, ls="--", lw=1)
         ax.plot([], [], color="black", ls="--", lw=1, label="train mean")
         ax.set(xscale="log", xlabel=setting)
-        ax.set_xticks(table.index, [f"{value:g}" for value in table.index])
+        # a long table has its values near each other: powers of ten suffice there
+        values = table.index if len(table) <= MOST_TICKS else np.intersect1d(table.index, 10.0 ** np.arange(-9, 10))
+        ax.set_xticks(values, [f"{value:g}" for value in values])
         ax.minorticks_off()
     axes[0, 0].set_ylabel(ylabel)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize="x-small")

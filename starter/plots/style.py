@@ -1,5 +1,7 @@
 """What all figures share. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
 
+import math
+import os
 import textwrap
 
 from matplotlib.axes import Axes
@@ -10,9 +12,27 @@ RED, PINK, SKY = "#D55E00", "#CC79A7", "#56B4E9"
 EFFECT = "effect, change of mean log1p expression"
 
 
+LONGEST = 60
+"""Letters of a title's line."""
+if os.environ.get("MPLBACKEND", "").startswith("module://matplotlib_inline"):  # in a notebook
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    set_matplotlib_formats("retina")  # twice the points, for sharp screens
+
+
 def wrapped(title: str) -> str:
-    """Break the lines of a title that are too long for a figure."""
-    return "\n".join(textwrap.fill(line, 60) for line in title.splitlines())
+    """Break the lines of a title that are too long for a figure, into pieces of about the same length."""
+    return "\n".join(textwrap.fill(line, _even(line)) for line in title.splitlines())
+
+
+def _even(line: str) -> int:
+    """Give the smallest width at which a line breaks into no more pieces than it must."""
+    fewest = len(textwrap.wrap(line, LONGEST))
+    return next(
+        width
+        for width in range(max(1, math.ceil(len(line) / max(fewest, 1))), LONGEST + 1)
+        if len(textwrap.wrap(line, width)) <= fewest
+    )
 
 
 def log_axis(ax: Axes, label: str) -> None:
