@@ -14,8 +14,11 @@ from starter.data.course import PRIORS_FOLDER, SPLIT_FILE, TRAIN_FILE
 from starter.errors import InputError
 from starter.files import whole
 
-OF_PROJECT = ("constraints.txt", "LICENSE", "docs/metrics.md")
+OF_PROJECT = ("constraints.txt", "LICENSE", "docs/install.md", "docs/metrics.md")
 """Files of the project that students get as they are."""
+CONDA = "environment.yml"
+INSTRUCTORS_EXTRAS = "[student,instructor,data]"
+"""What the conda environment installs beside what students need."""
 README = "docs/student.md"
 """Becomes the kit's README.md."""
 INSTRUCTORS_COMMAND = 'autograder = "autograder.cli:main"\n'
@@ -99,13 +102,20 @@ def write_kit(course: Course, project: Path, out: Path, held_back: Collection[st
     with whole(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in files.items():
             archive.write(path, name)
-        archive.writestr(
-            "README.md", (project / README).read_text(encoding="utf-8").replace("](metrics.md)", "](docs/metrics.md)")
-        )
+        archive.writestr("README.md", _readme(project))
         pyproject = (project / "pyproject.toml").read_text(encoding="utf-8")
+        archive.writestr(CONDA, (project / CONDA).read_text(encoding="utf-8").replace(INSTRUCTORS_EXTRAS, "[student]"))
         archive.writestr("pyproject.toml", pyproject.replace(INSTRUCTORS_COMMAND, ""))
         archive.writestr(FILE, f'[course]\nname = "{course.name}"\n')
         return sorted(archive.namelist())
+
+
+def _readme(project: Path) -> str:
+    """Give the students' page as it reads one folder up, where the pages that it links to are in docs/."""
+    text = (project / README).read_text(encoding="utf-8")
+    for page in (Path(name) for name in OF_PROJECT if name.startswith("docs/")):
+        text = text.replace(f"]({page.name}", f"]({page.as_posix()}")
+    return text
 
 
 def _files(course: Course, project: Path) -> Iterator[tuple[str, Path]]:

@@ -260,6 +260,7 @@ def test_the_students_kit_has_all_they_need_and_nothing_secret(released: Course,
         (released.public_folder / "notes.txt").unlink()
     assert not [name for name in names if "my solution" in name or "notes" in name]
     assert {"README.md", "course.toml", "pyproject.toml", "constraints.txt", "starter/cli.py"} <= set(names)
+    assert {"docs/install.md", "docs/metrics.md", "assignments/glossary.md"} <= set(names)
     assert {"data/test-course/train.h5ad", "assignments/04_baselines/checks/train_mean.npz"} <= set(names)
     assert not [name for name in names if re.search(r"autograder|solutions|grading|hidden|secret|tests/", name)]
     with zipfile.ZipFile(tmp_path / "kit.zip") as archive:
@@ -267,8 +268,10 @@ def test_the_students_kit_has_all_they_need_and_nothing_secret(released: Course,
     assert (tmp_path / "kit" / "course.toml").read_text() == '[course]\nname = "test-course"\n'
     project = tomllib.loads((tmp_path / "kit" / "pyproject.toml").read_text())["project"]
     assert list(project["scripts"]) == ["starter"]
-    for target in re.findall(r"\]\((?!http)([^)#]+)", (tmp_path / "kit" / "README.md").read_text()):
-        assert (tmp_path / "kit" / target).exists(), target
+    for page in ("README.md", "docs/install.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", (tmp_path / "kit" / page).read_text()):
+            assert (tmp_path / "kit" / page).parent.joinpath(target).exists(), target
+    assert "- --editable .[student]\n" in (tmp_path / "kit" / "environment.yml").read_text()
     # a notebook in it finds its data, with the kit's own starter
     code = "from starter.data.course import open_course; print(open_course().train().n_vars)"
     environment = {"PYTHONPATH": str(tmp_path / "kit"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
