@@ -247,12 +247,15 @@ def grade(
         devices = "the GPUs of each worker" if dask else here
         typer.echo(f"limits.gpu opens to students' code: {devices}")
     jobs = jobs or fitting_jobs(opened.limits.memory_gib)
+    remarks: list[str] = []
     with progress.bar(f"grade {stage}", len(student or known)) as advance:
-        results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask)
+        results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask, remarks.append)
     with progress.spinner("fill the gradebook"):
         failed |= book.record_results(opened, stage, [result.student for result in results])
     if results:
         Console().print(results_table(results) if len(results) <= FEW else summary_table(results))
+    for remark in remarks:
+        typer.echo(printable(remark))
     for result in results:
         for note in [*result.notes, *(f"held: {question.held}" for question in result.questions if question.held)]:
             typer.echo(f"{result.student}: {note}")

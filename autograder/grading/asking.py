@@ -39,7 +39,11 @@ def question_result(name: str, verdict: Verdict, most: float, seconds: float, he
 
 
 def ask_questions(
-    submission: Submission, digest: str, files: Path, points: dict[str, float]
+    submission: Submission,
+    digest: str,
+    files: Path,
+    points: dict[str, float],
+    start: run.Start = run.from_scratch,
 ) -> tuple[dict[str, QuestionResult], list[str]]:
     """Ask a stage's questions, those that leave out the same rooms of the kit in one process.
 
@@ -53,6 +57,8 @@ def ask_questions(
         The folder with the normalised notebook and what its code may use.
     points
         Question to the points that can be had.
+    start
+        How runs are started.
 
     Returns
     -------
@@ -96,6 +102,7 @@ def ask_questions(
                 devices=gpu_devices() if limits.gpu else (),
                 workdir=f"{COURSE_ROOT}/assignments/{stage}",
                 max_output=MAX_ANSWERS,
+                start=start,
             )
         frames, repeated = read_frames(outcome.output)
         if "start" not in frames:

@@ -34,6 +34,7 @@ from autograder.questions.points import released_points
 from autograder.questions.question import PREDICTION, questions_of
 from autograder.sandbox import contents, run
 from autograder.sandbox.ready import check_hidden, check_sandbox
+from autograder.sandbox.zygotes import imports_of, zygotes
 from autograder.settings import Prediction
 from autograder.text import printable
 from starter.errors import InputError
@@ -41,6 +42,9 @@ from starter.files import reason_of, whole
 
 WORTH_CACHES = 8
 """Submissions from which on it pays to fill libraries' caches first, which takes half a minute."""
+SLOWER = (
+    "this machine makes no sandbox within a sandbox, so every submission imported the libraries anew: slower, as safe"
+)
 
 
 def grade_stage(
@@ -50,6 +54,7 @@ def grade_stage(
     report: Callable[[str], None] = lambda student: None,
     jobs: int = 1,
     dask: str | None = None,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[Result], dict[str, str]]:
     """Grade submissions of a stage.
 
@@ -63,6 +68,8 @@ def grade_stage(
         Submissions that are graded at the same time on this machine.
     dask
         Address of a Dask scheduler whose workers grade instead; they must see the course's folder.
+    remark
+        Called with what the instructor may want to know of all.
 
     Returns
     -------
@@ -98,13 +105,17 @@ def grade_stage(
             contents.kit(course, without)  # before several want the same
         if len(waiting) >= WORTH_CACHES:
             contents.fill_caches(course)
-        work = functools.partial(grade_submission, rules=rules)
-        for submission, outcome in batch.for_each(work, waiting, jobs, dask):
-            if isinstance(outcome, Result):
-                results[submission.student] = outcome
-            else:
-                failed[submission.student] = f"not graded: {_why(outcome)}"
-            report(submission.student)
+        with zygotes(course.grading / WORK / stage, imports_of(released)) as warm:
+            start = warm.start if dask is None else run.from_scratch
+            work = functools.partial(grade_submission, rules=rules, start=start)
+            for submission, outcome in batch.for_each(work, waiting, jobs, dask):
+                if isinstance(outcome, Result):
+                    results[submission.student] = outcome
+                else:
+                    failed[submission.student] = f"not graded: {_why(outcome)}"
+                report(submission.student)
+            if warm.refusal:
+                remark(f"{SLOWER} ({warm.refusal})")
     return [results[submission.student] for submission in due if submission.student in results], failed
 
 
@@ -128,13 +139,14 @@ def _alone(course: Course, stage: str) -> Iterator[None]:
     try:
         shutil.rmtree(work)
         work.mkdir()
+        work.chmod(0o755)  # seen from sandboxes, whose user may be another
         yield
     finally:
         shutil.rmtree(work, ignore_errors=True)
         lock.release()
 
 
-def grade_submission(submission: Submission, rules: str) -> Result:
+def grade_submission(submission: Submission, rules: str, start: run.Start = run.from_scratch) -> Result:
     """Grade one submission and write its result.
 
     Parameters
@@ -143,6 +155,8 @@ def grade_submission(submission: Submission, rules: str) -> Result:
         As it was handed in.
     rules
         What `hash_rules` gave for its stage.
+    start
+        How the sandbox of its notebook is started.
 
     Returns
     -------
@@ -160,7 +174,7 @@ def grade_submission(submission: Submission, rules: str) -> Result:
         run.open_to_all(Path(folder))
         answered = {name: QuestionResult(name, 0.0, most, printable(fault or ""), 0.0) for name, most in points.items()}
         if not fault:
-            asked, more = ask_questions(submission, digest, files, points)
+            asked, more = ask_questions(submission, digest, files, points, start)
             answered |= asked
             notes += more
         if PREDICTION in answered and (due := course.stages[stage].prediction):

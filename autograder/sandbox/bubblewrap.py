@@ -29,6 +29,8 @@ def command_inside(
     calls: int,
     devices: Sequence[Path] = (),
     scratch: int = SCRATCH,
+    *,
+    outer: bool = False,
 ) -> list[str]:
     """Write the command that runs a program inside.
 
@@ -36,9 +38,25 @@ def command_inside(
     namespace covers, such as the kernel's settings in /proc/sys; and only root may be able to open the given folders,
     so they are mounted where that user finds them. The outer process namespace ends with the grader: a parent's death
     does not reach across the change of user.
+
+    Parameters
+    ----------
+    program
+        Its arguments.
+    read_only
+        Path inside -> file or folder outside.
+    workdir
+        An empty, writable folder inside in which it starts.
+    calls
+        What `syscalls.refused` gave.
+    devices
+        Device files that it may use.
+    scratch
+        Bytes that fit into each writable folder inside, which are in memory.
+    outer
+        Whether the program may make sandboxes within its own: `command_within`.
     """
-    folders = {str(folder): folder for folder in shared_folders() if not folder.is_relative_to("/usr")}
-    given = {**folders, **read_only}
+    given = {**_shared(), **read_only}
     prefix = []
     if os.geteuid() == 0:
         found = {inside: Path(STAGE, str(number)) for number, inside in enumerate(given)}
@@ -49,12 +67,31 @@ def command_inside(
             "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--pdeathsig=KILL", "--",
         ]  # fmt: skip
         given = found
+    return [*prefix, *_sandbox(program, given, workdir, ["--seccomp", str(calls)], devices, scratch, outer=outer)]
+
+
+def command_within(
+    program: Sequence[str], read_only: Mapping[str, Path], workdir: str, devices: Sequence[Path], scratch: int
+) -> list[str]:
+    """Write the command that makes a sandbox within one that may, with what is given there; calls stay refused."""
+    return _sandbox(program, {**_shared(), **read_only}, workdir, [], devices, scratch, outer=False)
+
+
+def _sandbox(
+    program: Sequence[str],
+    given: Mapping[str, Path],
+    workdir: str,
+    calls: Sequence[str],
+    devices: Sequence[Path],
+    scratch: int,
+    *,
+    outer: bool,
+) -> list[str]:
     return [
-        *prefix,
         "bwrap",
         *_isolation(),
-        "--seccomp",
-        str(calls),
+        *(() if outer else ("--disable-userns",)),
+        *calls,
         *_environment(),
         # scratch first: the installation may lie below /tmp or /home
         *_scratch("/tmp", "/home", workdir, size=scratch),
@@ -62,7 +99,7 @@ def command_inside(
         *(part for inside, outside in given.items() for part in ("--ro-bind", str(outside), inside)),
         *_hidden_packages(),
         *(part for device in devices for part in ("--dev-bind", str(device), str(device))),
-        *_sealed(),
+        *_sealed(scratch, outer=outer),
         "--chdir",
         workdir,
         *program,
@@ -71,7 +108,7 @@ def command_inside(
 
 def _isolation() -> list[str]:
     return [
-        "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1",
+        "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1",
         "--uid", str(USER), "--gid", str(USER), "--hostname", "sandbox", "--cap-drop", "ALL",
     ]  # fmt: skip
 
@@ -96,6 +133,7 @@ def _environment() -> list[str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "NUMBA_NUM_THREADS": "1",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",  # of pyarrow's memory; a process with threads cannot fork
     }
     return ["--clearenv", *(part for name, value in variables.items() for part in ("--setenv", name, value))]
 
@@ -130,15 +168,20 @@ def site_packages() -> list[Path]:
     return list(dict.fromkeys(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")))
 
 
+def _shared() -> dict[str, Path]:
+    return {str(folder): folder for folder in shared_folders() if not folder.is_relative_to("/usr")}
+
+
 def shared_folders() -> list[Path]:
     """List the folders of this machine that everything inside can read, besides what a run names."""
     return list(dict.fromkeys([Path("/usr"), Path(sys.base_prefix), Path(sys.prefix)]))
 
 
-def _sealed() -> list[str]:
-    """Leave no place to write but the scratch folders, whose sizes are limited."""
-    return [*_scratch("/dev/shm"), *(part for path in ("/proc", "/dev", "/") for part in ("--remount-ro", path))]
+def _sealed(scratch: int, *, outer: bool) -> list[str]:
+    """Leave no place to write but the scratch folders, whose sizes are limited; within, /proc says who is who."""
+    paths = ("/dev", "/") if outer else ("/proc", "/dev", "/")
+    return [*_scratch("/dev/shm", size=scratch), *(part for path in paths for part in ("--remount-ro", path))]
 
 
-def _scratch(*folders: str, size: int = SCRATCH) -> list[str]:
+def _scratch(*folders: str, size: int) -> list[str]:
     return [part for folder in folders for part in ("--size", str(size), "--tmpfs", folder)]

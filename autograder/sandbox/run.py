@@ -4,6 +4,7 @@ Inside there is no network, no home, no grader: only the Python installation and
 names, all read-only. All that comes out is a stream of bytes of limited length.
 """
 
+import functools
 import io
 import os
 import selectors
@@ -14,8 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Literal
@@ -50,6 +51,36 @@ Status = Literal["ended", "time", "output", "memory"]
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What is run, and what it may use: as `run` takes them."""
+
+    command: Sequence[str]
+    read_only: Mapping[str, Path]
+    seconds: float
+    memory_gib: float
+    processes: int
+    workdir: str
+    devices: Sequence[Path]
+    scratch: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run that has begun."""
+
+    pid: int
+    """Of the process whose memory and time count, with those of its children."""
+    wait: Callable[[float], int | None]
+    """Wait some seconds for its end; the exit status, None if it goes on."""
+    kill: Callable[[], int]
+    """End all its processes; the exit status."""
+
+
+Start = Callable[[Wanted, int, int], Started]
+"""Starts what is wanted, with file descriptors for its output and its errors."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
 
@@ -78,6 +109,67 @@ class Outcome:
             raise MachineError(msg)
 
 
+def from_scratch(wanted: Wanted, output: int, errors: int) -> Started:
+    """Start a Python of its own in a sandbox.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine has no working sandbox.
+    """
+    check_sandbox()
+    # counted in the innermost user namespace, so the grader's other processes do not count
+    program = ["prlimit", f"--nproc={wanted.processes}", "--", sys.executable, *wanted.command]
+    with syscalls.refused(unnamed_shared=not wanted.devices) as calls:
+        inside = command_inside(program, wanted.read_only, wanted.workdir, calls, wanted.devices, wanted.scratch)
+        process = start_session([*limits(wanted), *inside], subprocess.DEVNULL, output, errors, calls)
+    return Started(process.pid, functools.partial(waited_for, process), functools.partial(end, process))
+
+
+def limits(wanted: Wanted) -> list[str]:
+    """Write the beginning of a command whose processes keep to what each may use; how many is counted inside."""
+    return [
+        # if the machine's memory ends all the same, nobody else pays
+        *("choom", "--adjust=1000", "--"),
+        *("taskset", "--cpu-list", ",".join(map(str, cores_given()))),
+        "prlimit",
+        f"--data={_bytes(wanted.memory_gib)}",
+        f"--cpu={int(wanted.seconds * (os.cpu_count() or 1)) + 1}",
+        f"--fsize={wanted.scratch}",
+        "--core=0",
+        "--nofile=1024",
+        "--",
+    ]
+
+
+def start_session(arguments: Sequence[str], given: int, output: int, errors: int, calls: int) -> subprocess.Popen:
+    """Start a command with its standard input, output and errors, and the file descriptor of refused calls."""
+    return subprocess.Popen(
+        arguments,
+        env=outer_environment(),
+        stdin=given,
+        stdout=output,
+        stderr=errors,
+        start_new_session=True,
+        pass_fds=[calls],
+    )
+
+
+def waited_for(process: subprocess.Popen, seconds: float) -> int | None:
+    """Wait for a process; give its exit status, None if it goes on."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def end(process: subprocess.Popen) -> int:
+    """Kill what `start_session` gave, with all that it started; give its exit status."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
 def run(
     command: Sequence[str],
     *,
@@ -90,6 +182,7 @@ def run(
     into: BinaryIO | None = None,
     max_output: int = MAX_OUTPUT,
     scratch: int = SCRATCH,
+    start: Start = from_scratch,
 ) -> Outcome:
     """Run a Python command inside.
 
@@ -116,71 +209,64 @@ def run(
         Bytes that may come out.
     scratch
         Bytes that fit into each writable folder inside, which are in memory.
+    start
+        How it is started; `Zygotes.start` takes a script alone.
 
     Raises
     ------
     NoSandboxError
         If this machine has no working sandbox.
     """
-    check_sandbox()
     given = {INSIDE: SCRIPTS, **read_only}
     for outside in (*SCRIPTS.glob("*.py"), *given.values()):
         if os.geteuid() == 0 and not outside.stat().st_mode & stat.S_IROTH:
             msg = f"{outside} cannot be read by the user who runs students' code; run: chmod -R a+rX {outside}"
             raise NoSandboxError(msg)
-    memory = int(memory_gib * 2**30)
-    limits = [
-        # if the machine's memory ends all the same, nobody else pays
-        *("choom", "--adjust=1000", "--"),
-        *("taskset", "--cpu-list", ",".join(map(str, cores_given()))),
-        "prlimit",
-        f"--data={memory}",
-        f"--cpu={int(seconds * (os.cpu_count() or 1)) + 1}",
-        f"--fsize={scratch}",
-        "--core=0",
-        "--nofile=1024",
-        "--",
-    ]
-    # counted in the innermost user namespace, so the grader's other processes do not count
-    program = ["prlimit", f"--nproc={processes}", "--", sys.executable, *command]
-    with tempfile.TemporaryFile() as errors, syscalls.refused(unnamed_shared=not devices) as calls:
-        inside = command_inside(program, given, workdir, calls, devices, scratch)
-        return _watch([*limits, *inside], calls, errors, seconds, memory, into or io.BytesIO(), max_output)
+    wanted = Wanted(command, given, seconds, memory_gib, processes, workdir, devices, scratch)
+    sink = into or io.BytesIO()
+    with tempfile.TemporaryFile() as errors, _pipe() as (output, writing):
+        try:
+            started = start(wanted, writing.fileno(), errors.fileno())
+        finally:
+            writing.close()  # so that the output ends when nobody inside is left to write
+        begin = time.monotonic()
+        status, returncode = _watch(started, output, seconds, _bytes(memory_gib), sink, max_output)
+        errors.seek(0, os.SEEK_END)
+        errors.seek(max(0, errors.tell() - ERROR_TAIL))
+        tail = errors.read().decode(errors="replace")
+    came = sink.getvalue() if isinstance(sink, io.BytesIO) else b""
+    return Outcome(status, returncode, came, tail, time.monotonic() - begin)
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    reading, writing = os.pipe()
+    with open(reading, "rb", buffering=0) as output, open(writing, "wb", buffering=0) as given:
+        yield output, given
+
+
+def _bytes(gib: float) -> int:
+    return int(gib * 2**30)
 
 
 def _watch(
-    arguments: Sequence[str],
-    calls: int,
-    errors: BinaryIO,
-    seconds: float,
-    memory: int,
-    into: BinaryIO,
-    max_output: int,
-) -> Outcome:
+    started: Started, output: IO[bytes], seconds: float, memory: int, into: BinaryIO, max_output: int
+) -> tuple[Status, int]:
     start = looked = time.monotonic()
     end = start + seconds
     status: Status = "ended"
+    returncode = None
     size = 0
-    process = subprocess.Popen(
-        arguments,
-        env=outer_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        start_new_session=True,
-        pass_fds=[calls],
-    )
-    assert process.stdout is not None  # a pipe was asked for
     try:
         with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
+            selector.register(output, selectors.EVENT_READ)
             while True:
                 now = time.monotonic()
                 if STOP.is_set():
                     raise InterruptedError
                 if now >= looked + LOOK_SECONDS:
                     looked = now
-                    used, worked, without_core = _look_at(process.pid)
+                    used, worked, without_core = _look_at(started.pid)
                     # it may also have waited for what runs beside it inside
                     for_others = min(without_core, now - start - worked / len(cores_given()))
                     end = max(end, start + seconds + min(for_others, MOST_WAITING * seconds))
@@ -192,7 +278,7 @@ def _watch(
                     break
                 if not selector.select(min(LOOK_SECONDS, end - now)):
                     continue
-                chunk = os.read(process.stdout.fileno(), 1 << 20)
+                chunk = os.read(output.fileno(), 1 << 20)
                 if not chunk:
                     break
                 into.write(chunk)
@@ -201,21 +287,13 @@ def _watch(
                     status = "output"
                     break
         if status == "ended":
-            try:
-                process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                status = "time"
+            returncode = started.wait(max(0.1, end - time.monotonic()))
+            status = "ended" if returncode is not None else "time"
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        _await_end(process.stdout)
-        process.stdout.close()
-    errors.seek(0, os.SEEK_END)
-    errors.seek(max(0, errors.tell() - ERROR_TAIL))
-    tail = errors.read().decode(errors="replace")
-    output = into.getvalue() if isinstance(into, io.BytesIO) else b""
-    return Outcome(status, process.returncode, output, tail, time.monotonic() - start)
+        if returncode is None:
+            returncode = started.kill()
+        _await_end(output)
+    return status, returncode
 
 
 def _await_end(output: IO[bytes]) -> None:

@@ -1,5 +1,6 @@
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -7,12 +8,15 @@ import pandas as pd
 import pytest
 from copies import copied, unfinished
 from handing_in import STAGE, TEXT, grade_one, submit
+from running import MARK
 
 from autograder.course import Course, read_course
 from autograder.grading.results import Result
 from autograder.questions.question import PREDICTION
 from autograder.release.notebooks import release_notebooks
+from autograder.sandbox import run
 from autograder.sandbox.ready import NoSandboxError, check_sandbox
+from autograder.sandbox.zygotes import Zygotes, zygotes
 from starter.data import pseudobulk
 from starter.data.course import open_course
 from starter.data.dataset import PAIR, contexts
@@ -29,6 +33,33 @@ def sandbox_here() -> None:
         check_sandbox()
     except NoSandboxError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def zygotes_here(sandbox_here: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Zygotes]]:
+    """Give a folder for what is run, and zygotes whose forks run it."""
+    folder = tmp_path_factory.mktemp("batch")
+    folder.chmod(0o755)
+    with zygotes(folder, ["import numpy", f"import {MARK}"]) as here:
+        yield folder, here
+
+
+@pytest.fixture
+def run_forked(zygotes_here: tuple[Path, Zygotes]):
+    """Run Python source in a fork of a zygote."""
+    folder, here = zygotes_here
+
+    def run_source(source: str, **options: object) -> run.Outcome:
+        job = Path(tempfile.mkdtemp(dir=folder))
+        (job / "source.py").write_text(source)
+        run.open_to_all(job)
+        defaults = {"seconds": 20, "memory_gib": 1, "processes": 64, "workdir": "/home/student/work"} | options
+        defaults["read_only"] = {"/job": job, **defaults.get("read_only", {})}
+        outcome = run.run(["/job/source.py"], start=here.start, **defaults)
+        assert here.refusal == ""
+        return outcome
+
+    return run_source
 
 
 @pytest.fixture(scope="session")

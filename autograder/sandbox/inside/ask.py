@@ -13,11 +13,10 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from cells import cells_to_run
 from frames import write_frame
 from notebook_cells import TimeIsUpError, describe_error, each_cell, new_shell, time_limit
 
-NOT_GRADED = "not-graded"
-"""Tag of cells that are left out: plots, training, local checks."""
 LARGEST = 16 << 20
 """Bytes of the answer to one case; what is due takes kilobytes."""
 CACHES = "/caches"
@@ -37,8 +36,7 @@ def main(job_folder: str) -> None:
     os.dup2(silence, 1)
     write_frame(channel, "start", b"")
     job = json.loads(Path(job_folder, "job.json").read_text(encoding="utf-8"))
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copytree(CACHES, "/tmp", dirs_exist_ok=True)
+    copy_caches()
     shutil.copytree(job["submission"], ".", dirs_exist_ok=True)
     # before the student's code: what fails up to here is not the student's fault
     import IPython.core.interactiveshell  # noqa: F401
@@ -59,6 +57,12 @@ def main(job_folder: str) -> None:
     os._exit(0)  # the libraries' farewell takes half a second
 
 
+def copy_caches() -> None:
+    """Put what libraries computed beforehand where they look for it, if it was given."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copytree(CACHES, "/tmp", dirs_exist_ok=True)
+
+
 def run_cells(notebook: Path, seconds: float, channel: BinaryIO) -> dict[str, object]:
     """Run the student's cells in order, going on after errors, for some seconds in all.
 
@@ -66,11 +70,7 @@ def run_cells(notebook: Path, seconds: float, channel: BinaryIO) -> dict[str, ob
     -------
     The names that the cells defined.
     """
-    cells = {
-        number: "".join(cell["source"])
-        for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"], start=1)
-        if cell["cell_type"] == "code" and _is_graded(cell["metadata"])
-    }
+    cells = dict(cells_to_run(json.loads(notebook.read_text(encoding="utf-8"))))
     errors = []
     shell = new_shell()
     for ran in each_cell(shell, cells, seconds):
@@ -82,12 +82,6 @@ def run_cells(notebook: Path, seconds: float, channel: BinaryIO) -> dict[str, ob
             errors.insert(0, stopped)
     write_frame(channel, "cells", json.dumps(errors[:20]).encode())
     return shell.user_ns
-
-
-def _is_graded(metadata: dict) -> bool:
-    grader = metadata.get("nbgrader", {})
-    is_check = grader.get("grade", False) and not grader.get("solution", False)
-    return not is_check and NOT_GRADED not in metadata.get("tags", [])
 
 
 def answer(names: dict[str, object], question: dict, cases: bytes) -> bytes:

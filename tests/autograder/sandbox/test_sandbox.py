@@ -1,4 +1,3 @@
-import contextlib
 import os
 import re
 import shutil
@@ -8,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from running import MARK, running, soon
 
 from autograder.course import Course
-from autograder.sandbox import bubblewrap, contents, ready
+from autograder.sandbox import contents, ready
 from autograder.sandbox import run as sandbox_run
 from autograder.sandbox.bubblewrap import COURSE_ROOT, KIT
 from autograder.sandbox.ready import NoSandboxError, check_sandbox, gpu_devices
@@ -20,14 +20,16 @@ from starter.errors import InputError
 WORKDIR = f"{COURSE_ROOT}/assignments/04_baselines"
 
 
-@pytest.fixture
-def run_inside(sandbox_here: None, released: Course):
-    """Run Python source in the sandbox."""
+@pytest.fixture(params=["from scratch", "from a zygote"])
+def run_inside(request: pytest.FixtureRequest, sandbox_here: None, released: Course):
+    """Run Python source in the sandbox, which is the same however it is started."""
 
     def run(source: str, without: tuple[str, ...] = (), **options: object) -> Outcome:
         arguments = {"seconds": 20, "memory_gib": 1, "processes": 64, "workdir": WORKDIR, "read_only": {}} | options
         arguments["read_only"] = {KIT: contents.kit(released, without), **arguments["read_only"]}
-        return sandbox_run.run(["-c", source], **arguments)
+        if request.param == "from scratch":
+            return sandbox_run.run(["-c", source], **arguments)
+        return request.getfixturevalue("run_forked")(source, **arguments)
 
     return run
 
@@ -231,25 +233,21 @@ def test_a_fork_bomb_reaches_its_limit(run_inside):
         "try:\n    while made < 5000:\n        if os.fork() == 0:\n            time.sleep(60)\n        made += 1\n"
         "except OSError as error:\n    print(made, error.errno)"
     )
-    made, errno = map(int, run_inside(source, processes=40).output.split())
+    made, errno = map(int, run_inside(source, processes=40, memory_gib=8).output.split())
     assert errno == 11  # EAGAIN
     assert made == 39
 
 
 def test_a_bomb_that_forks_from_every_child_ends_with_the_sandbox(run_inside):
+    before = running()
     outcome = run_inside(
-        "import os\nprint('begun', flush=True)\nwhile True:\n    try: os.fork()\n    except OSError: pass", seconds=3
+        f"import os  # {MARK}\nprint('begun', flush=True)\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        seconds=3,
+        memory_gib=8,
     )
     assert (outcome.status, outcome.output[:5]) == ("time", b"begun")
     assert outcome.seconds < 3 * (1 + sandbox_run.MOST_WAITING) + sandbox_run.LAST_BREATH
-    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"print('begun'" in _content(path)]
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+    assert soon(lambda: running() <= before)
 
 
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs a device that is not in every sandbox")
@@ -269,11 +267,11 @@ def test_gpus_are_found_by_their_devices(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert {str(path.relative_to(tmp_path)) for path in gpu_devices()} == set(names[:6])
 
 
-def test_a_file_has_a_limit(run_inside, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bubblewrap, "SCRATCH", 8 << 20)
+def test_a_file_has_a_limit(run_inside):
     outcome = run_inside(
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "try:\n    open('x', 'wb').write(bytes(32 << 20)); print('written')\nexcept OSError:\n    print('refused')"
+        "try:\n    open('x', 'wb').write(bytes(32 << 20)); print('written')\nexcept OSError:\n    print('refused')",
+        scratch=8 << 20,
     )
     assert outcome.output == b"refused\n"
 
@@ -330,8 +328,7 @@ def test_a_bubblewrap_that_does_not_work_is_not_worked_around(monkeypatch: pytes
         check_sandbox()
 
 
-def test_nothing_but_scratch_can_be_written_and_that_is_limited(run_inside, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bubblewrap, "SCRATCH", 4 << 20)
+def test_nothing_but_scratch_can_be_written_and_that_is_limited(run_inside):
     outcome = run_inside(
         "import os\n"
         "for folder in ('/', '/dev', '/etc', '/kit', '/home/student', '/dev/shm', '/tmp', '.'):\n"
@@ -340,7 +337,8 @@ def test_nothing_but_scratch_can_be_written_and_that_is_limited(run_inside, monk
         "        for number in range(10):\n"
         "            open(f'{folder}/x{number}', 'wb').write(bytes(1 << 20)); size += 1\n"
         "    except OSError: pass\n"
-        "    print(folder, size)"
+        "    print(folder, size)",
+        scratch=4 << 20,
     )
     sizes = dict(line.split() for line in outcome.output.decode().splitlines())
     assert {folder for folder, size in sizes.items() if size == "0"} == {"/", "/dev", "/etc", "/kit"}
@@ -390,31 +388,26 @@ def test_a_file_that_others_cannot_read_is_named(run_inside, tmp_path: Path):
         run_inside("", read_only={"/file": tmp_path / "file"})
 
 
-def test_a_killed_grader_leaves_nothing_running(sandbox_here: None, tmp_path: Path):
-    marker = f"seconds-{os.getpid()}"
-    source = (
-        "from autograder.sandbox.run import run\n"
-        f"run(['-c', 'import time; time.sleep(60)', '{marker}'], read_only={{}}, seconds=60, memory_gib=1, "
-        f"processes=9, workdir='{WORKDIR}')"
+@pytest.mark.parametrize(
+    "start",
+    ["run.from_scratch", f"zygotes.Zygotes(folder, ['import {MARK}']).start"],
+    ids=["from scratch", "from a zygote"],
+)
+def test_a_killed_grader_leaves_nothing_running(sandbox_here: None, tmp_path: Path, start: str):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "source.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "grader.py").write_text(
+        "from pathlib import Path\nfrom autograder.sandbox import run, zygotes\n"
+        f"folder = Path({str(tmp_path)!r})\nstart = {start}\n"
+        f"run.run(['/job/source.py', '{MARK}'], read_only={{'/job': folder / 'job'}}, seconds=60, memory_gib=1, "
+        f"processes=9, workdir='{WORKDIR}', start=start)"
     )
-    grader = subprocess.Popen([sys.executable, "-c", source])
-
-    def running() -> int:
-        found = 0
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                command = path.read_bytes().split(b"\0")
-                found += marker.encode() in command
-        return found
-
-    deadline = time.monotonic() + 20
-    while not running() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    before = running()
+    grader = subprocess.Popen([sys.executable, str(tmp_path / "grader.py")])
+    assert soon(lambda: running() - before)
     time.sleep(1)
-    assert running()
+    assert grader.poll() is None
+    assert running() - before
     grader.kill()
     grader.wait()
-    deadline = time.monotonic() + 5
-    while running() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert running() == 0
+    assert soon(lambda: running() <= before)
