@@ -394,6 +394,7 @@ def test_a_file_that_others_cannot_read_is_named(run_inside, tmp_path: Path):
     ids=["from scratch", "from a zygote"],
 )
 def test_a_killed_grader_leaves_nothing_running(sandbox_here: None, tmp_path: Path, start: str):
+    tmp_path.chmod(0o755)
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "source.py").write_text("import time; time.sleep(60)")
     (tmp_path / "grader.py").write_text(
