@@ -15,6 +15,10 @@ from autograder.release.asked import stage_asked
 from autograder.release.data import release_data
 from autograder.release.glossary import FILE as GLOSSARY_FILE
 from autograder.release.glossary import link_words, read_glossary
+from autograder.release.head import add_head
+from autograder.release.minutes import section_minutes
+from autograder.release.papers import FILE as PAPERS_FILE
+from autograder.release.papers import link_papers, quoted_papers, read_papers
 from starter.answers import values
 from starter.assignment.stage import FILE, encode_stage
 from starter.check import FOLDER
@@ -23,6 +27,7 @@ from starter.files import whole
 
 GLOSSARY = Path(__file__).parents[2] / "docs" / GLOSSARY_FILE
 """Explains words; a copy lies beside the stages' folders, where notebooks link to it."""
+PAPERS = GLOSSARY.with_name(PAPERS_FILE)
 
 
 def release(course: Course, report: Callable[[str], None] = lambda step: None, *, allow: bool = False) -> None:
@@ -73,9 +78,13 @@ def release_notebook(course: Course, stage: str) -> Path:
     """
     made = book.generate_notebook(course, stage)
     notebook = nbformat.read(made / f"{stage}.ipynb", as_version=nbformat.NO_CONVERT)
+    asked, papers = stage_asked(course, stage, notebook), read_papers(PAPERS)
+    minutes, quoted = section_minutes(notebook), quoted_papers(notebook, papers)  # before links add to the text
+    link_papers(notebook, papers)
     link_words(notebook, read_glossary(GLOSSARY))
+    stages = {name: settings.title for name, settings in course.stages.items()}
+    add_head(notebook, asked, stages, minutes, quoted)
     nbformat.write(notebook, made / f"{stage}.ipynb")
-    asked = stage_asked(course, stage, notebook)
     checks = made / FOLDER
     checks.mkdir(exist_ok=True)
     with whole(checks / FILE) as part:
