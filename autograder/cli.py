@@ -51,12 +51,14 @@ def release(
     from autograder.course import read_course
     from autograder.release.notebooks import release as release_all
     from autograder.release.notebooks import release_notebooks
+    from autograder.safekeeping.step import step
 
     opened = read_course(course)
-    if notebooks:
-        release_notebooks(opened, report=typer.echo)
-    else:
-        release_all(opened, report=typer.echo, allow=allow)
+    with step(opened, "release"):
+        if notebooks:
+            release_notebooks(opened, report=typer.echo)
+        else:
+            release_all(opened, report=typer.echo, allow=allow)
 
 
 @app.command("student-kit")
@@ -138,11 +140,15 @@ def collect(
     from autograder.gradebook.late import days_late
     from autograder.handed_in import attempts
     from autograder.handed_in.submissions import Submission
+    from autograder.safekeeping.step import step
     from autograder.text import printable, shown_time
 
     opened = read_course(course)
-    write_settings(opened)  # it names the exchange, and an earlier kit may have written it
-    done = attempts.collect(opened, stage, source, _time(received) if received else None)
+    opened.check_stage(stage)
+    since = _time(received) if received else None
+    with step(opened, "collect", stage):
+        write_settings(opened)  # it names the exchange, and an earlier kit may have written it
+        done = attempts.collect(opened, stage, source, since)
     if done.new:
         table = Table(title=f"New attempts at {stage}", title_justify="left")
         zone = opened.zone(stage)
@@ -231,27 +237,29 @@ def grade(
     from autograder.grading.grade import grade_stage
     from autograder.handed_in.attempts import place_attempts
     from autograder.handed_in.submissions import students_of
+    from autograder.safekeeping.step import step
     from autograder.sandbox.ready import gpu_devices
     from autograder.text import printable
     from starter import progress
 
     opened = read_course(course)
     opened.check_stage(stage)
-    # a deadline or an extension may have changed since they were collected
-    for name in place_attempts(opened, stage, student):
-        typer.echo(f"{name}: another attempt counts than before")
-    known, odd = students_of(opened, stage)
-    book.check_points(opened, stage)
-    if opened.limits.gpu:
-        here = ", ".join(map(str, gpu_devices())) or "nothing: this machine has no GPU"
-        devices = "the GPUs of each worker" if dask else here
-        typer.echo(f"limits.gpu opens to students' code: {devices}")
-    jobs = jobs or fitting_jobs(opened.limits.memory_gib)
     remarks: list[str] = []
-    with progress.bar(f"grade {stage}", len(student or known)) as advance:
-        results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask, remarks.append)
-    with progress.spinner("fill the gradebook"):
-        failed |= book.record_results(opened, stage, [result.student for result in results])
+    with step(opened, "grade", stage):
+        # a deadline or an extension may have changed since they were collected
+        for name in place_attempts(opened, stage, student):
+            typer.echo(f"{name}: another attempt counts than before")
+        known, odd = students_of(opened, stage)
+        book.check_points(opened, stage)
+        if opened.limits.gpu:
+            here = ", ".join(map(str, gpu_devices())) or "nothing: this machine has no GPU"
+            devices = "the GPUs of each worker" if dask else here
+            typer.echo(f"limits.gpu opens to students' code: {devices}")
+        jobs = jobs or fitting_jobs(opened.limits.memory_gib)
+        with progress.bar(f"grade {stage}", len(student or known)) as advance:
+            results, failed = grade_stage(opened, stage, student, lambda student: advance(), jobs, dask, remarks.append)
+        with progress.spinner("fill the gradebook"):
+            failed |= book.record_results(opened, stage, [result.student for result in results])
     if results:
         Console().print(results_table(results) if len(results) <= FEW else summary_table(results))
     for remark in remarks:
@@ -380,6 +388,79 @@ def stats(
     for note in found.notes:
         typer.echo(note)
     typer.echo(f"wrote {', '.join(path.name for path in paths)} to {opened.grading / STATS}")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The .zip to write; it must not be there yet.")],
+    course: CourseOption = HERE,
+) -> None:
+    """Write the course into one file.
+
+    It holds what cannot be made again: course.toml with its roster, solutions/, questions/, what students were given,
+    the hidden cells, the secret, every attempt, results, the gradebook with all that you gave by hand, and feedback
+    pages. It holds the secret and grades, so it is yours alone. The screen that [data] names is not in it.
+
+    Example: autograder backup ../course-2026-10-02.zip
+    """
+    from autograder.course import read_course
+    from autograder.safekeeping.backup import write_backup
+
+    manifest, left_out = write_backup(read_course(course), file)
+    size = sum(kept.size for kept in manifest.files.values())
+    typer.echo(f"wrote {file}: {counted(len(manifest.files), 'file')} of {size / 1e6:,.1f} MB, each with its hash")
+    if left_out:
+        typer.echo(f"left out, since these are links, special files or have odd names: {listed(left_out)}", err=True)
+
+
+@app.command()
+def undo(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if what was changed by hand since is lost.")] = False,
+    course: CourseOption = HERE,
+) -> None:
+    """Take back the last collect, grade or release.
+
+    All that it changed is put back as it was: attempts and what counts of them, results, notebooks, the gradebook,
+    what was released. It says what that is, and asks. Points and comments that you gave since would be lost, so it
+    refuses then. It goes back one step; for more, restore a backup.
+
+    Example: autograder undo
+    """
+    from autograder.course import read_course
+    from autograder.safekeeping.undo import undo as take_back
+
+    def agree(plan: str) -> bool:
+        typer.echo(plan)
+        return yes or typer.confirm("go on?")
+
+    if take_back(read_course(course), agree, force=force):
+        typer.echo("done")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What autograder backup wrote.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the course.")],
+) -> None:
+    """Unpack a backup into a new folder.
+
+    Every file is compared with its hash, and nothing is overwritten. The same points come out when you grade there.
+
+    Example: autograder restore course-2026-10-02.zip course
+    """
+    from autograder.course import read_course
+    from autograder.safekeeping.restore import restore_backup
+    from autograder.settings import SIMULATED
+    from autograder.text import both_times
+
+    manifest = restore_backup(file, folder)
+    typer.echo(f"restored {counted(len(manifest.files), 'file')} of {manifest.course} to {folder}")
+    opened = read_course(folder)
+    typer.echo(f"it is as of {both_times(manifest.made, opened.zone())}; grade there, or with --course {folder}")
+    screen = opened.data.screen
+    if screen != SIMULATED and not (opened.root / screen).is_file():
+        typer.echo(f"the screen {screen} is not in a backup; put it there before you run autograder release")
 
 
 @app.command()

@@ -37,12 +37,14 @@ STATS = "stats"
 """Tables and figures of how a stage's questions went."""
 SUBMITTED = "submitted"
 """SUBMITTED/<student>/<stage>/<stage>.ipynb, as nbgrader has it."""
+UNDO = "undo"
+"""What the last command changed, as it was before."""
 WORK = "work"
 """What a batch needs while it runs."""
 TAKEN = frozenset(
     (
         *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, NORMALISED),
-        *(RESULTS, SCORECARDS, SECRET, SIMILAR, STATS, SUBMITTED, WORK),
+        *(RESULTS, SCORECARDS, SECRET, SIMILAR, STATS, SUBMITTED, UNDO, WORK),
     )
 )
 """What lies in the grading folder besides a course's hidden data, which no course may be called."""

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import filelock
-
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS, QUESTIONS, SOLUTIONS, WORK
 from autograder.grading import batch, predictions
 from autograder.grading.asking import ask_questions, question_result
+from autograder.grading.lock import hold
 from autograder.grading.notebooks import drop_output
 from autograder.grading.results import QuestionResult, Result, current_result
 from autograder.grading.rubric import check_rubric
@@ -129,21 +128,14 @@ def _why(error: Exception) -> str:
 def _alone(course: Course, stage: str) -> Iterator[None]:
     """Hold a stage for the block, and empty its work folder, where a killed batch may have left something."""
     work = course.grading / WORK / stage
-    work.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(work.with_name(f"{stage}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        msg = f"{stage} is being graded already; wait until that ends (it holds {lock.lock_file})"
-        raise InputError(msg) from error
-    try:
-        shutil.rmtree(work)
+    with hold(course, stage):
+        shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         work.chmod(0o755)  # seen from sandboxes, whose user may be another
-        yield
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        lock.release()
+        try:
+            yield
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def grade_submission(submission: Submission, rules: str, start: run.Start = run.from_scratch) -> Result:
