@@ -26,9 +26,19 @@ from starter.console import run
 from starter.data import dataset, preprocess, pseudobulk
 from starter.data.course import CourseData, open_course
 from starter.errors import InputError, listed
-from starter.models import baselines, cvae, gnn, set_transformer, transformer, tuning
+from starter.models import (
+    baselines,
+    cvae,
+    gene_task,
+    gnn,
+    message_passing,
+    set_task,
+    set_transformer,
+    transformer,
+    tuning,
+)
 from starter.models.conditioned_cells import known_of
-from starter.models.scgpt import finetuning, pretraining, weights
+from starter.models.scgpt import finetuning, masked_values, pretraining, weights
 from starter.models.scgpt.vocabulary import CLS, PAD, Vocabulary
 from starter.priors import features, graphs
 from starter.priors.conditions import side_by_side
@@ -86,14 +96,14 @@ def no_graph(profiles: pd.DataFrame, known: pd.DataFrame, targets: Sequence[str]
     with loop.seeded(0):
         network = gnn.GraphNetwork(known.shape[1], profiles.shape[1])
     control, measured = profiles.loc[CONTROL].to_numpy(float), profiles.loc[learned.index].to_numpy(float)
-    answer, _ = gnn.train(network, learned.to_numpy(), measured, control)
+    answer, _ = message_passing.train(network, learned.to_numpy(), measured, control, direction_loss=gnn.direction_loss)
     predicted.loc[wanted.index] = np.maximum(answer(wanted.to_numpy()), 0)
     return predicted
 
 
 def shuffled_numbers(values: np.ndarray) -> np.ndarray:
     """Give each measured target the numbers that stand for another's effect."""
-    return np.random.default_rng(0).permutation(gnn.effect_numbers(values))
+    return np.random.default_rng(0).permutation(message_passing.effect_numbers(values))
 
 
 def shuffled_tokens(vocabulary: Vocabulary) -> Vocabulary:
@@ -147,8 +157,8 @@ def trials(course: CourseData, screen: anndata.AnnData) -> Iterator[Trial]:
     yield Trial("06 graph network, shuffled features", mixed, by_name)
     yield Trial("06 graph network, no graph", no_graph, of_targets)
 
-    of_genes = transformer.Known(of_targets, coexpression)
-    of_cells = set_transformer.KnownCells(of_targets, expression, screen.obs)
+    of_genes = gene_task.Known(of_targets, coexpression)
+    of_cells = set_task.KnownCells(of_targets, expression, screen.obs)
     for what, model, network, known in (
         ("genes", transformer.gene_transformer, transformer.GeneTransformer, of_genes),
         ("cells", set_transformer.set_transformer, set_transformer.SetTransformer, of_cells),
@@ -158,7 +168,9 @@ def trials(course: CourseData, screen: anndata.AnnData) -> Iterator[Trial]:
         yield Trial(f"07 attention over {what}, no attention", alone, known)
 
     try:
-        pretrained, vocabulary, _ = pretraining.pretrain(controls, screen.var_names)
+        pretrained, vocabulary, _ = pretraining.pretrain(
+            controls, screen.var_names, masked_values.bin_values, masked_values.masked_error
+        )
     except InputError as error:
         print(f"Without the mini scGPT: {error}.\n")
         return

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from data_scripts.cz_k562.author_file import GEM_GROUP, N_GENES, UMI_COUNT
+from starter.data.batches import UNMATCHED
 from starter.data.benchmark import CONDITION, CONTROL_MAP_COLUMNS
-from starter.data.matching import UNMATCHED, match_controls
+from starter.data.matching import match_controls
 from starter.progress import bar
 from starter.schema import CONTROL
 

@@ -20,9 +20,9 @@ import torch
 from scdataset import BlockShuffling, scDataset
 from torch.utils.data import Dataset, default_collate
 
+from starter.data.batches import UNMATCHED, comparable
 from starter.data.dataset import PAIR, pairs
 from starter.data.h5ad import check_matrix, layout_of, open_h5ad, read_blocks, read_frame
-from starter.data.matching import UNMATCHED, comparable
 from starter.data.preprocess import log_expression, stated_totals, target_sum
 from starter.errors import InputError, listed
 from starter.schema import BATCH, CONTROL, N_UMIS, PERTURBATION, TARGET_GENE

@@ -2,17 +2,15 @@
 
 import anndata
 import numpy as np
-import pandas as pd
 import scipy.optimize
 import scipy.spatial.distance
 
+from starter.data.batches import UNMATCHED, comparable
 from starter.data.dataset import PAIR, pairs
 from starter.data.preprocess import library_sizes
 from starter.errors import InputError
-from starter.schema import BATCH, CONTEXT, CONTROL, PERTURBATION
+from starter.schema import CONTROL, PERTURBATION
 
-UNMATCHED = -1
-"""Stands for the control of a cell that has none."""
 FLAT = 1e-8
 """A feature whose standard deviation is below this is not scaled (cz-benchmarks' limit)."""
 
@@ -75,19 +73,6 @@ def depth_features(adata: anndata.AnnData) -> np.ndarray:
         A course data set (raw counts, in memory).
     """
     return np.column_stack([library_sizes(adata), adata.X.getnnz(axis=1)])
-
-
-def comparable(obs: pd.DataFrame) -> np.ndarray:
-    """Group the cells that were measured together: of one context and, where the screen says it, one batch.
-
-    Returns
-    -------
-    The number of each cell's group.
-    """
-    columns = [column for column in (CONTEXT, BATCH) if column in obs]
-    if not columns:
-        return np.zeros(len(obs), dtype=int)
-    return obs.groupby(columns, observed=True, dropna=False).ngroup().to_numpy()
 
 
 def match_screen(adata: anndata.AnnData) -> np.ndarray:

@@ -10,7 +10,7 @@ stands at the end; and it learns from profiles, not from cells.
 This module needs torch (the extra `student`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,23 +19,11 @@ import scipy.sparse
 import torch
 from torch import Tensor, nn
 
-from starter.errors import InputError
-from starter.models.baselines import Profiles, train_mean
+from starter.models.message_passing import STEPS, Parts, fit
 from starter.priors.graphs import adjacency
-from starter.schema import CONTROL
-from starter.training import loop
 
-STEPS = 2
-"""How far messages go."""
-COMPONENTS, EXAMPLES_EACH = 12, 8
-"""Numbers that stand for an effect, and training perturbations that each of them takes."""
 WIDTH = 16
 """Of gene and perturbation embeddings."""
-SETTINGS = loop.Settings(epochs=15, learning_rate=0.02, weight_decay=1e-3, clip=None)
-BATCH = 32
-"""Perturbations of a batch."""
-DIRECTION = 0.1
-"""Weight of the direction term, as in GEARS."""
 
 
 def normalise(matrix: scipy.sparse.spmatrix) -> scipy.sparse.csr_matrix:
@@ -123,162 +111,23 @@ def direction_loss(predicted: Tensor, measured: Tensor, control: Tensor, width: 
     return (torch.sign(measured - control) - torch.tanh((predicted - control) / width)).square().mean()
 
 
-def loss_terms(
-    network: nn.Module, batch: tuple[Tensor, Tensor], control: Tensor, direction: float = DIRECTION
-) -> dict[str, Tensor]:
-    """Give the terms of the loss: error (mean squared) and direction, which is weighted.
-
-    The batch holds messages and measured expression, a row a perturbation. One unit of expression is the spread of the
-    training effects (see `train`), which is also the width of the direction term.
-    """
-    heard, measured = batch
-    control = control.to(measured.device)
-    predicted = network(heard, control)
-    terms = {"error": (predicted - measured).square().mean()}
-    if direction:
-        terms["direction"] = direction * direction_loss(predicted, measured, control, width=1.0)
-    return terms
-
-
-def train(
-    network: nn.Module,
-    heard: np.ndarray,
-    measured: np.ndarray,
-    control: np.ndarray,
-    seed: int = 0,
-    direction: float = DIRECTION,
-    settings: loop.Settings = SETTINGS,
-) -> tuple[Callable[[np.ndarray], np.ndarray], pd.DataFrame]:
-    """Train a network on profiles, in place. It begins at the mean effect.
-
-    Parameters
-    ----------
-    network
-        Such as `GraphNetwork`; its `bias` holds an effect on each gene.
-    heard
-        Training perturbations x messages.
-    measured
-        Their profiles, perturbations x genes, mean log1p expression.
-    control
-        The control's profile.
-    seed
-        Fixes the order of the perturbations.
-    direction
-        Weight of the direction term.
-    settings
-        Of the training.
-
-    Returns
-    -------
-    A function from messages to predicted profiles, and the history.
-    """
-    effects = measured - control
-    unit = effects.std() or 1.0  # so that the learning rate fits weak screens and strong ones
-    heard_scale = np.sqrt((heard**2).mean()) or 1.0
-    inputs, outputs, base = (
-        torch.from_numpy(np.asarray(values, dtype=np.float32))
-        for values in (heard / heard_scale, measured / unit, control / unit)
-    )
-    with torch.no_grad():
-        network.get_parameter("bias").copy_(torch.from_numpy(effects.mean(axis=0) / unit))
-    batches = loop.in_memory(inputs, outputs, batch_size=BATCH, seed=seed)
-    history = loop.fit(network, lambda model, batch, over: loss_terms(model, batch, base, direction), batches, settings)
-
-    def predict(heard: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return (
-                network(torch.from_numpy((heard / heard_scale).astype(np.float32)), base).numpy().astype(float) * unit
-            )
-
-    return predict, history
-
-
-def effect_numbers(values: np.ndarray, n: int = COMPONENTS) -> np.ndarray:
-    """Reduce profiles or effects, perturbations x genes, to at most n principal components, perturbations x numbers.
-
-    There are fewer where there are not `EXAMPLES_EACH` perturbations for each.
-    """
-    centred = values - values.mean(axis=0)
-    left, length, _ = np.linalg.svd(centred, full_matrices=False)  # perturbations x rank, rank
-    n = min(n, max(1, len(values) // EXAMPLES_EACH))
-    return left[:, :n] * length[:n]
-
-
-def fit(
-    profiles: pd.DataFrame,
-    known: Mapping[str, pd.DataFrame],
-    steps: int = STEPS,
-    direction: float = DIRECTION,
-    network: Callable[[int, int], nn.Module] = GraphNetwork,
-    seed: int = 0,
-    features: Callable[[np.ndarray], np.ndarray] = effect_numbers,
-) -> Profiles:
-    """Learn from what the neighbours of each training perturbation in several graphs did.
-
-    Parameters
-    ----------
-    profiles
-        As of every `starter.models.baselines.Model`.
-    known
-        Gene graphs by name (`starter.priors.graphs`).
-    steps
-        How far messages go.
-    direction
-        Weight of the loss's direction term.
-    network
-        Makes the network from numbers of messages and genes.
-    seed
-        Fixes the first weights and the order of the perturbations.
-    features
-        Makes the numbers that measured targets hold and tell, measured x numbers, from their profiles.
-
-    Returns
-    -------
-    A function from targets to predicted profiles, one row a target, never below 0. A target that no message reaches
-    gets the train mean.
-
-    Raises
-    ------
-    InputError
-        If the profiles lack the control or any perturbation, or there is no graph.
-    """
-    train_mean(profiles, None, [])  # which looks at the profiles
-    if not known:
-        msg = "a graph network needs a gene graph; give one or more by name"
-        raise InputError(msg)
-    measured, control = profiles.drop(index=CONTROL), profiles.loc[CONTROL].to_numpy(float)
-    values = measured.to_numpy(float)
-    numbers = features(values)  # measured x numbers
-
-    def hear(listeners: Sequence[str]) -> np.ndarray:
-        return np.hstack([reach(edges, listeners, measured.index, steps) @ numbers for edges in known.values()])
-
-    heard = hear(measured.index)
-    learns = heard.any(axis=1)
-    if learns.sum() < 2:
-        return lambda targets: train_mean(profiles, None, targets)
-    with loop.seeded(seed):
-        made = network(heard.shape[1], values.shape[1])
-    answer, _ = train(made, heard[learns], values[learns], control, seed, direction)
-
-    def predict(targets: Sequence[str]) -> pd.DataFrame:
-        predicted, wanted = train_mean(profiles, None, targets), hear(targets)
-        if (asked := wanted.any(axis=1)).any():
-            predicted.loc[asked] = np.maximum(answer(wanted[asked]), 0)
-        return predicted
-
-    return predict
+PARTS = Parts(reach, GraphNetwork, direction_loss)
+"""What the kit's graph network is made of."""
 
 
 def gnn(
-    profiles: pd.DataFrame, known: Mapping[str, pd.DataFrame], targets: Sequence[str], **settings: Any
+    profiles: pd.DataFrame,
+    known: Mapping[str, pd.DataFrame],
+    targets: Sequence[str],
+    parts: Parts = PARTS,
+    **settings: Any,
 ) -> pd.DataFrame:
     """Predict perturbations from what their neighbours in several graphs did, as a `starter.models.baselines.Model`.
 
     Parameters
     ----------
-    profiles, known
-        As `fit` takes them.
+    profiles, known, parts
+        As `starter.models.message_passing.fit` takes them.
     targets
         As of every `starter.models.baselines.Model`.
     settings
@@ -288,7 +137,7 @@ def gnn(
     -------
     One row a target, same columns as `profiles`.
     """
-    return fit(profiles, known, **settings)(targets)
+    return fit(profiles, known, parts, **settings)(targets)
 
 
 def _places(names: Sequence[str], genes: np.ndarray) -> scipy.sparse.csr_matrix:

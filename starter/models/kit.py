@@ -182,37 +182,41 @@ def _cvae(data: TrainingData) -> Answers:
 
 
 def _gnn(data: TrainingData) -> Answers:
-    from starter.models import gnn
+    from starter.models import gnn, message_passing
 
     controls = data.read_cells(perturbed=False)
     threshold = min(COEXPRESSION_THRESHOLD, 5 / controls.n_obs**0.5)  # by chance it is 1 / sqrt(cells)
     coexpression = coexpression_graph(expression(controls), controls.var_names, threshold)
-    return Answers(gnn.fit(data.one_context(), {**data.graphs, "co-expression": coexpression}))
+    return Answers(message_passing.fit(data.one_context(), {**data.graphs, "co-expression": coexpression}, gnn.PARTS))
 
 
 def _gene_transformer(data: TrainingData) -> Answers:
     from starter.models import transformer
+    from starter.models.gene_task import Known
 
     coexpression = _coexpression(data.read_cells(perturbed=False))
-    known = transformer.Known(side_by_side([*data.features.values(), coexpression]), coexpression)
+    known = Known(side_by_side([*data.features.values(), coexpression]), coexpression)
     return Answers(transformer.fit(data.one_context(), known))
 
 
 def _set_transformer(data: TrainingData) -> Answers:
     from starter.models import set_transformer
+    from starter.models.set_task import KnownCells
 
     cells = data.read_cells()
     of_targets_known = side_by_side([*data.features.values(), _coexpression(cells)])
-    known = set_transformer.KnownCells(of_targets_known, expression(cells), cells.obs)
+    known = KnownCells(of_targets_known, expression(cells), cells.obs)
     return Answers(set_transformer.fit(data.one_context(), known))
 
 
 def _scgpt(data: TrainingData) -> Answers:
     """Pre-train a small scGPT on the control cells, then fine-tune it on the profiles; without published weights."""
-    from starter.models.scgpt import finetuning, pretraining, weights
+    from starter.models.scgpt import finetuning, masked_values, pretraining, weights
 
     controls = data.read_cells(perturbed=False)
-    pretrained, vocabulary, _ = pretraining.pretrain(expression(controls), controls.var_names)
+    pretrained, vocabulary, _ = pretraining.pretrain(
+        expression(controls), controls.var_names, masked_values.bin_values, masked_values.masked_error
+    )
     with tempfile.TemporaryDirectory() as folder:
         weights.save(pretrained, vocabulary, folder)
         model, vocabulary = weights.load(folder)
@@ -251,6 +255,10 @@ def _alike(row: pd.Series, targets: Sequence[str]) -> pd.DataFrame:
 
 BUILT_IN_NOTEBOOKS = {
     "conditional VAE": ("05_cvae", "starter.models.cvae"),
+    "graph network": ("06_gnn", "starter.models.gnn"),
+    "attention over genes": ("07_transformer", "starter.models.transformer"),
+    "attention over cells": ("07_transformer", "starter.models.set_transformer"),
+    "mini scGPT": ("08_scgpt", "starter.models.scgpt.masked_values"),
 }
 """Model -> the stage whose notebook builds it, and the module that the students' kit has when that is over."""
 LATER = {

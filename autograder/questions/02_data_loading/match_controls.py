@@ -174,4 +174,5 @@ QUESTION = Question(
         ),
     ),
     without=WITHOUT,
+    held_back=("starter.data.matching",),
 )

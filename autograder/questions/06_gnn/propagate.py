@@ -54,4 +54,5 @@ QUESTION = Question(
         ),
     ),
     without=WITHOUT,
+    held_back=("starter.models.gnn",),
 )

@@ -73,4 +73,5 @@ QUESTION = Question(
     ),
     comparator=SINGLE,
     without=WITHOUT,
+    held_back=("starter.models.gnn",),
 )

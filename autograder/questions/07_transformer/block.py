@@ -78,4 +78,5 @@ QUESTION = Question(
     ),
     comparator=SINGLE,
     without=WITHOUT,
+    held_back=("starter.models.attention",),
 )

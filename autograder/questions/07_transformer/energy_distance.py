@@ -85,4 +85,5 @@ QUESTION = Question(
     ),
     comparator=Same(),
     without=WITHOUT,
+    held_back=("starter.models.set_transformer",),
 )

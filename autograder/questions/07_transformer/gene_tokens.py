@@ -85,4 +85,5 @@ QUESTION = Question(
         Mistake("the other features are missing; put them beside the responses", _responses_only, credit=0.5),
     ),
     without=WITHOUT,
+    held_back=("starter.models.transformer",),
 )

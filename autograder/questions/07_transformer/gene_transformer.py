@@ -99,4 +99,5 @@ QUESTION = Question(
     ),
     comparator=SINGLE,
     without=WITHOUT,
+    held_back=("starter.models.transformer",),
 )

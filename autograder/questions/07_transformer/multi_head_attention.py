@@ -88,4 +88,5 @@ QUESTION = Question(
     ),
     comparator=SINGLE,
     without=WITHOUT,
+    held_back=("starter.models.attention",),
 )

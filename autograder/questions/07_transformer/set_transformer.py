@@ -86,4 +86,5 @@ QUESTION = Question(
     ),
     comparator=SINGLE,
     without=WITHOUT,
+    held_back=("starter.models.set_transformer",),
 )

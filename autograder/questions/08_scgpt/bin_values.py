@@ -68,4 +68,5 @@ QUESTION = Question(
         Mistake("there is one edge too many; take n_bins - 1 edges, since 0 is a bin of its own", _one_bin_more),
     ),
     without=WITHOUT,
+    held_back=("starter.models.scgpt.masked_values",),
 )

@@ -55,4 +55,5 @@ QUESTION = Question(
         Mistake("this averages the cells' means; let every place count the same", _by_cell),
     ),
     without=WITHOUT,
+    held_back=("starter.models.scgpt.masked_values",),
 )

@@ -36,8 +36,6 @@ from starter.errors import InputError
 
 NEIGHBOURS = 15
 """Of the graph that is clustered."""
-ENTROPY_NEIGHBOURS = 200
-"""Of `batch_entropy`; as in cz-benchmarks."""
 FOLDS, FEWEST_CELLS, SEED = 5, 10, 42
 """Of `predict_labels`; as in cz-benchmarks. A label with fewer cells is left out."""
 SEQUENCE_NEIGHBOURS = 15
@@ -69,7 +67,7 @@ def cluster_agreement(embedding: np.ndarray, labels: np.ndarray, seed: int = 0) 
     ARI (adjusted Rand index: 1 for the same groups, about 0 by chance) and NMI (normalised mutual information, 0 to 1;
     above 0 by chance where there are many groups). Neighbours count alike here; scanpy weighs them by distance.
     """
-    embedding, labels = _checked(embedding, labels)
+    embedding, labels = checked(embedding, labels)
     cells = anndata.AnnData(np.zeros((len(labels), 1), np.float32))
     graph = kneighbors_graph(embedding, min(NEIGHBOURS, len(labels) - 1))
     graph = graph.maximum(graph.T)
@@ -86,7 +84,7 @@ def silhouette(embedding: np.ndarray, labels: np.ndarray) -> float:
 
     The mean silhouette width (Euclidean), plus 1, over 2: the scale of cz-benchmarks.
     """
-    embedding, labels = _checked(embedding, labels)
+    embedding, labels = checked(embedding, labels)
     return float((silhouette_score(embedding, labels) + 1) / 2)
 
 
@@ -111,7 +109,7 @@ def predict_labels(embedding: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     InputError
         If fewer than two labels are left.
     """
-    embedding, labels = _frequent(*_checked(embedding, labels))
+    embedding, labels = _frequent(*checked(embedding, labels))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
     rows = {}
     for name, classifier in _classifiers().items():
@@ -141,8 +139,8 @@ def predict_across(embedding: np.ndarray, labels: np.ndarray, species: np.ndarra
     InputError
         If two species have fewer than two labels in common.
     """
-    embedding, labels = _checked(embedding, labels)
-    _, species = _checked(embedding, species)
+    embedding, labels = checked(embedding, labels)
+    _, species = checked(embedding, species)
     rows = {}
     for learned, predicted in itertools.permutations(np.unique(species), 2):
         sides = [species == learned, species == predicted]
@@ -160,30 +158,6 @@ def predict_across(embedding: np.ndarray, labels: np.ndarray, species: np.ndarra
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(SCORERS))
     table.index = pd.MultiIndex.from_tuples(table.index, names=["learned", "predicted", "classifier"])
     return table
-
-
-def batch_entropy(embedding: np.ndarray, batch: np.ndarray, k: int = ENTROPY_NEIGHBOURS) -> float:
-    """Tell how well batches mix: the entropy of the batches among each cell's neighbours, over its largest value.
-
-    Parameters
-    ----------
-    embedding
-        Cells x dimensions.
-    batch
-        One a cell; two or more.
-    k
-        Neighbours of a cell (Euclidean), itself not among them; at most all others.
-
-    Returns
-    -------
-    From 0 (a cell's neighbours are all of one batch) to 1 (all batches alike).
-    """
-    embedding, batch = _checked(embedding, batch)
-    number = np.unique(batch, return_inverse=True)[1]
-    near = NearestNeighbors(n_neighbors=min(k, len(batch) - 1)).fit(embedding).kneighbors(return_distance=False)
-    shares = np.stack([(number[near] == n).mean(axis=1) for n in range(number.max() + 1)], axis=1)
-    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    return float(-(shares * logs).sum(axis=1).mean() / np.log(shares.shape[1]))
 
 
 def batch_silhouette(embedding: np.ndarray, labels: np.ndarray, batch: np.ndarray) -> float:
@@ -210,8 +184,8 @@ def batch_silhouette(embedding: np.ndarray, labels: np.ndarray, batch: np.ndarra
     InputError
         If no label is left.
     """
-    _, labels = _checked(embedding, labels)
-    embedding, batch = _checked(embedding, batch)
+    _, labels = checked(embedding, labels)
+    embedding, batch = checked(embedding, batch)
     widths = [
         (1 - np.abs(silhouette_samples(embedding[of], batch[of]))).mean()
         for of in (labels == label for label in np.unique(labels))
@@ -248,7 +222,7 @@ def sequential_alignment(embedding: np.ndarray, places: np.ndarray, k: int = SEQ
     InputError
         If a place is no number.
     """
-    embedding, _ = _checked(embedding, places)
+    embedding, _ = checked(embedding, places)
     try:
         along = np.asarray(places, dtype=float)
         along = along if np.isfinite(along).all() else None
@@ -262,6 +236,27 @@ def sequential_alignment(embedding: np.ndarray, places: np.ndarray, k: int = SEQ
     ranks = 2 * np.arange(1, n + 1) - n - 1
     of_any_two = 2 * (ranks * np.sort(along)).sum() / (n * (n - 1))
     return float(max(0.0, 1 - np.abs(along[near] - along[:, None]).mean() / of_any_two))
+
+
+def checked(embedding: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Look whether an embedding (cells x dimensions) and labels fit, and give both as arrays, labels as text.
+
+    Raises
+    ------
+    InputError
+        If they do not fit each other, a value is NaN or infinite, or there is one label alone.
+    """
+    embedding, labels = np.asarray(embedding, float), np.asarray(labels).astype(str)
+    if embedding.ndim != 2 or len(embedding) != len(labels):
+        msg = f"an embedding of shape {embedding.shape} and {len(labels)} labels; give one row and one label a cell"
+        raise InputError(msg)
+    if odd := int((~np.isfinite(embedding)).sum()):
+        msg = f"the embedding has NaN or infinite values: {odd:,}; look at the model that made it"
+        raise InputError(msg)
+    if len(set(labels)) < 2:
+        msg = "all cells have one label, so there is nothing to tell apart; give cells of two labels or more"
+        raise InputError(msg)
+    return embedding, labels
 
 
 def _classifiers() -> dict[str, ClassifierMixin]:
@@ -287,17 +282,3 @@ def _frequent(embedding: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
         msg = f"only one label has {FEWEST_CELLS} cells or more; to tell labels apart, give two"
         raise InputError(msg)
     return embedding[kept], labels[kept]
-
-
-def _checked(embedding: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    embedding, labels = np.asarray(embedding, float), np.asarray(labels).astype(str)
-    if embedding.ndim != 2 or len(embedding) != len(labels):
-        msg = f"an embedding of shape {embedding.shape} and {len(labels)} labels; give one row and one label a cell"
-        raise InputError(msg)
-    if odd := int((~np.isfinite(embedding)).sum()):
-        msg = f"the embedding has NaN or infinite values: {odd:,}; look at the model that made it"
-        raise InputError(msg)
-    if len(set(labels)) < 2:
-        msg = "all cells have one label, so there is nothing to tell apart; give cells of two labels or more"
-        raise InputError(msg)
-    return embedding, labels

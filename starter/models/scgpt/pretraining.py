@@ -7,7 +7,7 @@ teach no gene an embedding from nothing; tokens start from the genes' means and 
 This module needs torch (the extra `student`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,38 +37,15 @@ LONGEST = 1200
 """Tokens of a row at most: `max_seq_len` of the published whole-human model."""
 FEWEST_CELLS = 10
 """A gene that fewer control cells express gets no token: there is nothing to learn from."""
-
-
-def bin_values(expression: np.ndarray, n_bins: int) -> np.ndarray:
-    """Replace the values of each cell by their bins, so that cells of all depths look alike.
-
-    Parameters
-    ----------
-    expression
-        Cells x genes, at least 0, on any scale.
-    n_bins
-        How many values there will be, the 0 among them; 51 as published.
-
-    Returns
-    -------
-    Cells x genes, float32: 0 where there was 0, else 1 to n_bins - 1. The edges of the bins are quantiles of the cell's
-    own non-zero values (`np.quantile` at n_bins - 1 places from 0 to 1); a value on an edge is in the bin above.
-    """
-    if n_bins < 3:
-        msg = f"{n_bins} bins leave nothing to tell apart; take at least 3, of which one is for zeros"
-        raise InputError(msg)
-    binned = np.zeros(expression.shape, np.float32)
-    for row, values in zip(binned, np.asarray(expression), strict=True):
-        there = values > 0
-        if there.any():
-            edges = np.quantile(values[there], np.linspace(0, 1, n_bins - 1))
-            row[there] = np.searchsorted(edges, values[there], side="right")
-    return binned
+Bins = Callable[[np.ndarray, int], np.ndarray]
+"""Cells x genes, each cell with a value above 0, and how many bins -> bins; `masked_values.bin_values` is the kit's."""
 
 
 def pretrain(
     controls: scipy.sparse.csr_matrix,
     genes: Sequence[str],
+    bins: Bins,
+    masked_error: Callable[[Tensor, Tensor, Tensor], Tensor],
     n_bins: int = 6,
     width: int = 32,
     layers: int = 2,
@@ -85,8 +62,13 @@ def pretrain(
         Control cells x genes, log1p expression.
     genes
         The genes' symbols.
+    bins
+        Makes bins of values.
+    masked_error
+        Predicted and due values (batch x genes), and which of them count -> one number, to be small;
+        `masked_values.masked_error` is the kit's.
     n_bins
-        As in `bin_values`.
+        How many bins, that of 0 among them.
     width, layers
         Of the model.
     genes_a_row
@@ -101,7 +83,7 @@ def pretrain(
     """
     model, vocabulary = untrained(controls, genes, width, layers, seed)
     known = [gene for gene in genes if gene in vocabulary.numbers]  # made of these genes: no name is another's
-    values = torch.from_numpy(bin_values(controls[:, np.isin(genes, known)].toarray(), n_bins))
+    values = torch.from_numpy(_binned(bins, controls[:, np.isin(genes, known)].toarray(), n_bins))
     ids, cls = vocabulary.encode(known)[0], torch.tensor([vocabulary.numbers[CLS]])
 
     def loss(model: PretrainingModel, batch: tuple[Tensor], over: float) -> dict[str, Tensor]:
@@ -160,25 +142,13 @@ def own_vocabulary(controls: scipy.sparse.csr_matrix, genes: Sequence[str]) -> V
     return Vocabulary.of([gene for gene, kept in zip(genes, often, strict=True) if kept])
 
 
-def masked_error(predicted: Tensor, due: Tensor, counts: Tensor) -> Tensor:
-    """Average the squared errors of the places that count.
-
-    Parameters
-    ----------
-    predicted, due
-        Batch x genes.
-    counts
-        Batch x genes, True where a place counts; at least one does.
-    """
-    return nn.functional.mse_loss(predicted[counts], due[counts])
-
-
 def masked_errors(
     model: PretrainingModel,
     vocabulary: Vocabulary,
     cells: scipy.sparse.csr_matrix,
     taught: scipy.sparse.csr_matrix,
     genes: Sequence[str],
+    bins: Bins,
     n_bins: int = 6,
     genes_a_row: int = GENES_A_ROW,
     seed: int = 0,
@@ -187,7 +157,7 @@ def masked_errors(
 
     Parameters
     ----------
-    model, vocabulary, genes, n_bins, genes_a_row
+    model, vocabulary, genes, bins, n_bins, genes_a_row
         Those of `pretrain`.
     cells
         Control cells x genes, log1p expression, that were held back.
@@ -202,7 +172,7 @@ def masked_errors(
     and `guess` by the gene's mean bin.
     """
     known = np.array([gene in vocabulary.numbers for gene in genes])
-    binned, means = (bin_values(some[:, known].toarray(), n_bins) for some in (cells, taught))
+    binned, means = (_binned(bins, some[:, known].toarray(), n_bins) for some in (cells, taught))
     values, guess = torch.from_numpy(binned), torch.from_numpy(means.mean(axis=0))
     ids = vocabulary.encode([gene for gene, kept in zip(genes, known, strict=True) if kept])[0]
     cls, device = torch.tensor([vocabulary.numbers[CLS]]), model.encoder.embedding.weight.device
@@ -265,6 +235,7 @@ def cell_embeddings(
     vocabulary: Vocabulary,
     expression: scipy.sparse.csr_matrix,
     genes: Sequence[str],
+    bins: Bins,
     n_bins: int = 6,
     longest: int = LONGEST,
     batch_size: int = 64,
@@ -282,8 +253,8 @@ def cell_embeddings(
         Cells x genes, log1p expression.
     genes
         The genes' symbols; those that are not in the vocabulary are left out.
-    n_bins
-        That of pre-training.
+    bins, n_bins
+        Those of pre-training.
     longest
         Tokens of a row at most, `<cls>` among them; of a cell that expresses more genes, so many are drawn.
     batch_size
@@ -304,7 +275,7 @@ def cell_embeddings(
     with torch.no_grad(), threads.enough(model), progress.bar("embed cells", -(-len(order) // batch_size)) as advance:
         for start in range(0, len(order), batch_size):
             some = order[start : start + batch_size]
-            rows = [_row(cells[int(cell)], ids, n_bins, longest - 1, rng) for cell in some]
+            rows = [_row(cells[int(cell)], ids, bins, n_bins, longest - 1, rng) for cell in some]
             length = max(len(row[0]) for row in rows)
             gene_ids = np.full((len(rows), 1 + length), vocabulary.pad)
             values = np.full((len(rows), 1 + length), PAD_VALUE, np.float32)
@@ -320,15 +291,24 @@ def cell_embeddings(
 
 
 def _row(
-    cell: scipy.sparse.csr_matrix, ids: np.ndarray, n_bins: int, most: int, rng: np.random.Generator
+    cell: scipy.sparse.csr_matrix, ids: np.ndarray, bins: Bins, n_bins: int, most: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the tokens and bins of the genes that a cell expresses; the bins are those among all of them."""
     there = cell.data > 0
-    shown, binned = ids[cell.indices[there]], bin_values(cell.data[None, there], n_bins)[0]
+    shown, binned = ids[cell.indices[there]], _binned(bins, cell.data[None, there], n_bins)[0]
     if len(shown) > most:
         drawn = rng.permutation(len(shown))[:most]
         shown, binned = shown[drawn], binned[drawn]
     return shown, binned
+
+
+def _binned(bins: Bins, expression: np.ndarray, n_bins: int) -> np.ndarray:
+    """Make bins of cells x genes; a cell that expresses none of the genes stays as it is."""
+    binned = np.zeros(expression.shape, np.float32)
+    there = (expression > 0).any(axis=1)
+    if there.any():
+        binned[there] = bins(expression[there], n_bins)
+    return binned
 
 
 def _with_cls(values: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from autograder.questions.question import Question
-from starter.models.scgpt import embedding_quality, pretraining
 from starter.models.scgpt.architecture import AffineDecoder
+from starter.models.scgpt.batch_mixing import batch_entropy
+from starter.models.scgpt.masked_values import bin_values, masked_error
 from starter.models.scgpt.vocabulary import Vocabulary
 
 QUESTIONS = {question.name: question for question in importlib.import_module("autograder.questions.08_scgpt").QUESTIONS}
@@ -35,12 +36,12 @@ def test_the_kit_gives_what_is_due():
         np.testing.assert_array_equal(ids, case.due[0])
         np.testing.assert_array_equal(~unknown, case.due[1])
     for case in cases("bin_values"):
-        np.testing.assert_array_equal(pretraining.bin_values(case.inputs["values"], case.inputs["n_bins"]), case.due)
+        np.testing.assert_array_equal(bin_values(case.inputs["values"], case.inputs["n_bins"]), case.due)
     for case in cases("masked_error"):
         tensors = {name: torch.from_numpy(value) for name, value in case.inputs.items()}
-        assert pretraining.masked_error(**tensors).item() == pytest.approx(case.due)
+        assert masked_error(**tensors).item() == pytest.approx(case.due)
     for case in cases("batch_entropy"):
-        assert embedding_quality.batch_entropy(**case.inputs) == pytest.approx(case.due)
+        assert batch_entropy(**case.inputs) == pytest.approx(case.due)
 
 
 def test_the_decoder_due_is_that_of_the_kit_with_linear_heads():

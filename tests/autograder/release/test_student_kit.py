@@ -2,16 +2,23 @@
 
 import ast
 import functools
+import json
+import os
+import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pytest
 
 from autograder.course import Course, read_course
+from autograder.questions.points import released_points
+from autograder.questions.question import Question, questions_of
 from autograder.release.student_kit import answers_of, last_moment, write_kit
 from starter.errors import InputError
 
@@ -183,3 +190,116 @@ def test_each_model_of_the_kit_names_the_stage_that_holds_its_module_back():
     stages = {module: stage for stage, modules in answers_of(read_course(ROOT)).items() for module in modules}
     for stage, module in kit.BUILT_IN_NOTEBOOKS.values():
         assert stages[module] == stage
+
+
+# -- what answers which question, and what of it stays -----------------------------------------------------------------
+
+OTHER_THINGS = ("difference",)
+"""Blanks whose name something else has, too."""
+KNOWN = re.compile(r"`(\w+)` \((\d+)\): `(starter(?:\.\w+)+)\.(\w+)`")
+"""A question, its points, and where the answer stays, in a column of docs/instructor.md."""
+
+
+class Stays(NamedTuple):
+    """Something in `starter` that a question asks for, and that students have."""
+
+    stage: str
+    question: str
+    points: int
+    module: str
+    name: str
+
+
+def read_columns() -> tuple[list[Stays], list[Stays]]:
+    """Read what docs/instructor.md says is copied as it is, and what is the idea in another form."""
+    text = (ROOT / "docs" / "instructor.md").read_text()
+    table = text.partition("| notebook | copied as it is |")[2].partition("\n\n")[0].splitlines()[2:]
+    columns: tuple[list[Stays], list[Stays]] = ([], [])
+    for row in table:
+        start, *parts = (part.strip() for part in row.strip("| ").split(" | "))
+        (stage,) = (stage for stage in STAGES if stage.startswith(start))
+        for column, part in zip(columns, parts, strict=True):
+            found = [Stays(stage, name, int(points), *where) for name, points, *where in KNOWN.findall(part)]
+            assert len(found) == (0 if part == "–" else part.count(";") + 1), part
+            column += found
+    return columns
+
+
+def questions() -> dict[tuple[str, str], Question]:
+    course = read_course(ROOT)
+    return {(stage, question.name): question for stage in STAGES for question in questions_of(course, stage)}
+
+
+def test_what_stays_is_there_and_has_the_points_that_are_said():
+    as_it_is, in_another_form = read_columns()
+    assert len(as_it_is) + len(in_another_form) >= 20
+    for stays in (*as_it_is, *in_another_form):
+        assert stays.name in top_names(ROOT / f"{stays.module.replace('.', '/')}.py"), stays
+        assert released_points(read_course(ROOT), stays.stage)[stays.question] == stays.points
+        assert stays.module not in held_back()
+
+
+def test_what_has_the_name_of_a_blank_is_held_back_or_listed():
+    """A list that is computed: names that solutions define, and that `starter` defines too."""
+    there: dict[str, list[str]] = {}
+    for path in (ROOT / "starter").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for name in top_names(path):
+            there.setdefault(name.strip("_").casefold(), []).append(module)
+    listed = {(stays.stage, stays.question) for column in read_columns() for stays in column}
+    asked, unsaid, held = questions(), [], 0
+    for (stage, name), question in asked.items():
+        if name.casefold() in there and question.inputs is not None:
+            held += bool(question.held_back)
+            if not question.held_back and (stage, name) not in listed and name not in OTHER_THINGS:
+                unsaid.append((stage, name, there[name.casefold()]))
+    assert unsaid == []
+    assert held >= 15
+
+
+ANSWERING = """
+import json, os, sys
+from dataclasses import replace
+import answering, starter
+assert starter.__path__ == [os.path.join(sys.argv[1], "starter")]
+found = {
+    f"{stage} {name}": things
+    for stage in sys.argv[2:]
+    for name, things in answering.answering(
+        [replace(question, without=()) for question in answering.questions_of(stage).values()]
+    ).items()
+}
+with open("found.json", "w") as file:
+    json.dump(found, file)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_in_the_kit_answers_a_question_but_what_is_listed(folder: Path, tmp_path: Path):
+    """Everything in the unpacked kit is called with every question's inputs, whatever is hidden while grading."""
+    pytest.importorskip("torch")
+    paths = (folder, ROOT / "tests" / "autograder", ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWERING, str(folder), *STAGES],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+        stdout=subprocess.DEVNULL,  # what is called prints
+        check=False,
+    )
+    assert done.returncode == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert len(found) > 60
+    as_it_is, _ = read_columns()
+    due = {f"{stays.stage} {stays.question}": [f"{stays.module}.{stays.name}"] for stays in as_it_is}
+    assert {name: things for name, things in found.items() if things} == due
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", held_back())
+def test_each_module_that_is_held_back_would_answer(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("torch")
+    from answering import answering
+
+    monkeypatch.chdir(tmp_path)
+    asked = [replace(question, without=()) for question in questions().values() if module in question.held_back]
+    assert any(answering(asked, only=module).values())

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from starter.data.matching import UNMATCHED, comparable, depth_features, match_controls, match_screen
+from starter.data.batches import UNMATCHED, comparable
+from starter.data.matching import depth_features, match_controls, match_screen
 from starter.errors import InputError
 from starter.schema import CONTROL
 

@@ -12,7 +12,7 @@ from torch_geometric.nn import GCNConv, SGConv
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from starter.errors import InputError
-from starter.models import gnn, tuning
+from starter.models import gnn, message_passing, tuning
 from starter.models.baselines import train_mean
 from starter.priors import graphs
 from starter.schema import CONTROL
@@ -113,7 +113,7 @@ def some_terms(direction: float) -> tuple[gnn.GraphNetwork, dict[str, torch.Tens
     with loop.seeded(3):
         network = gnn.GraphNetwork(3, 5, width=4)
         batch, control = (torch.randn(6, 3), torch.randn(6, 5)), torch.randn(5)
-    return network, gnn.loss_terms(network, batch, control, direction)
+    return network, message_passing.loss_terms(network, batch, control, gnn.direction_loss, direction)
 
 
 def gradient(direction: float) -> torch.Tensor:
@@ -185,7 +185,9 @@ def test_it_overfits_ten_profiles():
     with loop.seeded(0):
         network = gnn.GraphNetwork(6, 20)
     settings = loop.Settings(epochs=400, learning_rate=0.02, clip=None)
-    predict, history = gnn.train(network, heard, measured, control, direction=0.1, settings=settings)
+    predict, history = message_passing.train(
+        network, heard, measured, control, direction_loss=gnn.direction_loss, settings=settings
+    )
     assert history["error"].iloc[-1] < 0.01 * history["error"].iloc[0]
     assert history.attrs["terms"] == ["error", "direction"]
     assert np.abs(predict(heard) - measured).max() < 0.2
@@ -256,18 +258,18 @@ def test_another_network_can_take_its_place(screen: tuple[pd.DataFrame, pd.DataF
         def forward(self, heard: torch.Tensor, control: torch.Tensor) -> torch.Tensor:
             return super().forward(heard, control) * 0 + control
 
-    predicted = gnn.gnn(known, {"graph": edges}, wanted, network=Nothing)
+    predicted = gnn.gnn(known, {"graph": edges}, wanted, gnn.PARTS._replace(network=Nothing))
     np.testing.assert_allclose(predicted, 3.0, rtol=1e-6)
 
 
 def test_the_numbers_that_stand_for_effects_are_principal_components():
     values = np.random.default_rng(0).normal(size=(40, 7))
-    numbers = gnn.effect_numbers(values)
+    numbers = message_passing.effect_numbers(values)
     assert numbers.shape == (40, 5)  # one for every eight perturbations
     centred = values - values.mean(axis=0)
     variances = np.sort(np.linalg.eigvalsh(centred.T @ centred))[::-1][:5]
     np.testing.assert_allclose(numbers.T @ numbers, np.diag(variances), atol=1e-9)
-    assert gnn.effect_numbers(values[:3]).shape == (3, 1)
+    assert message_passing.effect_numbers(values[:3]).shape == (3, 1)
 
 
 def test_features_without_knowledge_teach_nothing_of_neighbours(screen: tuple[pd.DataFrame, pd.DataFrame]):
@@ -276,7 +278,7 @@ def test_features_without_knowledge_teach_nothing_of_neighbours(screen: tuple[pd
     rng = np.random.default_rng(0)
 
     def shuffled(values: np.ndarray) -> np.ndarray:
-        return rng.permutation(gnn.effect_numbers(values))
+        return rng.permutation(message_passing.effect_numbers(values))
 
     def error(**settings: object) -> float:
         predicted = gnn.gnn(training, {"graph": edges}, hidden, **settings)

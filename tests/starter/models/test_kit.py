@@ -90,13 +90,13 @@ def test_contexts_do_not_mix(screen: TrainingData, name: str):
 
 def test_networks_learn_and_predict_as_in_one_go(screen: TrainingData):
     pytest.importorskip("torch")
-    from starter.models import gnn
+    from starter.models import gnn, message_passing
 
     part = screen.in_context(screen.contexts[0])
     targets = ["unheard of", *part.pairs.get_level_values(PERTURBATION)[:3]]
     graphs = dict(part.graphs)
     once = gnn.gnn(part.one_context(), graphs, targets)
-    learned = gnn.fit(part.one_context(), graphs)
+    learned = message_passing.fit(part.one_context(), graphs, gnn.PARTS)
     np.testing.assert_allclose(learned(targets), once, atol=1e-6)
     np.testing.assert_allclose(learned(targets[:1]), once.iloc[:1], atol=1e-6)
 

@@ -15,6 +15,7 @@ from starter.schema import CONTROL, TARGET_GENE
 
 torch = pytest.importorskip("torch")
 sets = pytest.importorskip("starter.models.set_transformer")
+set_task = pytest.importorskip("starter.models.set_task")
 training = pytest.importorskip("starter.training.loop")
 
 
@@ -25,13 +26,13 @@ def given(small_path: Path):
     profiles = pseudobulk.profiles(small_screen).droplevel("context")
     names = dataset.perturbations(small_screen)
     features = pd.DataFrame(np.random.default_rng(1).normal(size=(len(names), 6)), index=names)
-    return profiles, sets.KnownCells(features, preprocess.expression(small_screen), small_screen.obs), names[:2]
+    return profiles, set_task.KnownCells(features, preprocess.expression(small_screen), small_screen.obs), names[:2]
 
 
 @pytest.fixture(scope="module")
 def task(given):
     profiles, known, new = given
-    return sets.prepare(profiles.drop(index=new), known, new, n=5)
+    return set_task.prepare(profiles.drop(index=new), known, new, n=5)
 
 
 def draw(seed: int, *shapes: tuple[int, ...]) -> list[torch.Tensor]:
@@ -82,14 +83,14 @@ def test_components_hold_the_effects_and_cells_of_unseen_perturbations_are_left_
 
 
 def one_batch(task, size: int = 8):
-    plan = sets.plan_sets(task.obs, task.training, size, np.random.default_rng(0))
-    return next(iter(sets.DataLoader(sets.CellSets(task.expression, plan), batch_size=4)))
+    plan = set_task.plan_sets(task.obs, task.training, size, np.random.default_rng(0))
+    return next(iter(set_task.DataLoader(set_task.CellSets(task.expression, plan), batch_size=4)))
 
 
 def gradient_of(task, weight: float, term: str | None = None) -> torch.Tensor:
     with training.seeded(0):
         model = sets.SetTransformer(task.components.shape[1], task.targets.shape[1], size=8, heads=2)
-    terms = sets.set_loss(model.eval(), task, one_batch(task), weight)
+    terms = set_task.set_loss(model.eval(), task, one_batch(task), sets.energy_distance, weight)
     (terms[term] if term else sum(terms.values())).backward()
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
@@ -105,7 +106,7 @@ def test_every_term_of_the_loss_changes_the_gradient(task):
 def test_the_order_of_cells_does_not_matter(task):
     with training.seeded(0):
         model = sets.SetTransformer(task.components.shape[1], task.targets.shape[1], size=8, heads=2).eval()
-    control = sets.control_sets(task)[:2]
+    control = set_task.control_sets(task)[:2]
     order = torch.randperm(control.shape[1], generator=torch.Generator().manual_seed(3))
     plain, shuffled = (model(cells, task.targets[:2]) for cells in (control, control[:, order]))
     torch.testing.assert_close(shuffled, plain[:, order], rtol=1e-4, atol=1e-5)
@@ -113,7 +114,7 @@ def test_the_order_of_cells_does_not_matter(task):
 
 def test_it_fits_ten_cells(task):
     """Ten control cells become ten given cells, in place and in shape."""
-    control = sets.control_sets(task)[:1, :10]
+    control = set_task.control_sets(task)[:1, :10]
     measured = 0.5 * control.roll(1, dims=2) + 1.0
     with training.seeded(0):
         model = sets.SetTransformer(task.components.shape[1], task.targets.shape[1], 32, 2, dropout=0.0)

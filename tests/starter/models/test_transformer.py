@@ -10,6 +10,7 @@ from starter.schema import CONTROL
 
 torch = pytest.importorskip("torch")
 transformer = pytest.importorskip("starter.models.transformer")
+gene_task = pytest.importorskip("starter.models.gene_task")
 training = pytest.importorskip("starter.training.loop")
 
 
@@ -25,17 +26,17 @@ def screen(n: int = 14, n_genes: int = 30, n_new: int = 3, n_features: int = 5):
         profiles.loc[name, name] = 0.5
     profiles.loc[CONTROL] = 5.0
     of_genes = pd.DataFrame(rng.gamma(2.0, 3.0, (n_genes, 2)), index=genes)
-    return profiles, transformer.Known(features, of_genes), names[n:]
+    return profiles, gene_task.Known(features, of_genes), names[n:]
 
 
 @pytest.fixture(scope="module")
 def learned():
     """A model that learned from a screen, its task, and the profiles with the unseen ones."""
     profiles, known, new = screen()
-    task = transformer.prepare(profiles.drop(index=new), known, new)
+    task = gene_task.prepare(profiles.drop(index=new), known, new, transformer.gene_tokens)
     with training.seeded(0):
         model = transformer.GeneTransformer(task.genes.shape[1], task.targets.shape[1], size=16, heads=2)
-    transformer.train(model, task, training.Settings(epochs=200, learning_rate=5e-3))
+    gene_task.train(model, task, training.Settings(epochs=200, learning_rate=5e-3))
     return model, task, profiles
 
 
@@ -64,17 +65,17 @@ def test_shuffled_genes_give_the_same_answer_shuffled(learned):
 
 def test_it_fits_ten_targets_that_it_has_seen():
     profiles, known, _ = screen(n=10, n_new=0)
-    task = transformer.prepare(profiles, known, [])
+    task = gene_task.prepare(profiles, known, [], transformer.gene_tokens)
     with training.seeded(0):
         model = transformer.GeneTransformer(task.genes.shape[1], task.targets.shape[1], 32, 2, dropout=0.0)
-    history = transformer.train(model, task, training.Settings(epochs=250, learning_rate=3e-3))
+    history = gene_task.train(model, task, training.Settings(epochs=250, learning_rate=3e-3))
     assert history["loss"].iloc[0] > 0.5
     assert history["loss"].iloc[-5:].mean() < 0.05
 
 
 def test_a_target_that_nobody_perturbed_is_predicted_better_than_by_the_train_mean(learned):
     model, task, profiles = learned
-    predicted = transformer.predict(model, task)
+    predicted = gene_task.predict(model, task)
     error, of_mean = (abs(table - profiles.loc[task.names]).mean().mean() for table in (predicted, task.train_mean))
     assert error < 0.8 * of_mean
     for name in task.names:  # its own gene is nearly off, as was that of every other target
@@ -83,27 +84,27 @@ def test_a_target_that_nobody_perturbed_is_predicted_better_than_by_the_train_me
 
 def test_every_token_weight_and_the_flag_change_the_loss():
     profiles, known, _ = screen(n=8, n_new=0)
-    task = transformer.prepare(profiles, known, [])
+    task = gene_task.prepare(profiles, known, [], transformer.gene_tokens)
     with training.seeded(0):
         model = transformer.GeneTransformer(task.genes.shape[1], task.targets.shape[1], size=8, heads=2)
     batch = (task.targets, task.effects, task.is_target)
-    transformer.effect_loss(model, task, batch, n_genes=len(task.genes))["error"].backward()
+    gene_task.effect_loss(model, task, batch, n_genes=len(task.genes))["error"].backward()
     without = [name for name, weight in model.named_parameters() if not weight.grad.abs().sum() > 0]
     assert without == []
 
 
 def test_the_loss_is_the_mean_squared_error_of_the_genes_that_are_shown():
     profiles, known, _ = screen(n=8, n_new=0)
-    task = transformer.prepare(profiles, known, [])
+    task = gene_task.prepare(profiles, known, [], transformer.gene_tokens)
     batch = (task.targets, task.effects, task.is_target)
 
     def nothing(genes: torch.Tensor, target: torch.Tensor, is_target: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(is_target)
 
-    whole = transformer.effect_loss(nothing, task, batch, n_genes=99)["error"]
+    whole = gene_task.effect_loss(nothing, task, batch, n_genes=99)["error"]
     assert float(whole) == pytest.approx(1.0, rel=1e-5)  # effects are divided by their standard deviation
     torch.manual_seed(3)
-    few = transformer.effect_loss(nothing, task, batch, n_genes=4)["error"]
+    few = gene_task.effect_loss(nothing, task, batch, n_genes=4)["error"]
     torch.manual_seed(3)
     shown = torch.randperm(len(task.genes))[:4]
     assert float(few) == pytest.approx(float(task.effects[:, shown].square().mean()))
@@ -124,7 +125,7 @@ def test_the_form_is_that_of_all_models_and_what_is_unknown_gets_the_train_mean(
     np.testing.assert_allclose(predicted.loc["unheard of"], mean)
     assert not np.allclose(predicted.loc[new[0]], mean)
     assert transformer.gene_transformer(given, known, [], epochs=1).shape == (0, profiles.shape[1])
-    nothing = transformer.Known(known.targets.loc[new])  # features of no training target
+    nothing = gene_task.Known(known.targets.loc[new])  # features of no training target
     np.testing.assert_allclose(transformer.gene_transformer(given, nothing, new), np.tile(mean, (len(new), 1)))
 
 

@@ -18,10 +18,13 @@ from torch.fx.experimental import _config as fx_config
 from starter.data import dataset, preprocess, pseudobulk
 from starter.models import cvae, gnn, set_transformer
 from starter.models.conditioned_cells import known_of
+from starter.models.gene_task import Known
 from starter.models.scgpt import finetuning, pretraining
 from starter.models.scgpt.architecture import Architecture, PerturbationModel
+from starter.models.scgpt.masked_values import bin_values, masked_error
 from starter.models.scgpt.vocabulary import Vocabulary
-from starter.models.transformer import Known, gene_transformer
+from starter.models.set_task import KnownCells
+from starter.models.transformer import gene_transformer
 from starter.schema import TARGET_GENE
 from starter.training import loop
 from starter.training.processes import Processes
@@ -69,7 +72,7 @@ def train_gene_transformer(profiles, features, screen):
 
 
 def train_set_transformer(profiles, features, screen):
-    known = set_transformer.KnownCells(features, preprocess.expression(screen), screen.obs)
+    known = KnownCells(features, preprocess.expression(screen), screen.obs)
     set_transformer.set_transformer(profiles, known, list(features.index[:2]))
 
 
@@ -85,7 +88,7 @@ def train_as_published(profiles, features, screen):
 
 
 def train_pretraining(profiles, features, screen):
-    pretraining.pretrain(preprocess.expression(screen), list(screen.var_names), width=8)
+    pretraining.pretrain(preprocess.expression(screen), list(screen.var_names), bin_values, masked_error, width=8)
 
 
 @pytest.mark.parametrize(

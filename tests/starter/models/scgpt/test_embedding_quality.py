@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from starter.errors import InputError
 from starter.models.scgpt import embedding_quality
+from starter.models.scgpt.batch_mixing import batch_entropy
 
 
 def groups(apart: float, sizes: tuple[int, ...] = (40, 30, 25), width: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -68,12 +69,12 @@ def test_batch_entropy_by_hand_and_by_scipy():
     batch = np.array(["x", "y", "x", "x", "y"])
     # the two nearest of each: yx, xx, yx, xy, xx
     due = np.mean([entropy([1, 1], base=2), 0, entropy([1, 1], base=2), entropy([1, 1], base=2), 0])
-    assert embedding_quality.batch_entropy(line, batch, k=2) == pytest.approx(due)
+    assert batch_entropy(line, batch, k=2) == pytest.approx(due)
     embedding, labels = groups(0.0)
-    mixed = embedding_quality.batch_entropy(embedding, labels)
+    mixed = batch_entropy(embedding, labels)
     shares = np.unique(labels, return_counts=True)[1]
     assert mixed == pytest.approx(entropy(shares, base=3), abs=0.02)
-    assert embedding_quality.batch_entropy(*groups(40.0), k=10) == pytest.approx(0)
+    assert batch_entropy(*groups(40.0), k=10) == pytest.approx(0)
 
 
 COLUMNS = ["accuracy", "macro F1", "macro precision", "macro recall", "AUROC"]
@@ -186,7 +187,7 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(InputError, match=r"shape \(95, 4\) and 94 labels"):
         embedding_quality.silhouette(embedding, labels[1:])
     with pytest.raises(InputError, match="all cells have one label"):
-        embedding_quality.batch_entropy(embedding, np.repeat("x", len(labels)))
+        batch_entropy(embedding, np.repeat("x", len(labels)))
     for places in (labels, np.append(np.arange(94.0), np.nan)):
         with pytest.raises(InputError, match="places in a sequence are numbers"):
             embedding_quality.sequential_alignment(embedding, places)

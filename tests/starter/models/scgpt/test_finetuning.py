@@ -16,6 +16,7 @@ from starter.errors import InputError
 from starter.models import baselines
 from starter.models.scgpt import finetuning, pretraining
 from starter.models.scgpt.architecture import Architecture, PerturbationModel, PretrainingModel
+from starter.models.scgpt.masked_values import bin_values, masked_error
 from starter.models.scgpt.vocabulary import Vocabulary
 from starter.schema import CONTROL
 
@@ -58,17 +59,17 @@ def controls(n: int = 80) -> scipy.sparse.csr_matrix:
 def test_bins_by_hand():
     values = np.array([[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [7.0, 0.0, 0.0, 7.0, 7.0, 0.0]])
     # edges of the first cell at 1, 7/3, 11/3, 5
-    assert pretraining.bin_values(values, 5).tolist() == [[0, 1, 1, 2, 3, 4], [4, 0, 0, 4, 4, 0]]
-    np.testing.assert_array_equal(pretraining.bin_values(3 * values, 5), pretraining.bin_values(values, 5))
-    assert not pretraining.bin_values(np.zeros((1, 3)), 5).any()
+    assert bin_values(values, 5).tolist() == [[0, 1, 1, 2, 3, 4], [4, 0, 0, 4, 4, 0]]
+    np.testing.assert_array_equal(bin_values(3 * values, 5), bin_values(values, 5))
+    assert not bin_values(np.zeros((1, 3)), 5).any()
     with pytest.raises(InputError, match="2 bins leave nothing to tell apart"):
-        pretraining.bin_values(values, 2)
+        bin_values(values, 2)
 
 
 def test_the_masked_error_sees_only_what_counts():
     predicted, due = torch.tensor([[1.0, 5.0], [2.0, 0.0]], requires_grad=True), torch.zeros(2, 2)
     counts = torch.tensor([[True, False], [True, False]])
-    error = pretraining.masked_error(predicted, due, counts)
+    error = masked_error(predicted, due, counts)
     assert error.item() == pytest.approx((1 + 4) / 2)
     error.backward()
     assert predicted.grad.tolist() == [[1.0, 0.0], [2.0, 0.0]]
@@ -77,9 +78,9 @@ def test_the_masked_error_sees_only_what_counts():
 def test_pretraining_learns_and_gives_the_same_for_the_same_seed():
     settings = {"width": 8, "genes_a_row": 20, "epochs": 10, "learning_rate": 1e-2}
     before = torch.random.get_rng_state()
-    model, vocabulary, history = pretraining.pretrain(controls(), GENES, **settings)
+    model, vocabulary, history = pretraining.pretrain(controls(), GENES, bin_values, masked_error, **settings)
     assert torch.equal(torch.random.get_rng_state(), before)
-    again, _, _ = pretraining.pretrain(controls(), GENES, **settings)
+    again, _, _ = pretraining.pretrain(controls(), GENES, bin_values, masked_error, **settings)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
     assert history["loss"].iloc[-1] < 0.9 * history["loss"].iloc[0]
     assert vocabulary.unknown(GENES) == [GENES[-1]]
@@ -94,7 +95,9 @@ def test_each_term_of_pretraining_reaches_the_gene_tokens(term: int):
 
 
 def test_tokens_start_from_coexpression_and_genes_that_vary_together_are_alike():
-    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1, learning_rate=1e-12)
+    model, vocabulary, _ = pretraining.pretrain(
+        controls(), GENES, bin_values, masked_error, width=8, epochs=1, learning_rate=1e-12
+    )
     start = pretraining.starting_tokens(vocabulary, controls(), GENES, 8)
     assert list(start.index) == GENES[:-1]  # the last is in three cells only
     tokens = model.encoder.embedding.weight[vocabulary.encode(start.index)[0]].detach().numpy()
@@ -111,28 +114,30 @@ def test_tokens_start_from_coexpression_and_genes_that_vary_together_are_alike()
 
 
 def test_cells_are_embedded_by_their_known_genes_alone():
-    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1)
+    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, bin_values, masked_error, width=8, epochs=1)
     cells = controls(20)
-    embedding = pretraining.cell_embeddings(model, vocabulary, cells, GENES)
+    embedding = pretraining.cell_embeddings(model, vocabulary, cells, GENES, bin_values)
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
     other = cells.tolil()
     other[:, -1] = 5.0
-    np.testing.assert_array_equal(pretraining.cell_embeddings(model, vocabulary, other.tocsr(), GENES), embedding)
-    few = pretraining.cell_embeddings(model, vocabulary, cells, GENES, longest=5)
+    np.testing.assert_array_equal(
+        pretraining.cell_embeddings(model, vocabulary, other.tocsr(), GENES, bin_values), embedding
+    )
+    few = pretraining.cell_embeddings(model, vocabulary, cells, GENES, bin_values, longest=5)
     assert abs(few - embedding).max() > 1e-3
 
 
 def test_a_cell_is_shown_by_the_genes_that_it_expresses():
     """As `embed_data` of scGPT does: `<cls>`, then the genes that are not 0, binned; the rest of a batch is padding."""
-    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1)
+    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, bin_values, masked_error, width=8, epochs=1)
     cells = controls(7).tolil()
     cells[2] = 0  # nothing but <cls>
     cells = cells.tocsr()
-    came = pretraining.cell_embeddings(model, vocabulary, cells, GENES, n_bins=7, batch_size=3)
+    came = pretraining.cell_embeddings(model, vocabulary, cells, GENES, bin_values, n_bins=7, batch_size=3)
     for cell, embedded in zip(cells.toarray()[:, :-1], came, strict=True):
         shown = [gene for gene, value in zip(GENES, cell, strict=False) if value > 0]
         ids = torch.tensor([vocabulary.numbers["<cls>"], *vocabulary.encode(shown)[0].tolist()])
-        values = torch.tensor([-2.0, *pretraining.bin_values(cell[None], 7)[0][cell > 0]])
+        values = torch.tensor([-2.0, *bin_values(cell[None], 7)[0][cell > 0]])
         with torch.no_grad():
             due = model.transformer_encoder(model.embed(ids[None], values[None]))[0, 0]
         np.testing.assert_allclose(embedded, due / due.norm(), atol=1e-5)
@@ -140,7 +145,7 @@ def test_a_cell_is_shown_by_the_genes_that_it_expresses():
 
 def test_of_a_cell_that_expresses_more_genes_than_fit_some_are_drawn(monkeypatch: pytest.MonkeyPatch):
     assert pretraining.LONGEST == 1200  # max_seq_len of the whole-human checkpoint
-    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, width=8, epochs=1)
+    model, vocabulary, _ = pretraining.pretrain(controls(), GENES, bin_values, masked_error, width=8, epochs=1)
     cells, lengths, encode = controls(9), [], model.transformer_encoder.forward
 
     def counted(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -149,7 +154,8 @@ def test_of_a_cell_that_expresses_more_genes_than_fit_some_are_drawn(monkeypatch
 
     monkeypatch.setattr(model.transformer_encoder, "forward", counted)
     one, same, other = (
-        pretraining.cell_embeddings(model, vocabulary, cells, GENES, longest=10, seed=seed) for seed in (0, 0, 1)
+        pretraining.cell_embeddings(model, vocabulary, cells, GENES, bin_values, longest=10, seed=seed)
+        for seed in (0, 0, 1)
     )
     expressed = np.sort((cells[:, :-1] > 0).getnnz(axis=1))
     assert lengths == 3 * [min(1 + int(n), 10) for n in expressed]
@@ -159,7 +165,7 @@ def test_of_a_cell_that_expresses_more_genes_than_fit_some_are_drawn(monkeypatch
 
 def test_too_few_genes_are_refused():
     with pytest.raises(InputError, match="29 genes are expressed in 10 control cells or more; 33 are needed"):
-        pretraining.pretrain(controls(), GENES)
+        pretraining.pretrain(controls(), GENES, bin_values, masked_error)
 
 
 # fine-tuning
@@ -379,13 +385,13 @@ def test_masked_errors_of_unseen_cells_are_those_of_the_answers_given():
         for decoder in (model.decoder, model.mvc_decoder):  # both answer 0 everywhere
             for parameter in decoder.parameters():
                 parameter.zero_()
-    found = pretraining.masked_errors(model, vocabulary, controls(), controls(), GENES, n_bins=4)
+    found = pretraining.masked_errors(model, vocabulary, controls(), controls(), GENES, bin_values, n_bins=4)
     assert list(found.columns) == ["masked", "cell", "guess"]
     assert len(found) == controls().shape[0]
     # an answer of 0 errs by the square of a bin, the guess by its variance over cells
     known = [gene in vocabulary.numbers for gene in GENES]
-    binned = pretraining.bin_values(controls()[:, known].toarray(), 4)
+    binned = bin_values(controls()[:, known].toarray(), 4)
     assert found["masked"].mean() == pytest.approx((binned**2).mean(), rel=0.2)
     assert found["guess"].mean() == pytest.approx(binned.var(axis=0).mean(), rel=0.2)
-    again = pretraining.masked_errors(model, vocabulary, controls(), controls(), GENES, n_bins=4)
+    again = pretraining.masked_errors(model, vocabulary, controls(), controls(), GENES, bin_values, n_bins=4)
     pd.testing.assert_frame_equal(found, again)
