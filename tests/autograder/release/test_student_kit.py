@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import nbformat
 import pytest
+from typer.testing import CliRunner
 
+from autograder.cli import app
 from autograder.course import Course, read_course
 from autograder.questions.points import released_points
 from autograder.questions.question import Question, questions_of
@@ -26,6 +28,8 @@ ROOT = Path(__file__).parents[3]
 STAGES = sorted(path.name for path in (ROOT / "solutions").iterdir())
 COURSE = '[course]\nname = "kit"\n\n[stages.04_baselines]\n\n[stages.05_cvae]\n'
 CVAE = "starter.models.cvae"
+STAGE = "04_baselines"
+"""Of the small course."""
 COMMAND = "from starter.cli import main; main()"
 
 
@@ -79,6 +83,36 @@ def test_a_module_that_is_not_there_cannot_be_held_back(released: Course, tmp_pa
     with pytest.raises(InputError, match=r"starter has no module starter.models.lost to hold back; mend"):
         write_kit(released, ROOT, tmp_path / "kit.zip", ["starter.models.lost"])
     assert not (tmp_path / "kit.zip").exists()
+
+
+def kit_of(course: Course, *arguments: str) -> tuple[str, set[str]]:
+    """Pack a kit by the command, and give what it says and the modules in it."""
+    out = course.root / "kit.zip"
+    done = CliRunner().invoke(app, ["student-kit", *arguments, "--course", str(course.root), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    with zipfile.ZipFile(out) as archive:
+        return done.output, {name for name in archive.namelist() if name.startswith("starter/")}
+
+
+def test_the_command_says_what_is_held_back_and_reveals_it(course: Course):
+    file = course.root / "questions" / f"{STAGE}.py"
+    more = f"from dataclasses import replace\nQUESTIONS = (replace(QUESTIONS[0], held_back=({CVAE!r},)),)\n"
+    file.write_text(file.read_text() + more)
+    said, modules = kit_of(course)
+    assert f"{STAGE}: held back until --reveal {STAGE}: no deadline: {CVAE}" in said
+    for revealed in ([], [STAGE]):
+        said, all_modules = kit_of(course, "--reveal", *revealed)
+        assert all_modules - modules == {"starter/models/cvae.py"}
+        assert "held back" not in said
+    settings = course.root / "course.toml"
+    text = settings.read_text()
+    for day, held in (("2099-10-01", True), ("2020-10-01", False)):
+        settings.write_text(text.replace(f"[stages.{STAGE}]", f"[stages.{STAGE}]\ndeadline = {day}T21:59:00+02:00"))
+        said, now = kit_of(course)
+        assert (now == modules) == held
+        assert (f"{STAGE}: held back until {day} 19:59:00 UTC ({day} 21:59:00 +0200): {CVAE}" in said) == held
+    refused = CliRunner().invoke(app, ["student-kit", STAGE, "--course", str(course.root)])
+    assert str(refused.exception) == f"stages are named with --reveal: autograder student-kit --reveal {STAGE}"
 
 
 def test_what_is_held_back_is_not_in_the_archive_and_all_else_is(folder: Path):
