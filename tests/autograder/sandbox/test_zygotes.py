@@ -233,12 +233,17 @@ def test_a_zygote_that_is_killed_under_its_fork_is_nobodys_fault(fresh: tuple[Pa
     run_with(here, folder, "1")
     source = "import os, time; print(1, flush=True); time.sleep(30)"
     (zygote,) = here._idle[next(iter(here._idle))]
-    inside = [child for child in psutil.Process(zygote.process.pid).children(recursive=True) if not child.children()]
+
+    def pythons() -> list[psutil.Process]:
+        inside = psutil.Process(zygote.process.pid).children(recursive=True)
+        return [process for process in inside if process.name().startswith("python")]
+
+    assert soon(lambda: len(pythons()) == 1)  # the one that told of the first fork's end is gone
+    (alone,) = pythons()
 
     class Killing:
         def write(self, chunk: bytes) -> None:
-            for process in inside:
-                process.kill()
+            alone.kill()
 
     outcome = run_with(here, folder, source, into=Killing())
     assert (outcome.status, outcome.returncode) == ("ended", sandbox_run.KILLED)
