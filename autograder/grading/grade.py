@@ -41,9 +41,7 @@ from starter.files import reason_of, whole
 
 WORTH_CACHES = 8
 """Submissions from which on it pays to fill libraries' caches first, which takes half a minute."""
-SLOWER = (
-    "this machine makes no sandbox within a sandbox, so every submission imported the libraries anew: slower, as safe"
-)
+SLOWER = "every submission imported the libraries anew, since no process could do it for all: slower, as safe"
 
 
 def grade_stage(

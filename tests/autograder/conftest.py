@@ -40,7 +40,7 @@ def zygotes_here(sandbox_here: None, tmp_path_factory: pytest.TempPathFactory) -
     """Give a folder for what is run, and zygotes whose forks run it."""
     folder = tmp_path_factory.mktemp("batch")
     folder.chmod(0o755)
-    with zygotes(folder, ["import numpy", f"import {MARK}"]) as here:
+    with zygotes(folder, ["import numpy.random", f"import {MARK}"]) as here:
         yield folder, here
 
 

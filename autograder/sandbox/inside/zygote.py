@@ -141,8 +141,8 @@ def drop_powers() -> None:
 
 def reseed() -> None:
     """Let each run have random numbers of its own; Python's `random` sees to itself."""
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+    if numpy := sys.modules.get("numpy.random"):
+        numpy.seed()
 
 
 def call(name: str, *arguments: object) -> None:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 from commands import run as run_command
-from handing_in import RIGHT, STAGE, grade_one, hand_in, submit
+from handing_in import RIGHT, STAGE, WRONG, grade_one, hand_in, submit
 
 from autograder.course import Course, read_course
-from autograder.grading.grade import grade_stage
+from autograder.grading.grade import SLOWER, grade_stage
 from autograder.grading.results import read_result
 from autograder.handed_in.submissions import Submission, normalise
 from autograder.questions.points import released_points
-from autograder.sandbox import run
+from autograder.sandbox import run, zygotes
 from autograder.sandbox.ready import NoSandboxError
 from starter.errors import InputError
 
@@ -28,6 +28,31 @@ def test_the_solution_earns_all(sandbox_here: None, course: Course):
     shutil.copyfile(course.root / "solutions" / STAGE / f"{STAGE}.ipynb", folder / f"{STAGE}.ipynb")
     result = grade_one(course)
     assert (result.points, result.questions[0].reason, result.notes) == (5, "right in all 3 cases", [])
+
+
+def test_libraries_are_imported_once_for_all_that_are_graded_one_after_the_other(
+    sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch
+):
+    started, remarks = [], []
+    real = run.start_session
+    monkeypatch.setattr(run, "start_session", lambda *given: started.append(given) or real(*given))
+    for student in ("ada", "bob", "cyd"):
+        submit(course, student, RIGHT)
+    results, failed = grade_stage(course, STAGE, remark=remarks.append)
+    assert ([result.questions[0].points for result in results], failed, remarks) == ([5, 5, 5], {}, [])
+    assert len(started) == 1
+
+
+def test_where_no_fork_can_have_a_sandbox_all_start_from_scratch_and_it_is_said(
+    sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(zygotes, "command_within", lambda *given: ["bwrap", "--nonsense"])
+    submit(course, "ada", RIGHT)
+    submit(course, "bob", WRONG)
+    remarks = []
+    results, failed = grade_stage(course, STAGE, remark=remarks.append)
+    assert ([result.questions[0].points for result in results], failed) == ([5, 0], {})
+    assert remarks == [f"{SLOWER} (bwrap: Unknown option --nonsense)"]
 
 
 def test_magics_for_plots_cost_nothing(graded):
