@@ -25,6 +25,8 @@ GRADEBOOK = "gradebook.db"
 """nbgrader's book."""
 NORMALISED = "normalised"
 """What is graded and shown."""
+REHEARSALS = "rehearsals"
+"""REHEARSALS/<stage>.json: how a stage went when it was last rehearsed."""
 RESULTS = "results"
 """RESULTS/<stage>/<student>.json."""
 SCORECARDS = "scorecards"
@@ -44,7 +46,7 @@ WORK = "work"
 TAKEN = frozenset(
     (
         *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, NORMALISED),
-        *(RESULTS, SCORECARDS, SECRET, SIMILAR, STATS, SUBMITTED, UNDO, WORK),
+        *(REHEARSALS, RESULTS, SCORECARDS, SECRET, SIMILAR, STATS, SUBMITTED, UNDO, WORK),
     )
 )
 """What lies in the grading folder besides a course's hidden data, which no course may be called."""

@@ -10,7 +10,7 @@ from autograder.course import FILE, Course
 from autograder.grading.judge import REASON, Verdict, judge
 from autograder.grading.results import QuestionResult
 from autograder.handed_in.submissions import Submission
-from autograder.questions.question import Question, questions_of
+from autograder.questions.question import Case, Question, questions_of
 from autograder.sandbox import contents, run
 from autograder.sandbox.bubblewrap import COURSE_ROOT, KIT
 from autograder.sandbox.inside.frames import read_frames
@@ -36,6 +36,13 @@ def question_result(name: str, verdict: Verdict, most: float, seconds: float, he
     reason, held, called, cause = map(printable, (verdict.reason, held, verdict.called, verdict.cause))
     came, due = ("\n".join(map(printable, text.splitlines())) for text in (verdict.came, verdict.due))
     return QuestionResult(name, earned, most, reason, round(seconds, 2), held, called, came, due, cause)
+
+
+def hidden_cases(submission: Submission, digest: str, question: Question) -> list[Case]:
+    """Make the cases of a question that a submission with this hash is asked; the same ones each time."""
+    course = submission.course
+    seed = course.derived_seed("question", submission.student, digest, question.name)
+    return question.cases(seed, course.public_folder)
 
 
 def ask_questions(
@@ -71,15 +78,14 @@ def ask_questions(
     MachineError
         If it was killed, or did not come to the student's code.
     """
-    course, stage, student = submission.course, submission.stage, submission.student
+    course, stage = submission.course, submission.stage
     questions = questions_of(course, stage)
     results: dict[str, QuestionResult] = {}
     notes: list[str] = []
     limits = course.limits
     for without in dict.fromkeys(question.without for question in questions):
         group = [question for question in questions if question.without == without]
-        seeds = {question.name: course.derived_seed("question", student, digest, question.name) for question in group}
-        cases = {question.name: question.cases(seeds[question.name], course.public_folder) for question in group}
+        cases = {question.name: hidden_cases(submission, digest, question) for question in group}
         limit = limits.seconds + sum(question.seconds for question in group) + START_SECONDS
         with tempfile.TemporaryDirectory(prefix="job-", dir=files.parent) as folder:
             job = Path(folder)

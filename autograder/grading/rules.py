@@ -47,7 +47,7 @@ def hash_rules(course: Course, stage: str) -> str:
         sha256(course.root / ASSIGNMENTS / stage / f"{stage}.ipynb"),
         sha256(record) if record.is_file() else None,
         hash_code(*JUDGES),
-        _hash_questions(course, stage),
+        hash_questions(course, stage),
     ]
     if prediction:
         facts += [prediction.model_dump(), hash_code(*SCORES), open_truth(course.hidden_folder / TRUTH).digest()]
@@ -60,7 +60,7 @@ def hash_code(*rooms: str) -> str:
     return hash_files((path.relative_to(KIT).as_posix(), bytes.fromhex(sha256(path))) for path in modules)
 
 
-def _hash_questions(course: Course, stage: str) -> list[str]:
+def hash_questions(course: Course, stage: str) -> list[str]:
     """Hash a stage's questions: the instructor's own file, and the kit's folder, of which that may take over some."""
     own = questions_path(course, stage)
     room = f"{QUESTIONS}/{stage}"

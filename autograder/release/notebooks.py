@@ -30,7 +30,13 @@ GLOSSARY = Path(__file__).parents[2] / "docs" / GLOSSARY_FILE
 PAPERS = GLOSSARY.with_name(PAPERS_FILE)
 
 
-def release(course: Course, report: Callable[[str], None] = lambda step: None, *, allow: bool = False) -> None:
+def release(
+    course: Course,
+    report: Callable[[str], None] = lambda step: None,
+    *,
+    allow: bool = False,
+    rehearse: Callable[[], None] = lambda: None,
+) -> None:
     """Release a course.
 
     Data that were released before stay as they are. The students' notebooks are made anew.
@@ -41,6 +47,8 @@ def release(course: Course, report: Callable[[str], None] = lambda step: None, *
         Called with a sentence for each step that is done.
     allow
         Whether labels of one gene may stand in several parts of the split.
+    rehearse
+        Called when the data are there, before notebooks are given out; raises where they should not be.
 
     Raises
     ------
@@ -51,6 +59,7 @@ def release(course: Course, report: Callable[[str], None] = lambda step: None, *
     for stage in course.stages:
         released_points(course, stage)
     release_data(course, report, allow=allow)
+    rehearse()
     release_notebooks(course, report)
     if book.write_settings(course):
         report(f"wrote {book.SETTINGS_FILE}, by which formgrader finds the course")
