@@ -61,6 +61,7 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
         return Verdict(0.0, f"the answer cannot be read: {error}")
     if not isinstance(came, list):
         return Verdict(0.0, "the answer cannot be read: it is not a list of values")
+    cases = _likeliest_first(question, cases, came)
     faults, credit = [], 0.0
     for number, case in enumerate(cases, start=1):
         given = came[number - 1] if number <= len(came) else {"error": "it was not reached"}
@@ -83,6 +84,21 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
         headline = f"right in {right} of {len(cases)} cases, where this mistake is right too, so they earn no more; "
         return replace(first, share=credit, reason=f"{headline}{first.reason}"[:REASON], cause=meaning)
     return replace(first, share=credit + right / len(cases), reason=f"{headline}{first.reason}"[:REASON])
+
+
+def _likeliest_first(question: Question, cases: list[Case], came: list) -> list[Case]:
+    """Order each case's mistakes by how many of all answers they give, since in one case two may give the same."""
+    pairs = [
+        (given["value"], case)
+        for given, case in zip(came, cases, strict=False)
+        if isinstance(given, dict) and "value" in given
+    ]
+    explained = {
+        meaning: sum(_alike(question, answer, case.mistakes[meaning]) for answer, case in pairs)
+        for meaning in cases[0].mistakes
+    }
+    ordered = sorted(explained, key=lambda meaning: -explained[meaning])
+    return [replace(case, mistakes={meaning: case.mistakes[meaning] for meaning in ordered}) for case in cases]
 
 
 def _trivial(question: Question, cases: list[Case], came: list) -> str:

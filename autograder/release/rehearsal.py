@@ -40,7 +40,7 @@ SEEDS = range(5)
 """Of the cases on which a mistake must be told from what is due."""
 SOLVED, UNTOUCHED = "solved", "untouched"
 """The students of a rehearsal, besides those who make mistakes."""
-WITH_MISTAKES = '''from pathlib import Path
+WITH_MISTAKES = """from pathlib import Path
 
 from starter.answers import values
 
@@ -66,7 +66,7 @@ def an_object(answers):
 make = {"function": function, "object": an_object, "variable": lambda answers: answers[0]}
 for name, kind, answers in values.decode(Path("mistakes.npz").read_bytes()):
     globals()[name] = make[kind](answers)
-'''
+"""
 """The cell of a student who makes mistakes: what it defines gives the mistakes' values, case by case."""
 
 
@@ -119,7 +119,7 @@ def rehearse(course: Course, stages: Sequence[str]) -> list[Rehearsal]:
 
 
 def changed_stages(course: Course) -> list[str]:
-    """List the stages whose notebook, questions, data or rubric changed since they were last rehearsed without fault."""
+    """List the stages whose notebook, questions, data or rubric changed since a rehearsal without fault."""
     return [stage for stage in course.stages if not _is_rehearsed(course, stage)]
 
 
@@ -241,7 +241,7 @@ def _uncaught(question: Question, course: Course) -> list[str]:
     for seed in SEEDS:
         try:
             cases = question.cases(seed, course.public_folder)
-        except Exception as error:  # whatever a question's functions raise on this screen
+        except Exception as error:  # noqa: BLE001  (whatever a question's functions raise on this screen)
             found = f"{type(error).__name__}: {error}"
             return [f"question {question.name!r}: its cases cannot be made on this screen ({found}); mend the question"]
         for mistake in question.mistakes:
