@@ -6,8 +6,9 @@ import pytest
 
 from autograder.course import Course, read_course
 from autograder.grading.judge import judge
-from autograder.questions.question import questions_of
+from autograder.questions.question import Mistake, Question, questions_of
 from starter.answers import values
+from starter.answers.kinds import Function
 from starter.check import check
 from starter.errors import InputError
 
@@ -130,3 +131,16 @@ def test_a_value_on_which_a_library_stumbles_is_wrong():
     verdict = judge(TRAIN_MEAN, CASES, values.encode([{"value": no_text}] * 3))
     assert verdict.share == 0
     assert verdict.reason == "case 1 of 3: the answer cannot be read (SystemError)"
+
+
+def test_of_two_mistakes_that_give_the_same_in_one_case_the_one_behind_all_answers_is_named():
+    def inputs(rng: np.random.Generator) -> list[dict]:
+        del rng
+        return [{"x": np.array([1.0, 1.0])}, {"x": np.array([1.0, 3.0])}]
+
+    mistakes = (Mistake("this is the largest", lambda x: x.max()), Mistake("this is the mean", lambda x: x.mean()))
+    question = Question("total", Function("total"), lambda x: x.sum(), inputs, mistakes)
+    cases = question.cases(0, KIT.public_folder)
+    for mistake in mistakes:
+        came = values.encode([{"value": mistake.gives(**case.inputs)} for case in cases])
+        assert judge(question, cases, came).reason.endswith(f"likely cause: {mistake.meaning}")
