@@ -101,7 +101,7 @@ def test_the_demo_runs_on_a_bare_debian(machine: tuple[str, Path]):
     inside(root, "apt-get", "install", "--yes", *re.search(r"`apt install ([^`]*)`", readme)[1].split())
     printed = inside(root, "make", "--directory", f"/{KIT}", "demo")
     overall = re.search(r"(?m)^ overall +(\S+) +(\S+) +(\S+) ", printed)
-    assert float(overall[1]) == -0.530
+    assert float(overall[1]) == -0.620
     for number, name in ((2, "train_mean"), (3, "neighbour_mean")):
         assert float(overall[number]) == in_readme(name, "`make demo` |")
     points = {
