@@ -434,8 +434,9 @@ def stats(
     """Show how a stage went, question by question.
 
     Of each question: the mean share of its points (facility), how well it tells strong from weak work
-    (discrimination: the correlation with the points in all other questions), what went wrong most, and how long it
-    took. Then who handed in, who is late, and what waits for you. Tables (.csv) and a figure go to grading/stats/.
+    (discrimination: the correlation with the points in all other questions), what went wrong most, and the seconds
+    that it took at most. Then who handed in, who is late, and what waits for you. Tables (.csv) and a figure go to
+    grading/stats/.
 
     Example: autograder stats 04_baselines
     """
@@ -582,8 +583,8 @@ def questions_table(found: "Stats") -> "Table":
     from autograder.gradebook.stats import RIGHT
 
     table = Table(title=f"Questions of {found.stage}", title_justify="left")
-    table.add_column("question")
-    for column in ("n", "points", "facility", "discrimination", "median s", "longest s"):
+    table.add_column("question", no_wrap=True)
+    for column in ("n", "points", "facility", "discrimi-\nnation", "seconds,\nlongest"):
         table.add_column(column, justify="right")
     table.add_column("what went wrong most")
     wrong = found.mistakes[found.mistakes["cause"] != RIGHT].groupby("question").first()
@@ -593,7 +594,7 @@ def questions_table(found: "Stats") -> "Table":
             "-" if pd.isna(row[column]) else f"{row[column]:{form}}"
             for column, form in (
                 *(("n", ".0f"), ("max", "g"), ("facility", ".0%"), ("discrimination", ".2f")),
-                *(("seconds_median", ".2f"), ("seconds_longest", ".2f")),
+                ("seconds_longest", ".1f"),
             )
         ]
         table.add_row(str(name), *numbers, Text(most))

@@ -17,6 +17,7 @@ from autograder.grading.judge import EMPTY
 from autograder.grading.results import QuestionResult, Result, read_result
 from autograder.handed_in.attempts import received_at
 from autograder.handed_in.submissions import Submission, hash_submission
+from autograder.questions.question import PREDICTION
 from autograder.settings import STUDENT_NAME, Student
 from starter import progress
 from starter.errors import InputError, counted, listed
@@ -26,9 +27,9 @@ FEWEST = 5
 """Hand-ins below which a correlation over them says nothing."""
 ROUNDING = 1e-12
 """Shares of points that differ by less are the same."""
-RIGHT, UNKNOWN = "right", "no cause recognised"
+RIGHT, UNKNOWN, BY_RUBRIC = "right", "no cause recognised", "less than all, by the rubric"
 """What else than a likely cause may be said of an answer."""
-KINDS = (RIGHT, "likely cause recognised", "blank left empty", UNKNOWN)
+KINDS = (RIGHT, "likely cause recognised", "blank left empty", UNKNOWN, BY_RUBRIC)
 """Of answers, as the figure shows them."""
 NOTHING, NOT_GRADED, CHANGED, GRADED = "nothing handed in", "not graded", "changed since it was graded", "graded"
 """Where a student stands."""
@@ -40,13 +41,14 @@ class Stats:
 
     stage: str
     questions: pd.DataFrame
-    """A row a question; index its name. `max`: points that can be had; `n`: hand-ins whose points are settled;
-    `facility`: their mean share of the points, 0 to 1; `discrimination`: see the function, -1 to 1 or NaN; `full`,
-    `none`: shares of them with all points and with none; `seconds_median`, `seconds_longest`: that the grader took, NaN
-    where no code runs; `waiting`: hand-ins that wait for the instructor."""
+    """A row a question, in the notebook's order; index its name. `max`: points that can be had; `n`: hand-ins whose
+    points are settled; `facility`: their mean share of the points, 0 to 1; `discrimination`: see the function, -1 to 1
+    or NaN; `full`, `none`: shares of them with all points and with none; `seconds_median`, `seconds_longest`: that the
+    grader took, NaN where no code runs; `waiting`: hand-ins that wait for the instructor."""
     mistakes: pd.DataFrame
     """A row a question and what the grader said of its answers, most frequent first: `question`, `cause` (`right`, a
-    likely cause, or that none was recognised), `n`, and `share` of the answers to it."""
+    likely cause, that none was recognised, or of a prediction that the rubric gave less than all), `n`, and `share` of
+    the answers to it."""
     students: pd.DataFrame
     """A row a student who is in the roster, handed in or was graded; index the id. `name`; `state`; `days_late`;
     `points`, less what is off for lateness, and `max`, NaN where not graded; `held`: questions that the grader held;
@@ -64,7 +66,7 @@ class Stats:
     def answers(self) -> pd.DataFrame:
         """Shares of `KINDS` among the answers: questions x kinds."""
         kind = self.mistakes["cause"].map(
-            lambda cause: {RIGHT: RIGHT, EMPTY: KINDS[2], UNKNOWN: UNKNOWN}.get(cause, KINDS[1])
+            lambda cause: {RIGHT: RIGHT, EMPTY: KINDS[2], UNKNOWN: UNKNOWN, BY_RUBRIC: BY_RUBRIC}.get(cause, KINDS[1])
         )
         shares = self.mistakes.assign(kind=kind).pivot_table(
             index="question", columns="kind", values="share", aggfunc="sum"
@@ -89,7 +91,9 @@ def read_stats(course: Course, stage: str) -> Stats:
         raise InputError(msg)
     results, notes = _results(course, stage, grades)
     hand_ins = _hand_ins(course, grades, results)
-    names = list(dict.fromkeys(question.name for grade in grades.values() for question in grade.questions))
+    given = {question.name for grade in grades.values() for question in grade.questions}
+    asked = dict.fromkeys(question.name for one in (*results.values(), *grades.values()) for question in one.questions)
+    names = [name for name in asked if name in given]
     of_student = {name: {question.name: question for question in grades[name].questions} for name in hand_ins}
     points = pd.DataFrame(
         {
@@ -240,7 +244,7 @@ def _hand_ins(course: Course, grades: Iterable[str], results: Mapping[str, Resul
 def _said_of(question: QuestionResult) -> str:
     if question.points >= question.max:
         return RIGHT
-    return question.cause or UNKNOWN
+    return question.cause or (BY_RUBRIC if question.name == PREDICTION else UNKNOWN)
 
 
 def _students(course: Course, stage: str, grades: Mapping[str, Grade], results: Mapping[str, Result]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from starter.plots.style import BLUE, GREEN, GREY, ORANGE, RED
+from starter.plots.style import BLUE, GREEN, GREY, ORANGE, RED, SKY
 
 ROW, REST = 0.32, 4.0
 """Inches that a question takes, and everything else."""
@@ -46,11 +46,11 @@ def stats_figure(
         xlim=(-1, 1), xlabel="discrimination (correlation with the rest)", title="Does it tell strong from weak?"
     )
     left = np.zeros(len(questions))
-    for kind, colour in zip(answers, (GREEN, ORANGE, GREY, "black"), strict=True):
+    for kind, colour in zip(answers, (GREEN, ORANGE, GREY, "black", SKY), strict=True):
         said.barh(rows, answers[kind], left=left, color=colour, label=kind)
         left += answers[kind].to_numpy()
     said.set(xlim=(0, 1), xlabel="share of the answers", title="What came?")
-    upper.legend(loc="outside lower center", ncols=4, frameon=False)
+    upper.legend(loc="outside lower center", ncols=5, frameon=False)
     points, hand_in = lower.subplots(1, 2)
     points.hist(totals, bins=np.linspace(0, max(questions["max"].sum(), totals.max(initial=0)), 21), color=BLUE)
     points.set(

@@ -187,7 +187,8 @@ def _score(submission: Submission, due: Prediction, folder: Path, most: float) -
     shutil.rmtree(submission.scorecard, ignore_errors=True)  # of an earlier one
     given = prediction_of(submission)
     if given is None:
-        return QuestionResult(PREDICTION, 0.0, most, f"there is no {due.file} in the submission", 0.0)
+        missing = f"there is no {due.file} in the submission"
+        return QuestionResult(PREDICTION, 0.0, most, missing, 0.0, cause=missing)
     name, handed_in = given
     file = folder / Path(name).name
     with handed_in.open() as content, file.open("xb") as copy:

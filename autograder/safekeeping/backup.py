@@ -76,7 +76,7 @@ def write_backup(course: Course, path: Path) -> tuple[Manifest, list[str]]:
 def _add(archive: zipfile.ZipFile, name: str, path: Path) -> Kept:
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as copy:
+        with path.open("rb") as file, archive.open(name, "w", force_zip64=True) as copy:
             about = os.fstat(file.fileno())
             size = 0
             while block := file.read(BLOCK):

@@ -107,8 +107,8 @@ def _counts(before: Listing, now: Listing) -> list[str]:
         if before.get(name) != now.get(name):
             parts = Path(name).parts
             group = changes.setdefault("/".join(parts[: 2 if parts[0] == GRADING else 1]), [0, 0, 0])
-            group[0 if name not in before else 1 if name not in now else 2] += 1
-    says = ("removed", "brought back", "as before")
+            group[0 if before.get(name) is None else 1 if now.get(name) is None else 2] += 1
+    says = ("removed", "brought back", "changed back")
     return [
         f"{group}: " + ", ".join(f"{counted(n, 'file')} {what}" for n, what in zip(numbers, says, strict=True) if n)
         for group, numbers in sorted(changes.items())

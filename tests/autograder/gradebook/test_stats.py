@@ -140,7 +140,7 @@ def test_a_stage_in_numbers(recorded: Course):
     mistakes = stats.mistakes[stats.mistakes["question"] == "train_mean"].set_index("cause")
     assert mistakes["n"].to_dict() == {CAUSE: 2, EMPTY: 1, UNKNOWN: 1, "right": 1}
     assert mistakes["share"].sum() == pytest.approx(1)
-    assert list(stats.answers.loc["train_mean"]) == pytest.approx([0.2, 0.4, 0.2, 0.2])
+    assert list(stats.answers.loc["train_mean"]) == pytest.approx([0.2, 0.4, 0.2, 0.2, 0])
     assert stats.students["state"].to_dict() == {
         **dict.fromkeys(ANSWERS, "graded"), "gus": "nothing handed in", "zoe": "not graded"
     }  # fmt: skip

@@ -31,7 +31,7 @@ from autograder.safekeeping.restore import restore_backup
 from starter.errors import InputError
 from starter.files import sha256
 
-LOST = ("cache", "work", "generated", "exports")
+LOST = ("cache", "work", "generated", "exports", "undo")
 """What commands make again."""
 
 
