@@ -7,8 +7,8 @@ from typing import Any
 
 from starter.answers import values
 from starter.answers.asked import asked
-from starter.answers.causes import Wrong, general_cause
-from starter.answers.comparators import COMPARATORS, Comparator, from_plain, usual_meaning
+from starter.answers.causes import Answer, likely_cause
+from starter.answers.comparators import COMPARATORS, from_plain
 from starter.answers.kinds import KINDS, Kind, Object, to_tensors
 from starter.answers.wording import SHORT, describe_call, form_of, in_full
 from starter.blanks.blank import StillEmptyError
@@ -65,6 +65,7 @@ class Check:
         question = _read(name, folder)
         cases = question["cases"]
         kind, comparator = from_plain(KINDS, question["asks"]), from_plain(COMPARATORS, question["comparator"])
+        answers: list[Answer] = []
         for number, case in enumerate(cases, start=1):
             headline = f"{name}: case {number} of {len(cases)} is not right"
             call = describe_call(kind, case["inputs"])
@@ -88,17 +89,15 @@ class Check:
             if changed:
                 lines = {"called": call, "likely cause": changed, "help": _help(name, kind, number), "or": _offer(name)}
                 raise NotRight(_message(headline, lines))
+            answers.append(Answer(came, case["due"], case["inputs"], case["mistakes"]))
             if fault := comparator.fault(came, case["due"]):
+                answers += _answers(kind, given, cases[number:])
                 lines = {
                     "called": call,
                     "expected": in_full(case["due"]),
                     "got": in_full(came),
                     "difference": fault,
-                    "likely cause": usual_meaning(came, case["mistakes"], comparator)
-                    or general_cause(
-                        [Wrong(came, case["due"], case["inputs"]), *_more(kind, given, cases[number:], comparator)],
-                        comparator,
-                    ),
+                    "likely cause": likely_cause(answers, comparator),
                     "help": _help(name, kind, number),
                     "or": _offer(name),
                 }
@@ -177,14 +176,13 @@ def _read(name: str, folder: str | Path | None) -> dict[str, Any]:
         raise InputError(msg) from error
 
 
-def _more(kind: Kind, given: object, cases: list[dict[str, Any]], comparator: Comparator) -> list[Wrong]:
-    """Give what is wrong in the cases that follow, so that no cause is told by one case alone."""
+def _answers(kind: Kind, given: object, cases: list[dict[str, Any]]) -> list[Answer]:
+    """Ask the cases that follow too, so that no cause is told by one case alone."""
     found = []
     for case in cases:
         with suppress(Exception):  # the first case that is not right is told; an error in another comes up when it is
             came, _ = asked(kind, given, case["inputs"])
-            if comparator.fault(came, case["due"]):
-                found.append(Wrong(came, case["due"], case["inputs"]))
+            found.append(Answer(came, case["due"], case["inputs"], case["mistakes"]))
     return found
 
 

@@ -7,7 +7,7 @@ import scipy.sparse
 
 from autograder.questions.question import Case, Question
 from starter.answers import values
-from starter.answers.causes import Wrong, general_cause
+from starter.answers.causes import Answer, likely_cause
 from starter.answers.comparators import usual_meaning
 from starter.answers.kinds import File, Variable
 from starter.answers.wording import describe, describe_call, in_full
@@ -73,8 +73,10 @@ def judge(question: Question, cases: list[Case], answer: bytes) -> Verdict:
     if not faults:
         return Verdict(1.0, f"right in all {len(cases)} cases" if len(cases) > 1 else "right")
     first, right = faults[0], len(cases) - len(faults)
-    if CAUSE not in first.reason and (cause := _general_cause(question, cases, came)):
-        first = replace(first, reason=f"{first.reason}{CAUSE}{cause}", cause=cause)
+    cause, worth = _cause(question, cases, came)
+    if cause:
+        earned = f" (this earns {worth:.0%} of the case)" if worth else ""
+        first = replace(first, reason=f"{first.reason}{CAUSE}{cause}{earned}", cause=cause)
     headline = f"right in {right} of {len(cases)} cases; " if right else ""
     if right and (trivial := _trivial(question, cases, came)):
         reason = f"{trivial}, which earns nothing; {headline}{first.reason}"[:REASON]
@@ -124,17 +126,22 @@ def _one_mistake(question: Question, cases: list[Case], came: list) -> str | Non
     return None
 
 
-def _general_cause(question: Question, cases: list[Case], came: list) -> str | None:
-    """Explain all wrong answers by what goes wrong everywhere; it is told, and earns nothing."""
-    faulty = [
-        Wrong(given["value"], case.due, case.inputs)
-        for given, case in zip(came, cases, strict=False)
-        if isinstance(given, dict) and "value" in given and not _alike(question, given["value"], case.due)
-    ]
+def _cause(question: Question, cases: list[Case], came: list) -> tuple[str, float]:
+    """Explain the first answer that is wrong, with a look at the others; give the share of its case that this earns."""
+    answers = []
+    for case, given in zip(cases, came, strict=False):
+        if not isinstance(given, dict) or "value" not in given:
+            if all(_alike(question, answer.came, answer.due) for answer in answers):
+                return "", 0.0  # the first fault is an error, which has its own words
+            continue
+        answers.append(Answer(given["value"], case.due, case.inputs, case.mistakes))
     try:
-        return general_cause(faulty, question.comparator)
-    except Exception:  # noqa: BLE001  (a forged value may make any library stumble)
-        return None
+        faults = [question.comparator.fault(answer.came, answer.due) for answer in answers]
+        first = cases[next(number for number, fault in enumerate(faults) if fault)]
+        cause = likely_cause(answers, question.comparator)
+    except Exception:  # noqa: BLE001  (nothing is wrong, or a forged value makes a library stumble)
+        return "", 0.0
+    return cause or "", first.credit.get(cause or "", 0.0)
 
 
 def _one_number(answers: list) -> bool:
@@ -175,6 +182,4 @@ def _fault(question: Question, case: Case, given: object) -> Verdict | None:
     except Exception as error:  # noqa: BLE001  (a forged value may make any library stumble)
         return Verdict(0.0, f"the answer cannot be read ({type(error).__name__})", called)
     credit = case.credit.get(meaning, 0.0) if meaning else 0.0
-    earned = f" (this earns {credit:.0%} of the case)" if credit else ""
-    cause = f"{CAUSE}{meaning}{earned}" if meaning else ""
-    return Verdict(credit, f"{fault}{cause}", called, came, shown(case.due), meaning or "")
+    return Verdict(credit, fault, called, came, shown(case.due))

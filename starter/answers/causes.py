@@ -1,8 +1,8 @@
 """Why an answer is wrong, as far as the answer itself shows it, whatever the question.
 
-A usual mistake of one question is told by the value that it gives (`usual_meaning`). Here stand the mistakes that
-happen everywhere. One is named only where it explains every answer that was wrong, and only if there are enough
-numbers that this cannot be chance.
+A usual mistake of one question is told by the value that it gives, a mistake that happens everywhere by what would
+mend it. The latter is named only where it explains every answer that was wrong, and only if there are enough numbers
+that this cannot be chance.
 """
 
 import warnings
@@ -34,16 +34,45 @@ FACTORS = {
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """A part of an answer that is not right."""
+class Answer:
+    """What came for one case, or for a part of it."""
 
     came: Any
     due: Any
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """Of the case."""
+    mistakes: Mapping[str, Any] = field(default_factory=dict)
+    """What is wrong -> the value that this mistake gives."""
 
 
-def general_cause(faulty: Sequence[Wrong], comparator: Comparator) -> str | None:
+def likely_cause(answers: Sequence[Answer], comparator: Comparator) -> str | None:
+    """Say what went wrong: the question's own mistake that explains most answers, or else what happens everywhere.
+
+    Parameters
+    ----------
+    answers
+        To all cases, those that are right too: a mistake may be right in some of them.
+    comparator
+        How the question compares.
+
+    Returns
+    -------
+    What is wrong and what to do, or None where nothing explains the first answer that is wrong.
+    """
+    faulty = [answer for answer in answers if not _right(answer.came, answer.due, comparator)]
+    if not faulty:
+        return None
+    explained = {
+        meaning: sum(_right(answer.came, answer.mistakes.get(meaning), comparator) for answer in answers)
+        for meaning, value in faulty[0].mistakes.items()
+        if _right(faulty[0].came, value, comparator)
+    }
+    if explained:
+        return max(explained, key=lambda meaning: explained[meaning])
+    return general_cause(faulty, comparator)
+
+
+def general_cause(faulty: Sequence[Answer], comparator: Comparator) -> str | None:
     """Say what went wrong in all wrong answers to a question alike.
 
     Parameters
@@ -60,8 +89,8 @@ def general_cause(faulty: Sequence[Wrong], comparator: Comparator) -> str | None
     finders = (_nothing, _input_back, _not_a_number, _another_form, _another_size, _another_axis, _same_everywhere)
     numeric = (_by_remedies, _by_factor, _by_size_of_input, _by_sum, _rows)
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):  # of remedies that do not fit
-        told = [Wrong(wrong.came, wrong.due, _arguments(wrong.inputs)) for wrong in faulty]
-        parts = [part for wrong in told for part in _parts(wrong, comparator)]
+        told = [Answer(answer.came, answer.due, _arguments(answer.inputs)) for answer in faulty]
+        parts = [part for answer in told for part in _parts(answer, comparator)]
         if not parts:
             return None
         for find in finders:
@@ -79,15 +108,15 @@ def _arguments(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for _, arguments in inputs["calls"] for name, value in arguments.items()}
 
 
-def _parts(wrong: Wrong, comparator: Comparator) -> Iterator[Wrong]:
+def _parts(answer: Answer, comparator: Comparator) -> Iterator[Answer]:
     """Take what is wrong out of lists, dicts and tables, as far as they have the same parts."""
-    pairs = _paired(wrong.came, wrong.due)
+    pairs = _paired(answer.came, answer.due)
     if not pairs or _right([one for one, _ in pairs][::-1], [other for _, other in pairs], comparator):
-        yield wrong
+        yield answer
         return
     for one, other in pairs:
         if not _right(one, other, comparator):
-            yield from _parts(Wrong(one, other, wrong.inputs), comparator)
+            yield from _parts(Answer(one, other, answer.inputs), comparator)
 
 
 def _paired(came: Any, due: Any) -> list[tuple[Any, Any]]:
@@ -115,14 +144,14 @@ def _right(came: Any, due: Any, comparator: Comparator) -> bool:
         return False
 
 
-def _nothing(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _nothing(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     del comparator
     if all(part.came is None and part.due is not None for part in parts):
         return "nothing came back: end with `return` and the result (print shows a value and hands on nothing)"
     return None
 
 
-def _input_back(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _input_back(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     for name, value in parts[0].inputs.items():
         if _n_values(value) < ENOUGH:
             continue
@@ -131,7 +160,7 @@ def _input_back(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
     return None
 
 
-def _not_a_number(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _not_a_number(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     """Recognise a function that was handed over and not called, and results that wait to be taken."""
     del comparator
     if all(callable(part.came) for part in parts):
@@ -141,31 +170,31 @@ def _not_a_number(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
     return None
 
 
-def _another_form(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _another_form(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     return _first_that_mends(FORMS, parts, comparator)
 
 
-def _another_size(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _another_size(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     if any(_shape(part.came) is None or _shape(part.came) == _shape(part.due) for part in parts):
         return None
     return _first_that_mends(SIZES, parts, comparator)
 
 
-def _first_that_mends(remedies: Sequence[Remedy], parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _first_that_mends(remedies: Sequence[Remedy], parts: Sequence[Answer], comparator: Comparator) -> str | None:
     return next(
         (remedy.cause for remedy in remedies if all(_mended(remedy, part, comparator) for part in parts)),
         None,
     )
 
 
-def _mended(remedy: Remedy, part: Wrong, comparator: Comparator) -> bool:
+def _mended(remedy: Remedy, part: Answer, comparator: Comparator) -> bool:
     try:
         return comparator.fault(remedy.mends(part.came, part.due), part.due) is None
     except Exception:  # noqa: BLE001  (a remedy for something else may raise whatever it likes)
         return False
 
 
-def _another_axis(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _another_axis(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     """Tell by the length of a result that it runs along the other side of an input."""
     del comparator
     found = [(_shape(part.came), _shape(part.due)) for part in parts]
@@ -182,7 +211,7 @@ def _another_axis(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
     return None
 
 
-def _same_everywhere(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _same_everywhere(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     del comparator
     found = [_as_numbers(part) for part in parts]
     arrays = [pair for pair in found if pair is not None]
@@ -199,7 +228,7 @@ def _same_everywhere(parts: Sequence[Wrong], comparator: Comparator) -> str | No
     return None
 
 
-def _as_numbers(part: Wrong) -> tuple[np.ndarray, np.ndarray] | None:
+def _as_numbers(part: Answer) -> tuple[np.ndarray, np.ndarray] | None:
     """Give two arrays of floats of one shape, or None if the part is something else."""
     if _shape(part.came) is None or _shape(part.came) != _shape(part.due):
         return None
@@ -209,7 +238,7 @@ def _as_numbers(part: Wrong) -> tuple[np.ndarray, np.ndarray] | None:
     return arrays[0].astype(float), arrays[1].astype(float)
 
 
-def _pooled(parts: Sequence[Wrong], comparator: Comparator) -> tuple[np.ndarray, np.ndarray, int]:
+def _pooled(parts: Sequence[Answer], comparator: Comparator) -> tuple[np.ndarray, np.ndarray, int]:
     """Give all numbers of all parts, and how many different ones are wrong."""
     pairs = [pair for part in parts if (pair := _as_numbers(part)) is not None]
     came, due = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
@@ -217,15 +246,15 @@ def _pooled(parts: Sequence[Wrong], comparator: Comparator) -> tuple[np.ndarray,
     return came, due, min(len(np.unique(came[wrong])), int(wrong.sum()))
 
 
-def _by_remedies(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _by_remedies(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     if n_wrong < 1 or len(came) < ENOUGH:
         return None
-    tried = [Wrong(came, due)]
+    tried = [Answer(came, due)]
     for remedy in POINTWISE:
         if _mended(remedy, tried[0], comparator):
             return remedy.cause
-    arrays = [Wrong(*pair, part.inputs) for part in parts if (pair := _as_numbers(part)) is not None]
+    arrays = [Answer(*pair, part.inputs) for part in parts if (pair := _as_numbers(part)) is not None]
     return _first_that_mends(ARRAYS, arrays, comparator)
 
 
@@ -239,7 +268,7 @@ def _ratio(came: np.ndarray, due: np.ndarray) -> float | None:
     return middle if np.allclose(ratios, middle, rtol=1e-5, atol=0) and not np.isclose(middle, (0, 1)).any() else None
 
 
-def _by_factor(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _by_factor(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     ratio = _ratio(came, due)
     if ratio is None or n_wrong < ENOUGH:
@@ -256,7 +285,7 @@ def _times(ratio: float) -> str:
     return (f"{size:.4g} times too large" if size > 1 else f"{1 / size:.4g} times too small") + turned
 
 
-def _by_size_of_input(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _by_size_of_input(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     """Recognise a sum for a mean, or n - 1 for n, by the ratio in each case and the sizes of its inputs."""
     ratios = []
     for part in parts:
@@ -288,7 +317,7 @@ def _by_size_of_input(parts: Sequence[Wrong], comparator: Comparator) -> str | N
     return None
 
 
-def _by_sum(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _by_sum(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     apart = (came - due)[np.isfinite(due)]
     if n_wrong < ENOUGH or len(apart) < ENOUGH or not np.isfinite(apart).all():
@@ -301,7 +330,7 @@ def _by_sum(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
     return f"all numbers are {abs(more):.4g} too {'large' if more > 0 else 'small'}: {why}"
 
 
-def _rows(parts: Sequence[Wrong], comparator: Comparator) -> str | None:
+def _rows(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     """Say which rows are wrong, where most are right."""
     part = parts[0]
     pair = _as_numbers(part)

@@ -1,4 +1,4 @@
-"""How an answer is compared with the value due, and how a usual mistake is recognised."""
+"""How an answer is compared with the value due, and how a usual mistake is recognised by its value."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass

@@ -178,11 +178,13 @@ def _with_first(came: Any, due: Any) -> Any:
     return np.concatenate([due[:1], came])
 
 
-def _spread(statistic: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+def _spread(statistic: Callable[..., Any], axis: int | None = None) -> Callable[[Any, Any], Any]:
     """Tell a statistic of what is expected by comparing it with what came."""
 
     def mends(came: Any, due: Any) -> Any:
-        _needs(np.ndim(came) == 0 and np.ndim(due) > 0 and np.isclose(came, statistic(due), rtol=1e-5, atol=0))
+        expected = np.asarray(due)
+        _needs(np.ndim(came) < expected.ndim)
+        _needs(np.allclose(came, statistic(expected, axis=axis), rtol=1e-5, atol=0))
         return due
 
     return mends
@@ -201,6 +203,10 @@ SIZES = (
     Remedy("only the last value came: collect all values in the loop (append), and return them", _alone(-1)),
     Remedy("this is the mean of all; give the numbers themselves (axis=... in the mean)", _spread(np.mean)),
     Remedy("this is the sum of all; give the numbers themselves (axis=... in the sum)", _spread(np.sum)),
+    Remedy("these are sums of each row; give the numbers themselves", _spread(np.sum, 1)),
+    Remedy("these are sums over the rows; give the numbers themselves", _spread(np.sum, 0)),
+    Remedy("these are means of each row; give the numbers themselves", _spread(np.mean, 1)),
+    Remedy("these are means over the rows; give the numbers themselves", _spread(np.mean, 0)),
     Remedy("the last step is missing: take the mean of these", _reduced(np.mean, None)),
     Remedy("the last step is missing: take the median of these", _reduced(np.median, None)),
     Remedy("the last step is missing: take the sum of these", _reduced(np.sum, None)),
@@ -251,7 +257,7 @@ def _is_mask(came: Any, due: Any) -> bool:
 
 
 POINTWISE = (
-    Remedy("True and False are exchanged: turn the condition round (~)", _where(lambda x: 1 - x, _is_mask)),
+    Remedy("True and False (1 and 0) are exchanged: turn the condition round", _where(lambda x: 1 - x, _is_mask)),
     Remedy(
         "all signs are turned round: subtract the other way round, or leave out a minus",
         _where(np.negative, lambda came, due: bool((due < 0).any() or not (came == 0).any())),
@@ -341,9 +347,9 @@ def _centred(axis: int) -> Callable[[Any, Any], Any]:
 ARRAYS = (
     Remedy(
         "the order is turned round, first for last: leave out [::-1], or add it",
-        _where(lambda x: x[::-1], lambda x, due: len(x) > 2),
+        _where(lambda x: x[::-1], lambda x, due: len(x) > 1),
     ),
-    Remedy("the values were sorted: keep them in the order of the input", _sorted),
+    Remedy("the values are right, but sorted: keep the order that the text asks for", _sorted),
     Remedy("the values are right, but in another order: keep the order that the text asks for", _other_order),
     Remedy("the columns are right, but in another order", _columns_in_other_order),
     Remedy("all is right but the diagonal: look at what a row has with itself", _off_diagonal),

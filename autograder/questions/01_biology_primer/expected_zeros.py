@@ -44,6 +44,15 @@ def _zeros_by_row_sum(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np
     return _expected_zeros(counts, counts.astype(float).toarray().sum(axis=1))
 
 
+def _expected_counts(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    return counts.astype(float).toarray().sum(axis=0) * n_umis.mean() / n_umis.sum()
+
+
+def _without_minus(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray) -> np.ndarray:
+    rate = counts.astype(float).toarray().sum(axis=0) / n_umis.sum()
+    return np.exp(np.outer(n_umis, rate)).mean(axis=0)
+
+
 QUESTION = Question(
     name="expected_zeros",
     asks=Function("expected_zeros"),
@@ -62,6 +71,8 @@ QUESTION = Question(
             _zeros_by_mean_share,
         ),
         Mistake("this uses the sum of each row as depth; use n_umis, the whole transcriptome", _zeros_by_row_sum),
+        Mistake("this is the expected count itself; the chance of a zero is exp(-expected count)", _expected_counts),
+        Mistake("the minus is missing: the chance of a zero is exp(-expected count)", _without_minus),
     ),
     without=WITHOUT,
 )

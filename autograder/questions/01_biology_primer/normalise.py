@@ -46,6 +46,20 @@ def _log2(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float
     return _normalise(counts, n_umis, target_sum) / np.log(2)
 
 
+def _of_shares(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
+    del target_sum
+    return _normalise(counts, n_umis, 1.0)
+
+
+def _log_alone(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
+    del target_sum
+    return _normalise(counts, np.ones(len(n_umis)), 1.0)
+
+
+def _upside_down(counts: scipy.sparse.csr_matrix, n_umis: np.ndarray, target_sum: float) -> scipy.sparse.csr_matrix:
+    return _normalise(counts, 1 / n_umis, 1 / target_sum)
+
+
 QUESTION = Question(
     name="normalise",
     asks=Function("normalise"),
@@ -58,6 +72,9 @@ QUESTION = Question(
         Mistake("this scales to 10,000 UMIs; scale to target_sum", _to_ten_thousand),
         Mistake("this is the logarithm to base 2; log1p is the natural one", _log2),
         Mistake("the numbers are right, but zeros take up memory; keep the matrix sparse", _dense, credit=0.5),
+        Mistake("these are logarithms of shares; multiply them by target_sum first", _of_shares),
+        Mistake("this is the logarithm without normalising; scale each cell to target_sum first", _log_alone),
+        Mistake("the scale is upside down: times target_sum, divided by n_umis", _upside_down),
     ),
     comparator=Same(),
     without=WITHOUT,

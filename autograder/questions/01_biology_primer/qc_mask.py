@@ -94,6 +94,18 @@ def _either(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
     return in_depth | (percent_mito <= np.median(percent_mito) + 5 * _mad(percent_mito))
 
 
+def _mito_alone(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
+    return _qc_mask(np.ones_like(n_umis), percent_mito)
+
+
+def _depth_alone(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
+    return _qc_mask(n_umis, np.zeros_like(percent_mito))
+
+
+def _three_of_both(n_umis: np.ndarray, percent_mito: np.ndarray) -> np.ndarray:
+    return _qc_mask(n_umis, percent_mito) & (percent_mito <= np.median(percent_mito) + 3 * _mad(percent_mito))
+
+
 QUESTION = Question(
     name="qc_mask",
     asks=Function("qc_mask"),
@@ -113,6 +125,9 @@ QUESTION = Question(
         Mistake("a low percent_mito is no fault; check percent_mito on its upper side only", _mask_of(lower_mito=-5)),
         Mistake("a cell must pass both rules, not one of them; use & and not |", _either),
         Mistake("these are numbers, which choose cells by place; give True or False", _as_numbers),
+        Mistake("depth is not looked at; log(n_umis) must lie within 3 MADs of its median, too", _mito_alone),
+        Mistake("percent_mito is not looked at; it must be at most 5 MADs above its median, too", _depth_alone),
+        Mistake("the limit is 5 MADs of percent_mito, and 3 of depth", _three_of_both),
     ),
     comparator=Same(),
     without=WITHOUT,

@@ -52,6 +52,10 @@ QUESTION = Question(
         Mistake("this is in percent; give a share from 0 to 1", _percent_of_zeros, credit=0.5),
         Mistake("this is the number of zeros; divide by the number of cells x genes", _number_of_zeros),
         Mistake("the zeros are not among the stored values (counts.data); use nnz and the shape", _stored_zeros),
+        Mistake(
+            "this divides by the cells alone; divide by cells x genes, not by one of them",
+            lambda counts: 1 - counts.nnz / counts.shape[0],
+        ),
     ),
     without=WITHOUT,
 )

@@ -102,6 +102,10 @@ def _bonferroni(p: np.ndarray) -> np.ndarray:
     return np.minimum(len(p) * p, 1)
 
 
+def _one_sided(perturbed: np.ndarray, control: np.ndarray) -> np.ndarray:
+    return scipy.stats.mannwhitneyu(perturbed, control, alternative="greater").pvalue
+
+
 QUESTION = Question(
     name="volcano_table",
     asks=Function("volcano_table"),
@@ -118,6 +122,9 @@ QUESTION = Question(
         Mistake("these p values come from a t test; use mannwhitneyu", _table_of(test=_t_test)),
         Mistake("fdr equals p; correct it with false_discovery_control", _table_of(correct=_no_correction)),
         Mistake("this is Bonferroni's correction; use false_discovery_control", _table_of(correct=_bonferroni)),
+        Mistake(
+            "this test is one-sided; leave `alternative` out, so that genes down count too", _table_of(test=_one_sided)
+        ),
     ),
     comparator=Same(),
     without=WITHOUT,

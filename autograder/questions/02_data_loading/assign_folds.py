@@ -43,6 +43,11 @@ def _folds_by_name(target_gene: np.ndarray, order: list[str], n_folds: int) -> n
     return _assign_folds(target_gene, sorted(order), n_folds)
 
 
+def _from_one(target_gene: np.ndarray, order: list[str], n_folds: int) -> np.ndarray:
+    fold = _assign_folds(target_gene, order, n_folds)
+    return np.where(fold < 0, fold, fold + 1)
+
+
 QUESTION = Question(
     name="assign_folds",
     asks=Function("assign_folds"),
@@ -53,6 +58,7 @@ QUESTION = Question(
         Mistake("control cells are in fold 0; give them -1", _controls_in_fold_0),
         Mistake("each fold is a run of the order; deal one to each fold in turn (number % n_folds)", _folds_in_runs),
         Mistake("the perturbations are dealt by name; deal them in the given order", _folds_by_name),
+        Mistake("folds count from 0 to n_folds - 1; leave out the + 1", _from_one),
     ),
     without=WITHOUT,
 )

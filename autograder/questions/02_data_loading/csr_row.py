@@ -50,6 +50,15 @@ def _packed_left(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, cell
     return np.append(stored, np.zeros(n_genes - len(stored), data.dtype))
 
 
+def _seen(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, cell: int, n_genes: int) -> np.ndarray:
+    return _csr_row(np.ones_like(data), indices, indptr, cell, n_genes)
+
+
+def _gene_numbers(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, cell: int, n_genes: int) -> np.ndarray:
+    del data, n_genes
+    return indices[indptr[cell] : indptr[cell + 1]]
+
+
 QUESTION = Question(
     name="csr_row",
     asks=Function("csr_row"),
@@ -63,6 +72,8 @@ QUESTION = Question(
             _last_left_out,
         ),
         Mistake("the counts stand in the first columns; indices says to which gene each belongs", _packed_left),
+        Mistake("these are ones where a gene was seen; put its counts there, from data", _seen),
+        Mistake("these are the numbers of the genes; put data into a row of zeros at these places", _gene_numbers),
     ),
     without=WITHOUT,
 )

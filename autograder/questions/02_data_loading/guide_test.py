@@ -54,6 +54,11 @@ def _rank_sum_of_guides(profiles: np.ndarray, target_of_guide: np.ndarray, targe
     return scipy.stats.mannwhitneyu(mine, control).pvalue
 
 
+def _one_sided(profiles: np.ndarray, target_of_guide: np.ndarray, target: str) -> np.ndarray:
+    mine, control = profiles[target_of_guide == target], profiles[target_of_guide == CONTROL]
+    return scipy.stats.ttest_ind(mine, control, equal_var=False, alternative="greater").pvalue
+
+
 QUESTION = Question(
     name="guide_test",
     asks=Function("guide_test"),
@@ -64,6 +69,7 @@ QUESTION = Question(
         Mistake("the other targets' guides count as controls; compare with the non-targeting ones only", _against_all),
         Mistake("these are the t statistics; the p-values are in .pvalue", _t_not_p),
         Mistake("this is a rank-sum test; a t-test is asked for", _rank_sum_of_guides),
+        Mistake("this test is one-sided; leave `alternative` out, so that genes down count too", _one_sided),
     ),
     without=WITHOUT,
 )

@@ -144,6 +144,10 @@ def _numbered_in_batch(features: np.ndarray, batch: np.ndarray, perturbed: np.nd
     )
 
 
+def _zero_for_none(features: np.ndarray, batch: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
+    return np.maximum(_match_controls(features, batch, perturbed), 0)
+
+
 QUESTION = Question(
     name="match_controls",
     asks=Function("match_controls"),
@@ -172,6 +176,7 @@ QUESTION = Question(
             "the features are z-scored over all batches; take mean and deviation of each batch's own cells",
             _scaled_over_all,
         ),
+        Mistake("cells without a control got 0, which is a cell; give them -1", _zero_for_none),
     ),
     without=WITHOUT,
     held_back=("starter.data.matching",),

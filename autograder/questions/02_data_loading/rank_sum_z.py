@@ -68,6 +68,10 @@ def _squared_z(perturbed: np.ndarray, control: np.ndarray) -> float:
     return _above_chance(perturbed, control) / _sigma(perturbed, control) ** 2
 
 
+def _p_value(perturbed: np.ndarray, control: np.ndarray) -> float:
+    return float(scipy.stats.mannwhitneyu(perturbed, control).pvalue)
+
+
 QUESTION = Question(
     name="rank_sum_z",
     asks=Function("rank_sum_z"),
@@ -80,6 +84,8 @@ QUESTION = Question(
         Mistake("a tie of a perturbed and a control cell counts nothing here; count it as one half", _z_of_wins),
         Mistake("this is divided by the variance; take its square root", _squared_z),
         Mistake("this is U; subtract what chance gives, and divide by sigma", _u),
+        Mistake("this is how far U lies above chance; divide by sigma, its standard deviation", _above_chance),
+        Mistake("this is the p-value; give z itself", _p_value),
     ),
     without=WITHOUT,
 )

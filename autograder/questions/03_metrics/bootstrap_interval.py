@@ -45,6 +45,11 @@ def _of_columns(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.quantile(values[draws].mean(axis=0), (0.025, 0.975))
 
 
+def _without_draws(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    del draws
+    return np.quantile(values, (0.025, 0.975))
+
+
 QUESTION = Question(
     name="bootstrap_interval",
     asks=Function("bootstrap_interval"),
@@ -56,6 +61,7 @@ QUESTION = Question(
         Mistake("this is the spread of the scores; take the mean of each draw first", _of_values),
         Mistake("this is mean and standard deviation; take percentiles of the draws' means", _normal),
         Mistake("the mean is over the draws; take it over the perturbations of each draw (axis=1)", _of_columns),
+        Mistake("these are percentiles without the draws; take those of the means of values[draws]", _without_draws),
     ),
     without=WITHOUT,
 )

@@ -102,6 +102,20 @@ def _des_swapped(**tables: np.ndarray) -> np.ndarray:
     return _overlap((predicted_fdr, predicted_fold, measured_fdr, measured_fold))
 
 
+def _des_of_called(**tables: np.ndarray) -> np.ndarray:
+    called = [tables[f"{side}_fdr"] < 0.05 for side in ("measured", "predicted")]
+    with np.errstate(invalid="ignore"):
+        return (called[0] & called[1]).sum(axis=1) / called[1].sum(axis=1)
+
+
+def _des_smallest_first(**tables: np.ndarray) -> np.ndarray:
+    return _overlap(tables.values(), size=lambda fold: -abs(fold))
+
+
+def _des_counted(**tables: np.ndarray) -> np.ndarray:
+    return _des(**tables) * (tables["measured_fdr"] < 0.05).sum(axis=1)
+
+
 QUESTION = Question(
     name="des",
     asks=Function("des"),
@@ -114,6 +128,14 @@ QUESTION = Question(
         Mistake("predicted genes that are not called are in the list; keep those with FDR below .05", _des_all_genes),
         Mistake("this divides by the shorter list; divide by the number of measured genes", _des_shorter),
         Mistake("measured and predicted are swapped; n is the number of measured genes", _des_swapped),
+        Mistake(
+            "n is the number of genes that were called in the prediction here; take that of the measured ones",
+            _des_of_called,
+        ),
+        Mistake(
+            "the smallest change comes first, as it does by FDR; sort by size, from the largest", _des_smallest_first
+        ),
+        Mistake("this is a count, not a share; divide by the number of measured genes", _des_counted),
     ),
     without=WITHOUT,
 )

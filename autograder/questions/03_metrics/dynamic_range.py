@@ -70,6 +70,11 @@ def _of_means(**scores: Any) -> float:
     return float(_shares(**{**scores, **means}).clip(-1, 1))
 
 
+def _upside_down(baseline: np.ndarray, replicate: np.ndarray, best: float, *, higher_is_better: bool) -> float:
+    sign = 1 if higher_is_better else -1
+    return float(np.median((sign * (best - baseline) / (sign * (replicate - baseline) + 1e-6)).clip(-1, 1)))
+
+
 QUESTION = Question(
     name="dynamic_range",
     asks=Function("dynamic_range"),
@@ -82,6 +87,7 @@ QUESTION = Question(
         Mistake("gain and room have different signs; perfection is better than the baseline", _room_turned),
         Mistake("where lower is better, the gain is baseline minus replicate", _always_higher),
         Mistake("take the share of each perturbation first, then the median; not that of the means", _of_means),
+        Mistake("the share is upside down: divide the gain by the room", _upside_down),
     ),
     without=WITHOUT,
 )

@@ -51,6 +51,14 @@ QUESTION = Question(
             "this is the sum over the genes; take the mean",
             lambda measured, predicted: np.abs(predicted - measured).sum(axis=1),
         ),
+        Mistake(
+            "np.abs is missing, so that errors up and down cancel",
+            lambda measured, predicted: (predicted - measured).mean(axis=1),
+        ),
+        Mistake(
+            "this is the median of the errors; take their mean",
+            lambda measured, predicted: np.median(np.abs(predicted - measured), axis=1),
+        ),
     ),
     without=WITHOUT,
 )

@@ -101,6 +101,19 @@ def _pds_as_rank(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
     return 1 - _pds(measured, predicted)
 
 
+def _pds_signed(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    kept = [measured.columns.drop(target, errors="ignore") for target in measured.index]
+    sums = [
+        measured[genes].sum(axis=1) - predicted.loc[own, genes].sum()
+        for own, genes in zip(measured.index, kept, strict=True)
+    ]
+    return _scores(np.array(sums))
+
+
+def _pds_counted(measured: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray:
+    return (1 - _pds(measured, predicted)) * (len(measured) - 1)
+
+
 QUESTION = Question(
     name="pds",
     asks=Function("pds"),
@@ -117,6 +130,10 @@ QUESTION = Question(
             _pds_other_way,
         ),
         Mistake("this is the share that is nearer; the score is 1 minus it", _pds_as_rank),
+        Mistake("np.abs is missing, so that distances up and down cancel", _pds_signed),
+        Mistake(
+            "those that are nearer are counted, not a share; divide by the others, and take it from 1", _pds_counted
+        ),
     ),
     without=WITHOUT,
 )

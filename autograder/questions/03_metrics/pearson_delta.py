@@ -49,6 +49,12 @@ def _undefined(measured: np.ndarray, predicted: np.ndarray, reference: np.ndarra
     return np.where(np.logical_or(*constant), np.nan, values)
 
 
+def _without_root(measured: np.ndarray, predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    x, y = (side - reference - (side - reference).mean(axis=1, keepdims=True) for side in (measured, predicted))
+    squares = (x**2).sum(axis=1) * (y**2).sum(axis=1)
+    return np.divide((x * y).sum(axis=1), squares, out=np.zeros(len(x)), where=squares > 0)
+
+
 QUESTION = Question(
     name="pearson_delta",
     asks=Function("pearson_delta"),
@@ -64,6 +70,10 @@ QUESTION = Question(
         Mistake(
             "only the prediction has the reference subtracted; subtract it from the measured side, too",
             lambda measured, predicted, reference: _correlations(measured, predicted - reference),
+        ),
+        Mistake(
+            "the root below the line is missing: divide by the root of the product of both sums of squares",
+            _without_root,
         ),
     ),
     comparator=Close(rtol=1e-6, atol=1e-9),

@@ -42,6 +42,18 @@ def _zeros_kept(profile: np.ndarray, control_cells: np.ndarray) -> np.ndarray:
     return np.where(control_cells > 0, _shifted(profile, control_cells), 0)
 
 
+def _turned_round(profile: np.ndarray, control_cells: np.ndarray) -> np.ndarray:
+    return (control_cells + control_cells.mean(axis=0) - profile).clip(min=0)
+
+
+def _effect_clipped(profile: np.ndarray, control_cells: np.ndarray) -> np.ndarray:
+    return control_cells + (profile - control_cells.mean(axis=0)).clip(min=0)
+
+
+def _one_mean(profile: np.ndarray, control_cells: np.ndarray) -> np.ndarray:
+    return (control_cells + profile - control_cells.mean()).clip(min=0)
+
+
 QUESTION = Question(
     name="shifted_cells",
     asks=Function("shifted_cells"),
@@ -52,6 +64,9 @@ QUESTION = Question(
         Mistake("the whole profile is added; add the effect, profile minus mean of the control cells", _profile_added),
         Mistake("the mean is one number a cell; take it over the cells (axis=0)", _over_genes),
         Mistake("zeros of the control cells stayed 0; add the effect to them, too", _zeros_kept),
+        Mistake("the effect is turned round: profile minus mean of the control cells", _turned_round),
+        Mistake("the effect was clipped; clip the cells, after the effect is added", _effect_clipped),
+        Mistake("one number for all genes was taken off; take the mean of each gene (axis=0)", _one_mean),
     ),
     without=WITHOUT,
 )

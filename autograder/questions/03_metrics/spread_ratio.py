@@ -51,6 +51,16 @@ def _mean_ratio(measured: list[np.ndarray], predicted: list[np.ndarray]) -> floa
     return float(np.mean(_spreads(predicted) / _spreads(measured)))
 
 
+def _mean_deviations(measured: list[np.ndarray], predicted: list[np.ndarray]) -> float:
+    sides = [np.array([cells.std(axis=0, ddof=1).mean() for cells in side]) for side in (predicted, measured)]
+    return float(np.median(sides[0] / sides[1]))
+
+
+def _among_genes(measured: list[np.ndarray], predicted: list[np.ndarray]) -> float:
+    sides = [np.array([cells.var(axis=1, ddof=1).mean() for cells in side]) for side in (predicted, measured)]
+    return float(np.median(sides[0] / sides[1]))
+
+
 QUESTION = Question(
     name="spread_ratio",
     asks=Function("spread_ratio"),
@@ -62,6 +72,8 @@ QUESTION = Question(
         Mistake("the variance divides by n here; divide by n - 1 (ddof=1)", _over_n),
         Mistake("differences between genes are in the variance; take it over the cells (axis=0)", _over_everything),
         Mistake("this is the mean over perturbations; take the median", _mean_ratio),
+        Mistake("these are standard deviations; take variances (block.var)", _mean_deviations),
+        Mistake("the variance is among the genes of each cell; take it among the cells (axis=0)", _among_genes),
     ),
     without=WITHOUT,
 )

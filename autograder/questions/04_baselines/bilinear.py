@@ -68,6 +68,18 @@ def _features_centred(
     return _bilinear(features - mean, effects, genes, wanted - mean, penalty)
 
 
+def _penalty_on_genes_only(
+    features: np.ndarray, effects: np.ndarray, genes: np.ndarray, wanted: np.ndarray, penalty: float
+) -> np.ndarray:
+    return effects.mean(axis=0) + _without_mean_both(features, effects, genes, wanted, 0.0, penalty)
+
+
+def _no_penalty(
+    features: np.ndarray, effects: np.ndarray, genes: np.ndarray, wanted: np.ndarray, penalty: float
+) -> np.ndarray:
+    return _bilinear(features, effects, genes, wanted, 0.0)
+
+
 QUESTION = Question(
     name="bilinear",
     asks=Function("bilinear"),
@@ -79,6 +91,8 @@ QUESTION = Question(
         Mistake("the penalty is missing on the genes' side", _penalty_on_targets_only),
         Mistake("take the mean effect b off the effects before you solve", _effects_not_centred),
         Mistake("this model does not centre the features; take off the mean effect only", _features_centred),
+        Mistake("the penalty is missing on the targets' side", _penalty_on_genes_only),
+        Mistake("the penalty is missing on both sides; add it to both diagonals", _no_penalty),
     ),
     without=WITHOUT,
 )

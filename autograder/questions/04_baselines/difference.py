@@ -54,6 +54,16 @@ def _wrong_way(model: np.ndarray, baseline: np.ndarray, draws: np.ndarray) -> np
     return _difference(baseline, model, draws)
 
 
+def _of_a_hundred(model: np.ndarray, baseline: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    gain = model - baseline
+    return np.array([gain.mean(), *np.percentile(gain[draws].mean(axis=1), [0.025, 0.975])])
+
+
+def _of_columns(model: np.ndarray, baseline: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    gain = model - baseline
+    return np.array([gain.mean(), *np.percentile(gain[draws].mean(axis=0), [2.5, 97.5])])
+
+
 QUESTION = Question(
     name="difference",
     asks=Function("difference"),
@@ -66,6 +76,8 @@ QUESTION = Question(
         Mistake("this is a 90 % interval; cut 2.5 % off at each end", _ninety),
         Mistake("the first number is the mean of the draws; give that of the differences themselves", _mean_of_draws),
         Mistake("the sign is turned round: model less baseline", _wrong_way),
+        Mistake("percentiles are out of 100: 2.5 and 97.5", _of_a_hundred),
+        Mistake("the mean is over the draws; take it over the perturbations of each draw (axis=1)", _of_columns),
     ),
     without=WITHOUT,
 )

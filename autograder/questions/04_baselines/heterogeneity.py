@@ -38,6 +38,14 @@ def _cosines(effects: pd.DataFrame) -> float:
     return float(np.median((unit @ unit.T)[np.triu_indices(len(unit), 1)]))
 
 
+def _with_diagonal(effects: pd.DataFrame) -> float:
+    return float(np.median([*_pairs(effects), *np.ones(len(effects))]))
+
+
+def _covariances(effects: pd.DataFrame) -> float:
+    return float(np.median(np.cov(effects)[np.triu_indices(len(effects), 1)]))
+
+
 QUESTION = Question(
     name="heterogeneity",
     asks=Function("heterogeneity"),
@@ -56,6 +64,12 @@ QUESTION = Question(
             lambda effects: _heterogeneity(effects.T),
         ),
         Mistake("this is a cosine; Pearson's correlation takes each effect's mean off first", _cosines),
+        Mistake("the pairs of an effect with itself are in it, which give 1; leave them out with k=1", _with_diagonal),
+        Mistake(
+            "the sign of a correlation counts; leave out np.abs",
+            lambda effects: float(np.median(np.abs(_pairs(effects)))),
+        ),
+        Mistake("these are covariances, which grow with the effects; take correlations (np.corrcoef)", _covariances),
     ),
     without=WITHOUT,
 )

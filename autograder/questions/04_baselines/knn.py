@@ -48,6 +48,14 @@ def _sum_of_nearest(features: np.ndarray, effects: np.ndarray, wanted: np.ndarra
     return k * _knn(features, effects, wanted, k)
 
 
+def _without_first(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    return ((k + 1) * _knn(features, effects, wanted, k + 1) - _knn(features, effects, wanted, 1)) / k
+
+
+def _unit_columns(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, k: int) -> np.ndarray:
+    return _longest(features / np.linalg.norm(features, axis=0), effects, wanted, k)
+
+
 QUESTION = Question(
     name="knn",
     asks=Function("knn"),
@@ -59,6 +67,11 @@ QUESTION = Question(
         Mistake("these are the k least alike; sort from the most alike", _farthest),
         Mistake("this is the mean of k + 1 effects; take k", _one_more),
         Mistake("this is the sum of the effects; take their mean", _sum_of_nearest),
+        Mistake(
+            "the most alike is left out; `wanted` is not among the measured targets, so take the first k",
+            _without_first,
+        ),
+        Mistake("each column is divided by its length; divide each row by its own length (axis=1)", _unit_columns),
     ),
     without=WITHOUT,
 )

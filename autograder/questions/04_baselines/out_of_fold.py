@@ -44,6 +44,14 @@ def _mean_of_folds(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
     return np.array([means.drop(index=own).mean() for own in fold])
 
 
+def _one_number(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    return np.repeat(_out_of_fold(effects, fold).mean(axis=1, keepdims=True), effects.shape[1], axis=1)
+
+
+def _sums(effects: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    return np.not_equal.outer(fold, fold) @ effects
+
+
 QUESTION = Question(
     name="out_of_fold",
     asks=Function("out_of_fold"),
@@ -54,6 +62,8 @@ QUESTION = Question(
         Mistake("this is the mean of the fold itself; learn from the other folds", _own_fold),
         Mistake("only the perturbation itself is left out; leave its whole fold out", _all_but_itself),
         Mistake("this averages the folds' means; let each perturbation count once", _mean_of_folds),
+        Mistake("this is one number for all genes; take the mean of each gene (axis=0)", _one_number),
+        Mistake("these are sums; take the mean of the other folds' effects", _sums),
     ),
     without=WITHOUT,
 )

@@ -51,6 +51,10 @@ def _chance_less_pathway(features: np.ndarray, members: np.ndarray, orders: np.n
     return -_pathway_gain(features, members, orders)
 
 
+def _ratio(features: np.ndarray, members: np.ndarray, orders: np.ndarray) -> float:
+    return _mean_pair(features[members]) / float(np.mean([_mean_pair(features[order[members]]) for order in orders]))
+
+
 QUESTION = Question(
     name="pathway_gain",
     asks=Function("pathway_gain"),
@@ -62,6 +66,7 @@ QUESTION = Question(
         Mistake("only one order was tried; average over all of `orders`", _one_order),
         Mistake("these are correlations of columns; a gene is a row", _between_columns),
         Mistake("the sign is turned round: the pathway's correlation less that of chance", _chance_less_pathway),
+        Mistake("this is a ratio; subtract what chance gives", _ratio),
     ),
     without=WITHOUT,
 )

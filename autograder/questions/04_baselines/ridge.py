@@ -43,6 +43,10 @@ def _wanted_by_itself(features: np.ndarray, effects: np.ndarray, wanted: np.ndar
     return fitted.predict(wanted - wanted.mean(axis=0))
 
 
+def _penalty_squared(features: np.ndarray, effects: np.ndarray, wanted: np.ndarray, penalty: float) -> np.ndarray:
+    return _ridge(features, effects, wanted, penalty**2)
+
+
 QUESTION = Question(
     name="ridge",
     asks=Function("ridge"),
@@ -55,6 +59,7 @@ QUESTION = Question(
         Mistake("the mean effect is missing; add it back at the end", _without_mean),
         Mistake("take the mean of the training features off `wanted` too", _wanted_not_centred),
         Mistake("`wanted` was centred by its own mean; use that of the training features", _wanted_by_itself),
+        Mistake("the penalty is squared; add it as it is", _penalty_squared),
     ),
     without=WITHOUT,
 )

@@ -64,6 +64,15 @@ def _as_matrix(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> 
     return _train_mean(expression, target_gene)[None]
 
 
+def _median_of_profiles(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
+    profiles = _profiles(expression, target_gene)
+    return np.median([profile for label, profile in profiles.items() if label != CONTROL], axis=0)
+
+
+def _sum_of_profiles(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
+    return _train_mean(expression, target_gene) * (len(set(target_gene)) - 1)
+
+
 QUESTION = Question(
     name="train_mean",
     asks=Function("train_mean"),
@@ -83,6 +92,8 @@ QUESTION = Question(
             _as_matrix,
             credit=0.5,
         ),
+        Mistake("this is the median of the profiles; take their mean", _median_of_profiles),
+        Mistake("this is the sum of the profiles; take their mean", _sum_of_profiles),
     ),
     without=WITHOUT,
 )

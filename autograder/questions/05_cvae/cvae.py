@@ -52,6 +52,16 @@ def _as_variance(build: dict, weights: dict, calls: list) -> list:
     return [[mean, np.exp(log_variance)], decoded]
 
 
+def _straight(place: int) -> Callable[..., list]:
+    """Leave the ReLU out in one of the two calls."""
+
+    def gives(build: dict, weights: dict, calls: list) -> list:
+        bent, straight = _both()(build, weights, calls), _both(bend=lambda x: x)(build, weights, calls)
+        return [straight[number] if number == place else bent[number] for number in range(2)]
+
+    return gives
+
+
 QUESTION = Question(
     name="CVAE",
     asks=Object("CVAE"),
@@ -68,6 +78,8 @@ QUESTION = Question(
         Mistake("this is the variance; give its logarithm, as the layer says it", _as_variance),
         Mistake("the control's log rate is missing; add self.log_rate to the change", _both(log_rate=False)),
         Mistake("these are rates; give their logarithms, without exp", _as_rates),
+        Mistake("the decoder's hidden layer is a straight line; put torch.relu around it", _straight(1)),
+        Mistake("the encoder's hidden layer is a straight line; put torch.relu around it", _straight(0)),
     ),
     comparator=Same(),
     without=WITHOUT,

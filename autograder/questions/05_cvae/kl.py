@@ -46,6 +46,11 @@ def _turned_round(mean: np.ndarray, log_variance: np.ndarray) -> list[np.ndarray
     return [each.sum(axis=1), mean * precision, 0.5 * (1 - (1 + mean**2) * precision)]
 
 
+def _without_one(mean: np.ndarray, log_variance: np.ndarray) -> list[np.ndarray]:
+    value, *gradients = _kl(mean, log_variance)
+    return [value + mean.shape[1] / 2, *gradients]
+
+
 QUESTION = Question(
     name="kl",
     asks=Function("kl_with_gradients", tensors=True),
@@ -59,6 +64,7 @@ QUESTION = Question(
         Mistake("this is the divergence of N(0, 1) from the cell's distribution; turn it round", _turned_round),
         Mistake("the value is right, but no gradient reaches the mean: it was detached", detached(_kl, 1)),
         Mistake("the value is right, but no gradient reaches the log-variance: it was detached", detached(_kl, 2)),
+        Mistake("the 1 is missing: mean ** 2 + variance - 1 - log-variance", _without_one),
     ),
     comparator=Same(),
     without=WITHOUT,

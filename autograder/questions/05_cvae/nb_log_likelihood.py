@@ -51,6 +51,10 @@ def _as_loss(counts: np.ndarray, mean: np.ndarray, theta: np.ndarray) -> np.ndar
     return -_nb(counts, mean, theta)
 
 
+def _shares_alone(counts: np.ndarray, mean: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    return theta * np.log(theta / (theta + mean)) + counts * np.log(mean / (theta + mean))
+
+
 QUESTION = Question(
     name="nb_log_likelihood",
     asks=Function("nb_log_likelihood", tensors=True),
@@ -66,6 +70,7 @@ QUESTION = Question(
         Mistake("this is Poisson's, which knows no theta", _poisson),
         Mistake("this is the probability itself; give its logarithm", _probability),
         Mistake("this is the loss; give the log-likelihood, without the minus", _as_loss),
+        Mistake("in how many ways a count comes about is missing: add the three log Gammas", _shares_alone),
     ),
     without=WITHOUT,
     held_back=("starter.models.cvae",),

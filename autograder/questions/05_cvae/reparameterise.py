@@ -39,6 +39,10 @@ def _mean_only(mean: np.ndarray, log_variance: np.ndarray, noise: np.ndarray) ->
     return [mean, np.ones_like(mean), np.zeros_like(log_variance)]
 
 
+def _taken_off(mean: np.ndarray, log_variance: np.ndarray, noise: np.ndarray) -> list[np.ndarray]:
+    return _draw(mean, log_variance, -noise)
+
+
 QUESTION = Question(
     name="reparameterise",
     asks=Function("draw_with_gradients", tensors=True),
@@ -55,6 +59,7 @@ QUESTION = Question(
             "the value is right, but it is cut off from mean and log-variance: no detach, .item() or no_grad here",
             detached(_draw, 1, 2),
         ),
+        Mistake("the noise was taken off; add it", _taken_off),
     ),
     comparator=Same(),
     without=WITHOUT,

@@ -35,6 +35,10 @@ QUESTION = Question(
         Mistake("this ends at 1; multiply by the weight", lambda progress, share, weight: min(1, progress / share)),
         Mistake("it falls; begin at 0", lambda progress, share, weight: weight * max(0, 1 - progress / share)),
         Mistake("it jumps; rise in a straight line", lambda progress, share, weight: weight * float(progress >= share)),
+        Mistake(
+            "this takes the larger of 1 and progress / share; take the smaller: min, not max",
+            lambda progress, share, weight: weight * max(1.0, progress / share),
+        ),
     ),
     without=WITHOUT,
     held_back=("starter.models.cvae",),

@@ -43,6 +43,10 @@ def _edge_by_edge(edges: np.ndarray, n_genes: int, n_cells: int) -> np.ndarray:
     return _batch_edges(edges, n_genes, n_cells).reshape(2, n_cells, -1).swapaxes(1, 2).reshape(2, -1)
 
 
+def _below(edges: np.ndarray, n_genes: int, n_cells: int) -> np.ndarray:
+    return np.vstack([edges + cell * n_genes for cell in range(n_cells)])
+
+
 QUESTION = Question(
     name="batch_edges",
     asks=Function("batch_edges"),
@@ -62,6 +66,7 @@ QUESTION = Question(
             lambda edges, n_genes, n_cells: _batch_edges(edges, n_genes, n_cells) + n_genes,
         ),
         Mistake("all edges of a cell come before those of the next", _edge_by_edge, credit=0.5),
+        Mistake("the copies lie below each other; put them side by side with np.hstack", _below),
     ),
     without=WITHOUT,
 )

@@ -35,10 +35,11 @@ def _network(build: dict, weights: dict, calls: list, **changes: Any) -> list[np
     for row, message in enumerate(heard):
         perturbation = conv @ message
         for g in range(build["n_genes"]):
-            state = perturbation + gene[g] * changes.get("gene", 1)
+            state = perturbation * changes.get("message", 1) + gene[g] * changes.get("gene", 1)
             if changes.get("relu", True):
                 state = np.maximum(state, 0)
-            value = state @ weight[g] if changes.get("sum", True) else state @ weight[g] / build["width"]
+            value = state @ weight[g] if changes.get("weighted", True) else state.sum()
+            value = value if changes.get("sum", True) else value / build["width"]
             due[row, g] = value + bias[g] * changes.get("bias", 1) + control[g] * changes.get("control", 1)
     return [due]
 
@@ -58,6 +59,8 @@ QUESTION = Question(
         Mistake("the genes' bias is missing", _mistaken(bias=0)),
         Mistake("the gene embeddings are missing; add them to the perturbation's", _mistaken(gene=0)),
         Mistake("this is a mean over the width; take the sum", _mistaken(sum=False)),
+        Mistake("the message is missing; add it to each gene's embedding", _mistaken(message=0)),
+        Mistake("the output weights are missing; multiply by self.weight before you sum", _mistaken(weighted=False)),
     ),
     comparator=SINGLE,
     without=WITHOUT,

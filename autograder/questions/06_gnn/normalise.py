@@ -75,6 +75,10 @@ def _root_up(adjacency: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
     return scipy.sparse.csr_matrix(a * np.sqrt(np.outer(degree, degree)))
 
 
+def _column_mean(adjacency: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+    return _row_mean(adjacency).T.tocsr()
+
+
 QUESTION = Question(
     name="normalise",
     asks=Function("normalise"),
@@ -87,6 +91,7 @@ QUESTION = Question(
         Mistake("the root is missing: scale by 1 / sqrt(d) on both sides", _no_root),
         Mistake("this multiplies by the roots; divide by them", _root_up),
         Mistake("the numbers are right, but a graph has few links; keep the matrix sparse", _dense, credit=0.5),
+        Mistake("this scales the columns only; scale rows and columns, each by 1 / sqrt(d)", _column_mean),
     ),
     comparator=Same(),
     without=WITHOUT,

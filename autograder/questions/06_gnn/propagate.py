@@ -52,6 +52,10 @@ QUESTION = Question(
             "one step was multiplied by `steps`; each step starts from the one before",
             lambda matrix, features, steps: steps * (matrix @ features),
         ),
+        Mistake(
+            "one step is missing: range(steps) makes all of them",
+            lambda matrix, features, steps: _propagate(matrix, features, steps - 1),
+        ),
     ),
     without=WITHOUT,
     held_back=("starter.models.gnn",),

@@ -63,6 +63,14 @@ def _softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
         return weights / weights.sum(axis=axis, keepdims=True)
 
 
+def _weights_alone(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return _softmax(np.where(mask, query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1]), -np.inf))
+
+
+def _without_softmax(query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return (query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1]) * mask) @ value
+
+
 QUESTION = Question(
     name="attention",
     asks=Function("attention", tensors=True),
@@ -76,6 +84,8 @@ QUESTION = Question(
         Mistake("the softmax ran over queries; a query's weights for all keys sum to 1 (dim=-1)", _over_queries),
         Mistake("weights were hidden after the softmax, and sum to less than 1; hide scores", _masked_afterwards),
         Mistake("hidden scores were set to 0, which is a score like any other; set them to -inf", _zero_scores),
+        Mistake("these are the weights; average the values by them (@ value)", _weights_alone),
+        Mistake("the softmax is missing: scores must become weights that sum to 1", _without_softmax),
     ),
     without=WITHOUT,
     held_back=("starter.models.attention",),

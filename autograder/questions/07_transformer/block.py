@@ -62,6 +62,12 @@ def _side_by_side(build: dict, weights: dict[str, Tensor], x: Tensor, real: Tens
     return block(build, without_network, x, real) + block(build, without_attention, x, real) - x
 
 
+def _norms_exchanged(build: dict, weights: dict[str, Tensor], x: Tensor, real: Tensor | None = None) -> Tensor:
+    other = {"norm_1": "norm_2", "norm_2": "norm_1"}
+    turned = {name: weights[name.replace(name[:6], other.get(name[:6], name[:6]))] for name in weights}
+    return block(build, turned, x, real)
+
+
 QUESTION = Question(
     name="Block",
     asks=Object("Block"),
@@ -75,6 +81,10 @@ QUESTION = Question(
         Mistake("the first norm is missing", _block_mistake(normed=(False, True))),
         Mistake("the second norm is missing", _block_mistake(normed=(True, False))),
         Mistake("the network got what came in; give it what attention made of it", every_call(_side_by_side)),
+        Mistake(
+            "the norms are exchanged: norm_1 is that of attention, norm_2 that of the network",
+            every_call(_norms_exchanged),
+        ),
     ),
     comparator=SINGLE,
     without=WITHOUT,

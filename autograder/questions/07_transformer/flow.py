@@ -53,6 +53,7 @@ def _moves(
     length: float | None = None,
     frozen: bool = False,
     back: bool = False,
+    order: tuple[int, int, int] = (0, 1, 2),
 ) -> Tensor:
     """Carry cells one at a time; the velocity is asked at step + late."""
     every = []
@@ -60,7 +61,7 @@ def _moves(
         path = [cell[None]]
         for step in range(steps):
             time = 1 - step / steps if back else (step + late) / steps
-            velocity = _velocity(weights, path[0 if frozen else -1], torch.full((1, 1), time).double(), target)
+            velocity = _velocity(weights, path[0 if frozen else -1], torch.full((1, 1), time).double(), target, order)
             path.append(path[-1] + velocity * (1 / steps if length is None else length))
         every.append(torch.cat(path))
     return torch.stack(every, dim=1)
@@ -78,7 +79,7 @@ def _answer(
         with torch.no_grad():
             x, time, target = (torch.from_numpy(asked[name]).double() for name in ("x", "time", "target"))
             start, one = (torch.from_numpy(moved[name]).double() for name in ("start", "target"))
-            path = _moves(of_network, start, one, moved["steps"], **ways)[cut]
+            path = _moves(of_network, start, one, moved["steps"], order=order, **ways)[cut]
             return [_velocity(of_network, x, time, target, order).numpy(), path.numpy()]
 
     return gives

@@ -68,6 +68,14 @@ def _responses_only(effects: np.ndarray, more: np.ndarray, n: int) -> np.ndarray
     return _tokens(effects, more, n)[:, :n]
 
 
+def _not_centred(effects: np.ndarray, more: np.ndarray, n: int) -> np.ndarray:
+    return np.hstack([_tokens(effects, more, n)[:, :n], more / more.std(axis=0)])
+
+
+def _centred_only(effects: np.ndarray, more: np.ndarray, n: int) -> np.ndarray:
+    return np.hstack([_tokens(effects, more, n)[:, :n], more - more.mean(axis=0)])
+
+
 QUESTION = Question(
     name="gene_tokens",
     asks=Function("gene_tokens"),
@@ -83,6 +91,8 @@ QUESTION = Question(
         Mistake("the other features are as they came; standardise each column", _raw_features),
         Mistake("features were standardised gene by gene; standardise each column", _standard_by_gene),
         Mistake("the other features are missing; put them beside the responses", _responses_only, credit=0.5),
+        Mistake("the mean of each feature is still in it; subtract it before you divide", _not_centred),
+        Mistake("the features are centred only; divide each by its standard deviation, too", _centred_only),
     ),
     without=WITHOUT,
     held_back=("starter.models.transformer",),

@@ -68,6 +68,11 @@ def _scaled_by_size(build: dict, weights: dict[str, Tensor], x: Tensor, real: Te
     return _joined(weights, _parts(build, weights, x), real, scale=build["size"] ** -0.5)
 
 
+def _queries_exchanged(build: dict, weights: dict[str, Tensor], x: Tensor, real: Tensor | None = None) -> Tensor:
+    query, key, value = _parts(build, weights, x)
+    return _joined(weights, [key, query, value], real)
+
+
 QUESTION = Question(
     name="MultiHeadAttention",
     asks=Object("MultiHeadAttention"),
@@ -85,6 +90,7 @@ QUESTION = Question(
         ),
         Mistake("put the heads back beside each other: transpose(1, 2), then flatten", every_call(_heads_not_put_back)),
         Mistake("scores are divided by the root of all numbers; take those of a head", every_call(_scaled_by_size)),
+        Mistake("queries and keys are exchanged; the order is queries, keys, values", every_call(_queries_exchanged)),
     ),
     comparator=SINGLE,
     without=WITHOUT,

@@ -39,6 +39,10 @@ QUESTION = Question(
             lambda cell, noise, time: _turned(cell, noise, 2 / np.pi * time),
         ),
         Mistake("the noise was taken off; add it", lambda cell, noise, time: _turned(cell, -noise, time)),
+        Mistake(
+            "this goes twice as far; time 1 is a quarter of a circle, pi / 2",
+            lambda cell, noise, time: _turned(cell, noise, 2 * time),
+        ),
     ),
     comparator=Same(),
     without=WITHOUT,

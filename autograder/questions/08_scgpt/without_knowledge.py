@@ -55,6 +55,10 @@ def _of_genes(tokens: np.ndarray, order: np.ndarray, noise: np.ndarray) -> dict[
     return {**_due(tokens, order, noise), "untrained": mean + spread * noise}
 
 
+def _by_variance(tokens: np.ndarray, order: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+    return {**_due(tokens, order, noise), "untrained": tokens.mean(axis=0) + tokens.var(axis=0) * noise}
+
+
 QUESTION = Question(
     name="without_knowledge",
     asks=Function("without_knowledge"),
@@ -66,6 +70,7 @@ QUESTION = Question(
         Mistake("the noise needs each column's mean and standard deviation", _as_drawn, credit=0.5),
         Mistake("each column has a mean and a standard deviation of its own; use axis=0", _one_spread, credit=0.5),
         Mistake("these are means and standard deviations of genes, not of columns; use axis=0", _of_genes, credit=0.5),
+        Mistake("this is the variance in place of the deviation; take tokens.std(axis=0)", _by_variance),
     ),
     comparator=Same(),
     without=WITHOUT,

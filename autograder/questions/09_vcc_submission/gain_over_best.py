@@ -57,6 +57,12 @@ def _mean_of_draws(scores: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.array([np.mean([_gain(scores[:, draw]) for draw in draws]), *_gain_over_best(scores, draws)[1:]])
 
 
+def _over_the_worst(scores: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    means = scores[:, draws].mean(axis=2)
+    ends = np.percentile(means[0] - means[1:].min(axis=0), [2.5, 97.5])
+    return np.array([scores[0].mean() - scores[1:].mean(axis=1).min(), *ends])
+
+
 QUESTION = Question(
     name="gain_over_best",
     asks=Function("gain_over_best"),
@@ -74,6 +80,7 @@ QUESTION = Question(
             lambda scores, draws: _gain_over_best(scores, draws, (0.05, 0.95)),
         ),
         Mistake("the first number is the mean of the draws; give that of the scores themselves", _mean_of_draws),
+        Mistake("this is the gain over the worst member; take the best of them (max)", _over_the_worst),
     ),
     without=WITHOUT,
 )

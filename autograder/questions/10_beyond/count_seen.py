@@ -73,6 +73,10 @@ QUESTION = Question(
         Mistake("genes that were perturbed alone were seen too", _doubles_alone),
         Mistake("one name may be part of another, as KLF1 of KLF10; compare whole genes", _parts_of_names),
         Mistake("these are the genes that were not seen; count those that were", _unseen),
+        Mistake(
+            "this says whether both were seen; count them: 0, 1 or 2",
+            lambda doubles, training: _count_seen(doubles, training) // 2,
+        ),
     ),
     without=WITHOUT,
 )

@@ -50,6 +50,10 @@ def _no_penalty(old: np.ndarray, new: np.ndarray, wanted: np.ndarray, factor: fl
     return _few_shot(old, new, wanted, factor, 1e-9)
 
 
+def _without_mean(old: np.ndarray, new: np.ndarray, wanted: np.ndarray, factor: float, penalty: float) -> np.ndarray:
+    return _few_shot(old, new, wanted, factor, penalty) - (new - factor * old).mean(axis=0)
+
+
 QUESTION = Question(
     name="few_shot",
     asks=Function("few_shot"),
@@ -62,6 +66,7 @@ QUESTION = Question(
         Mistake("take the means of `old` and of the rest off before you solve", _not_centred),
         Mistake("`wanted` was centred by its own mean; use that of `old`", _own_mean),
         Mistake("the penalty is missing: add it to the diagonal", _no_penalty),
+        Mistake("the mean of the rest is missing; add it to what the ridge says", _without_mean),
     ),
     without=WITHOUT,
 )

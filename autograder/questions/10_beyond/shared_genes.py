@@ -59,6 +59,9 @@ QUESTION = Question(
             "rows and columns are swapped: a row is a list of `first`",
             lambda first, second: _shared_genes(second, first),
         ),
+        Mistake(
+            "these are the genes that only one of them has; count those of both", _of_sets(lambda a, b: len(a ^ b))
+        ),
     ),
     without=WITHOUT,
 )

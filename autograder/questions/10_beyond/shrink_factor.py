@@ -57,6 +57,10 @@ QUESTION = Question(
         Mistake(
             "this compares how long the effects are; a factor must also see whether they point the same way", _lengths
         ),
+        Mistake(
+            "this is the mean of the ratios, which small effects rule; divide the sums",
+            lambda old, new: float((new / old).mean()),
+        ),
     ),
     without=WITHOUT,
 )

@@ -78,8 +78,8 @@ def test_questions_of_every_kind(sandbox_here: None, eight: Course):
     assert 'Unexpected key(s) in state_dict: "layer.weight", "layer.bias"' in cyd.pop("Encoder")
     assert cyd == {
         "depth": "case 1 of 2: TypeError: depth() missing 1 required positional argument: 'more'",
-        "pseudobulk": "the columns differ: missing 4 (W, X, Y, Z), extra 3 (A, B, C); likely cause: rows and columns are "
-        "exchanged: the result is transposed; turn it round with .T",
+        "pseudobulk": "the columns differ: missing 4 (W, X, Y, Z), extra 3 (A, B, C); likely cause: rows and columns "
+        "are exchanged: the result is transposed; turn it round with .T",
         "n_controls": "the notebook defines no n_controls",
         "Effects": "ValueError: no",
         "means": "means.csv is not a regular file of at most 64 MiB",

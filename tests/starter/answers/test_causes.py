@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from starter.answers.causes import Wrong, general_cause
+from starter.answers.causes import Answer, general_cause
 from starter.answers.comparators import Close, Same
 
 RNG = np.random.default_rng(21)
@@ -20,7 +20,7 @@ FRAMES = [pd.DataFrame(table, columns=genes) for table, genes in zip(TABLES, GEN
 
 def cause(came: list, due: list, inputs: list | None = None, comparator: Close | Same | None = None) -> str | None:
     cases = zip(came, due, inputs or [{}] * len(due), strict=True)
-    return general_cause([Wrong(*case) for case in cases], comparator or Close())
+    return general_cause([Answer(*case) for case in cases], comparator or Close())
 
 
 NUMBERS = {

@@ -1,0 +1,68 @@
+"""Some hundred wrong answers that students write: each is refused by the notebook's check, which names its cause.
+
+`wrong_answers/` has them, stage by stage: what is told, and what was written in place of the solution. Mistakes that
+happen everywhere (no `return`, a transposed table, brackets around the result) are made of the right programs.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from solved import program
+
+from starter.answers import values
+from starter.check import NotRight, check
+
+torch = pytest.importorskip("torch")
+every = importlib.import_module("every_question")
+WRONG = {
+    f"{stage}-{question}-{number}": (f"{stage}-{question}", cause, edits)
+    for stage in every.STAGES
+    for question, answers in importlib.import_module(f"wrong_answers.{stage}").WRONG.items()
+    for number, (cause, *edits) in enumerate(answers)
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The public cases of every question, as they lie beside the notebooks."""
+    made = tmp_path_factory.mktemp("checks")
+    for name, question in every.QUESTIONS.items():
+        (made / f"{name}.npz").write_bytes(values.encode(question.public(made)))
+    return made
+
+
+def right(name: str) -> Any:
+    stage, question = name.split("-")
+    return program(stage, question, every.QUESTIONS[name].asks.name)
+
+
+def cause_of(name: str, answer: object, folder: Path) -> str:
+    with pytest.raises(NotRight) as caught:
+        check(name, answer, folder)
+    lines = str(caught.value).splitlines()
+    told = [line.removeprefix("  likely cause").strip() for line in lines if line.startswith("  likely cause")]
+    assert told, f"no cause is named:\n{caught.value}"
+    return told[0]
+
+
+@pytest.mark.parametrize("name", every.QUESTIONS)
+def test_the_solution_is_right(name: str, folder: Path):
+    check(name, right(name), folder)
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_wrong_answer_is_refused_and_its_cause_is_named(key: str, folder: Path):
+    name, cause, edits = WRONG[key]
+    stage, question = name.split("-")
+    told = cause_of(name, program(stage, question, every.QUESTIONS[name].asks.name, tuple(edits)), folder)
+    assert cause in told
+    others = {other for asked, other, _ in WRONG.values() if asked == name and other != cause}
+    assert not [other for other in others if other in told and other not in cause]
+
+
+def test_the_corpus_is_large_and_no_answer_stands_in_it_twice():
+    assert len(WRONG) >= 300
+    assert len({(name, tuple(edits)) for name, _, edits in WRONG.values()}) == len(WRONG)
+    assert {name for name, _, _ in WRONG.values()} == set(every.QUESTIONS)

@@ -1,0 +1,121 @@
+"""Wrong answers to notebook 05."""
+
+WRONG = {
+    "nb_log_likelihood": [
+        ("log Gamma(k + 1) is missing", " - torch.lgamma(counts + 1)", ""),
+        (
+            "the shares are exchanged",
+            "theta * torch.log(theta / (theta + mean)) + counts * torch.log(mean / (theta + mean))",
+            "theta * torch.log(mean / (theta + mean)) + counts * torch.log(theta / (theta + mean))",
+        ),
+        ("1 / theta for theta", "combinations =", "theta = 1 / theta\n    combinations ="),
+        ("this is Poisson's", "return counts * torch.log(mean) - mean - torch.lgamma(counts + 1)"),
+        ("the probability itself", "return combinations + shares", "return torch.exp(combinations + shares)"),
+        ("this is the loss", "return combinations + shares", "return -(combinations + shares)"),
+        ("in how many ways", "return combinations + shares", "return shares"),
+        (
+            "to base 10",
+            "return combinations + shares",
+            "return (combinations + shares) / math.log(10)",
+            "combinations =",
+            "import math\n    combinations =",
+        ),
+        ("these are sums of each row", "return combinations + shares", "return (combinations + shares).sum(dim=1)"),
+    ],
+    "reparameterise": [
+        ("the standard deviation is its root", "0.5 * log_variance", "log_variance"),
+        ("the log-variance itself scales", "torch.exp(0.5 * log_variance)", "log_variance"),
+        ("the noise is not scaled", "standard_deviation * noise", "noise"),
+        ("the noise is missing", "standard_deviation * noise", "0 * standard_deviation"),
+        ("no gradient reaches the mean", "return mean +", "return mean.detach() +"),
+        (
+            "no gradient reaches the log-variance",
+            "torch.exp(0.5 * log_variance)",
+            "torch.exp(0.5 * log_variance.detach())",
+        ),
+        ("the noise was taken off", "mean + standard_deviation", "mean - standard_deviation"),
+    ],
+    "kl": [
+        ("the sum over all cells", "sum(dim=1)", "sum()"),
+        ("the mean over the latent numbers", "sum(dim=1)", "mean(dim=1)"),
+        ("the factor 1/2 is missing", "0.5 * (", "("),
+        ("has the wrong sign: subtract it", "- 1 - log_variance", "- 1 + log_variance"),
+        (
+            "turn it round",
+            "(mean**2 + log_variance.exp() - 1 - log_variance)",
+            "((mean**2 + 1) * (-log_variance).exp() - 1 + log_variance)",
+        ),
+        ("no gradient reaches the mean", "mean**2", "mean.detach() ** 2"),
+        (
+            "no gradient reaches the log-variance",
+            "log_variance.exp() - 1 - log_variance",
+            "(log_variance.exp() - 1 - log_variance).detach()",
+        ),
+        ("the 1 is missing", " - 1 - log_variance", " - log_variance"),
+        ("one value for each column of 'mean'", "sum(dim=1)", "sum(dim=0)"),
+    ],
+    "CVAE": [
+        ("the condition comes after the cell", "[x, condition]", "[condition, x]", "[z, condition]", "[condition, z]"),
+        ("the hidden layers are straight lines", "torch.relu(", "("),
+        ("bent by tanh", "torch.relu(", "torch.tanh("),
+        (
+            "mean and log-variance are exchanged",
+            "self.mean(hidden), self.log_variance(hidden)",
+            "self.log_variance(hidden), self.mean(hidden)",
+        ),
+        ("this is the variance", "self.log_variance(hidden)\n", "self.log_variance(hidden).exp()\n"),
+        ("the control's log rate is missing", "self.log_rate + self.change(hidden)", "self.change(hidden)"),
+        (
+            "these are rates",
+            "return self.log_rate + self.change(hidden)",
+            "return torch.exp(self.log_rate + self.change(hidden))",
+        ),
+        (
+            "the decoder's hidden layer",
+            "torch.relu(self.decoder(torch.cat([z, condition], dim=1)))",
+            "self.decoder(torch.cat([z, condition], dim=1))",
+        ),
+        (
+            "the encoder's hidden layer",
+            "torch.relu(self.encoder(torch.cat([x, condition], dim=1)))",
+            "self.encoder(torch.cat([x, condition], dim=1))",
+        ),
+    ],
+    "warm_up": [
+        ("it goes on rising", "min(1.0, progress / share)", "progress / share"),
+        ("until the training's end", "progress / share", "progress"),
+        ("this ends at 1", "weight * ", ""),
+        ("it falls", "min(1.0, progress / share)", "max(0.0, 1 - progress / share)"),
+        ("it jumps", "min(1.0, progress / share)", "float(progress >= share)"),
+        ("min, not max", "min(1.0", "max(1.0"),
+    ],
+    "Counterfactual": [
+        (
+            "perturbed less control",
+            "self.decode(z, perturbed) - self.decode(z, control)",
+            "self.decode(z, control) - self.decode(z, perturbed)",
+        ),
+        ("this is one row a cell", "return change.mean(dim=0)", "return change"),
+        ("the sum over the cells", "change.mean(dim=0)", "change.sum(dim=0)"),
+        ("averages over genes", "change.mean(dim=0)", "change.mean(dim=1)"),
+        ("encoded as perturbed ones", "self.encode(x, control)", "self.encode(x, perturbed)"),
+        (
+            "encoded under each condition",
+            "self.decode(z, perturbed) -",
+            "self.decode(self.encode(x, perturbed)[0], perturbed) -",
+        ),
+        (
+            "log rates under the perturbation",
+            "self.decode(z, perturbed) - self.decode(z, control)",
+            "self.decode(z, perturbed)",
+        ),
+        ("the mean of all", "change.mean(dim=0)", "change.mean()"),
+    ],
+    "WithoutZ": [
+        ("z still tells of the cell", "return super().encode(x, condition)"),
+        ("the log-variance still tells", "return nothing, nothing", "return nothing, super().encode(x, condition)[1]"),
+        ("the mean still tells", "return nothing, nothing", "return super().encode(x, condition)[0], nothing"),
+        ("so its logarithm is 0", "return nothing, nothing", "return nothing, nothing + 1"),
+        ("the encoder still runs", "return super().encode(0 * x, condition)"),
+    ],
+}

@@ -1,0 +1,187 @@
+"""Wrong answers to notebook 10."""
+
+WRONG = {
+    "shared_genes": [
+        ("the place must not matter", "return np.array([[(one == other).sum() for other in second] for one in first])"),
+        ("a share of the list", "len(one & other)", "len(one & other) / len(one)"),
+        ("the genes of either list", "len(one & other)", "len(one | other)"),
+        ("the Jaccard similarity", "len(one & other)", "len(one & other) / len(one | other)"),
+        (
+            "rows and columns are swapped",
+            "for other in sets[1]] for one in sets[0]]",
+            "for one in sets[0]] for other in sets[1]]",
+        ),
+        ("that only one of them has", "len(one & other)", "len(one ^ other)"),
+    ],
+    "shrink_factor": [
+        (
+            "a line with an intercept",
+            "return (old * new).sum() / (old**2).sum()",
+            "return np.polyfit(old.ravel(), new.ravel(), 1)[0]",
+        ),
+        (
+            "this is a correlation",
+            "return (old * new).sum() / (old**2).sum()",
+            "return np.corrcoef(old.ravel(), new.ravel())[0, 1]",
+        ),
+        ("old and new are swapped", "(old**2)", "(new**2)"),
+        (
+            "the targets' own factors",
+            "return (old * new).sum() / (old**2).sum()",
+            "return ((old * new).sum(axis=1) / (old**2).sum(axis=1)).mean()",
+        ),
+        (
+            "how long the effects are",
+            "return (old * new).sum() / (old**2).sum()",
+            "return np.linalg.norm(new) / np.linalg.norm(old)",
+        ),
+        ("upside down", "(old * new).sum() / (old**2).sum()", "(old**2).sum() / (old * new).sum()"),
+        ("the mean of the ratios", "return (old * new).sum() / (old**2).sum()", "return (new / old).mean()"),
+    ],
+    "few_shot": [
+        (
+            "`factor` is not used",
+            "new - factor * old",
+            "new",
+            "return factor * wanted + correction",
+            "return correction",
+        ),
+        ("the correction alone", "return factor * wanted + correction", "return correction"),
+        ("the mean of the rest alone", "rest.mean(axis=0) + w @ x.T @ weights", "rest.mean(axis=0)"),
+        (
+            "before you solve",
+            "old - old.mean(axis=0), wanted - old.mean(axis=0)",
+            "old, wanted",
+            "rest - rest.mean(axis=0))",
+            "rest)",
+            "rest.mean(axis=0) + w",
+            "w",
+        ),
+        ("centred by its own mean", "wanted - old.mean(axis=0)", "wanted - wanted.mean(axis=0)"),
+        ("the penalty is missing", " + penalty * np.eye(len(x))", " + 1e-9 * np.eye(len(x))"),
+        ("the mean of the rest is missing", "rest.mean(axis=0) + w @", "w @"),
+    ],
+    "interaction": [
+        (
+            "fits an intercept too",
+            "singles = np.stack([a, b], axis=1)",
+            "singles = np.stack([a, b, np.ones_like(a)], axis=1)",
+            "[*weights,",
+            "[*weights[:2],",
+            "(both**2)",
+            "((both - both.mean()) ** 2)",
+        ),
+        (
+            "each weight was fitted alone",
+            "np.linalg.lstsq(singles, both, rcond=None)[0]",
+            "singles.T @ both / (singles**2).sum(axis=0)",
+        ),
+        ("the plain sum of the singles", "np.linalg.lstsq(singles, both, rcond=None)[0]", "np.ones(2)"),
+        ("the share that is explained", "((both - singles @ weights) ** 2)", "((singles @ weights) ** 2)"),
+        (
+            "this compares lengths",
+            "((both - singles @ weights) ** 2).sum() / (both**2).sum()",
+            "np.linalg.norm(both - singles @ weights) / np.linalg.norm(both)",
+        ),
+        ("the weights are swapped", "[*weights,", "[*weights[::-1],"),
+        ("the result is transposed", "np.array(found)", "np.array(found).T"),
+    ],
+    "count_seen": [
+        (
+            "together with another were seen too",
+            '{gene for name in training for gene in name.split("+")}',
+            "set(training)",
+        ),
+        ("perturbed alone were seen too", "for name in training for", 'for name in training if "+" in name for'),
+        ("one name may be part of another", "sum(gene in seen for", "sum(any(known in gene for known in seen) for"),
+        ("genes that were not seen", "gene in seen", "gene not in seen"),
+        (
+            "whether both",
+            'sum(gene in seen for gene in name.split("+"))',
+            'all(gene in seen for gene in name.split("+"))',
+        ),
+    ],
+    "sum_of_parts": [
+        ("adds nothing here", "of_gene.get(gene, average)", "of_gene.get(gene, 0 * average)"),
+        ("adds the mean effect", "average = parts.mean(axis=0)", "average = effects.mean(axis=0)"),
+        (
+            "from the singles alone",
+            "genes = sorted(",
+            'rows = [i for i, name in enumerate(training) if "+" not in name]\n'
+            "    training, effects, penalty = [training[i] for i in rows], effects[rows], 0\n    genes = sorted(",
+        ),
+        ("the penalty is missing", "penalty * np.eye", "1e-9 * np.eye"),
+        ("the mean of two parts", "return np.array(", "return 0.5 * np.array("),
+    ],
+    "true_ranks": [
+        ("the best place is 1", "return 1 + better", "return better"),
+        ("and not as beaten", " + equal / 2", ""),
+        ("and not as winner", "equal / 2", "equal"),
+        ("the least alike comes first", "similarity > right", "similarity < right"),
+        ("places within a column", "right = ", "similarity = similarity[:, : len(similarity)].T\n    right = "),
+        (
+            "a share of all perturbations",
+            "return 1 + better + equal / 2",
+            "return (1 + better + equal / 2) / similarity.shape[1]",
+        ),
+        ("0.5 too large", "(similarity == right).sum(axis=1) - 1", "(similarity == right).sum(axis=1)"),
+    ],
+    "retrieval": [
+        (
+            "one over the mean rank",
+            "return np.array(rows)",
+            "ends = np.percentile(1 / ranks[draws].mean(axis=1), [2.5, 97.5])\n"
+            "    rows[0][:3] = 1 / ranks.mean(), *ends\n    return np.array(rows)",
+        ),
+        ("among the first k", "ranks <= k", "ranks < k"),
+        ("the spread of single signatures", "values[draws].mean(axis=1)", "1.0 * values"),
+        ("a 90 % interval", "[2.5, 97.5]", "[5, 95]"),
+        (
+            "not the places",
+            "np.mean(1 / np.arange(1, n_candidates + 1))",
+            "1 / np.mean(np.arange(1, n_candidates + 1))",
+        ),
+        ("1 / n is the chance", "np.mean(1 / np.arange(1, n_candidates + 1))", "1 / n_candidates"),
+        ("the result is transposed", "np.array(rows)", "np.array(rows).T"),
+    ],
+    "evidence": [
+        (
+            "a pair's own effect is in it",
+            "others = own.sum(axis=0) - own",
+            "others = own.sum(axis=0) + 0 * own",
+            "n = measured.sum(axis=0) - measured",
+            "n = measured.sum(axis=0) + 0 * measured",
+        ),
+        (
+            "look at `measured`",
+            "own = effects * measured[:, :, None]",
+            "own = effects",
+            "n = measured.sum(axis=0) - measured",
+            "n = np.full(measured.shape, len(measured) - 1)",
+        ),
+        ("this is the sum over the other lines", "others / np.maximum(n, 1)[:, :, None]", "others"),
+        ("not by all other lines", "np.maximum(n, 1)[:, :, None]", "(len(measured) - 1)"),
+        ("and not of the number", "n = measured.sum(axis=0) - measured", "n = measured.sum(axis=0) + 0 * measured"),
+        ("has zeros, not NaN", "np.maximum(n, 1)[:, :, None]", "n[:, :, None]"),
+        ("this is the input 'effects'", "others = own.sum(axis=0) - own", "return effects"),
+    ],
+    "small_pie": [
+        ("multiply by the likeness of the lines", "lines * (of_targets +", "lines + (of_targets +"),
+        (
+            "evidence is multiplied here",
+            "of_targets + pairs",
+            "of_targets * (pairs",
+            'known["evidence"].T))',
+            'known["evidence"].T)))',
+        ),
+        ("the control profiles are not used", "lines * (of_targets", "(of_targets"),
+        ("what is known of the targets is not used", "(of_targets + pairs", "(0 * of_targets + pairs"),
+        ("the evidence is not used", 'of_targets + pairs["evidence"] @ known["evidence"].T', "of_targets"),
+        ("the penalty is missing", "penalty * np.eye", "1e-9 * np.eye"),
+        (
+            "averages effects by likeness",
+            "return alike[1] @ weights",
+            "return alike[1] / alike[1].sum(axis=1, keepdims=True) @ effects",
+        ),
+    ],
+}
