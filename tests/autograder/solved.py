@@ -65,6 +65,12 @@ def written(source: str, edits: tuple[str, ...]) -> str:
     return source
 
 
+def solution(stage: str, question: str) -> str:
+    """Give what stands between the marks of a blank."""
+    source = dict(cells(stage))[f"{question}_code"]
+    return "\n".join(part.split(END)[0] for part in source.split(BEGIN)[1:])
+
+
 def _defines(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]

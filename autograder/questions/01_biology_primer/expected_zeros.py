@@ -58,6 +58,17 @@ QUESTION = Question(
     asks=Function("expected_zeros"),
     inputs=screens,
     due=_expected_zeros,
+    hints=(
+        "Sampling alone leaves zeros: the fewer molecules are expected in a cell, the likelier it shows none.",
+        (
+            "a gene's rate = its UMIs / the UMIs of all cells; chance of a zero = exp(-rate x depth); then the "
+            "mean over cells"
+        ),
+        (
+            "rates: one a gene; expected counts: cells x genes (every depth times every rate); the mean over axis "
+            "0: one a gene"
+        ),
+    ),
     mistakes=(
         Mistake(
             "this takes all cells to be equally deep; give each cell its own expected count, and average exp(-it)",

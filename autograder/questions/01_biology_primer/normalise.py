@@ -65,6 +65,14 @@ QUESTION = Question(
     asks=Function("normalise"),
     inputs=_to_normalise,
     due=_normalise,
+    hints=(
+        "Cells differ in depth, so bring all of them to target_sum first; then take the logarithm.",
+        "log1p(target_sum x count / n_umis), for the stored counts; zeros stay zeros",
+        (
+            "factors: one a cell, as a column; times the sparse matrix: cells x genes; log1p of what is stored, "
+            "still sparse"
+        ),
+    ),
     mistakes=(
         Mistake("the logarithm comes last: scale the counts first, then log1p", _log_first),
         Mistake("this divides by the sum of the row; divide by n_umis, the whole transcriptome", _by_row_sum),

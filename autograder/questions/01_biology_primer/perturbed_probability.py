@@ -96,6 +96,14 @@ QUESTION = Question(
     asks=Function("perturbed_probability"),
     inputs=_scores,
     due=_probability,
+    hints=(
+        "Two groups hide in one: escaped cells look like controls, the others do not. Guess, weigh, guess again.",
+        (
+            "p = share f(perturbed) / (share f(perturbed) + (1 - share) f(escaped)); then share, mean and "
+            "deviation, weighted by p"
+        ),
+        "densities and p: one a cell; share, mean and deviation: one number each, renewed in each of 100 rounds",
+    ),
     mistakes=(
         Mistake("this is the probability of having escaped; give that of being perturbed", _escaped),
         Mistake("this is a yes or no for each cell; give the probability itself", _called),

@@ -111,6 +111,11 @@ QUESTION = Question(
     asks=Function("qc_mask"),
     inputs=_cells,
     due=_qc_mask,
+    hints=(
+        "Compare each cell with the middle of all cells, in units that odd cells cannot stretch: MADs.",
+        "|log depth - median| <= 3 MAD, and percent_mito <= median + 5 MAD; both must hold",
+        "log depth: one a cell; its distance from one median: one a cell; two masks, one a cell each, joined by &",
+    ),
     mistakes=(
         Mistake("this is True for the cells to remove; give True to those that pass", _removed),
         Mistake("depth is compared on the log scale; take np.log(n_umis) first", _mask_of(np.asarray)),

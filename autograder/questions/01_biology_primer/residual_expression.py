@@ -89,6 +89,14 @@ QUESTION = Question(
     asks=Function("residual_expression"),
     inputs=_knocked,
     due=_residuals_of(_pooled),
+    hints=(
+        "A guide that works leaves less RNA of its target. Compare rates, since cells differ in depth.",
+        "rate of a group = sum of umis / sum of n_umis; residual = rate of the guide / rate of all control cells",
+        (
+            "one number for the controls; of the target's cells a group a guide: sums of umis and n_umis, sizes, "
+            "then their ratio"
+        ),
+    ),
     mistakes=(
         Mistake(
             "this averages each cell's ratio; divide the sum of umis by the sum of n_umis",

@@ -47,6 +47,11 @@ QUESTION = Question(
     asks=Function("share_of_zeros"),
     inputs=_count_matrices,
     due=_share_of_zeros,
+    hints=(
+        "A sparse matrix knows how many values it stores; all the others are zeros.",
+        "share = 1 - stored values / (cells x genes)",
+        "counts: cells x genes, with .nnz and .shape; the result is one number from 0 to 1",
+    ),
     mistakes=(
         Mistake("this is the share that is not zero; take it from 1", _share_of_values),
         Mistake("this is in percent; give a share from 0 to 1", _percent_of_zeros, credit=0.5),

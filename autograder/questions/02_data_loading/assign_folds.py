@@ -53,6 +53,11 @@ QUESTION = Question(
     asks=Function("assign_folds"),
     inputs=_fold_cases,
     due=_assign_folds,
+    hints=(
+        "What must not be in two folds is a perturbation, not a cell. Deal perturbations, then look up each cell's.",
+        "fold of a perturbation = its place in order, modulo n_folds; control cells -1",
+        "a dict from each name to its fold; then one whole number a cell",
+    ),
     mistakes=(
         Mistake("the cells are dealt out, so a perturbation is in several folds: that is the leak", _dealt_cells),
         Mistake("control cells are in fold 0; give them -1", _controls_in_fold_0),

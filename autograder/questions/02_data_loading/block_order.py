@@ -60,6 +60,11 @@ QUESTION = Question(
     asks=Function("block_order"),
     inputs=_block_cases,
     due=_block_order,
+    hints=(
+        "A block is a run of neighbouring rows; blocks come in the given order, rows within them in the file's.",
+        "block b holds the rows from b x block_size up to (b + 1) x block_size, or to n_cells if that comes first",
+        "one array of rows a block, the last block may be shorter; joined: n_cells numbers, each once",
+    ),
     mistakes=(
         Mistake("rows come that the file does not have; end the last block at n_cells", _too_far),
         Mistake("the last, smaller block is missing", _whole_blocks_only),

@@ -82,6 +82,17 @@ QUESTION = Question(
     asks=Object("CellSets"),
     inputs=_set_cases,
     due=_sets,
+    hints=(
+        (
+            "A set is an example: control cells, which perturbation, perturbed cells. Rows are looked up when "
+            "they are asked."
+        ),
+        "set i = expression of the rows control[i], the number perturbation[i], expression of the rows perturbed[i]",
+        (
+            "control[i]: rows of one set; these rows of expression, dense: cells of the set x genes; the length "
+            "is that of perturbation"
+        ),
+    ),
     mistakes=(
         Mistake("the length is the number of sets, not of the screen's cells", _cells_counted),
         Mistake("the length is the number of sets, not of the cells in them", _all_of_a_set_counted),

@@ -64,6 +64,11 @@ QUESTION = Question(
     asks=Function("csr_row"),
     inputs=_csr_cases,
     due=_csr_row,
+    hints=(
+        "CSR stores what is not zero, row by row; indptr says where each row begins and where the next one does.",
+        "cell i has the places indptr[i] up to indptr[i + 1] of data and indices",
+        "a row of n_genes zeros; some places of it (from indices) get the values at the same places of data",
+    ),
     mistakes=(
         Mistake("only the stored counts came; put them into an array with a zero for every other gene", _stored_only),
         Mistake("this is the next cell; cell i stands from indptr[i] on, and cells count from 0", _one_cell_late),

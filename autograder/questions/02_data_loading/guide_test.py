@@ -64,6 +64,11 @@ QUESTION = Question(
     asks=Function("guide_test"),
     inputs=_guide_cases,
     due=_guide_test,
+    hints=(
+        "Guides are the replicates: compare a target's guides with the non-targeting ones, gene by gene.",
+        "Welch's t-test, which lets both groups vary differently; its p-value",
+        "two arrays, guides x genes each, chosen by the target of each row; the test gives one p a gene",
+    ),
     mistakes=(
         Mistake("this is Student's test, which takes both variances for equal; use equal_var=False", _students_t),
         Mistake("the other targets' guides count as controls; compare with the non-targeting ones only", _against_all),

@@ -153,6 +153,14 @@ QUESTION = Question(
     asks=Function("match_controls"),
     inputs=_match_cases,
     due=_match_controls,
+    hints=(
+        "Cells of a batch are comparable. Find there the pairs of perturbed and control cells that are alike in all.",
+        "z = (log1p - mean) / deviation within the batch; the assignment with the smallest sum of Euclidean distances",
+        (
+            "z: cells of the batch x features; distances: perturbed x controls; pairs of places, translated to "
+            "rows of all cells"
+        ),
+    ),
     mistakes=(
         Mistake("cells are matched across batches; assign within each batch", _across_batches),
         Mistake("this is each cell's nearest control, which several share; use linear_sum_assignment", _nearest),

@@ -47,6 +47,14 @@ QUESTION = Question(
     asks=Function("pseudobulk"),
     inputs=_bulk_cases,
     due=_pseudobulk,
+    hints=(
+        "A mean is a sum divided by how many there are; a matrix of zeros and ones can add up the cells of each group.",
+        "mean of a group = sum of its cells / number of its cells, zeros included",
+        (
+            "membership: groups x cells; times expression (cells x genes): groups x genes; divided by the groups' "
+            "sizes, a column"
+        ),
+    ),
     mistakes=(
         Mistake("these are sums; divide each group's by its own number of cells", _sums),
         Mistake("the sums are divided by the number of all cells; take each group's own number", _over_all),

@@ -77,6 +77,17 @@ QUESTION = Question(
     asks=Function("rank_sum_z"),
     inputs=_rank_cases,
     due=_rank_sum_z,
+    hints=(
+        "Rank all cells together: if the perturbed ones have high ranks, they are higher. Ties share a rank.",
+        (
+            "U = rank sum - n1 (n1 + 1) / 2; sigma^2 = n1 n2 / 12 x (n + 1 - sum(t^3 - t) / (n (n - 1))); z = (U "
+            "- n1 n2 / 2) / sigma"
+        ),
+        (
+            "values of both groups: n1 + n2; their ranks likewise; t: how many share each value; U, sigma and z: "
+            "one number each"
+        ),
+    ),
     mistakes=(
         Mistake("the ties are not corrected for; subtract the sum over groups of tied cells", _z_without_ties),
         Mistake("this is the z of the control cells; count pairs in which the perturbed cell is higher", _z_of_control),

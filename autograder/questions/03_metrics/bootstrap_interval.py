@@ -55,6 +55,11 @@ QUESTION = Question(
     asks=Function("bootstrap_interval"),
     inputs=_draws,
     due=_interval,
+    hints=(
+        "Had other perturbations been measured, what would the mean be? Each draw is such an experiment.",
+        "mean of the drawn scores, for each draw; then their percentiles 2.5 and 97.5",
+        "values[draws]: draws x perturbations; means over axis 1: one a draw; two percentiles",
+    ),
     mistakes=(
         Mistake("this is a 90 % interval; 2.5 % of the means lie below it and 2.5 % above", _ninety),
         Mistake("percentiles are out of 100: 2.5 and 97.5 (np.quantile takes .025 and .975)", _of_a_hundred),

@@ -121,6 +121,17 @@ QUESTION = Question(
     asks=Function("des"),
     inputs=_de_tables,
     due=_des,
+    hints=(
+        "Which genes are called, in the measured and in the predicted table, and how many are the same?",
+        (
+            "n = number of measured genes with FDR < .05; score = shared with the first n predicted ones by |fold "
+            "change| / n"
+        ),
+        (
+            "for each row: two lists of genes, sorted by the size of the fold change, called ones only; one "
+            "number, nan if n is 0"
+        ),
+    ),
     mistakes=(
         Mistake("genes are ordered by signed fold change; order them by its size", _des_signed),
         Mistake("the predicted list is not cut; only its first n genes count", _des_whole_list),

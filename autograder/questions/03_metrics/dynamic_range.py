@@ -80,6 +80,14 @@ QUESTION = Question(
     asks=Function("dynamic_range"),
     inputs=_ranges,
     due=_dynamic_range,
+    hints=(
+        "A metric is of use if a replicate is far better than the baseline, on the way to perfection.",
+        (
+            "gain / (room + 1e-6) of each perturbation, both counted so that better is positive; clipped to [-1, "
+            "1]; the median"
+        ),
+        "gain and room: one a perturbation (turn both round where lower is better); clipped likewise; one number",
+    ),
     mistakes=(
         Mistake("this is the mean; take the median over the perturbations", _mean_range),
         Mistake("this is the mean of shares that are not clipped; clip to [-1, 1], take the median", _mean_not_clipped),

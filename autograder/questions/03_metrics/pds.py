@@ -119,6 +119,17 @@ QUESTION = Question(
     asks=Function("pds"),
     inputs=_effects,
     due=_pds,
+    hints=(
+        (
+            "Is a prediction nearer to its own measured effect than to the others'? The target's own gene would "
+            "give it away."
+        ),
+        (
+            "1 - (number nearer + half of the others as near) / (number of perturbations - 1), by the sum of "
+            "absolute differences"
+        ),
+        "for each target: columns without its own gene; distances of its prediction to every measured row; one score",
+    ),
     mistakes=(
         Mistake("the target's own gene is in the distances; leave out its column", _pds_own_gene),
         Mistake("all targets' genes are left out; leave out only the own one of each prediction", _pds_no_targets),

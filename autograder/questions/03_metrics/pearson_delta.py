@@ -60,6 +60,17 @@ QUESTION = Question(
     asks=Function("pearson_delta"),
     inputs=_beyond,
     due=_pearson_delta,
+    hints=(
+        "Correlate what goes beyond the reference, not the profiles: these are alike for all perturbations.",
+        (
+            "x = measured - reference, y = predicted - reference, each less its mean; r = sum(x y) / "
+            "sqrt(sum(x^2) sum(y^2))"
+        ),
+        (
+            "x and y: perturbations x genes; row means as a column (keepdims); three sums over axis 1; 0 where "
+            "the root is 0"
+        ),
+    ),
     mistakes=(
         Mistake(
             "this correlates profiles; subtract the reference from both sides (one of one row: a number a gene)",

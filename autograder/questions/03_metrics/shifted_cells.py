@@ -59,6 +59,11 @@ QUESTION = Question(
     asks=Function("shifted_cells"),
     inputs=_control_cells,
     due=_shifted,
+    hints=(
+        "Real control cells keep their noise; move them so that their mean is the prediction.",
+        "cell + (profile - mean of the control cells), and nothing below 0",
+        "mean over cells: one a gene; effect: one a gene; added to cells x genes, which keeps its shape",
+    ),
     mistakes=(
         Mistake("some values are below 0; clip them at 0", _not_clipped),
         Mistake("the whole profile is added; add the effect, profile minus mean of the control cells", _profile_added),

@@ -85,6 +85,11 @@ QUESTION = Question(
     asks=Function("bilinear"),
     inputs=_bilinear_inputs,
     due=_bilinear,
+    hints=(
+        "An effect is a product of what a target is and what a gene is, joined by a small table of weights.",
+        "W = (P'P + penalty I)^-1 P'(Y - b) G (G'G + penalty I)^-1, b the mean effect; prediction = b + P_wanted W G'",
+        "W: features of targets x features of genes; P_wanted W: wanted x features of genes; times G': wanted x genes",
+    ),
     mistakes=(
         Mistake("the mean effect b is missing; add it back at the end", _without_mean_both),
         Mistake("only the targets have features here; map through the genes' features too", _one_side),

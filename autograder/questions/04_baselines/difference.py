@@ -69,6 +69,11 @@ QUESTION = Question(
     asks=Function("difference"),
     inputs=_scores,
     due=_difference,
+    hints=(
+        "Two models have the same hard perturbations; subtract first, then ask how sure the mean difference is.",
+        "gain = model - baseline; its mean; percentiles 2.5 and 97.5 of the mean gain of each draw",
+        "gain: one a perturbation; gain[draws]: draws x perturbations; means over axis 1; three numbers",
+    ),
     mistakes=(
         Mistake("model and baseline were drawn apart; draw their differences, so that pairs stay together", _unpaired),
         Mistake("this subtracts the ends of two intervals; bootstrap the differences themselves", _ends_apart),

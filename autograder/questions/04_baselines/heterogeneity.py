@@ -51,6 +51,11 @@ QUESTION = Question(
     asks=Function("heterogeneity"),
     inputs=_effects,
     due=_heterogeneity,
+    hints=(
+        "If all effects were alike, one answer would fit all. Compare every two of them.",
+        "the median of Pearson's correlation over all pairs, each pair once, none with itself",
+        "correlations: perturbations x perturbations; its upper triangle without the diagonal: one a pair; one number",
+    ),
     mistakes=(
         Mistake(
             "every effect is compared with itself too, which gives 1; take each pair once, np.triu_indices(n, k=1)",
@@ -65,10 +70,6 @@ QUESTION = Question(
         ),
         Mistake("this is a cosine; Pearson's correlation takes each effect's mean off first", _cosines),
         Mistake("the pairs of an effect with itself are in it, which give 1; leave them out with k=1", _with_diagonal),
-        Mistake(
-            "the sign of a correlation counts; leave out np.abs",
-            lambda effects: float(np.median(np.abs(_pairs(effects)))),
-        ),
         Mistake("these are covariances, which grow with the effects; take correlations (np.corrcoef)", _covariances),
     ),
     without=WITHOUT,

@@ -61,6 +61,14 @@ QUESTION = Question(
     asks=Function("knn"),
     inputs=_neighbourhoods,
     due=_knn,
+    hints=(
+        "Targets with features that point the same way may do the same: average the effects of the most alike.",
+        "cosine = f . w / (|f| |w|); the mean effect of the k targets with the largest",
+        (
+            "unit rows of features; similarity: wanted x measured; places of the k largest in each row; mean: "
+            "wanted x genes"
+        ),
+    ),
     mistakes=(
         Mistake("these are the nearest by Euclidean distance; compare directions (cosine)", _euclidean),
         Mistake("long rows win here; divide each row of features by its length first", _longest),

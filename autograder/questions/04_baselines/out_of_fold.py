@@ -57,6 +57,11 @@ QUESTION = Question(
     asks=Function("out_of_fold"),
     inputs=_dealt,
     due=_out_of_fold,
+    hints=(
+        "To judge a model fairly, predict each perturbation by what was learned without its fold.",
+        "for each fold: the mean effect of all perturbations of the other folds",
+        "rows of a fold get one mean a gene, of the rows that are not in it; the result is perturbations x genes",
+    ),
     mistakes=(
         Mistake("the hidden fold is in the mean; learn from the other folds alone", _in_sample),
         Mistake("this is the mean of the fold itself; learn from the other folds", _own_fold),

@@ -60,6 +60,14 @@ QUESTION = Question(
     asks=Function("pathway_gain"),
     inputs=_embeddings,
     due=_pathway_gain,
+    hints=(
+        "Genes of a pathway should have alike features; how alike would any genes be?",
+        "mean correlation of every two members - the mean of the same over shuffled genes",
+        (
+            "features of the members: members x features; correlations: members x members; each pair once; one "
+            "number a shuffle"
+        ),
+    ),
     mistakes=(
         Mistake("chance is missing: subtract what shuffled genes give", _without_chance),
         Mistake("every gene is compared with itself too, which gives 1; take each pair once", _with_itself),

@@ -52,6 +52,14 @@ QUESTION = Question(
     asks=Function("ridge"),
     inputs=_penalties,
     due=_ridge,
+    hints=(
+        "Least squares with a price on large weights. Take the means off first, so that they cost nothing.",
+        (
+            "weights = (X'X + penalty I)^-1 X'(Y - mean of Y), X centred; prediction = mean of Y + centred wanted "
+            "x weights"
+        ),
+        "X: targets x features; X'X: features x features; weights: features x genes; prediction: wanted x genes",
+    ),
     mistakes=(
         Mistake("take the means of features and effects off before you solve", _not_centred),
         Mistake("the penalty is missing: add it to the diagonal of X'X", _unpenalised),

@@ -64,11 +64,6 @@ def _as_matrix(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> 
     return _train_mean(expression, target_gene)[None]
 
 
-def _median_of_profiles(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
-    profiles = _profiles(expression, target_gene)
-    return np.median([profile for label, profile in profiles.items() if label != CONTROL], axis=0)
-
-
 def _sum_of_profiles(expression: scipy.sparse.csr_matrix, target_gene: np.ndarray) -> np.ndarray:
     return _train_mean(expression, target_gene) * (len(set(target_gene)) - 1)
 
@@ -78,6 +73,11 @@ QUESTION = Question(
     asks=Function("train_mean"),
     inputs=_screens,
     due=_train_mean,
+    hints=(
+        "Every perturbation counts once, however many cells it has; the control is no perturbation.",
+        "profile of a perturbation = mean of its cells; train mean = mean of the profiles",
+        "for each label but the control: its cells, then one mean a gene; the mean of these rows; flat, one a gene",
+    ),
     mistakes=(
         Mistake("the control cells count as a perturbation; leave 'non-targeting' out", _with_control),
         Mistake("this is the mean over cells, so large perturbations weigh more; average the profiles", _over_cells),
@@ -92,7 +92,6 @@ QUESTION = Question(
             _as_matrix,
             credit=0.5,
         ),
-        Mistake("this is the median of the profiles; take their mean", _median_of_profiles),
         Mistake("this is the sum of the profiles; take their mean", _sum_of_profiles),
     ),
     without=WITHOUT,

@@ -80,6 +80,17 @@ QUESTION = Question(
     asks=Object("Counterfactual"),
     inputs=_counterfactuals,
     due=_effect,
+    hints=(
+        "The same cell, once as control and once perturbed: keep its latent numbers and change the condition.",
+        (
+            "decode(z, perturbed) - decode(z, control), z being the latent mean of the cell as control; then the "
+            "mean over cells"
+        ),
+        (
+            "conditions: 1 x numbers, repeated for each cell; z: cells x latent; change: cells x genes; the mean: "
+            "one a gene"
+        ),
+    ),
     mistakes=(
         Mistake("the sign is turned round: perturbed less control", _effect_turned),
         Mistake("this is one row a cell; average over the cells", _not_averaged),

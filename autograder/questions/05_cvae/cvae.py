@@ -67,6 +67,17 @@ QUESTION = Question(
     asks=Object("CVAE"),
     inputs=_networks,
     due=_both(),
+    hints=(
+        "Both halves are told the condition, beside their input; each has one hidden layer with a ReLU.",
+        (
+            "encode: hidden = relu(encoder of [x, condition]), then mean and log-variance; decode: log_rate + "
+            "change of the hidden layer"
+        ),
+        (
+            "[x, condition]: cells x (genes + numbers of the condition); hidden: cells x hidden; two outputs, or "
+            "one of cells x genes"
+        ),
+    ),
     mistakes=(
         Mistake(
             "the condition comes after the cell, and after z: torch.cat([x, condition], dim=1)",

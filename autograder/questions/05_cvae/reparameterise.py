@@ -48,6 +48,11 @@ QUESTION = Question(
     asks=Function("draw_with_gradients", tensors=True),
     inputs=_with_noise,
     due=_draw,
+    hints=(
+        "Draw standard noise outside, then stretch and move it: so gradients reach mean and spread.",
+        "z = mean + standard deviation x noise; the standard deviation is exp(log-variance / 2)",
+        "all of one shape, cells x latent numbers; keep every step a tensor with its gradient",
+    ),
     mistakes=(
         Mistake("exp(log-variance) is the variance; the standard deviation is its root", _variance_as_spread),
         Mistake("the log-variance itself scales the noise; take exp of its half", _log_as_spread),

@@ -26,6 +26,11 @@ QUESTION = Question(
     asks=Function("warm_up"),
     inputs=_moments_of_training,
     due=_warm_up,
+    hints=(
+        "Begin without the KL term and let it grow in a straight line, until it has its full weight.",
+        "weight x progress / share, and never more than weight",
+        "three numbers in, one number out; the smaller of 1 and a ratio",
+    ),
     mistakes=(
         Mistake("it goes on rising; stop at the weight", lambda progress, share, weight: weight * progress / share),
         Mistake(

@@ -70,6 +70,11 @@ QUESTION = Question(
     asks=Object("WithoutZ"),
     inputs=_collapsed,
     due=_with(_prior),
+    hints=(
+        "If z says the same of every cell, it says nothing. Which two numbers describe N(0, 1)?",
+        "mean 0 and variance 1, so log-variance log(1) = 0",
+        "two arrays of cells x latent numbers; the input only says how many cells there are",
+    ),
     mistakes=(
         Mistake("z still tells of the cell; give the same for every cell, zeros", _with(encode)),
         Mistake("the variance is 1, so its logarithm is 0", _with(_variance)),

@@ -75,6 +75,11 @@ QUESTION = Question(
     asks=Function("ablate"),
     inputs=_orders,
     due=_ablate,
+    hints=(
+        "Take the knowledge out and leave the rest: the same graph on other genes, the same numbers on other targets.",
+        "edge (a, b) becomes (of_genes[a], of_genes[b]); row t becomes row of_targets[t]",
+        "edges: 2 x edges, each entry looked up; numbers: rows in a new order; a dict of two arrays",
+    ),
     mistakes=(
         Mistake("the first gene of each edge has kept its place; both ends move", _one_end),
         Mistake("genes moved the other way: of_genes[g] takes the place of g", _genes_back, credit=0.5),

@@ -52,6 +52,11 @@ QUESTION = Question(
     asks=Function("batch_edges"),
     inputs=_batches,
     due=_batch_edges,
+    hints=(
+        "Copies of a graph lie side by side in one large graph, each with numbers of its own.",
+        "edges of cell c = edges + c x n_genes, c from 0",
+        "a copy: 2 x edges; cells of them side by side: 2 x (cells x edges)",
+    ),
     mistakes=(
         Mistake("these are the edges of the first cell alone", lambda edges, n_genes, n_cells: edges),
         Mistake("all copies lie in the first cell; add n_genes for each cell before", _repeated),

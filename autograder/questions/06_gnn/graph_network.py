@@ -53,6 +53,11 @@ QUESTION = Question(
     asks=Object("GraphNetwork"),
     inputs=_networks,
     due=_network,
+    hints=(
+        "What a target hears becomes a vector; each gene adds its own, and reads the sum through a ReLU.",
+        "control + bias + sum over the width of relu(gene + message) x weight",
+        "message: perturbations x 1 x width, plus genes x width: perturbations x genes x width; the sum over dim 2",
+    ),
     mistakes=(
         Mistake("the ReLU is missing", _mistaken(relu=False)),
         Mistake("the control expression is missing; add it at the end", _mistaken(control=0)),

@@ -72,6 +72,14 @@ QUESTION = Question(
     asks=Function("hear_others"),
     inputs=_listeners,
     due=_hear_others,
+    hints=(
+        "Whoever hears itself knows the answer. Take that away first, then make shares of what is left.",
+        (
+            "heard = spread of listeners and speakers, 0 where both are the same gene; then each row / its sum, 0 "
+            "where it is 0"
+        ),
+        "heard: listeners x speakers; row sums as a column (keepdims); the shares keep the shape",
+    ),
     mistakes=(
         Mistake("a listener hears itself; set that entry to 0", _hear_itself),
         Mistake("the rows do not sum to 1; divide each by its sum", _not_shares),

@@ -69,6 +69,11 @@ QUESTION = Question(
     asks=Function("jaccard"),
     inputs=_annotated,
     due=_jaccard,
+    hints=(
+        "Two genes are alike if most of the terms that either has are shared.",
+        "shared / (terms of one + terms of the other - shared)",
+        "annotated: genes x terms; times its transpose: shared terms, genes x genes; its diagonal: terms of each gene",
+    ),
     mistakes=(
         Mistake("these are numbers of shared terms; divide by the terms that either gene has", _shared_only),
         Mistake("shared terms are counted twice below the line; subtract them once", _of_sum),

@@ -84,6 +84,11 @@ QUESTION = Question(
     asks=Function("normalise"),
     inputs=_graphs,
     due=_normalise,
+    hints=(
+        "A gene listens to itself too, and a hub must not shout: divide by how many it talks with, on both sides.",
+        "S = D^-1/2 (A + I) D^-1/2, D with the row sums of A + I on its diagonal",
+        "A + I: genes x genes; row sums: one a gene, flat; a diagonal matrix of 1 / root; the product, sparse",
+    ),
     mistakes=(
         Mistake("no gene listens to itself; add the identity before you scale", _without_loops),
         Mistake("count neighbours after the identity was added", _loops_not_counted),

@@ -39,6 +39,11 @@ QUESTION = Question(
     asks=Function("propagate"),
     inputs=_travels,
     due=_propagate,
+    hints=(
+        "One step takes what each gene's neighbours hold. Many steps do this again, each from the last.",
+        "x(t + 1) = S x(t), steps times",
+        "features: genes x features, and again after each product",
+    ),
     mistakes=(
         Mistake("this is one step; multiply `steps` times", lambda matrix, features, steps: matrix @ features),
         Mistake("this is one step too many", lambda matrix, features, steps: _propagate(matrix, features, steps + 1)),

@@ -48,6 +48,11 @@ QUESTION = Question(
     asks=Object("SGConv"),
     inputs=_layers,
     due=_sgconv,
+    hints=(
+        "Messages travel first, without any weights; then one linear layer reads what has arrived.",
+        "S^K X W + b: K steps, then the linear layer",
+        "features: genes x inputs, after the steps too; the layer makes it genes x outputs",
+    ),
     mistakes=(
         Mistake(
             "the messages do not travel; multiply by the matrix `steps` times",

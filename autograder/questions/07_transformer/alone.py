@@ -49,6 +49,11 @@ QUESTION = Question(
     asks=Object("Alone"),
     inputs=_alone_cases,
     due=every_call(_alone),
+    hints=(
+        "To ask what attention is good for, take it out and leave all else as it is.",
+        "x + network(norm_2(x)): the second step of a block, alone",
+        "x stays batch x tokens x size",
+    ),
     mistakes=(
         Mistake("attention is still there; leave out the first step", every_call(block)),
         Mistake("the network was taken out, and attention left in; take out attention", every_call(_network_out)),

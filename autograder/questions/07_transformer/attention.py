@@ -76,6 +76,11 @@ QUESTION = Question(
     asks=Function("attention", tensors=True),
     inputs=_looks,
     due=_attention,
+    hints=(
+        "Each query asks every key how well they fit, and takes the values by these shares.",
+        "softmax(Q K' / sqrt(d)) V, with -inf where a query may not look",
+        "scores: ... x queries x keys; softmax over the keys (last dimension); times values: ... x queries x size",
+    ),
     mistakes=(
         Mistake("the mask is forgotten; where it is False, put -inf into the scores", _without_mask),
         Mistake("the mask is turned round; True may be looked at", _mask_turned_round),

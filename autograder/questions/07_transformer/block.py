@@ -73,6 +73,11 @@ QUESTION = Question(
     asks=Object("Block"),
     inputs=_block_cases,
     due=every_call(block),
+    hints=(
+        "First tokens talk, then each thinks for itself; both times the result is added to what was there.",
+        "x = x + attention(norm_1(x)); then x + network(norm_2(x))",
+        "x stays batch x tokens x size in every step; hand the mask on",
+    ),
     mistakes=(
         Mistake("hidden tokens were looked at; hand `real` to the attention", every_call(_block_without_mask)),
         Mistake("the norms came after the sums; here they come first", every_call(_norm_afterwards)),

@@ -70,6 +70,11 @@ QUESTION = Question(
     asks=Function("energy_and_slope", tensors=True),
     inputs=_two_sets,
     due=_energy,
+    hints=(
+        "Two sets are alike if a cell is as far from the other set as from its own.",
+        "2 E|x - y| - E|x - x'| - E|y - y'|, means over all pairs",
+        "distances of every two rows: ... x cells x cells; the mean over both last dimensions; three of them",
+    ),
     mistakes=(
         Mistake("distances were squared, by which only means count; do not square them", lambda x, y: _energy(x, y, 2)),
         Mistake("the distance across counts twice: 2 E|X - Y|", lambda x, y: _energy(x, y, weights=(1.0, 1.0, 1.0))),

@@ -95,6 +95,11 @@ QUESTION = Question(
     asks=Object("Flow"),
     inputs=_flow_cases,
     due=_answer(),
+    hints=(
+        "The network says the velocity; small steps along it carry cells from control to perturbed.",
+        "velocity = network of [x, t, told target]; x(step + 1) = x(step) + velocity / steps, t = step / steps",
+        "joined: cells x (numbers + 1 + size); path: steps + 1 arrays of cells x numbers, stacked, the start first",
+    ),
     mistakes=(
         Mistake("the time comes before the target: torch.cat([x, time, told], dim=1)", _answer(order=(0, 2, 1))),
         Mistake("the network reads the cell first, then the time and the target", _answer(order=(1, 0, 2))),

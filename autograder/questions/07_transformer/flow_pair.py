@@ -25,6 +25,11 @@ QUESTION = Question(
     asks=Function("flow_pair", tensors=True),
     inputs=_flows,
     due=lambda start, end, time: [start + time * (end - start), end - start],
+    hints=(
+        "On a straight line from start to end: where is one at a time, and how fast does one go?",
+        "point = (1 - t) start + t end; velocity = end - start",
+        "both cells x numbers; time is a column, which all numbers of a cell share",
+    ),
     mistakes=(
         Mistake(
             "time runs backwards; at 0 a point is at its start",

@@ -81,6 +81,17 @@ QUESTION = Question(
     asks=Function("gene_tokens"),
     inputs=_screens,
     due=_tokens,
+    hints=(
+        "Genes that respond alike are alike: describe each by a few components, beside what else is known.",
+        (
+            "loadings x root of the variance, all divided by their root mean square; features less mean, divided "
+            "by deviation"
+        ),
+        (
+            "components_ turned round: genes x n; one number scales all of it; features: genes x f by column; "
+            "beside each other"
+        ),
+    ),
     mistakes=(
         Mistake(
             "every component counts the same here; multiply loadings by the square root of the variance",

@@ -87,6 +87,14 @@ QUESTION = Question(
     asks=Object("GeneTransformer"),
     inputs=_gene_model_cases,
     due=every_call(_gene_model),
+    hints=(
+        "The perturbation is a token like the genes' ones; what it asks of each gene is that gene's effect.",
+        "tokens = gene + perturbation + flag where it is the target; blocks; norm; effect = query . token / sqrt(size)",
+        (
+            "perturbation: batch x 1 x size; tokens: batch x genes x size; joined: batch x (1 + genes) x size; "
+            "effect: batch x genes"
+        ),
+    ),
     mistakes=(
         Mistake("add the perturbation's token to every gene's too", _gene_mistake(told=False)),
         Mistake(

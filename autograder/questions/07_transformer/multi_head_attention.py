@@ -78,6 +78,11 @@ QUESTION = Question(
     asks=Object("MultiHeadAttention"),
     inputs=_multi_head_cases,
     due=every_call(multi_head),
+    hints=(
+        "Several small attentions side by side, each with its own part of the numbers.",
+        "project to Q, K, V; cut each into heads; attend; put the heads beside each other; the last projection",
+        "batch x tokens x size to batch x heads x tokens x (size / heads), and back; mask: batch x 1 x 1 x tokens",
+    ),
     mistakes=(
         Mistake("the last projection came transposed; call self.out", every_call(_transposed_weight)),
         Mistake("hidden tokens were looked at; pass `real` on as the mask", every_call(_mask_forgotten)),

@@ -26,6 +26,11 @@ QUESTION = Question(
     asks=Function("noised", tensors=True),
     inputs=_mixtures,
     due=_turned,
+    hints=(
+        "Diffusion turns a cell into noise along a quarter of a circle, so that the variance stays.",
+        "cos(pi t / 2) cell + sin(pi t / 2) noise",
+        "cell and noise: cells x numbers; time: a column",
+    ),
     mistakes=(
         Mistake(
             "the shares are exchanged; at time 0 it is the cell alone",

@@ -77,6 +77,14 @@ QUESTION = Question(
     asks=Object("SetTransformer"),
     inputs=_set_model_cases,
     due=every_call(_set_model),
+    hints=(
+        "Control cells go in as a set, told the perturbation; each comes out changed.",
+        "tokens = cell + perturbation, the perturbation first; blocks; control + change(norm(token))",
+        (
+            "joined: batch x (1 + cells) x size; drop the first token afterwards; change: batch x cells x numbers "
+            "of a cell"
+        ),
+    ),
     mistakes=(
         Mistake("this is the change alone; add it to the control cells", _set_mistake(added=False)),
         Mistake("add the perturbation's token to every cell's too", _set_mistake(told=False)),

@@ -71,6 +71,11 @@ QUESTION = Question(
     asks=Object("AffineDecoder"),
     inputs=_decoders,
     due=_decoder,
+    hints=(
+        "What comes out is what went in, stretched and moved as the token says.",
+        "coefficient x value + bias, both read from the token's vector by a linear layer",
+        "hidden: cells x genes x width; a head gives cells x genes x 1, without its last dimension: cells x genes",
+    ),
     mistakes=(
         Mistake("coefficient and bias are swapped: coeff times value, plus bias", _heads_swapped),
         Mistake("values are clamped here; only the value encoder does that", _clamped),

@@ -68,6 +68,11 @@ QUESTION = Question(
     asks=Function("batch_entropy"),
     inputs=_mixtures,
     due=_batch_entropy,
+    hints=(
+        "If batches mix well, the neighbours of a cell come from all of them alike.",
+        "-sum(share x log share) / log(number of batches) for each cell, 0 log 0 = 0; then the mean",
+        "distances: cells x cells, none to itself; k nearest: cells x k; shares: batches x cells; one entropy a cell",
+    ),
     mistakes=(
         Mistake("each cell is its own nearest neighbour; leave it out and take the next k", _itself_among),
         Mistake("divide by the logarithm of the number of batches, so that 1 is perfect mixing", _not_divided),

@@ -60,6 +60,14 @@ QUESTION = Question(
     asks=Function("bin_values"),
     inputs=_values,
     due=_bin_values,
+    hints=(
+        "Depth differs from cell to cell, so give each value its place among the cell's own values.",
+        (
+            "edges = n_bins - 1 quantiles, from 0 to 1, of the cell's values above 0; a value's bin counts the "
+            "edges up to it"
+        ),
+        "row by row: values above 0; n_bins - 1 edges; whole numbers 1 to n_bins - 1, and 0 where there was 0",
+    ),
     mistakes=(
         Mistake("zeros shifted the quantiles; take the edges from the values above 0", _edges_with_zeros),
         Mistake("all cells share these edges; take each cell's own", _edges_of_all_cells),

@@ -56,6 +56,11 @@ QUESTION = Question(
     asks=Function("correlations"),
     inputs=_predictions,
     due=_correlations,
+    hints=(
+        "Expression correlates highly for any prediction, since genes differ so much; effects do not.",
+        "mean over perturbations of Pearson(predicted, measured), and of the same less control",
+        "row by row: one correlation each; two means, of expression first",
+    ),
     mistakes=(
         Mistake("the tables were flattened; correlate each row, then take the mean", _whole_table),
         Mistake("these correlate perturbations of each gene; correlate genes of each row", _over_perturbations),

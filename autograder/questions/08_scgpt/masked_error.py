@@ -31,6 +31,11 @@ QUESTION = Question(
     asks=Function("masked_error", tensors=True),
     inputs=_masked_cases,
     due=_masked_error,
+    hints=(
+        "Only the hidden places are asked, so only they may count.",
+        "mean of (predicted - due)^2 over the places where counts is True",
+        "errors: cells x genes; chosen by the mask: flat; one number",
+    ),
     mistakes=(
         Mistake(
             "all places are in the mean; the mask is forgotten",

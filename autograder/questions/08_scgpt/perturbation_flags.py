@@ -54,6 +54,11 @@ QUESTION = Question(
     asks=Function("perturbation_flags"),
     inputs=_perturbed,
     due=_flags,
+    hints=(
+        "The model is told by a 1 which gene was switched off; a double has two.",
+        "flag = 1 if the gene is one of the names between the '+', else 0",
+        "a row a target, a column a gene; the control's row is all 0",
+    ),
     mistakes=(
         Mistake("the first gene has no flag: its index is 0, and so is the sign of 0", _sign_of_index),
         Mistake("of 'A+B' both genes are perturbed; split the name at '+'", _no_doubles),

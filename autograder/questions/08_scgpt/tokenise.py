@@ -62,6 +62,11 @@ QUESTION = Question(
     asks=Function("tokenise"),
     inputs=_symbols,
     due=_tokenise,
+    hints=(
+        "The model knows genes by number; an unknown one keeps its place, with the number of '<pad>'.",
+        "number = vocabulary of the gene, or of '<pad>'; known = whether the vocabulary has it",
+        "two arrays, one entry a gene: whole numbers, and True or False",
+    ),
     mistakes=(
         Mistake("these are places in the list of genes; take each gene's number from the vocabulary", _in_order),
         Mistake("an unknown gene has the number of '<pad>', not 0, which is another gene's", _unknown_is_zero),

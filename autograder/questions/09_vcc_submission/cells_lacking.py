@@ -101,6 +101,11 @@ QUESTION = Question(
     asks=Function("cells_lacking"),
     inputs=_uploads,
     due=_cells_lacking,
+    hints=(
+        "Count what is there for every pair that is due, also for pairs of which there is nothing.",
+        "lacking = n_cells - present",
+        "present: a table of contexts x perturbations, brought to the lists' order, 0 where nothing is",
+    ),
     mistakes=(
         Mistake("these are the cells that are there; take them from n_cells", _present),
         Mistake("the sign is turned round: above 0 where cells are lacking", _turned_round),

@@ -68,6 +68,11 @@ QUESTION = Question(
     asks=Function("challenge_score"),
     inputs=_metrics,
     due=_challenge_score,
+    hints=(
+        "Each metric counts by how far it comes from the baseline to perfection.",
+        "share = (value - baseline) / (best - baseline); the mean with each share at least 0, and the mean as it is",
+        "best: 1, 1 and 0; three shares; two means of three",
+    ),
     mistakes=(
         Mistake("the mean is clipped; clip each metric's share at 0 first, then take the mean", _clipped_last),
         Mistake("a perfect MAE is 0, not 1; divide by 0 - baseline", _mae_upwards),

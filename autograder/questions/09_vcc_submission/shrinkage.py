@@ -49,6 +49,11 @@ QUESTION = Question(
     asks=Function("shrinkage"),
     inputs=_profiles,
     due=_shrinkage,
+    hints=(
+        "A prediction may point the right way and go too far. By what factor is it best?",
+        "a = sum(p m) / sum(p^2), p and m being the deviations from the mean, predicted and measured",
+        "p and m: perturbations x genes; two sums over everything; one number",
+    ),
     mistakes=(
         Mistake(
             "the profiles themselves are compared; take the mean off both first",

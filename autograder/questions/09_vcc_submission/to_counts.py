@@ -69,6 +69,11 @@ QUESTION = Question(
     asks=Function("to_counts"),
     inputs=_cells,
     due=_to_counts,
+    hints=(
+        "Go the way back: undo the logarithm, undo the scale, and counts are whole.",
+        "count = round(expm1(log) x n_umis / target_sum)",
+        "stored values only: one scale a cell, repeated for each value that its row stores; sparse as before",
+    ),
     mistakes=(
         Mistake("these are fractions; round to whole counts at the end", _fractions, credit=0.5),
         Mistake("this rounds down, so that counts are lost; round to the nearest (np.rint)", _floor, credit=0.5),

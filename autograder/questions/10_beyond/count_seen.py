@@ -66,6 +66,11 @@ QUESTION = Question(
     asks=Function("count_seen"),
     inputs=_names,
     due=_count_seen,
+    hints=(
+        "A gene was seen if training perturbed it, alone or together with another.",
+        "seen = all genes between the '+' of training's names; count them in each double",
+        "a set of genes; one number a double: 0, 1 or 2",
+    ),
     mistakes=(
         Mistake(
             "genes that were perturbed together with another were seen too; split the training names", _singles_alone

@@ -73,6 +73,14 @@ QUESTION = Question(
     asks=Function("evidence"),
     inputs=_measured,
     due=_means(_elsewhere),
+    hints=(
+        "What did the same target do elsewhere? Its own line must not count, for that is the answer.",
+        "(sum over all measured lines - own) / (number of measured lines - own), 0 where none is left",
+        (
+            "effects: lines x targets x genes, 0 where not measured; sum over lines: targets x genes; number: "
+            "lines x targets"
+        ),
+    ),
     mistakes=(
         Mistake("a pair's own effect is in it, which is the answer; leave its own line out", _means(_with_own)),
         Mistake("lines in which the target was not measured count here; look at `measured`", _means(_all_others)),

@@ -59,6 +59,14 @@ QUESTION = Question(
     asks=Function("few_shot"),
     inputs=_few_targets,
     due=_few_shot,
+    hints=(
+        "Take what carries over, and let a few measured targets say what is missing.",
+        "rest = new - factor x old; ridge of the rest on old, both centred; factor x wanted + mean rest + ridge",
+        (
+            "x x': measured x measured; weights: measured x genes; w x' weights: wanted x genes, w centred by the "
+            "mean of old"
+        ),
+    ),
     mistakes=(
         Mistake("`factor` is not used; the rest is what is left of `new` after factor * old", _nothing_carried),
         Mistake("this is the correction alone; add factor * wanted", _not_added),

@@ -64,6 +64,14 @@ QUESTION = Question(
     asks=Function("interaction"),
     inputs=_doubles,
     due=_interaction,
+    hints=(
+        "Is a double the sum of its singles? Fit how much of each, and see what is left.",
+        (
+            "least squares of the double on both singles, without intercept; sum of squares left / sum of squares "
+            "of the double"
+        ),
+        "for each double: genes x 2, and genes; two weights and one share; rows of three",
+    ),
     mistakes=(
         Mistake("this fits an intercept too; two weights are all there is", _with_intercept),
         Mistake("each weight was fitted alone; fit both at once, since the singles resemble one another", _one_by_one),

@@ -48,6 +48,11 @@ QUESTION = Question(
     asks=Function("shared_genes"),
     inputs=_lists,
     due=_shared_genes,
+    hints=(
+        "A list names genes; compare what is in both, wherever it stands.",
+        "size of the intersection of two lists",
+        "a set a row; every row of first with every row of second: a table of whole numbers",
+    ),
     mistakes=(
         Mistake("only genes at the same place of both lists count here; the place must not matter", _same_place),
         Mistake("this is a share of the list; give the number of genes", _of_sets(lambda a, b: len(a & b) / len(a))),

@@ -47,6 +47,11 @@ QUESTION = Question(
     asks=Function("shrink_factor"),
     inputs=_two_lines,
     due=_shrink_factor,
+    hints=(
+        "If an effect carries over to a lesser extent, one factor says to what extent.",
+        "a = sum(old x new) / sum(old^2), over all targets and genes",
+        "both arrays as they are; two sums over everything; one number",
+    ),
     mistakes=(
         Mistake("this is the slope of a line with an intercept; effects are only multiplied", _with_intercept),
         Mistake(

@@ -85,6 +85,11 @@ QUESTION = Question(
     asks=Function("small_pie"),
     inputs=_sources,
     due=_small_pie,
+    hints=(
+        "Two pairs are alike if their lines are, and if what is known of their targets or their evidence is.",
+        "alike = line x (target + evidence evidence'); weights = (alike + penalty I)^-1 effects; asked alike x weights",
+        "alike of known: pairs x pairs; of asked: asked x pairs; weights: pairs x genes; prediction: asked x genes",
+    ),
     mistakes=(
         Mistake("lines and targets are added here; multiply by the likeness of the lines", _mistaken("added")),
         Mistake("evidence is multiplied here; it is added to the likeness of the targets", _mistaken("multiplied")),

@@ -76,6 +76,11 @@ QUESTION = Question(
     asks=Function("sum_of_parts"),
     inputs=_screens,
     due=_sum_of_parts,
+    hints=(
+        "Give each gene a part, so that effects are sums of the parts of their genes.",
+        "parts = (X'X + penalty I)^-1 X'Y, X being 1 where a gene takes part; an unknown gene adds the mean part",
+        "X: training x genes perturbed; parts: genes perturbed x genes measured; a sum of two rows for each double",
+    ),
     mistakes=(
         Mistake("a gene that training never perturbed adds nothing here; let it add the mean part", _nothing_unknown),
         Mistake("a gene never perturbed adds the mean effect here; let it add the mean of the parts", _mean_effect),

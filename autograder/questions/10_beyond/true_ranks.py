@@ -34,6 +34,14 @@ QUESTION = Question(
     asks=Function("true_ranks"),
     inputs=_likenesses,
     due=_places,
+    hints=(
+        "At which place stands the right one, if all are sorted by likeness? Ties share their places.",
+        "1 + number that are more alike + half of the others that are as alike",
+        (
+            "likeness of the right one: the diagonal, as a column; comparisons: signatures x perturbations; one "
+            "place a row"
+        ),
+    ),
     mistakes=(
         Mistake("the best place is 1, not 0", lambda similarity: _places(similarity) - 1),
         Mistake(

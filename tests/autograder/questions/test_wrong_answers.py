@@ -5,13 +5,17 @@ happen everywhere (no `return`, a transposed table, brackets around the result) 
 """
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from solved import program
 
 from starter.answers import values
+from starter.answers.kinds import Function
 from starter.check import NotRight, check
 
 torch = pytest.importorskip("torch")
@@ -60,6 +64,55 @@ def test_a_wrong_answer_is_refused_and_its_cause_is_named(key: str, folder: Path
     assert cause in told
     others = {other for asked, other, _ in WRONG.values() if asked == name and other != cause}
     assert not [other for other in others if other in told and other not in cause]
+
+
+FUNCTIONS = [name for name, question in every.QUESTIONS.items() if isinstance(question.asks, Function)]
+TABLES = [
+    name
+    for name in FUNCTIONS
+    if all(len(shape) == 2 and shape[0] != shape[1] for shape in (np.shape(case.due) for case in every.cases(name)))
+]
+ARRAYS = [name for name in FUNCTIONS if isinstance(every.cases(name)[0].due, np.ndarray)]
+SWAPPED = ("the result is transposed", "rows and columns are swapped", "a row is a context")
+
+
+def changed(name: str, change: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Give the right program with something done to its result."""
+    function = right(name)
+    return lambda **inputs: change(function(**inputs))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_forgotten_return_is_named(name: str, folder: Path):
+    assert cause_of(name, changed(name, lambda result: None), folder).startswith("nothing came back: end with `return`")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_comma_behind_the_result_is_named(name: str, folder: Path):
+    assert cause_of(name, changed(name, lambda result: (result,)), folder).startswith(
+        "the result is packed into a list"
+    )
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_transposed_result_is_named(name: str, folder: Path):
+    told = cause_of(name, changed(name, lambda result: result.T), folder)
+    assert any(words in told for words in SWAPPED)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_right_answer_in_another_legal_form_is_right(name: str, folder: Path):
+    """Lists and Series hold the same numbers, and single precision is no mistake."""
+    check(name, changed(name, lambda result: np.asarray(result).tolist()), folder)
+    if every.cases(name)[0].due.ndim == 1:
+        check(name, changed(name, lambda result: pd.Series(np.asarray(result))), folder)
+    if every.cases(name)[0].due.dtype.kind == "f":
+        check(name, changed(name, lambda result: np.asarray(result, np.float32)), folder)
+
+
+def test_the_order_of_columns_is_free(folder: Path):
+    for name in ("01_biology_primer-volcano_table", "01_biology_primer-residual_expression"):
+        check(name, changed(name, lambda table: table[table.columns[::-1]]), folder)
 
 
 def test_the_corpus_is_large_and_no_answer_stands_in_it_twice():

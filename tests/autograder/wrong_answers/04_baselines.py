@@ -19,7 +19,6 @@ WRONG = {
             "np.asarray(np.mean(profiles, axis=0)).ravel()",
             "np.mean(profiles, axis=0)",
         ),
-        ("the median of the profiles", "np.mean(profiles, axis=0)", "np.median(profiles, axis=0)"),
         ("the sum of the profiles", "np.mean(profiles, axis=0)", "np.sum(profiles, axis=0)"),
         ("the mean of all", "np.asarray(np.mean(profiles, axis=0)).ravel()", "np.mean(profiles)"),
     ],
@@ -34,7 +33,6 @@ WRONG = {
             "effects.to_numpy() @ effects.to_numpy().T / np.outer(*2 * [np.linalg.norm(effects, axis=1)])",
         ),
         ("take the median of these", "np.median(correlations[pairs])", "correlations[pairs]"),
-        ("the sign of a correlation counts", "correlations[pairs]", "np.abs(correlations[pairs])"),
         ("these are covariances", "np.corrcoef(", "np.cov("),
     ],
     "out_of_fold": [
@@ -95,7 +93,8 @@ WRONG = {
         (
             "does not centre the features",
             "b = effects.mean(axis=0)",
-            "b = effects.mean(axis=0)\n    middle = features.mean(axis=0)\n    wanted, features = wanted - middle, features - middle",
+            "b = effects.mean(axis=0)\n"
+            "    middle = features.mean(axis=0)\n    wanted, features = wanted - middle, features - middle",
         ),
         ("on the targets' side", " + penalty * np.eye(features.shape[1])", ""),
         (

@@ -58,7 +58,8 @@ WRONG = {
         ("the matrix is transposed", "matrix @ features", "matrix.T @ features"),
         (
             "averages all steps",
-            "held = [features]\nfor _ in range(steps):\n    held.append(matrix @ held[-1])\nreturn sum(held) / (1 + steps)",
+            "held = [features]\nfor _ in range(steps):\n    held.append(matrix @ held[-1])\n"
+            "return sum(held) / (1 + steps)",
         ),
         (
             "raised to a power",
