@@ -71,7 +71,7 @@ QUESTION = Question(
     due=_difference,
     hints=(
         "Two models have the same hard perturbations; subtract first, then ask how sure the mean difference is.",
-        "gain = model - baseline; its mean; percentiles 2.5 and 97.5 of the mean gain of each draw",
+        "a gain is the score of the model less that of the baseline; its mean; percentiles 2.5 and 97.5 of the mean gain of each draw",
         "gain: one a perturbation; gain[draws]: draws x perturbations; means over axis 1; three numbers",
     ),
     mistakes=(

@@ -103,7 +103,7 @@ QUESTION = Question(
     due=_cells_lacking,
     hints=(
         "Count what is there for every pair that is due, also for pairs of which there is nothing.",
-        "lacking = n_cells - present",
+        "lacking = what is due of a pair, less what is there of it",
         "present: a table of contexts x perturbations, brought to the lists' order, 0 where nothing is",
     ),
     mistakes=(

@@ -70,7 +70,8 @@ FUNCTIONS = [name for name, question in every.QUESTIONS.items() if isinstance(qu
 TABLES = [
     name
     for name in FUNCTIONS
-    if all(len(shape) == 2 and shape[0] != shape[1] for shape in (np.shape(case.due) for case in every.cases(name)))
+    if all(isinstance(case.due, np.ndarray | pd.DataFrame) and case.due.ndim == 2 for case in every.cases(name))
+    and all(case.due.shape[0] != case.due.shape[1] for case in every.cases(name))
 ]
 ARRAYS = [name for name in FUNCTIONS if isinstance(every.cases(name)[0].due, np.ndarray)]
 SWAPPED = ("the result is transposed", "rows and columns are swapped", "a row is a context")
