@@ -65,8 +65,8 @@ QUESTION = Question(
             "mean over cells"
         ),
         (
-            "rates: one a gene; expected counts: cells x genes (every depth times every rate); the mean over axis "
-            "0: one a gene"
+            "rates: one per gene; expected counts: cells x genes (every depth times every rate); the mean over axis "
+            "0: one per gene"
         ),
     ),
     mistakes=(

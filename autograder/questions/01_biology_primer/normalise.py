@@ -69,7 +69,7 @@ QUESTION = Question(
         "Cells differ in depth, so bring all of them to target_sum first; then take the logarithm.",
         "log1p(target_sum x count / n_umis), for the stored counts; zeros stay zeros",
         (
-            "factors: one a cell, as a column; times the sparse matrix: cells x genes; log1p of what is stored, "
+            "factors: one per cell, as a column; times the sparse matrix: cells x genes; log1p of what is stored, "
             "still sparse"
         ),
     ),

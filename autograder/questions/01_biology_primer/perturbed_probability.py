@@ -102,7 +102,7 @@ QUESTION = Question(
             "p = share f(perturbed) / (share f(perturbed) + (1 - share) f(escaped)); then share, mean and "
             "deviation, weighted by p"
         ),
-        "densities and p: one a cell; share, mean and deviation: one number each, renewed in each of 100 rounds",
+        "densities and p: one per cell; share, mean and deviation: one number each, renewed in each of 100 rounds",
     ),
     mistakes=(
         Mistake("this is the probability of having escaped; give that of being perturbed", _escaped),

@@ -114,7 +114,10 @@ QUESTION = Question(
     hints=(
         "Compare each cell with the middle of all cells, in units that odd cells cannot stretch: MADs.",
         "|log depth - median| <= 3 MAD, and percent_mito <= median + 5 MAD; both must hold",
-        "log depth: one a cell; its distance from one median: one a cell; two masks, one a cell each, joined by &",
+        (
+            "log depth: one per cell; its distance from one median: one per cell; two masks, one per cell each, "
+            "joined by &"
+        ),
     ),
     mistakes=(
         Mistake("this is True for the cells to remove; give True to those that pass", _removed),

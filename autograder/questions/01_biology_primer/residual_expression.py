@@ -93,7 +93,7 @@ QUESTION = Question(
         "A guide that works leaves less RNA of its target. Compare rates, since cells differ in depth.",
         "rate of a group = sum of umis / sum of n_umis; residual = rate of the guide / rate of all control cells",
         (
-            "one number for the controls; of the target's cells a group a guide: sums of umis and n_umis, sizes, "
+            "one number for the controls; of the target's cells a group per guide: sums of umis and n_umis, sizes, "
             "then their ratio"
         ),
     ),

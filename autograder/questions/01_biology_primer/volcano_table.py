@@ -115,7 +115,7 @@ QUESTION = Question(
         "How much does a gene change, and could it be chance? One column each, and one that corrects for many genes.",
         "log2((expm1(mean of perturbed) + 1e-9) / (expm1(mean of control) + 1e-9)); p by ranks; fdr from all p",
         (
-            "means over cells: one a gene; the test takes both arrays and gives one p a gene; three columns, the "
+            "means over cells: one per gene; the test takes both arrays and gives one p per gene; three columns, the "
             "index is genes"
         ),
     ),

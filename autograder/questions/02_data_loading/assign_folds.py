@@ -56,7 +56,7 @@ QUESTION = Question(
     hints=(
         "What must not be in two folds is a perturbation, not a cell. Deal perturbations, then look up each cell's.",
         "fold of a perturbation = its place in order, modulo n_folds; control cells -1",
-        "a dict from each name to its fold; then one whole number a cell",
+        "a dict from each name to its fold; then one whole number per cell",
     ),
     mistakes=(
         Mistake("the cells are dealt out, so a perturbation is in several folds: that is the leak", _dealt_cells),

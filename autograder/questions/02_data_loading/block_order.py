@@ -63,7 +63,7 @@ QUESTION = Question(
     hints=(
         "A block is a run of neighbouring rows; blocks come in the given order, rows within them in the file's.",
         "block b holds the rows from b x block_size up to (b + 1) x block_size, or to n_cells if that comes first",
-        "one array of rows a block, the last block may be shorter; joined: n_cells numbers, each once",
+        "one array of rows per block, the last block may be shorter; joined: n_cells numbers, each once",
     ),
     mistakes=(
         Mistake("rows come that the file does not have; end the last block at n_cells", _too_far),

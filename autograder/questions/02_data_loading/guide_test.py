@@ -67,7 +67,7 @@ QUESTION = Question(
     hints=(
         "Guides are the replicates: compare a target's guides with the non-targeting ones, gene by gene.",
         "Welch's t-test, which lets both groups vary differently; its p-value",
-        "two arrays, guides x genes each, chosen by the target of each row; the test gives one p a gene",
+        "two arrays, guides x genes each, chosen by the target of each row; the test gives one p per gene",
     ),
     mistakes=(
         Mistake("this is Student's test, which takes both variances for equal; use equal_var=False", _students_t),

@@ -58,7 +58,7 @@ QUESTION = Question(
     hints=(
         "Had other perturbations been measured, what would the mean be? Each draw is such an experiment.",
         "mean of the drawn scores, for each draw; then their percentiles 2.5 and 97.5",
-        "values[draws]: draws x perturbations; means over axis 1: one a draw; two percentiles",
+        "values[draws]: draws x perturbations; means over axis 1: one per draw; two percentiles",
     ),
     mistakes=(
         Mistake("this is a 90 % interval; 2.5 % of the means lie below it and 2.5 % above", _ninety),

@@ -86,7 +86,7 @@ QUESTION = Question(
             "gain / (room + 1e-6) of each perturbation, both counted so that better is positive; clipped to [-1, "
             "1]; the median"
         ),
-        "gain and room: one a perturbation (turn both round where lower is better); clipped likewise; one number",
+        "gain and room: one per perturbation (turn both round where lower is better); clipped likewise; one number",
     ),
     mistakes=(
         Mistake("this is the mean; take the median over the perturbations", _mean_range),

@@ -30,9 +30,9 @@ QUESTION = Question(
     inputs=_profiles,
     due=_mae,
     hints=(
-        "How far is a prediction off, gene by gene, whichever way? Then one number a perturbation.",
+        "How far is a prediction off, gene by gene, whichever way? Then one number per perturbation.",
         "mean over the genes of |predicted - measured|",
-        "differences: perturbations x genes; their sizes likewise; the mean over axis 1: one a perturbation",
+        "differences: perturbations x genes; their sizes likewise; the mean over axis 1: one per perturbation",
     ),
     mistakes=(
         Mistake("this is one number; average over the genes only (axis=1)", lambda **x: _mae(**x).mean()),

@@ -63,7 +63,7 @@ QUESTION = Question(
     hints=(
         "Correlate what goes beyond the reference, not the profiles: these are alike for all perturbations.",
         (
-            "x = measured - reference, y = predicted - reference, each less its mean; r = sum(x y) / "
+            "x = measured - reference, y = predicted - reference, each minus its mean; r = sum(x y) / "
             "sqrt(sum(x^2) sum(y^2))"
         ),
         (

@@ -62,7 +62,7 @@ QUESTION = Question(
     hints=(
         "Real control cells keep their noise; move them so that their mean is the prediction.",
         "cell + (profile - mean of the control cells), and nothing below 0",
-        "mean over cells: one a gene; effect: one a gene; added to cells x genes, which keeps its shape",
+        "mean over cells: one per gene; effect: one per gene; added to cells x genes, which keeps its shape",
     ),
     mistakes=(
         Mistake("some values are below 0; clip them at 0", _not_clipped),

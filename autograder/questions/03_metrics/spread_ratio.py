@@ -69,7 +69,10 @@ QUESTION = Question(
     hints=(
         "Predicted cells that all look alike are no cells. Compare how much they vary with how much real ones do.",
         "variance over the cells (ddof=1) of each gene, averaged over genes; predicted / measured; the median",
-        "for each perturbation an array cells x genes: a variance a gene, then one number; ratios: one a perturbation",
+        (
+            "for each perturbation an array cells x genes: a variance per gene, then one number; ratios: one per "
+            "perturbation"
+        ),
     ),
     mistakes=(
         Mistake("the ratio is upside down; divide predicted by measured variance", _ratio_upside_down),

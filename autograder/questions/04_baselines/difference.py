@@ -71,8 +71,11 @@ QUESTION = Question(
     due=_difference,
     hints=(
         "Two models have the same hard perturbations; subtract first, then ask how sure the mean difference is.",
-        "a gain is the score of the model less that of the baseline; its mean; percentiles 2.5 and 97.5 of the mean gain of each draw",
-        "gain: one a perturbation; gain[draws]: draws x perturbations; means over axis 1; three numbers",
+        (
+            "a gain is the score of the model minus that of the baseline; its mean; percentiles 2.5 and 97.5 of the "
+            "mean gain of each draw"
+        ),
+        "gain: one per perturbation; gain[draws]: draws x perturbations; means over axis 1; three numbers",
     ),
     mistakes=(
         Mistake("model and baseline were drawn apart; draw their differences, so that pairs stay together", _unpaired),

@@ -54,7 +54,10 @@ QUESTION = Question(
     hints=(
         "If all effects were alike, one answer would fit all. Compare every two of them.",
         "the median of Pearson's correlation over all pairs, each pair once, none with itself",
-        "correlations: perturbations x perturbations; its upper triangle without the diagonal: one a pair; one number",
+        (
+            "correlations: perturbations x perturbations; its upper triangle without the diagonal: one per pair; "
+            "one number"
+        ),
     ),
     mistakes=(
         Mistake(

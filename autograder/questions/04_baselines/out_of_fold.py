@@ -60,7 +60,7 @@ QUESTION = Question(
     hints=(
         "To judge a model fairly, predict each perturbation by what was learned without its fold.",
         "for each fold: the mean effect of all perturbations of the other folds",
-        "rows of a fold get one mean a gene, of the rows that are not in it; the result is perturbations x genes",
+        "rows of a fold get one mean per gene, of the rows that are not in it; the result is perturbations x genes",
     ),
     mistakes=(
         Mistake("the hidden fold is in the mean; learn from the other folds alone", _in_sample),

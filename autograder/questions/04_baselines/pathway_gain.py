@@ -65,7 +65,7 @@ QUESTION = Question(
         "mean correlation of every two members - the mean of the same over shuffled genes",
         (
             "features of the members: members x features; correlations: members x members; each pair once; one "
-            "number a shuffle"
+            "number per shuffle"
         ),
     ),
     mistakes=(

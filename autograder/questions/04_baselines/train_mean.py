@@ -76,7 +76,7 @@ QUESTION = Question(
     hints=(
         "Every perturbation counts once, however many cells it has; the control is no perturbation.",
         "profile of a perturbation = mean of its cells; train mean = mean of the profiles",
-        "for each label but the control: its cells, then one mean a gene; the mean of these rows; flat, one a gene",
+        "for each label but the control: its cells, then one mean per gene; the mean of these rows; flat, one per gene",
     ),
     mistakes=(
         Mistake("the control cells count as a perturbation; leave 'non-targeting' out", _with_control),

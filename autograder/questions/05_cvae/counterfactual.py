@@ -88,7 +88,7 @@ QUESTION = Question(
         ),
         (
             "conditions: 1 x numbers, repeated for each cell; z: cells x latent; change: cells x genes; the mean: "
-            "one a gene"
+            "one per gene"
         ),
     ),
     mistakes=(

@@ -59,7 +59,7 @@ QUESTION = Question(
     hints=(
         "How far is a cell's normal distribution from N(0, 1)? It has a closed form for each latent number.",
         "1/2 sum(mean^2 + variance - 1 - log-variance), over the latent numbers",
-        "one term a cell and latent number; the sum over dim 1: one a cell",
+        "one term per cell and latent number; the sum over dim 1: one per cell",
     ),
     mistakes=(
         Mistake("this is the sum over all cells; sum over the latent numbers of each cell", _over_all_cells),

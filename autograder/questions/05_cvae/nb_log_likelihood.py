@@ -63,7 +63,10 @@ QUESTION = Question(
     hints=(
         "How likely is a count, if the mean is m and counts vary more than Poisson's? Work in logarithms.",
         "lgamma(k + theta) - lgamma(theta) - lgamma(k + 1) + theta log(theta / (theta + m)) + k log(m / (theta + m))",
-        "counts and mean: cells x genes; theta: one a gene, which every cell shares; the result: cells x genes, no sum",
+        (
+            "counts and mean: cells x genes; theta: one per gene, which every cell shares; the result: cells x "
+            "genes, no sum"
+        ),
     ),
     mistakes=(
         Mistake("log Gamma(k + 1) is missing; subtract it", _without_factorial),

@@ -75,7 +75,7 @@ QUESTION = Question(
     hints=(
         "A sign has no slope, so a network learns nothing from it; tanh is a sign with a slope.",
         "weight x mean((sign(measured effect) - tanh(predicted effect / width))^2), and its gradient",
-        "effects: perturbations x genes, less the control; loss: one number; gradient: like predicted, by autograd",
+        "effects: perturbations x genes, minus the control; loss: one number; gradient: like predicted, by autograd",
     ),
     mistakes=(
         Mistake("the sign of a prediction has no slope, so nothing is learned; use tanh there", _of_signs),

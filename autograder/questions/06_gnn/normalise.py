@@ -87,7 +87,7 @@ QUESTION = Question(
     hints=(
         "A gene listens to itself too, and a hub must not shout: divide by how many it talks with, on both sides.",
         "S = D^-1/2 (A + I) D^-1/2, D with the row sums of A + I on its diagonal",
-        "A + I: genes x genes; row sums: one a gene, flat; a diagonal matrix of 1 / root; the product, sparse",
+        "A + I: genes x genes; row sums: one per gene, flat; a diagonal matrix of 1 / root; the product, sparse",
     ),
     mistakes=(
         Mistake("no gene listens to itself; add the identity before you scale", _without_loops),

@@ -84,7 +84,7 @@ QUESTION = Question(
     hints=(
         "Genes that respond alike are alike: describe each by a few components, beside what else is known.",
         (
-            "loadings x root of the variance, all divided by their root mean square; features less mean, divided "
+            "loadings x root of the variance, all divided by their root mean square; features minus mean, divided "
             "by deviation"
         ),
         (

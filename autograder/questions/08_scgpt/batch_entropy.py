@@ -71,7 +71,7 @@ QUESTION = Question(
     hints=(
         "If batches mix well, the neighbours of a cell come from all of them alike.",
         "-sum(share x log share) / log(number of batches) for each cell, 0 log 0 = 0; then the mean",
-        "distances: cells x cells, none to itself; k nearest: cells x k; shares: batches x cells; one entropy a cell",
+        "distances: cells x cells, none to itself; k nearest: cells x k; shares: batches x cells; one entropy per cell",
     ),
     mistakes=(
         Mistake("each cell is its own nearest neighbour; leave it out and take the next k", _itself_among),

@@ -58,7 +58,7 @@ QUESTION = Question(
     due=_correlations,
     hints=(
         "Expression correlates highly for any prediction, since genes differ so much; effects do not.",
-        "mean over perturbations of Pearson(predicted, measured), and of the same less control",
+        "mean over perturbations of Pearson(predicted, measured), and of the same minus control",
         "row by row: one correlation each; two means, of expression first",
     ),
     mistakes=(

@@ -57,7 +57,7 @@ QUESTION = Question(
     hints=(
         "The model is told by a 1 which gene was switched off; a double has two.",
         "flag = 1 if the gene is one of the names between the '+', else 0",
-        "a row a target, a column a gene; the control's row is all 0",
+        "a row per target, a column per gene; the control's row is all 0",
     ),
     mistakes=(
         Mistake("the first gene has no flag: its index is 0, and so is the sign of 0", _sign_of_index),

@@ -65,7 +65,7 @@ QUESTION = Question(
     hints=(
         "The model knows genes by number; an unknown one keeps its place, with the number of '<pad>'.",
         "number = vocabulary of the gene, or of '<pad>'; known = whether the vocabulary has it",
-        "two arrays, one entry a gene: whole numbers, and True or False",
+        "two arrays, one entry per gene: whole numbers, and True or False",
     ),
     mistakes=(
         Mistake("these are places in the list of genes; take each gene's number from the vocabulary", _in_order),

@@ -67,7 +67,7 @@ QUESTION = Question(
     hints=(
         "What would tokens do that know nothing? Shuffle them, or draw new ones that look the same.",
         "shuffled: gene g gets the token of gene order[g]; untrained: mean + deviation x noise, column by column",
-        "mean and deviation over axis 0: one a column; both tables: genes x numbers, in a dict",
+        "mean and deviation over axis 0: one per column; both tables: genes x numbers, in a dict",
     ),
     mistakes=(
         Mistake("tokens moved the other way: gene g gets the token of gene order[g]", _back, credit=0.5),

@@ -102,8 +102,8 @@ QUESTION = Question(
     inputs=_uploads,
     due=_cells_lacking,
     hints=(
-        "Count what is there for every pair that is due, also for pairs of which there is nothing.",
-        "lacking = what is due of a pair, less what is there of it",
+        "Count what is there for every pair that was asked for, also for pairs of which there is nothing.",
+        "lacking = what should be there of a pair, minus what is there of it",
         "present: a table of contexts x perturbations, brought to the lists' order, 0 where nothing is",
     ),
     mistakes=(

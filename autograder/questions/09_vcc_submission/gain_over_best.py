@@ -71,7 +71,7 @@ QUESTION = Question(
     hints=(
         "The best member was the best by luck, too; so choose the best anew in every draw.",
         "gain of a draw = mean of the ensemble - largest mean of a member; percentiles 2.5 and 97.5 of these",
-        "scores of each draw: predictions x draws x perturbations; means: predictions x draws; gains: one a draw",
+        "scores of each draw: predictions x draws x perturbations; means: predictions x draws; gains: one per draw",
     ),
     mistakes=(
         Mistake("the best member was chosen once; choose it anew in every draw, as luck chose it here", _chosen_once),

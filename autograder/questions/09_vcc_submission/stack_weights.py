@@ -61,8 +61,8 @@ QUESTION = Question(
     due=_stack_weights,
     hints=(
         "Let the data say how much of each model to take, all at once, and none below 0.",
-        "minimise |A w - b| with w >= 0: a column of A a model, b what was measured",
-        "models x perturbations x genes becomes (perturbations x genes) x models; b flat; one weight a model",
+        "minimise |A w - b| with w >= 0: a column of A per model, b what was measured",
+        "models x perturbations x genes becomes (perturbations x genes) x models; b flat; one weight per model",
     ),
     mistakes=(
         Mistake("a weight is below 0: ask for least squares without negative weights", _least_squares),

@@ -72,7 +72,7 @@ QUESTION = Question(
     hints=(
         "Go the way back: undo the logarithm, undo the scale, and counts are whole.",
         "count = round(expm1(log) x n_umis / target_sum)",
-        "stored values only: one scale a cell, repeated for each value that its row stores; sparse as before",
+        "stored values only: one scale per cell, repeated for each value that its row stores; sparse as before",
     ),
     mistakes=(
         Mistake("these are fractions; round to whole counts at the end", _fractions, credit=0.5),

@@ -69,7 +69,7 @@ QUESTION = Question(
     hints=(
         "A gene was seen if training perturbed it, alone or together with another.",
         "seen = all genes between the '+' of training's names; count them in each double",
-        "a set of genes; one number a double: 0, 1 or 2",
+        "a set of genes; one number per double: 0, 1 or 2",
     ),
     mistakes=(
         Mistake(

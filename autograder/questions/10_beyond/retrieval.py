@@ -73,7 +73,7 @@ QUESTION = Question(
     hints=(
         "Finding the right one first is best; being among the first k is good. What would chance do?",
         "mean of 1 / rank, mean of (rank <= k); by chance the mean of 1 / place over all places, and k / n",
-        "values: one a signature; values[draws]: draws x signatures; means over axis 1, percentiles; rows of four",
+        "values: one per signature; values[draws]: draws x signatures; means over axis 1, percentiles; rows of four",
     ),
     mistakes=(
         Mistake("this is one over the mean rank; take the mean of one over each rank", _of_mean_rank),

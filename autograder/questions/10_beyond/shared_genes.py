@@ -51,7 +51,7 @@ QUESTION = Question(
     hints=(
         "A list names genes; compare what is in both, wherever it stands.",
         "size of the intersection of two lists",
-        "a set a row; every row of first with every row of second: a table of whole numbers",
+        "a set per row; every row of first with every row of second: a table of whole numbers",
     ),
     mistakes=(
         Mistake("only genes at the same place of both lists count here; the place must not matter", _same_place),

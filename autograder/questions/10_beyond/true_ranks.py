@@ -39,7 +39,7 @@ QUESTION = Question(
         "1 + number that are more alike + half of the others that are as alike",
         (
             "likeness of the right one: the diagonal, as a column; comparisons: signatures x perturbations; one "
-            "place a row"
+            "place per row"
         ),
     ),
     mistakes=(

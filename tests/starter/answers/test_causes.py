@@ -54,7 +54,7 @@ NUMBERS = {
     "rounded": (lambda x: np.round(x, 2), TABLES, "rounded to 2 decimals"),
     "whole": (lambda x: x.astype(int), [10 * x for x in TABLES], "cut to whole ones"),
     "reversed": (lambda x: x[::-1], [x[0] for x in TABLES], "first for last"),
-    "sorted": (np.sort, [x[0] for x in TABLES], "the values were sorted"),
+    "sorted": (np.sort, [x[0] for x in TABLES], "the values are right, but sorted"),
     "shuffled": (lambda x: x[[1, 0, 2, *range(3, len(x))]], TABLES, "in another order"),
     "columns": (lambda x: x[:, [1, 0, 2, *range(3, x.shape[1])]], TABLES, "the columns are right"),
     "the diagonal": (lambda x: x - np.diag(np.diag(x)), [np.cov(x) for x in TABLES], "all is right but the diagonal"),
@@ -68,7 +68,7 @@ NUMBERS = {
     "one too few": (lambda x: x[:-1], [x[0] for x in TABLES], "ends one too early"),
     "from 1 on": (lambda x: x[1:], [x[0] for x in TABLES], "count from 0"),
     "one too many": (lambda x: np.append(x, 0), [x[0] for x in TABLES], "ends one too late"),
-    "the mask": (lambda x: ~x, [x > 1 for x in TABLES], "True and False are exchanged"),
+    "the mask": (lambda x: ~x, [x > 1 for x in TABLES], "True and False (1 and 0) are exchanged"),
     "a row": (lambda x: np.vstack([x[:1] ** 3, x[1:]]), TABLES, "look at what is special in the inputs of row 0"),
 }  # fmt: skip
 
