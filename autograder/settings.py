@@ -144,6 +144,27 @@ class Late(Section):
     """After the deadline; the first day begins when they are over."""
 
 
+class HandIn(Section):
+    """`[hand_in]`: where students hand in with `starter hand-in`. Without it, a .zip as you tell them."""
+
+    folder: str | None = None
+    """One that all students can write to, as their machines name it; relative to their `course.toml`."""
+    exchange: str | None = None
+    """The root of nbgrader's exchange."""
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
+    """The page of your learning platform where files are uploaded."""
+    leaderboard: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
+    """The page of the class's table of predictions."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        named = [key for key in ("folder", "exchange", "url") if getattr(self, key) is not None]
+        if len(named) > 1:
+            msg = f"{' and '.join(named)} are there, and notebooks are handed in at one place"
+            raise ValueError(msg)
+        return self
+
+
 class Student(Section):
     """One line of the roster."""
 
@@ -210,5 +231,6 @@ class Settings(Section):
     data: Data = Data()
     limits: Limits = Limits()
     late: Late = Late()
+    hand_in: HandIn = HandIn()
     roster: Roster = Roster()
     stages: dict[Annotated[str, StringConstraints(pattern=r"^\d\d_[a-z0-9_]+$")], Stage] = {}

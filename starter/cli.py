@@ -34,6 +34,7 @@ app.command()(scores.metrics)
 truth_app.command("build")(scores.truth_build)
 app.command()(simulate.simulate)
 app.command()(assignment.progress)
+app.command("hand-in")(assignment.hand_in)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ JUDGES = (
     *("autograder/grading", "autograder/sandbox", "autograder/course.py"),
     *("autograder/handed_in/files.py", "autograder/handed_in/notebook.py", "autograder/handed_in/submissions.py"),
     *(f"{QUESTIONS}/points.py", f"{QUESTIONS}/question.py"),
-    *("starter/answers", "starter/schema.py"),
+    *("starter/answers", "starter/assignment/files.py", "starter/assignment/notebook.py", "starter/schema.py"),
 )
 """Rooms and single modules on which every grade depends; whatever else these import changes no points."""
 SCORES = ("starter/scoring", "starter/prediction", "starter/data", "starter/statistics")

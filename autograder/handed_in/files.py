@@ -10,17 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from starter.assignment.files import MAX_DEPTH, MAX_NAME
 from starter.errors import InputError
-
-MAX_FILES = 200
-MAX_DEPTH = 10
-"""Folders within each other."""
-MAX_NAME = 500
-"""Bytes of a file's name with its folders."""
-
-
-MAX_NOTEBOOK = 256 << 20
-"""Bytes of a notebook as it was handed in, with its output."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from autograder.course import FILE, Course
-from autograder.handed_in.files import MAX_FILES, MAX_NOTEBOOK, File
+from autograder.handed_in.files import File
 from autograder.handed_in.recognised import recognise, with_archives, without_litter
 from autograder.settings import STUDENT_NAME
+from starter.assignment.files import MAX_FILES, MAX_NOTEBOOK
 from starter.errors import InputError
 
 

@@ -28,6 +28,8 @@ from autograder.handed_in.recognised import member_name
 from starter.errors import InputError
 from starter.files import check_file
 
+ANY_STAGE = r"\d\d_[a-z0-9_]+"
+
 
 @contextmanager
 def open_inbox(course: Course, stage: str, source: Path | None, received: datetime | None) -> Iterator[Inbox]:
@@ -53,6 +55,8 @@ def open_inbox(course: Course, stage: str, source: Path | None, received: dateti
     """
     if source is None:
         yield _read_exchange(course, stage)
+    elif source.is_dir() and any(map(_attempt_name(ANY_STAGE).fullmatch, os.listdir(source))):
+        yield _read_inbound(course, stage, source.resolve(), received)
     elif source.is_dir():
         inbox = Inbox()
         files = regular_files(source.resolve(), inbox.left_out)
@@ -76,8 +80,13 @@ def _read_exchange(course: Course, stage: str) -> Inbox:
     An attempt was received when the kernel last saw one of its files change (`st_ctime`). The folder's name and its
     timestamp.txt are written by the student's own process, and modification times can be set at will.
     """
+    folder = Path(ExchangeCollect(config=_nbgrader_settings(course)).root, course.name, "inbound")
+    return _read_inbound(course, stage, folder)
+
+
+def _read_inbound(course: Course, stage: str, folder: Path, received: datetime | None = None) -> Inbox:
+    """List all attempts in a folder in which each has its own, as nbgrader's exchange and `starter hand-in` name it."""
     settings = ExchangeCollect(config=_nbgrader_settings(course))
-    folder = Path(settings.root, course.name, "inbound")
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
     except OSError as error:
@@ -88,8 +97,7 @@ def _read_exchange(course: Course, stage: str) -> Inbox:
         raise InputError(msg) from error
     inbox = Inbox()
     for name in names:
-        # student's login + stage + timestamp + random text, as `nbgrader submit` names it
-        parts = re.fullmatch(rf"(.+?)\+{re.escape(stage)}\+.+", name)
+        parts = _attempt_name(stage).fullmatch(name)
         if parts is None:
             continue
         student, attempt = parts[1], folder / name
@@ -105,8 +113,13 @@ def _read_exchange(course: Course, stage: str) -> Inbox:
             odd: list[str] = []
             files = with_safe_names(regular_files(attempt, odd), odd)
             inbox.left_out += [f"{name}/{file}" for file in odd]
-            take_or_refuse(course, stage, inbox, student, files, None, name)
+            take_or_refuse(course, stage, inbox, student, files, received, name)
     return inbox
+
+
+def _attempt_name(stage: str) -> re.Pattern[str]:
+    """Match a student's login + stage + timestamp + random text; what begins with a dot is still being written."""
+    return re.compile(rf"([^.].*?)\+{stage}\+.+")
 
 
 def _members(archive: zipfile.ZipFile, changed: datetime, inbox: Inbox) -> dict[str, File]:

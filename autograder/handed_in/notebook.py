@@ -2,20 +2,14 @@
 
 import difflib
 import itertools
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-MAX_CELLS = 2_000
-"""Of a notebook; nbgrader takes minutes for a million, and each of them takes kilobytes there."""
+from starter.assignment.notebook import CELL_TYPES, grader_of, read_cells
+from starter.errors import InputError
+
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-SIMPLE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""Of a tag or a pasted picture."""
-PICTURES = ("image/png", "image/jpeg", "image/gif")
-BASE64 = re.compile(r"[A-Za-z0-9+/\s]++={0,2}\s*+")
-"""Takes no step back, which a text of many spaces would make endless."""
-CELL_TYPES = ("code", "markdown", "raw")
 MISSING = "(The cell for this answer was missing, and no text stood in its place: look through the notebook.)"
 """Stands in such a cell, so that a person looks: nbgrader gives a cell that was not changed 0 points by itself."""
 
@@ -26,24 +20,15 @@ def rebuild_notebook(path: Path, released: dict, notes: list[str]) -> tuple[dict
         fault = f"there is no notebook {path.name} in the submission; hand it in under the name it was given out"
         return released, fault
     try:
-        content = json.loads(path.read_bytes())  # whose encoding is that of its byte order mark
-        if content.get("nbformat", 4) != 4:
-            fault = (
-                f"{path.name} is saved in format {content['nbformat']}; open it in JupyterLab, save it, hand it in anew"
-            )
-            return released, fault[:200]
-        if len(content["cells"]) > MAX_CELLS:
-            fault = f"{path.name} has {len(content['cells']):,} cells; hand it in anew with at most {MAX_CELLS:,}"
-            return released, fault
-        given = [_plain_cell(cell) for cell in content["cells"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return released, f"{path.name} is damaged and cannot be opened; save it again and hand it in anew"
-    due = {grader["grade_id"]: cell for cell in released["cells"] if (grader := _grader(cell))}
+        given = read_cells(path)
+    except InputError as error:
+        return released, str(error)
+    due = {grader["grade_id"]: cell for cell in released["cells"] if (grader := grader_of(cell))}
     place_of = match_cells(given, released["cells"])
     cells, seen, ids = [], set(), set()
     for number, (cell, name) in enumerate(given, start=1):
         match = released["cells"][place_of[number - 1]] if number - 1 in place_of else {"metadata": {}}
-        question = (_grader(match) or {}).get("grade_id")
+        question = (grader_of(match) or {}).get("grade_id")
         if question:
             seen.add(question)
             cell["metadata"] |= match["metadata"]
@@ -93,7 +78,7 @@ def match_cells(given: Sequence[tuple[dict, str | None]], released: Sequence[dic
     """
     found: dict[int, int] = {}
     for place, cell in enumerate(released):
-        name = (_grader(cell) or {}).get("grade_id")
+        name = (grader_of(cell) or {}).get("grade_id")
         copies = [i for i, (_, mark) in enumerate(given) if name is not None and mark == name]
         if copies:
             found[next((i for i in copies if _key(given[i][0]) != _key(cell)), copies[0])] = place
@@ -145,44 +130,6 @@ def _find_text(due: dict, released: list[dict], cells: list[dict], place_of: dic
             cells[own]["source"] = "\n\n".join(cells[i]["source"] for i in texts)
             return True
     return False
-
-
-def _plain_cell(cell: dict) -> tuple[dict, str | None]:
-    """Take a cell's kind, text, tags and question, and nothing else."""
-    source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-    kind = cell["cell_type"] if cell["cell_type"] in CELL_TYPES else "raw"
-    tags = (cell.get("metadata") or {}).get("tags")
-    known = (
-        [tag for tag in tags if isinstance(tag, str) and SIMPLE_NAME.fullmatch(tag)] if isinstance(tags, list) else []
-    )
-    plain = {
-        "cell_type": kind,
-        "id": str(cell.get("id", "")),
-        "metadata": {"tags": list(dict.fromkeys(known))} if known else {},
-        "source": source.encode(errors="replace").decode(),  # half of a surrogate pair cannot be written
-    }
-    if kind == "markdown" and (pictures := _pictures(cell.get("attachments"))):
-        plain["attachments"] = pictures
-    grader = _grader(cell)
-    return plain, grader["grade_id"] if grader else None
-
-
-def _pictures(attachments: object) -> dict[str, dict[str, str]]:
-    """Take the pictures that were pasted into a text cell."""
-    if not isinstance(attachments, dict):
-        return {}
-    return {
-        name: {kind: content}
-        for name, bundle in attachments.items()
-        if SIMPLE_NAME.fullmatch(name) and isinstance(bundle, dict)
-        for kind, content in list(bundle.items())[:1]
-        if kind in PICTURES and isinstance(content, str) and BASE64.fullmatch(content)
-    }
-
-
-def _grader(cell: dict) -> dict | None:
-    grader = (cell.get("metadata") or {}).get("nbgrader")
-    return grader if isinstance(grader, dict) and isinstance(grader.get("grade_id"), str) else None
 
 
 def _with_outputs(cell: dict) -> dict:

@@ -17,11 +17,10 @@ from typing import IO
 
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS
-from autograder.handed_in.files import MAX_FILES, File, with_safe_names
+from autograder.handed_in.files import File, with_safe_names
+from starter.assignment.files import MAX_FILES, NOTEBOOK
 from starter.errors import listed
 
-NOTEBOOK = re.compile(r".*\.ipynb(\.txt|\.json)?", re.IGNORECASE)
-"""Some browsers and mail programs add an ending."""
 PREDICTION = (".h5ad", ".vcc")
 LITTER = re.compile(
     r"(.*/)?(__MACOSX|\.ipynb_checkpoints)/.*|(.*/)?(\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)", re.IGNORECASE

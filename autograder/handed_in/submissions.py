@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,10 +10,11 @@ from pathlib import Path
 
 from autograder.course import Course
 from autograder.folders import ASSIGNMENTS, ATTEMPTS, AUTOGRADED, FEEDBACK, NORMALISED, RESULTS, SCORECARDS, SUBMITTED
-from autograder.handed_in.files import MAX_DEPTH, MAX_FILES, MAX_NAME, MAX_NOTEBOOK, File, regular_files
+from autograder.handed_in.files import File, regular_files
 from autograder.handed_in.notebook import rebuild_notebook
-from autograder.handed_in.recognised import NOTEBOOK, recognise
+from autograder.handed_in.recognised import recognise
 from autograder.settings import STUDENT_NAME
+from starter.assignment.files import Sizes, prediction_names, taken_files
 from starter.errors import InputError, listed
 from starter.files import sha256, whole
 
@@ -161,10 +160,8 @@ def prediction_of(submission: Submission) -> tuple[str, File] | None:
 
 def _prediction_names(submission: Submission) -> list[Path]:
     """Name the files that may be the prediction, the one in `course.toml` first."""
-    if (settings := submission.course.stages[submission.stage].prediction) is None:
-        return []
-    named = Path(settings.file)
-    return [named, named.with_suffix(".vcc" if named.suffix == ".h5ad" else ".h5ad")]
+    settings = submission.course.stages[submission.stage].prediction
+    return prediction_names(settings.file) if settings else []
 
 
 def normalise(
@@ -228,40 +225,6 @@ def _taken(submission: Submission, notes: list[str]) -> dict[str, File]:
 
 def _regular_files(submission: Submission, notes: list[str]) -> Iterator[tuple[Path, Path]]:
     """Give the files that are taken, as name and path, in order; note what is left out."""
-    source, limits = submission.submitted, submission.course.limits
-    limit, largest = limits.submission_mib << 20, limits.prediction_mib << 20
-    predictions = _prediction_names(submission)
-    size = n_files = notebooks = 0
-    for folder, folders, files in os.walk(source, followlinks=False):
-        folders.sort()
-        relative = Path(folder).relative_to(source)
-        if len(relative.parts) >= MAX_DEPTH and folders:
-            notes.append(f"{relative} holds folders more than {MAX_DEPTH} deep, which were left out")
-            folders.clear()
-        for name in (name for name in folders if Path(folder, name).is_symlink()):
-            notes.append(f"{relative / name} is a link and was left out")
-        for name in sorted(files):
-            path = Path(folder, name)
-            if len(os.fsencode(relative / name)) > MAX_NAME or not os.access(path, os.R_OK, follow_symlinks=False):
-                notes.append(f"{str(relative / name)[:100]} cannot be read or has too long a name, and was left out")
-                continue
-            about = path.lstat()
-            if not stat.S_ISREG(about.st_mode):
-                notes.append(f"{relative / name} is not a regular file and was left out")
-            elif relative / name in predictions:
-                if about.st_size <= largest:
-                    yield relative / name, path
-                else:
-                    notes.append(f"{relative / name} was left out: a prediction has at most {largest >> 20} MiB")
-            elif NOTEBOOK.fullmatch(name) and n_files < MAX_FILES and notebooks + about.st_size <= MAX_NOTEBOOK:
-                notebooks += about.st_size  # most of it may be output, which is dropped
-                n_files += 1
-                yield relative / name, path
-            elif size + about.st_size > limit or n_files >= MAX_FILES:
-                notes.append(
-                    f"{relative / name} was left out: at most {limit >> 20} MiB in {MAX_FILES} files are taken"
-                )
-            else:
-                size += about.st_size
-                n_files += 1
-                yield relative / name, path
+    limits = submission.course.limits
+    sizes = Sizes(limits.submission_mib << 20, limits.prediction_mib << 20)
+    return taken_files(submission.submitted, _prediction_names(submission), sizes, notes)

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import tomlkit
+
 from autograder.course import FILE, Course
 from autograder.folders import GENERATED
 from autograder.questions.question import questions_of
@@ -77,7 +79,7 @@ def write_kit(course: Course, project: Path, out: Path, held_back: Collection[st
 
     Returns
     -------
-    The names in the archive: notebooks, the students' data, `starter`, and a `course.toml` with the course's name.
+    The names in the archive: notebooks, the students' data, `starter`, and their own `course.toml`.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def write_kit(course: Course, project: Path, out: Path, held_back: Collection[st
         pyproject = (project / "pyproject.toml").read_text(encoding="utf-8")
         archive.writestr(CONDA, (project / CONDA).read_text(encoding="utf-8").replace(INSTRUCTORS_EXTRAS, "[student]"))
         archive.writestr("pyproject.toml", pyproject.replace(INSTRUCTORS_COMMAND, ""))
-        archive.writestr(FILE, f'[course]\nname = "{course.name}"\n')
+        archive.writestr(FILE, students_settings(course))
         return sorted(archive.namelist())
 
 
@@ -116,6 +118,18 @@ def _readme(project: Path) -> str:
     for page in (Path(name) for name in OF_PROJECT if name.startswith("docs/")):
         text = text.replace(f"]({page.name}", f"]({page.as_posix()}")
     return text
+
+
+def students_settings(course: Course) -> str:
+    """Write the `course.toml` of students: names, where to hand in, how much, by when; no roster, rubric or seed."""
+    limits = course.limits.model_dump(include={"submission_mib", "prediction_mib"})
+    stages = {
+        name: {"title": stage.title} | ({"deadline": stage.deadline} if stage.deadline else {})
+        for name, stage in course.stages.items()
+    }
+    about = {"name": course.name, "title": course.settings.course.title}
+    hand_in = course.settings.hand_in.model_dump(exclude_none=True)
+    return tomlkit.dumps({"course": about, "hand_in": hand_in, "limits": limits, "stages": stages})
 
 
 def _files(course: Course, project: Path) -> Iterator[tuple[str, Path]]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from starter.assignment.files import prediction_names
 from starter.assignment.record import Standing, State, run_cells, write_record
 from starter.assignment.saved_notebook import alike, saved_text
 from starter.assignment.stage import CHECKS, Stage, StageQuestion, read_stage
@@ -131,9 +132,7 @@ def _of_prediction(question: StageQuestion, names: Mapping[str, Any], folder: Pa
 
 def prediction_file(folder: Path, name: str) -> Path | None:
     """Find the prediction in a stage's folder, as `.h5ad` or as `.vcc`."""
-    named = folder / name
-    files = (named, named.with_suffix(".vcc" if named.suffix == ".h5ad" else ".h5ad"))
-    return next((file for file in files if file.is_file()), None)
+    return next((folder / file for file in prediction_names(name) if (folder / file).is_file()), None)
 
 
 def _of_words(question: StageQuestion, names: Mapping[str, Any], folder: Path, stage: Stage) -> tuple[State, str]:

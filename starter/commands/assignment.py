@@ -1,4 +1,4 @@
-"""A student's notebooks: how far they are."""
+"""A student's notebooks: how far they are, and handing them in."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,3 +30,52 @@ def progress(
         msg = f"{folder.absolute()} holds no notebook of a course; name the course's folder, which has assignments/"
         raise InputError(msg)
     Console().print(overview_table(map(look_at, folders)))
+
+
+def hand_in(
+    stage: Annotated[str, typer.Argument(help="The notebook, such as 04 or 04_baselines.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Further files beside it that it reads.", show_default=False)
+    ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(help="Your id in the course. Default: your login.", show_default=False),
+    ] = None,
+) -> None:
+    """Check a notebook with its files, and hand them in.
+
+    Taken are the notebook as it is saved, the prediction and files that its questions ask for, regrade.md, and FILES.
+    They are looked at as the grader does: what would cost points is said, what could not be graded is refused. Then
+    they go where course.toml says ([hand_in]): to a folder, to nbgrader's exchange, or into a .zip to upload.
+
+    Example: starter hand-in 04
+    """
+    from datetime import UTC, datetime
+
+    from starter.assignment.bundle import bundle_of
+    from starter.assignment.course_file import read_course_file
+    from starter.assignment.hand_in import hand_in as hand_in_bundle
+    from starter.assignment.hand_in import login
+    from starter.assignment.overview import ago
+    from starter.assignment.progress import summary
+    from starter.assignment.record import read_record
+    from starter.assignment.stage import find_stage
+
+    folder = find_stage(stage, Path())
+    course = read_course_file(folder)
+    bundle = bundle_of(folder, course.sizes, files or ())
+    name, notebook = next(iter(bundle.files.items()))
+    saved = datetime.fromtimestamp(notebook.stat().st_mtime, UTC)
+    typer.echo(f"{name}, saved {ago(saved)}; if you changed it since, save it and hand in again")
+    for other, path in list(bundle.files.items())[1:]:
+        typer.echo(f"with {other}, {path.stat().st_size / 1e6:,.1f} MB")
+    if record := read_record(folder):
+        typer.echo(f"its last cell found {ago(record.when)}: {summary(record.standings)}")
+    for note in bundle.notes:
+        typer.echo(f"mind: {note}", err=True)
+    typer.echo(hand_in_bundle(bundle, course, student or login()))
+    if deadline := course.deadlines.get(bundle.stage.name):
+        over = datetime.now(UTC) > deadline
+        typer.echo(f"the deadline {'was' if over else 'is'} {deadline:%Y-%m-%d %H:%M %z}")
+    if course.hand_in.leaderboard:
+        typer.echo(f"the class's leaderboard of predictions: {course.hand_in.leaderboard}")

@@ -16,7 +16,7 @@ import pytest
 from autograder.course import Course, read_course
 from autograder.release.data import release_data
 from autograder.release.notebooks import release
-from autograder.release.student_kit import write_kit
+from autograder.release.student_kit import students_settings, write_kit
 from starter.answers import values
 from starter.data import dataset
 from starter.data.split import make_split, read_split
@@ -58,7 +58,8 @@ def test_nothing_secret_is_in_the_students_folders(released: Course):
     names = {path.name for path in files}
     priors = ("graph.tsv", "features.parquet", "annotations.tsv", "pathways.tsv", "regulons.tsv", "genome.tsv")
     priors = {f"simulated_{name}" for name in (*priors, "other_context.parquet")}
-    assert names == {"train.h5ad", "split.json", *priors, "04_baselines.ipynb", "train_mean.npz"}
+    beside = {"train_mean.npz", "questions.json", "glossary.md"}
+    assert names == {"train.h5ad", "split.json", *priors, "04_baselines.ipynb", *beside}
     secret = released.secret().hex().encode()
     assert not any(secret in path.read_bytes() for path in files)
 
@@ -265,7 +266,7 @@ def test_the_students_kit_has_all_they_need_and_nothing_secret(released: Course,
     assert not [name for name in names if re.search(r"autograder|solutions|grading|hidden|secret|tests/", name)]
     with zipfile.ZipFile(tmp_path / "kit.zip") as archive:
         archive.extractall(tmp_path / "kit")
-    assert (tmp_path / "kit" / "course.toml").read_text() == '[course]\nname = "test-course"\n'
+    assert (tmp_path / "kit" / "course.toml").read_text() == students_settings(released)
     project = tomllib.loads((tmp_path / "kit" / "pyproject.toml").read_text())["project"]
     assert list(project["scripts"]) == ["starter"]
     for page in ("README.md", "docs/install.md"):
