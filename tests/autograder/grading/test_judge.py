@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,27 @@ def test_of_two_mistakes_that_give_the_same_in_one_case_the_one_behind_all_answe
     for mistake in mistakes:
         came = values.encode([{"value": mistake.gives(**case.inputs)} for case in cases])
         assert judge(question, cases, came).reason.endswith(f"likely cause: {mistake.meaning}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda value: 2 * value, "all numbers are 2 times too large: a factor is missing, or one too many"),
+        (lambda value: -value, "all signs are turned round: subtract the other way round, or leave out a minus"),
+        (
+            lambda value: None,
+            "nothing came back: end with `return` and the result (print shows a value and hands on nothing)",
+        ),
+    ],
+)
+def test_what_goes_wrong_everywhere_is_told_and_earns_nothing(spoil: Callable, said: str):
+    verdict = judge(TRAIN_MEAN, CASES, values.encode([{"value": spoil(case.due)} for case in CASES]))
+    assert verdict.share == 0
+    assert verdict.cause == said
+    assert verdict.reason.endswith(f"; likely cause: {said}")
+
+
+def test_an_error_has_its_own_words_and_no_cause():
+    given = [{"error": "ValueError: no"}, *({"value": 2 * case.due} for case in CASES[1:])]
+    verdict = judge(TRAIN_MEAN, CASES, values.encode(given))
+    assert (verdict.share, verdict.reason, verdict.cause) == (0.0, "case 1 of 3: ValueError: no", "")
