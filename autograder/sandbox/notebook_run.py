@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -61,6 +61,27 @@ class NotebookRun:
         return max((cell.peak for cell in self.cells), default=0)
 
 
+@dataclass(frozen=True)
+class ToKeep:
+    """What is kept of a run, for students to go on with; cells by their numbers."""
+
+    blanks: dict[int, list[str]] = field(default_factory=dict)
+    """Functions and classes that a cell defines and that students write."""
+    cells: dict[int, list[str]] = field(default_factory=dict)
+    """Names that a cell makes and others need, of cells that depend on a blank."""
+    checks: list[int] = field(default_factory=list)
+    """Cells that check."""
+
+    @property
+    def files(self) -> list[str]:
+        """Where it comes."""
+        names = [name for of_cell in self.blanks.values() for name in of_cell]
+        return [f"kept/{name}.npz" for name in (*names, *self.cells)]
+
+
+NOTHING = ToKeep()
+
+
 def run_notebook(
     course: Course,
     stage: str,
@@ -68,6 +89,7 @@ def run_notebook(
     wanted: Sequence[str] = (),
     into: Path | None = None,
     report: Callable[[], None] = lambda: None,
+    keep: ToKeep = NOTHING,
 ) -> NotebookRun:
     """Run all cells of a stage's notebook where a student works: in the course's folder, with the students' data.
 
@@ -82,9 +104,11 @@ def run_notebook(
     wanted
         Names of files that the notebook writes and that are kept.
     into
-        The folder that receives those of them that are there at the end.
+        The folder that receives those of them that are there at the end, and what is kept.
     report
         Called after each cell.
+    keep
+        What to keep besides: values that students go on with.
 
     Raises
     ------
@@ -99,7 +123,7 @@ def run_notebook(
     with tempfile.TemporaryDirectory(prefix="job-", dir=folder.parent) as place:
         job = Path(place)
         content = {"notebook": f"{stage}.ipynb", "submission": "/submission", "seconds": SECONDS, "send": list(wanted)}
-        (job / "job.json").write_text(json.dumps(content), encoding="utf-8")
+        (job / "job.json").write_text(json.dumps({**content, "keep": asdict(keep)}), encoding="utf-8")
         (job / FILE).write_text(f'[course]\nname = "{course.name}"\n', encoding="utf-8")
         run.open_to_all(job)
         run.open_to_all(folder)
@@ -132,7 +156,7 @@ def run_notebook(
                 ready, ended = ready or name == "ready", ended or name == "end"
                 if name.startswith(CELL):
                     told.append((int(name.removeprefix(CELL)), json.loads(frame)))
-                elif name in wanted and into is not None:
+                elif name in (*wanted, *keep.files) and into is not None:
                     (into / name).parent.mkdir(parents=True, exist_ok=True)
                     (into / name).write_bytes(frame)
     outcome.check_machine()

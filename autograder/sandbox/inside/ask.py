@@ -10,12 +10,13 @@ import os
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from cells import cells_to_run
 from frames import write_frame
-from notebook_cells import TimeIsUpError, describe_error, each_cell, new_shell, time_limit
+from notebook_cells import TimeIsUpError, describe_error, each_cell, new_shell, run_silently, time_limit
 
 LARGEST = 16 << 20
 """Bytes of the answer to one case; what is due takes kilobytes."""
@@ -73,7 +74,7 @@ def run_cells(notebook: Path, seconds: float, channel: BinaryIO) -> dict[str, ob
     cells = dict(cells_to_run(json.loads(notebook.read_text(encoding="utf-8"))))
     errors = []
     shell = new_shell()
-    for ran in each_cell(shell, cells, seconds):
+    for ran in each_cell(cells, seconds, partial(run_silently, shell)):
         if ran.error is not None and not isinstance(ran.error, TimeIsUpError):
             errors.append(f"cell {ran.number}: {describe_error(ran.error)}")
         if ran.out_of_time:

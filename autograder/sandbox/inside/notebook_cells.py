@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from waiting import own_clock
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 MESSAGE = 300
 """Characters of an error's message that are passed on."""
@@ -51,24 +51,32 @@ def new_shell() -> "InteractiveShell":
     return Shell.instance()
 
 
-def each_cell(shell: "InteractiveShell", cells: Mapping[int, str], seconds: float) -> Iterator[Ran]:
+def run_silently(shell: "InteractiveShell", number: int, source: str) -> "ExecutionResult":
+    """Run a cell whose number is of no matter, and display nothing."""
+    del number
+    return shell.run_cell(source, store_history=False, silent=True)
+
+
+def each_cell(
+    cells: Mapping[int, str], seconds: float, run: Callable[[int, str], "ExecutionResult"]
+) -> Iterator[Ran]:
     """Run cells in order, going on after errors, for some seconds in all.
 
     Parameters
     ----------
-    shell
-        What `new_shell` gave.
     cells
         Number in the notebook -> source of a code cell.
     seconds
         Time for all of them; while this process waits for a core it stands still.
+    run
+        Runs a cell by its number and source.
     """
     end = own_clock() + seconds
     for number, source in cells.items():
         start = time.monotonic()
         try:
             with time_limit(max(end - own_clock(), 0.01)):
-                result = shell.run_cell(source, store_history=False, silent=True)
+                result = run(number, source)
                 error = result.error_before_exec or result.error_in_exec
         except TimeIsUpError as late:
             error = late

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from frames import write_file, write_frame
+from kept_values import Keeper
 from notebook_cells import describe_error, each_cell, new_shell
 
 CACHES = "/caches"
@@ -27,7 +28,8 @@ def main(job_folder: str) -> None:
     ----------
     job_folder
         Holds `job.json`: `submission` (a folder, copied to where it starts), `notebook` (its name there), `seconds`
-        (for all cells) and `send` (files to send at the end, those of them that are there).
+        (for all cells), `send` (files to send at the end, those of them that are there) and `keep` (what `Keeper`
+        takes).
     """
     channel = os.fdopen(os.dup(1), "wb")
     silence = os.open(os.devnull, os.O_WRONLY)
@@ -45,10 +47,14 @@ def main(job_folder: str) -> None:
     shell = new_shell()
     os.dup2(silence, 2)
     write_frame(channel, "ready", b"")
-    for ran in each_cell(shell, cells, job["seconds"]):
+    blanks, kept = ({int(number): names for number, names in job["keep"][part].items()} for part in ("blanks", "cells"))
+    keeper = Keeper(shell, blanks, kept, job["keep"]["checks"])
+    for ran in each_cell(cells, job["seconds"], keeper.run):
         error = None if ran.error is None else describe_error(ran.error)
         told = {"seconds": ran.seconds, "error": error, "out_of_time": ran.out_of_time, "peak": peak()}
         write_frame(channel, f"cell {ran.number}", json.dumps(told).encode())
+    for name, content in keeper.frames():
+        write_frame(channel, name, content)
     for name in job["send"]:
         if Path(name).is_file():
             write_file(channel, name, Path(name))
