@@ -23,6 +23,8 @@ GENERATED = "generated"
 """The students' notebooks as they were made."""
 GRADEBOOK = "gradebook.db"
 """nbgrader's book."""
+KEPT = "kept"
+"""KEPT/<stage>: values of the solved notebook, for students who go on without a part."""
 NORMALISED = "normalised"
 """What is graded and shown."""
 REHEARSALS = "rehearsals"
@@ -45,7 +47,7 @@ WORK = "work"
 """What a batch needs while it runs."""
 TAKEN = frozenset(
     (
-        *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, NORMALISED),
+        *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, KEPT, NORMALISED),
         *(REHEARSALS, RESULTS, SCORECARDS, SECRET, SIMILAR, STATS, SUBMITTED, UNDO, WORK),
     )
 )

@@ -8,7 +8,7 @@ blanks, the cells that depend on them are kept: their text, their figures, and w
 import ast
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
@@ -48,16 +48,16 @@ def what_to_keep(course: Course, stage: str, solved: Path, untouched: Path) -> T
         if names := _blanks_of(empty[cell.id].source):
             blanks[number] = names
     asked = {question.asks.name for question in questions_of(course, stage) if isinstance(question.asks, Variable)}
-    needs = dependent_cells({number: cell.source for number, cell in sources.items()}, blanks)
+    depend = dependent_cells({number: cell.source for number, cell in sources.items()}, blanks)
     cells = {}
-    for number in needs:
+    for number, (_, own) in depend.items():
         statements = _parsed(sources[number].source)
         later = {name for other in sources if other != number for name in _read(_parsed(sources[other].source))}
         names = names_of(statements)
         # the value of a variable that is asked for would be its points
         if number in blanks or _is_check(sources[number]) or asked & (_read(statements) | names.made | names.changed):
             continue
-        cells[number] = sorted((names.made | names.changed) & later)
+        cells[number] = sorted(((names.made | names.changed) - own) & later)
     return ToKeep(blanks, cells, [number for number, cell in sources.items() if _is_check(cell)])
 
 
@@ -78,7 +78,7 @@ def write_kept(course: Course, stage: str, solved: Path, plan: ToKeep, came: Pat
         Folder of the files that came out of the sandbox; those that did not come are left out.
     """
     sources = {number: cell.source for number, cell in _sources(solved).items()}
-    needs = dependent_cells(sources, plan.blanks)
+    depend = dependent_cells(sources, plan.blanks)
     files, by_cells, left = {}, set(), MOST_BYTES
     for name in (name for of_cell in plan.blanks.values() for name in of_cell):
         if (content := _read_file(came / f"{name}.npz")) is not None:
@@ -86,8 +86,10 @@ def write_kept(course: Course, stage: str, solved: Path, plan: ToKeep, came: Pat
             by_cells |= {name} if content["calls"] is None else set()
     for number in plan.cells:
         content = _read_file(came / f"{number}.npz")
-        if content is None or not needs[number] & by_cells:
+        needed, own = depend[number]
+        if content is None or not needed & by_cells:
             continue
+        content["own"] = sorted(own)
         if len(values.encode(content["names"])) > left:
             content["names"] = {}
         files[cell_file(sources[number])] = values.encode(content)
@@ -102,8 +104,17 @@ def write_kept(course: Course, stage: str, solved: Path, plan: ToKeep, came: Pat
             (part / name).write_bytes(content)
 
 
-def dependent_cells(sources: Mapping[int, str], blanks: Mapping[int, Iterable[str]]) -> dict[int, set[str]]:
-    """Give the cells that need a blank, or what another such cell makes, and the blanks that each needs.
+class Dependence(NamedTuple):
+    """What a cell needs."""
+
+    blanks: set[str]
+    """Themselves, or what another cell makes of them."""
+    own: frozenset[str]
+    """Names that the cell makes without any of them."""
+
+
+def dependent_cells(sources: Mapping[int, str], blanks: Mapping[int, Iterable[str]]) -> dict[int, Dependence]:
+    """Find the cells that depend on a blank.
 
     Parameters
     ----------
@@ -115,15 +126,19 @@ def dependent_cells(sources: Mapping[int, str], blanks: Mapping[int, Iterable[st
     needs: dict[str, set[str]] = {}
     found = {}
     for number, source in sources.items():
-        statements = _parsed(source)
-        names = names_of(statements)
-        needed = set().union(*(needs.get(name, set()) for name in _read(statements)))
-        if needed and number not in blanks:
-            found[number] = needed
-        for name in names.changed:
-            needs[name] = needs.get(name, set()) | needed
-        needs.update({name: needed for name in names.made})
-        needs.update({name: needed | {name} for name in blanks.get(number, ())})
+        of_cell, own = set(), set()
+        for statement in _parsed(source):
+            names = names_of([statement])
+            needed = set().union(*(needs.get(name, set()) for name in _read([statement])))
+            for name in names.changed:
+                needs[name] = needs.get(name, set()) | needed
+            needs.update({name: needed for name in names.made})
+            own = own - names.made if needed else own | names.made
+            of_cell |= needed
+        if of_cell and number not in blanks:
+            found[number] = Dependence(of_cell, frozenset(own))
+        for name in blanks.get(number, ()):
+            needs[name] = needs.get(name, set()) | {name}
     return found
 
 

@@ -87,16 +87,18 @@ class RunningNotebook:
             self.met.pop(source, None)
             return
         result.error_in_exec = None
-        self._leave(statements[n_done:], cause.blanks)
         if cause.is_first:
             self.met[source] = cause.blanks
         kept = read_kept(cell_file(source)) if cause.blanks and cause.blanks <= self.going_on else None
-        if kept is None:
+        own = frozenset(kept["own"]) if kept else frozenset[str]()
+        self._leave(statements[n_done:], cause.blanks, own)
+        if kept:
+            # what was made of a blank may have been meant to be changed afterwards: a network before its training
+            of_blanks = names_of(statements[:n_done]).made - own
+            self.waiting.update(dict.fromkeys(of_blanks, cause.blanks))
+            self._show(kept, cause.blanks)
+        else:
             print(cause.sentence)
-            return
-        # what the cell made itself may have been meant to be changed by what is missing: a network before its training
-        self._leave([statement for statement in statements if not isinstance(statement, DEFINITIONS)], cause.blanks)
-        self._show(kept, cause.blanks)
 
     def open_blanks(self) -> list[str]:
         """Name the blanks that are still empty."""
@@ -119,8 +121,12 @@ class RunningNotebook:
         self.going_on.add(name)
         what = f"`{name}` gives" if self._replace(name) else f"cells that need `{name}` show"
         print(f"{what} what the kit's version gives on this screen; the points stay open; run the cells below it again")
+        inputs = self.shell.history_manager.input_hist_parsed
+        here = inputs[-1]
         for source in [source for source, met in self.met.items() if name in met and met <= self.going_on]:
+            inputs[-1] = source  # where IPython looks whether a cell ends in `;` and shows no value
             self.shell.run_cell(source)
+        inputs[-1] = here
 
     def _replace(self, name: str) -> bool:
         """Put a stand-in in the place of a blank; tell whether calls of it are kept, and not cells alone."""
@@ -138,18 +144,25 @@ class RunningNotebook:
                 else:
                     self.going_on.discard(name)
 
-    def _leave(self, statements: list[ast.stmt], blanks: frozenset[str]) -> None:
-        """Note what statements that did not run would have made; run those that define what later cells may need."""
+    def _leave(self, statements: list[ast.stmt], blanks: frozenset[str], own: frozenset[str]) -> None:
+        """Run those of a cell's statements that need no blank: definitions, and what makes names of its `own`."""
         left = []
         for statement in statements:
-            needed = names_of([statement]).needed
-            if isinstance(statement, DEFINITIONS) and not needed & (names_of(left).made | self.waiting.keys()):
-                exec(compile(ast.Module([statement], []), "<cell>", "exec"), self.shell.user_ns)
-                self._made(names_of([statement]).made)
+            names = names_of([statement])
+            free = isinstance(statement, DEFINITIONS) or (names.made and names.made <= own)
+            if free and not names.needed & (names_of(left).made | self.waiting.keys()) and self._runs(statement):
+                self._made(names.made)
             else:
                 left.append(statement)
         names = names_of(left)
         self.waiting.update(dict.fromkeys(names.made | names.changed, blanks))
+
+    def _runs(self, statement: ast.stmt) -> bool:
+        try:
+            exec(compile(ast.Module([statement], []), "<cell>", "exec"), self.shell.user_ns)
+        except Exception:  # noqa: BLE001  (it waits then, with the rest of its cell)
+            return False
+        return True
 
     def _show(self, kept: dict[str, Any], blanks: frozenset[str]) -> None:
         """Show what a cell shows with the kit's version, and take over what it made."""

@@ -59,7 +59,8 @@ class Keeper:
                 result = self.shell.run_cell(source, store_history=False, silent=quiet)
             shown = [{"text": came.stdout}] if came.stdout else []
             shown += [{kind: _text(data) for kind, data in one.data.items() if kind in SHOWN} for one in came.outputs]
-            self.kept[number] = {"outputs": shown, "names": self._made(self.cells[number])}
+            if result.success:
+                self.kept[number] = {"outputs": shown, "names": self._made(self.cells[number])}
         for name in self.blanks.get(number, []):
             thing = self.shell.user_ns.get(name)
             self.calls[name] = [] if isinstance(thing, types.FunctionType) else None

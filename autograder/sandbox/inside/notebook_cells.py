@@ -57,9 +57,7 @@ def run_silently(shell: "InteractiveShell", number: int, source: str) -> "Execut
     return shell.run_cell(source, store_history=False, silent=True)
 
 
-def each_cell(
-    cells: Mapping[int, str], seconds: float, run: Callable[[int, str], "ExecutionResult"]
-) -> Iterator[Ran]:
+def each_cell(cells: Mapping[int, str], seconds: float, run: Callable[[int, str], "ExecutionResult"]) -> Iterator[Ran]:
     """Run cells in order, going on after errors, for some seconds in all.
 
     Parameters

@@ -170,6 +170,7 @@ def test_going_on_gives_kept_values_and_leaves_the_blank_open(folder: Path):
         "from starter.blanks.notebook import open_blanks\n" + IMPORT,
         DOUBLED,
         "y = doubled(2)\ny",
+        "doubled(3);",
         "check('doubled', doubled)",
         "check.go_on('doubled')",
         "y, doubled(x=3)",
@@ -188,23 +189,46 @@ def test_going_on_gives_kept_values_and_leaves_the_blank_open(folder: Path):
         "`doubled` gives what the kit's version gives on this screen; the points stay open; run the cells below it"
     )
     only = "still empty: write `doubled`, then run its cell and this one again; the kit's values are known for this"
-    assert came[3:6] == [empty, f"{goes_on} again\n(4.0, 'x')", "((4.0, 'x'), 6.0)"]
-    assert came[6] == f"{only} notebook's own data only"
-    assert came[7:] == [empty, "['doubled']", "", "(4.0, 'x')", "", "10"]
+    assert came[4:7] == [empty, f"{goes_on} again\n(4.0, 'x')", "((4.0, 'x'), 6.0)"]
+    assert came[7] == f"{only} notebook's own data only"
+    assert came[8:] == [empty, "['doubled']", "", "(4.0, 'x')", "", "10"]
 
 
 def test_where_calls_cannot_be_kept_cells_show_and_make_what_the_kits_version_does(folder: Path):
     model = f"class Model:\n    def fit(self):\n        {BLANK}"
-    first, second = "model = Model()\nloss = model.fit()\nloss", "print(model.score, loss)\nbest = loss - 1"
+    first = "start = object()\nmodel = Model()\nloss = model.fit()\nstep = 3\nloss"
+    second = "print(model.score, loss)\nbest = loss - 1\nrest = step + 1\nfails = 1 / 0"
     keep(folder, "Model.npz", {"calls": None})
-    keep(folder, cell_file(first), {"outputs": [{"text/plain": "0.5"}], "names": {"loss": packed(0.5)}})
-    keep(folder, cell_file(second), {"outputs": [{"text": "1 0.5\n"}], "names": {"best": packed(np.arange(2))}})
-    came = said(IMPORT, model, first, second, "check.go_on('Model')", second, "best", "loss + 1", folder=folder)
+    keep(
+        folder,
+        cell_file(first),
+        {"outputs": [{"text/plain": "0.5"}], "names": {"loss": packed(0.5)}, "own": ["start", "step"]},
+    )
+    keep(
+        folder,
+        cell_file(second),
+        {"outputs": [{"text": "1 0.5\n"}], "names": {"best": packed(np.arange(2))}, "own": ["rest", "fails"]},
+    )
+    came = said(
+        IMPORT,
+        model,
+        first,
+        second,
+        "check.go_on('Model')",
+        second,
+        "best",
+        "loss + 1",
+        "start, rest",
+        "fails",
+        folder=folder,
+    )
     shown = "`Model` still empty; what the kit's version gives on this screen:\n"
     assert came[2] == "still empty: write `Model.fit`, then run its cell and this one again"
     assert came[3].startswith("not run: it needs `loss`")
     assert came[4].endswith(f"run the cells below it again\n{shown}0.5")
-    assert came[5:] == [f"{shown}1 0.5", "array([0, 1])", "1.5"]
+    assert came[5:8] == [f"{shown}1 0.5", "array([0, 1])", "1.5"]
+    assert came[8].endswith(">, 4)"), "what needs no blank is made by the cell itself"
+    assert came[9].startswith("not run: it needs `fails`")
     wrong = "class Model:\n    def fit(self):\n        return 7"
     came = said(IMPORT, wrong, first, "check.go_on('Model')", first, "loss", wrong, first, folder=folder)
     assert came[2] == "7"
