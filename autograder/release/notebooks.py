@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 
 from autograder.course import Course
-from autograder.folders import ASSIGNMENTS
+from autograder.folders import ASSIGNMENTS, KEPT
 from autograder.gradebook import book
 from autograder.questions.points import released_points
 from autograder.questions.question import questions_of
@@ -21,6 +21,7 @@ from autograder.release.papers import FILE as PAPERS_FILE
 from autograder.release.papers import link_papers, quoted_papers, read_papers
 from starter.answers import values
 from starter.assignment.stage import FILE, encode_stage
+from starter.blanks.kept import FOLDER as VALUES
 from starter.check import FOLDER
 from starter.errors import InputError
 from starter.files import whole
@@ -76,6 +77,8 @@ def release_notebooks(course: Course, report: Callable[[str], None] = lambda ste
 def release_notebook(course: Course, stage: str) -> Path:
     """Make the students' notebook of a stage, with the public cases of its questions beside it.
 
+    Values to go on with lie there too, if the stage was rehearsed.
+
     Returns
     -------
     The folder to hand out.
@@ -98,6 +101,9 @@ def release_notebook(course: Course, stage: str) -> Path:
     checks.mkdir(exist_ok=True)
     with whole(checks / FILE) as part:
         part.write_text(encode_stage(asked), encoding="utf-8")
+    shutil.rmtree(checks / VALUES, ignore_errors=True)
+    if (kept := course.grading / KEPT / stage).is_dir():
+        shutil.copytree(kept, checks / VALUES)
     folder = course.root / ASSIGNMENTS / stage
     for question in questions_of(course, stage):
         name = f"{question.name}.npz"
