@@ -24,6 +24,7 @@ from autograder.grading.rules import hash_questions
 from autograder.handed_in.submissions import Submission
 from autograder.questions.points import released_points
 from autograder.questions.question import PREDICTION, Mistake, Question, questions_of
+from autograder.release.kept_values import what_to_keep, write_kept
 from autograder.release.notebooks import release_notebook
 from autograder.sandbox import contents, run
 from autograder.sandbox.notebook_run import NotebookRun, run_notebook
@@ -137,7 +138,10 @@ def _rehearse_stage(course: Course, stage: str, advance: Callable[..., None]) ->
         shutil.copytree(untouched, folder)
         shutil.copyfile(root / SOLUTIONS / stage / f"{stage}.ipynb", folder / f"{stage}.ipynb")
         asked = course.stages[stage].prediction
-        ran = run_notebook(scratch, stage, folder, [asked.file] if asked else [], root / "written", advance)
+        notebooks = folder / f"{stage}.ipynb", untouched / f"{stage}.ipynb"
+        plan = what_to_keep(scratch, stage, *notebooks)
+        ran = run_notebook(scratch, stage, folder, [asked.file] if asked else [], root / "written", advance, plan)
+        write_kept(course, stage, notebooks[0], plan, root / "written" / "kept")
         for student, notebook in ((SOLVED, folder), (UNTOUCHED, untouched)):
             place = scratch.grading / SUBMITTED / student / stage
             place.mkdir(parents=True)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from autograder.cli import app
 from autograder.course import Course
 from autograder.release import rehearsal
+from autograder.release.notebooks import release_notebook
 from autograder.release.rehearsal import Rehearsal, changed_stages, rehearse
 from autograder.sandbox import contents
 from autograder.sandbox.ready import NoSandboxError
@@ -73,7 +74,7 @@ def all_files(folder: Path, *without: str) -> dict[str, str]:
 
 def test_a_sound_stage_has_no_faults_and_nothing_else_is_touched(rehearsed: Course):
     course = rehearsed
-    before = all_files(course.root, "grading/rehearsals", "grading/cache")
+    before = all_files(course.root, "grading/rehearsals", "grading/cache", "grading/kept")
     assert changed_stages(course) == [STAGE]
     (done,) = rehearse(course, [STAGE])
     assert done.faults == []
@@ -82,7 +83,11 @@ def test_a_sound_stage_has_no_faults_and_nothing_else_is_touched(rehearsed: Cour
     assert len(done.run.cells) == 10
     assert done.run.seconds > 0
     assert done.run.peak > 100e6
-    assert all_files(course.root, "grading/rehearsals", "grading/cache") == before
+    assert all_files(course.root, "grading/rehearsals", "grading/cache", "grading/kept") == before
+    kept = {path.name for path in (course.grading / "kept" / STAGE).iterdir()}
+    assert "train_mean.npz" in kept
+    given = release_notebook(course, STAGE) / "checks" / "values"
+    assert {path.name for path in given.iterdir()} == kept
     folder = course.grading / "rehearsals"
     assert [path.name for path in folder.iterdir()] == [f"{STAGE}.json"]
     assert len(json.loads((folder / f"{STAGE}.json").read_text())["run"]["cells"]) == 10
