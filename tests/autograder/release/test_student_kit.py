@@ -273,6 +273,12 @@ def test_what_stays_is_there_and_has_the_points_that_are_said():
         assert stays.module not in held_back()
 
 
+def test_the_page_names_what_is_held_back():
+    text = (ROOT / "docs" / "instructor.md").read_text()
+    (paragraph,) = (part for part in text.split("\n\n") if part.startswith("Held back are"))
+    assert sorted(re.findall(r"`(starter[\w.]+)`", paragraph)) == held_back()
+
+
 def test_what_has_the_name_of_a_blank_is_held_back_or_listed():
     """A list that is computed: names that solutions define, and that `starter` defines too."""
     there: dict[str, list[str]] = {}
