@@ -75,7 +75,10 @@ class Zygote:
                 raise InterruptedError
             if time.monotonic() >= deadline:
                 return None
-        message, about, _, _ = self.control.recvmsg(1 << 10, socket.CMSG_SPACE(CREDENTIALS.size))
+        try:
+            message, about, _, _ = self.control.recvmsg(1 << 10, socket.CMSG_SPACE(CREDENTIALS.size))
+        except ConnectionResetError:  # it was killed before it read what it was sent
+            return b"", 0
         return message, CREDENTIALS.unpack(about[0][2])[0] if about else 0
 
     def kill(self) -> int:
