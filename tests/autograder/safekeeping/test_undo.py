@@ -166,7 +166,7 @@ def test_a_release_is_taken_back_to_the_byte(graded: Course):
     path.write_bytes(text)
     now = state(graded)
     name = f"solutions/{STAGE}/{STAGE}.ipynb"
-    assert now.pop(name)[0] == was.pop(name)[0]  # the instructor's own file is not a part of it
+    assert str(now.pop(name))[:64] == str(was.pop(name))[:64]  # the instructor's own file is not a part of it
     assert now == was
 
 
@@ -277,7 +277,9 @@ def test_a_link_in_the_place_of_a_submission_is_left_alone(collected: Course, tm
         (collected.grading / "results").mkdir(exist_ok=True)
         (collected.grading / "results" / STAGE).mkdir()
         (tmp_path / "elsewhere" / "file").write_text("changed")
-    assert steps.read_step(collected.grading / "undo" / "last").began >= before
+    kept = steps.read_step(collected.grading / "undo" / "last")
+    assert kept is not None
+    assert kept.began >= before
     done(collected, "undo", "--yes")
     assert (tmp_path / "elsewhere" / "file").read_text() == "changed"
     assert (collected.grading / "submitted" / "eve" / STAGE).is_symlink()
