@@ -13,6 +13,7 @@ from autograder.handed_in.submissions import Submission, normalise
 from autograder.questions.points import released_points
 from autograder.sandbox import run, zygotes
 from autograder.sandbox.ready import NoSandboxError
+from starter.blanks.blank import TEXT
 from starter.errors import InputError
 
 
@@ -20,6 +21,14 @@ def test_an_untouched_notebook_earns_nothing_and_is_told_why(graded):
     result = graded()
     assert (result.points, result.max) == (0, 10)
     assert result.questions[0].reason == "case 1 of 3: the blank is still empty (NotImplementedError)"
+
+
+def test_who_goes_on_with_the_kits_values_earns_nothing(graded):
+    blank = f"def train_mean(expression, target_gene):\n    raise NotImplementedError({TEXT!r})"
+    result = graded(f"{blank}\ncheck.go_on('train_mean')", "from starter.check import check")
+    assert result.points == 0
+    assert result.questions[0].reason == "case 1 of 3: the blank is still empty (NotImplementedError)"
+    assert result.notes == [], "going on is no error"
 
 
 def test_the_solution_earns_all(sandbox_here: None, course: Course):
