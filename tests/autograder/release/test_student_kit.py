@@ -200,6 +200,18 @@ def test_a_name_that_the_kit_does_not_have_is_found(folder: Path, code: str, fou
     assert lost(folder, code) == found
 
 
+@pytest.mark.slow
+def test_a_model_can_be_tried_with_the_kit(folder: Path):
+    """Fit, predict, make cells, check, score and compare, on the course's own data, beside models of the kit."""
+    for arguments in (["--example"], ["my_model.py", "--course", "data/test-course", "--out", "tried"]):
+        done = run(folder, "-c", COMMAND, "try", *arguments)
+        assert done.returncode == 0, done.stderr
+    assert "prediction.h5ad (checked: no error)" in done.stdout
+    for arguments in (["check", "tried/prediction.h5ad", "--course", "data/test-course"], ["metrics"], ["--help"]):
+        done = run(folder, "-c", COMMAND, *arguments)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_model_that_is_not_there_is_named_with_the_reason(folder: Path):
     done = run(folder, "-c", COMMAND, "bench", "conditional VAE", "--out", "bench")
     said = (
