@@ -123,6 +123,10 @@ def _rehearse(course: "Course", stages: list[str]) -> None:
     for one in done:
         if one.prediction:
             typer.echo(f"{one.stage}: the solved notebook's prediction earns {printable(one.prediction)}")
+    for one in done:
+        if lacking := dict.fromkeys(cell.left_out for cell in one.run.cells if cell.left_out):
+            n_cells = sum(bool(cell.left_out) for cell in one.run.cells)
+            typer.echo(f"{one.stage}: {counted(n_cells, 'cell')} left out; {printable(next(iter(lacking)))}")
     faults = [f"{one.stage}: {printable(fault)}" for one in done for fault in one.faults]
     if faults:
         msg = "\n".join(

@@ -18,6 +18,10 @@ class InputError(ValueError):
     """A fault in what the user gave. The message says what is wrong, where, and what to do."""
 
 
+class NotThereError(InputError):
+    """Something that this course's data do not have; a notebook leaves out the cells that need it, and goes on."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that a check found in a file."""

@@ -16,6 +16,7 @@ from autograder.release.data import release_data
 from autograder.release.glossary import FILE as GLOSSARY_FILE
 from autograder.release.glossary import link_words, read_glossary
 from autograder.release.head import add_head
+from autograder.release.leftovers import leftovers
 from autograder.release.minutes import section_minutes
 from autograder.release.papers import FILE as PAPERS_FILE
 from autograder.release.papers import link_papers, quoted_papers, read_papers
@@ -59,6 +60,8 @@ def release(
     """
     for stage in course.stages:
         released_points(course, stage)
+    for sentence in leftovers(course):
+        report(f"note: {sentence}")
     release_data(course, report, allow=allow)
     rehearse()
     release_notebooks(course, report)

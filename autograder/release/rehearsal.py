@@ -26,6 +26,7 @@ from autograder.questions.points import released_points
 from autograder.questions.question import PREDICTION, Mistake, Question, questions_of
 from autograder.release.kept_values import what_to_keep, write_kept
 from autograder.release.notebooks import release_notebook
+from autograder.release.student_kit import answers_of
 from autograder.sandbox import contents, run
 from autograder.sandbox.notebook_run import NotebookRun, run_notebook
 from autograder.sandbox.ready import check_sandbox
@@ -138,9 +139,11 @@ def _rehearse_stage(course: Course, stage: str, advance: Callable[..., None]) ->
         shutil.copytree(untouched, folder)
         shutil.copyfile(root / SOLUTIONS / stage / f"{stage}.ipynb", folder / f"{stage}.ipynb")
         asked = course.stages[stage].prediction
+        held_back = sorted({module for modules in answers_of(course).values() for module in modules})
+        files = [asked.file] if asked else []
         notebooks = folder / f"{stage}.ipynb", untouched / f"{stage}.ipynb"
         plan = what_to_keep(scratch, stage, *notebooks)
-        ran = run_notebook(scratch, stage, folder, [asked.file] if asked else [], root / "written", advance, plan)
+        ran = run_notebook(scratch, stage, folder, files, root / "written", held_back, advance, plan)
         write_kept(course, stage, notebooks[0], plan, root / "written" / "kept")
         for student, notebook in ((SOLVED, folder), (UNTOUCHED, untouched)):
             place = scratch.grading / SUBMITTED / student / stage

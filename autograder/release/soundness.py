@@ -150,13 +150,13 @@ def _missing(adata: anndata.AnnData, course: Course, priors: list[str]) -> list[
     for name, sections in needs.items():
         if name in OF_CELLS:
             if name not in adata.obs:
-                what = f"the screen has no obs[{name!r}], so these sections stop: {'; '.join(sections)}"
-                found.append(Finding("warning", what, "add the column, or leave these sections out"))
+                what = (
+                    f"the screen has no obs[{name!r}], so cells of these sections are left out: {'; '.join(sections)}"
+                )
+                found.append(Finding("warning", what, "add the column if you have it"))
         elif not any(Path(file).match(name) for file in priors):
-            what = f"[data] priors has no {name}, so these sections stop: {'; '.join(sections)}"
-            found.append(
-                Finding("warning", what, "python -m data_scripts priors makes it, or leave these sections out")
-            )
+            what = f"[data] priors has no {name}, so cells of these sections are left out: {'; '.join(sections)}"
+            found.append(Finding("warning", what, "python -m data_scripts priors makes it"))
     return found
 
 

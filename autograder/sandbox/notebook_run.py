@@ -37,6 +37,8 @@ class CellRun:
     seconds: float
     error: str
     """What it raised, in a line; empty if nothing."""
+    left_out: str
+    """Why the cell was left out, where it needs what the course's data do not have; else empty."""
     peak: int
     """The most memory in bytes that the notebook had used at its end."""
 
@@ -88,6 +90,7 @@ def run_notebook(
     folder: Path,
     wanted: Sequence[str] = (),
     into: Path | None = None,
+    without: Sequence[str] = (),
     report: Callable[[], None] = lambda: None,
     keep: ToKeep = NOTHING,
 ) -> NotebookRun:
@@ -105,6 +108,8 @@ def run_notebook(
         Names of files that the notebook writes and that are kept.
     into
         The folder that receives those of them that are there at the end, and what is kept.
+    without
+        Modules of `starter` that students do not have yet.
     report
         Called after each cell.
     keep
@@ -128,7 +133,7 @@ def run_notebook(
         run.open_to_all(job)
         run.open_to_all(folder)
         given = {
-            KIT: contents.kit(course, ()),
+            KIT: contents.kit(course, without),
             "/job": job,
             "/submission": folder,
             f"{COURSE_ROOT}/{FILE}": job / FILE,
@@ -163,7 +168,9 @@ def run_notebook(
     if not ready:
         msg = f"the sandbox did not come to the notebook of {stage} ({last_line(outcome.errors)})"
         raise NoSandboxError(msg) if outcome.status == "ended" else MachineError(msg)
-    ran = [CellRun(number, cell["seconds"], cell["error"] or "", cell["peak"]) for number, cell in told]
+    ran = [
+        CellRun(number, cell["seconds"], cell["error"] or "", cell["left_out"], cell["peak"]) for number, cell in told
+    ]
     if told and told[-1][1]["out_of_time"]:
         return NotebookRun(ran, f"all cells together took longer than {SECONDS / 3600:g} hours")
     return NotebookRun(ran, "" if ended else _why(outcome))

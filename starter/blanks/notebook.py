@@ -1,8 +1,9 @@
 """The notebook that runs: it goes past empty blanks, says what waits for them, and goes on with kept values.
 
 A cell that meets an empty blank says so in a sentence in place of a traceback, and counts as done, so that "Run All"
-goes on. A cell that needs what such a cell would have made is not run: it would fail, or show values of earlier. All
-other errors are raised as ever. Nothing of this happens outside of a kernel, so nothing of it while grading.
+goes on. A cell that needs what such a cell would have made is not run: it would fail, or show values of earlier. So it
+goes with what a course's data do not have, such as batches. All other errors are raised as ever. Nothing of this
+happens outside of a kernel, so nothing of it while grading.
 """
 
 import ast
@@ -15,7 +16,10 @@ from starter.blanks.blank import UNNAMED, StillEmptyError, UnknownCallError, is_
 from starter.blanks.cell_names import names_of
 from starter.blanks.kept import blank_file, cell_file, kept_blanks, read_kept, unpacked
 from starter.blanks.stand_in import stand_in_of, stands_in
+from starter.errors import NotThereError
 
+LEFT_OUT = "left out"
+"""How the sentence of a cell begins that needs what the course's data do not have."""
 SHOWN = 3
 """Names that a sentence lists."""
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -33,6 +37,8 @@ class Cause(NamedTuple):
     """What has to be written first."""
     is_first: bool
     """Whether the cell itself met the blank, and does not wait for another cell."""
+    lacks: str = ""
+    """What the course's data do not have; no blank is to be written then."""
 
 
 class RunningNotebook:
@@ -42,6 +48,8 @@ class RunningNotebook:
         self.shell = shell
         self.waiting: dict[str, frozenset[str]] = {}
         """Names that are not there, or no longer true, and the blanks that each needs."""
+        self.lacking: dict[str, str] = {}
+        """Of those names, what the course's data would need for them."""
         self.unnamed: dict[str, str] = {}
         """Blanks in no function: how to name them, by their cells."""
         self.met: dict[str, frozenset[str]] = {}
@@ -50,7 +58,7 @@ class RunningNotebook:
         """Blanks in whose place kept values are taken."""
         self._held_back: Cause | None = None
         shell.ast_transformers.append(self)
-        shell.set_custom_exc((NotImplementedError, NameError, StillEmptyError), self.show)
+        shell.set_custom_exc((NotImplementedError, NameError, StillEmptyError, NotThereError), self.show)
         shell.events.register("post_run_cell", self.finish)
 
     def visit(self, tree: ast.Module) -> ast.Module:
@@ -91,7 +99,7 @@ class RunningNotebook:
             self.met[source] = cause.blanks
         kept = read_kept(cell_file(source)) if cause.blanks and cause.blanks <= self.going_on else None
         own = frozenset(kept["own"]) if kept else frozenset[str]()
-        self._leave(statements[n_done:], cause.blanks, own)
+        self._leave(statements[n_done:], cause.blanks, own, cause.lacks)
         if kept:
             # what was made of a blank may have been meant to be changed afterwards: a network before its training
             of_blanks = names_of(statements[:n_done]).made - own
@@ -138,13 +146,14 @@ class RunningNotebook:
     def _made(self, names: frozenset[str]) -> None:
         for name in names:
             self.waiting.pop(name, None)
+            self.lacking.pop(name, None)
             if name in self.going_on:
                 if is_empty(self.shell.user_ns[name]):
                     self._replace(name)
                 else:
                     self.going_on.discard(name)
 
-    def _leave(self, statements: list[ast.stmt], blanks: frozenset[str], own: frozenset[str]) -> None:
+    def _leave(self, statements: list[ast.stmt], blanks: frozenset[str], own: frozenset[str], lacks: str = "") -> None:
         """Run those of a cell's statements that need no blank: definitions, and what makes names of its `own`."""
         left = []
         for statement in statements:
@@ -156,6 +165,8 @@ class RunningNotebook:
                 left.append(statement)
         names = names_of(left)
         self.waiting.update(dict.fromkeys(names.made | names.changed, blanks))
+        if lacks:
+            self.lacking.update(dict.fromkeys(names.made | names.changed, lacks))
 
     def _runs(self, statement: ast.stmt) -> bool:
         try:
@@ -182,6 +193,8 @@ class RunningNotebook:
         """Tell which blanks an error follows from; None if it is the student's own."""
         if isinstance(error, StillEmptyError):
             return Cause(str(error), frozenset(), is_first=False)
+        if isinstance(error, NotThereError):
+            return Cause(f"{LEFT_OUT}: {error}", frozenset(), is_first=False, lacks=str(error))
         if says_empty(error):
             place = place_of(error)
             if place == UNNAMED:
@@ -201,6 +214,9 @@ class RunningNotebook:
 
     def _waits(self, names: frozenset[str]) -> Cause:
         unnamed = frozenset(self.unnamed.values())
+        if lacks := [self.lacking[name] for name in sorted(names) if name in self.lacking]:
+            sentence = f"{LEFT_OUT}: it needs {_listed(names & self.lacking.keys())}, and {lacks[0]}"
+            return Cause(sentence, frozenset(), is_first=False, lacks=lacks[0])
         blanks = frozenset[str]().union(*(self.waiting.get(name, unnamed) for name in names))
         sentence = f"not run: it needs {_listed(names)}; write {_listed(blanks)}, then run the cells below it"
         return Cause(sentence, blanks, is_first=False)

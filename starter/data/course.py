@@ -9,7 +9,7 @@ import anndata
 
 from starter.data.dataset import read_screen
 from starter.data.split import Split, read_split
-from starter.errors import InputError, listed
+from starter.errors import InputError, NotThereError, listed
 from starter.schema import COURSE_VARIABLE
 
 TRAIN_FILE, SPLIT_FILE, PRIORS_FOLDER = "train.h5ad", "split.json", "priors"
@@ -45,13 +45,18 @@ class CourseData:
 
         Raises
         ------
+        NotThereError
+            If there is none.
         InputError
-            If there is not exactly one.
+            If there are several.
         """
         folder = self.folder / PRIORS_FOLDER
         found = sorted(folder.glob(pattern))
-        if len(found) != 1:
-            names = listed(sorted(file.name for file in folder.glob("*"))) or "no file"
+        if not found:
+            msg = f"this course's data have no table {pattern} of what is known of genes"
+            raise NotThereError(msg)
+        if len(found) > 1:
+            names = listed([file.name for file in found])
             msg = f"{folder} should have one file {pattern}; it has {names}"
             raise InputError(msg)
         return found[0]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import anndata
+import numpy as np
 import pandas as pd
 import scipy.sparse
 
@@ -12,7 +13,7 @@ from starter.data.h5ad import check_sparse, open_h5ad, unreadable
 from starter.data.rules import check_screen
 from starter.data.write import write_h5ad
 from starter.data.zarr_store import is_store
-from starter.errors import FindingsError, InputError
+from starter.errors import FindingsError, InputError, NotThereError
 from starter.schema import CONTEXT, CONTROL, COURSE, COURSE_KEYS, ONE_CONTEXT, PERTURBATION, TARGET_GENE
 
 
@@ -105,6 +106,24 @@ def perturbations(adata: anndata.AnnData) -> list[str]:
 def contexts(adata: anndata.AnnData) -> list[str]:
     """List a screen's contexts, sorted."""
     return sorted(set(adata.obs[CONTEXT].astype(str))) if CONTEXT in adata.obs else [ONE_CONTEXT]
+
+
+def column(adata: anndata.AnnData, name: str) -> np.ndarray:
+    """Take what a screen says of each cell, such as its guide or batch, as text.
+
+    Returns
+    -------
+    One text a cell.
+
+    Raises
+    ------
+    NotThereError
+        If the screen does not say it.
+    """
+    if name not in adata.obs:
+        msg = f"this screen's cells have no {name}"
+        raise NotThereError(msg)
+    return adata.obs[name].astype(str).to_numpy()
 
 
 PAIR = [CONTEXT, PERTURBATION]

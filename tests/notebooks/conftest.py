@@ -5,10 +5,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import anndata
 import pytest
 
 from autograder.course import Course, read_course
 from autograder.release.notebooks import release
+from starter.schema import BATCH, GUIDE
+from starter.simulation import biology
+from starter.simulation.setup import Size
+from starter.simulation.write import write
 
 ROOT = Path(__file__).parents[2]
 DATA = '[data]\nscreen = "simulated"\nseed = 2\nhidden = 48\npublic = 24\n'
@@ -39,6 +44,22 @@ def real(papalexi: Path, once: Callable) -> Course:
         release(lay_out(root, f"[data]\n{files}\n"))
 
     return read_course(once("real", fill))
+
+
+@pytest.fixture(scope="session")
+def bare(once: Callable) -> Course:
+    """The kit's course on a screen that knows no guides and no batches, without any table of genes. Read only."""
+
+    def fill(root: Path) -> None:
+        size = Size(targets=60, genes=400, controls=400, min_cells=40, depth=8_000)
+        screen = anndata.read_h5ad(write(biology.draw(seed=3, size=size), root / "made"))
+        screen.obs = screen.obs.drop(columns=[GUIDE, BATCH])
+        (root / "screen").mkdir()
+        screen.write_h5ad(root / "screen" / "simulated.h5ad")
+        shutil.rmtree(root / "made")
+        release(lay_out(root, '[data]\nscreen = "screen/simulated.h5ad"\nhidden = 14\npublic = 12\n'))
+
+    return read_course(once("bare", fill))
 
 
 @pytest.fixture

@@ -259,3 +259,18 @@ def test_notebook_10_shows_real_cells_where_the_course_has_them(vcc_data: Path, 
     text = run_solved(copy, "10_beyond")
     assert "KLF1+TGFBR2" in text
     assert "comes without" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_leaves_out_what_the_screen_does_not_have_and_runs_to_its_end(stage: str, bare: Course, tmp_path: Path):
+    shutil.copytree(bare.root, tmp_path / "course", ignore=shutil.ignore_patterns("screen"))
+    course = read_course(tmp_path / "course")
+    folder = course.root / "assignments" / stage
+    execute(nbformat.read(course.root / "solutions" / stage / f"{stage}.ipynb", as_version=4), folder)
+    (result,) = grade(course, stage, "solutions")
+    for question in result.questions:
+        if question.name == PREDICTION:
+            assert re.match("scaled scores|no points, since", question.reason)
+        else:
+            assert question.points == question.max

@@ -17,6 +17,8 @@ MOST_CALLS = 200
 """Of a function; beyond, cells are kept in their place."""
 MOST_BYTES = 16 << 20
 """Of what the calls of a function gave, and of what a cell made."""
+LEFT_OUT = "left out: "
+"""How `starter.blanks` begins the sentence of a cell that needs what the course's data do not have."""
 SHOWN = ("text/plain", "text/html", "image/png")
 """Types of what a cell displays that are kept."""
 
@@ -52,20 +54,28 @@ class Keeper:
 
         self._is_check = number in self.checks
         if number not in self.cells:
-            result = self.shell.run_cell(source, store_history=False, silent=True)
+            result = self._run(source, silent=True)
         else:
-            quiet = source.rstrip().endswith(";")
             with capture_output() as came:
-                result = self.shell.run_cell(source, store_history=False, silent=quiet)
+                result = self._run(source, silent=source.rstrip().endswith(";"))
             shown = [{"text": came.stdout}] if came.stdout else []
             shown += [{kind: _text(data) for kind, data in one.data.items() if kind in SHOWN} for one in came.outputs]
-            if result.success:
+            if came.stdout.startswith(LEFT_OUT):
+                print(came.stdout, end="")
+            elif result.success:
                 self.kept[number] = {"outputs": shown, "names": self._made(self.cells[number])}
         for name in self.blanks.get(number, []):
             thing = self.shell.user_ns.get(name)
             self.calls[name] = [] if isinstance(thing, types.FunctionType) else None
             if isinstance(thing, types.FunctionType):
                 self.shell.user_ns[name] = self._watched(name, thing)
+        return result
+
+    def _run(self, source: str, *, silent: bool) -> "ExecutionResult":
+        """Run a cell, and tell those who listen of it, as a kernel does; a silent run displays nothing."""
+        result = self.shell.run_cell(source, store_history=False, silent=silent)
+        if silent:
+            self.shell.events.trigger("post_run_cell", result)
         return result
 
     def frames(self) -> Iterator[tuple[str, bytes]]:

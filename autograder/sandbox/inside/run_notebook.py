@@ -3,7 +3,7 @@
 What it tells is a stream of frames on standard output, one a cell, and the files that are asked for.
 """
 
-import contextlib
+import io
 import json
 import os
 import resource
@@ -11,12 +11,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from ask import copy_caches
 from frames import write_file, write_frame
-from kept_values import Keeper
+from kept_values import LEFT_OUT, Keeper
 from notebook_cells import describe_error, each_cell, new_shell
 
-CACHES = "/caches"
-"""What libraries compute at their first use, made beforehand; copied, since they want to write there."""
 INLINE = "module://matplotlib_inline.backend_inline"
 """The backend by which Jupyter draws a figure below its cell."""
 
@@ -36,8 +35,7 @@ def main(job_folder: str) -> None:
     os.dup2(silence, 1)
     write_frame(channel, "start", b"")
     job = json.loads(Path(job_folder, "job.json").read_text(encoding="utf-8"))
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copytree(CACHES, "/tmp", dirs_exist_ok=True)
+    copy_caches()
     shutil.copytree(job["submission"], ".", dirs_exist_ok=True)
     os.environ["MPLBACKEND"] = INLINE
     notebook = json.loads(Path(job["notebook"]).read_text(encoding="utf-8"))["cells"]
@@ -45,13 +43,25 @@ def main(job_folder: str) -> None:
         number: "".join(cell["source"]) for number, cell in enumerate(notebook, start=1) if cell["cell_type"] == "code"
     }
     shell = new_shell()
+    # by its being there the kit knows a notebook that a person runs, in which cells may be left out
+    setattr(shell, "kernel", None)  # noqa: B010
     os.dup2(silence, 2)
     write_frame(channel, "ready", b"")
     blanks, kept = ({int(number): names for number, names in job["keep"][part].items()} for part in ("blanks", "cells"))
     keeper = Keeper(shell, blanks, kept, job["keep"]["checks"])
+    sys.stdout = said = io.StringIO()
     for ran in each_cell(cells, job["seconds"], keeper.run):
         error = None if ran.error is None else describe_error(ran.error)
-        told = {"seconds": ran.seconds, "error": error, "out_of_time": ran.out_of_time, "peak": peak()}
+        left_out = [line for line in said.getvalue().splitlines() if line.startswith(LEFT_OUT)]
+        said.seek(0)
+        said.truncate()
+        told = {
+            "seconds": ran.seconds,
+            "error": error,
+            "left_out": left_out[0] if left_out else "",
+            "out_of_time": ran.out_of_time,
+            "peak": peak(),
+        }
         write_frame(channel, f"cell {ran.number}", json.dumps(told).encode())
     for name, content in keeper.frames():
         write_frame(channel, name, content)

@@ -135,7 +135,7 @@ def test_what_sections_of_a_notebook_need(tmp_path: Path):
     }  # fmt: skip
 
 
-def test_sections_that_stop_are_named(tmp_path: Path):
+def test_sections_with_cells_that_are_left_out_are_named(tmp_path: Path):
     notebook(tmp_path / "solutions" / "02_data" / "02_data.ipynb", *NEEDS)
     (tmp_path / "course.toml").write_text('[course]\nname = "c"\n[stages.02_data]\ntitle = "x"\n')
     course = read_course(tmp_path)
@@ -143,8 +143,14 @@ def test_sections_that_stop_are_named(tmp_path: Path):
     assert check_cells(screen, course, ["simulated_graph.tsv"]) == []
     del screen.obs["guide_id"]
     assert said(check_cells(screen, course, ["regulons.tsv"])) == [
-        ("warning", "the screen has no obs['guide_id'], so these sections stop: 02_data '1 Which cells?'"),
-        ("warning", "[data] priors has no *graph.tsv, so these sections stop: 02_data '2 What is known?'"),
+        (
+            "warning",
+            "the screen has no obs['guide_id'], so cells of these sections are left out: 02_data '1 Which cells?'",
+        ),
+        (
+            "warning",
+            "[data] priors has no *graph.tsv, so cells of these sections are left out: 02_data '2 What is known?'",
+        ),
     ]
 
 

@@ -87,6 +87,30 @@ def test_run_all_goes_past_empty_blanks_and_says_what_waits(folder: Path):
     ]
 
 
+def test_what_a_courses_data_do_not_have_is_left_out_with_the_reason(tmp_path: Path):
+    course = "from starter.data.course import CourseData\ncourse = CourseData(__import__('pathlib').Path('.'))"
+    came = said(
+        f"{IMPORT}\n{course}",
+        "import math\ngraph = course.priors('*graph.tsv')\nnodes = len(graph)",
+        "nodes + 1",
+        "def both():\n    return graph\nboth()",
+        "other = nodes if course.has_prior('*graph.tsv') else 0",
+        "math.floor(1.5)",
+        "graph = 'mine'\nboth()",
+        folder=tmp_path,
+    )
+    lacks = "this course's data have no table *graph.tsv of what is known of genes"
+    assert came == [
+        "",
+        f"left out: {lacks}",
+        f"left out: it needs `nodes`, and {lacks}",
+        f"left out: it needs `graph`, and {lacks}",
+        f"left out: it needs `nodes`, and {lacks}",
+        "1",
+        "'mine'",
+    ]
+
+
 def test_a_blank_of_the_cells_own_level_is_open_until_it_is_written(folder: Path):
     came = said(
         "from starter.blanks.notebook import open_blanks\n" + IMPORT,

@@ -10,7 +10,7 @@ import scipy.sparse
 from starter.data import dataset
 from starter.data.course import open_course
 from starter.data.split import PARTS, hide_context, make_split, read_split
-from starter.errors import FindingsError, InputError
+from starter.errors import FindingsError, InputError, NotThereError
 from starter.schema import CONTROL, COURSE_VARIABLE
 
 
@@ -138,9 +138,19 @@ def test_the_course_is_found_from_a_notebooks_folder(released, monkeypatch: pyte
     assert course.train().n_vars == 200
     assert course.priors("*graph.tsv").name == "simulated_graph.tsv"
     with pytest.raises(
-        InputError, match="should have one file string.*; it has simulated_annotations.tsv, simulated_features"
+        InputError, match=r"should have one file \*.tsv; it has simulated_annotations.tsv, simulated_ge"
     ):
+        course.priors("*.tsv")
+    with pytest.raises(NotThereError, match=r"data have no table string\* of what is known of genes"):
         course.priors("string*")
+
+
+def test_a_column_of_cells_is_text_or_not_there(small_screen: anndata.AnnData):
+    batch = dataset.column(small_screen, "batch")
+    assert batch.tolist() == [str(value) for value in small_screen.obs["batch"]]
+    del small_screen.obs["batch"]
+    with pytest.raises(NotThereError, match="this screen's cells have no batch"):
+        dataset.column(small_screen, "batch")
 
 
 def test_the_environment_may_name_the_course(released, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
