@@ -152,8 +152,8 @@ def student_kit(
     It holds notebooks, their data, starter, and how to install it.
 
     Modules of starter that answer a stage's questions are left out until its deadline, and every extension, is over; a
-    stage without a deadline keeps them until --reveal. Then pack again, and hand out the new archive: students unpack
-    it over the old one.
+    stage without a deadline keeps them until --reveal. Then pack again, and hand out the new archive: students put its
+    folder starter in place of theirs, and keep their notebooks.
 
     Example: autograder student-kit; autograder student-kit --reveal 05_cvae
     """
