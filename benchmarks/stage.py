@@ -76,7 +76,7 @@ PARTS = (
         "n_controls",
         'n_controls = int((target_gene == "non-targeting").sum())',
         "==->!=",
-        'assert n_controls == int((dataset.open_course().train().obs["target_gene"] == "non-targeting").sum())',
+        'assert n_controls == int((open_course().train().obs["target_gene"] == "non-targeting").sum())',
     ),
     Part(
         "Effects",
@@ -117,7 +117,7 @@ PARTS = (
         'means.to_csv("means.csv", index_label="gene")',
         "mean(axis=0)->max(axis=0).toarray()",
         'means = pd.read_csv("means.csv", index_col="gene")["mean"]\n'
-        "due = np.asarray(dataset.open_course().train().X.mean(axis=0)).ravel()\n"
+        "due = np.asarray(open_course().train().X.mean(axis=0)).ravel()\n"
         "np.testing.assert_allclose(means.to_numpy(), due, rtol=1e-5)",
     ),
 )

@@ -79,7 +79,7 @@ def test_an_error_in_another_cell_costs_nothing(graded):
 
 def test_the_first_error_is_shown_where_points_are_lost(graded):
     reason = graded("undefined_name\n" + RIGHT.replace("np.mean(", "np.max(")).questions[0].reason
-    assert "first error when the notebook ran: cell 7: NameError: name 'undefined_name' is not defined" in reason
+    assert "first error when the notebook ran: cell 8: NameError: name 'undefined_name' is not defined" in reason
 
 
 def test_an_exception_is_the_students_reason(graded):
@@ -103,7 +103,7 @@ def test_an_endless_notebook_is_stopped_and_told(sandbox_here: None, course: Cou
     submit(short, "ada", f"import time\n{endless}{RIGHT}")
     result = grade_one(short)
     assert result.points == 0
-    said = "cell 7 was stopped: all cells together took longer than 10 s"
+    said = "cell 8 was stopped: all cells together took longer than 10 s"
     assert result.questions[0].reason == (
         f"case 1 of 3: the notebook defines no train_mean; first error when the notebook ran: {said}"
     )
@@ -117,7 +117,7 @@ def test_what_was_defined_before_an_endless_loop_is_graded(sandbox_here: None, c
     short = read_course(course.root)
     submit(short, "ada", RIGHT + "\nimport time\nwhile True: time.sleep(0.1)")
     result = grade_one(short)
-    assert (result.points, result.notes) == (5, ["cell 7 was stopped: all cells together took longer than 10 s"])
+    assert (result.points, result.notes) == (5, ["cell 8 was stopped: all cells together took longer than 10 s"])
 
 
 def test_a_slow_answer_is_stopped_and_told(graded):
@@ -238,7 +238,7 @@ def test_a_result_is_one_file_with_everything(graded, course: Course):
     content = json.loads(path.read_text())
     assert content["student"] == "ada"
     assert list(content["questions"][0]) == [
-        *("name", "points", "max", "reason", "seconds", "held", "called", "came", "due")
+        *("name", "points", "max", "reason", "seconds", "held", "called", "came", "due", "cause")
     ]
     assert len(content["submission_sha256"]) == 64
     assert read_result(path) == result
