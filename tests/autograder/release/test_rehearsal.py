@@ -96,6 +96,7 @@ def test_a_sound_stage_has_no_faults_and_nothing_else_is_touched(rehearsed: Cour
     assert changed_stages(course) == [STAGE]
 
 
+@pytest.mark.slow
 def test_what_is_planted_is_found(rehearsed: Course):
     course = rehearsed
     edit(course, "plot-cells", "title = ", "no_such_name; title = ")
@@ -121,6 +122,7 @@ def test_what_is_planted_is_found(rehearsed: Course):
     assert changed_stages(course) == [STAGE]
 
 
+@pytest.mark.slow
 def test_an_answer_in_the_given_cells_is_found(rehearsed: Course):
     course = rehearsed
     text = "labels = [label for label in np.unique(target_gene) if label != CONTROL]"
@@ -156,6 +158,7 @@ def told(sandbox_here: None, course: Course, monkeypatch: pytest.MonkeyPatch):
     return call
 
 
+@pytest.mark.slow
 def test_release_refuses_a_fault_before_notebooks_are_given_out(course: Course, told):
     edit(course, "plot-cells", "title = ", "title =  ")
     before = all_files(course.root / "assignments")
