@@ -21,7 +21,7 @@ from autograder.safekeeping.book_copy import hash_gradebook
 from autograder.safekeeping.step import step
 from starter.files import sha256
 
-MADE = ("grading/cache/", "grading/work/", "grading/undo/", "grading/gradebook.db")
+MADE = (*(f"grading/{name}/" for name in ("cache", "work", "undo")), "grading/gradebook.db")
 """What no step is about; of the gradebook counts what it says."""
 
 
