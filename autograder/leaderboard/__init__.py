@@ -1,0 +1,1 @@
+"""The class's table of predictions: accounts, uploads, the queue, scores, ranks."""
