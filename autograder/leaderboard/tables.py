@@ -1,7 +1,7 @@
 """What the leaderboard keeps, as tables: accounts, visits, uploads, entries, standings and fixed rows.
 
-The web process reads and writes them, and so do scoring workers. No truth, and no score on the private half before it is
-revealed, is ever in them.
+The web process reads and writes them, and so do scoring workers. No truth is ever in them, and no score on the private
+half before it is revealed.
 """
 
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 TEAM, INSTRUCTOR = "team", "instructor"
 """Roles of accounts."""
 QUEUED, SCORING, SCORED, REFUSED, WITHDRAWN = "queued", "scoring", "scored", "refused", "withdrawn"
-"""States of an entry. `refused` is the file's fault, and its `reason` says what to do; what fails through ours goes back
-to `queued`."""
+"""States of an entry. `refused` is the file's fault, and its `reason` says what to do; where something of ours failed it is
+`queued` again."""
 PUBLIC, PRIVATE = "public", "private"
 """Boards: each ranks by one half of the hidden perturbations."""
 
@@ -140,8 +140,10 @@ class FixedRow(Table):
 
 
 class Fact(Table):
-    """What holds of the whole board: `stage`, `title`, `n_public`, `n_private` (0 where there is one board alone), `ends`,
-    `revealed`."""
+    """What holds of the whole board.
+
+    Names: `stage`, `title`, `n_public`, `n_private` (0 where there is one board alone), `ends`, `revealed`.
+    """
 
     __tablename__ = "facts"
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
