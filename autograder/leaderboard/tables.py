@@ -14,8 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 TEAM, INSTRUCTOR = "team", "instructor"
 """Roles of accounts."""
 QUEUED, SCORING, SCORED, REFUSED, WITHDRAWN = "queued", "scoring", "scored", "refused", "withdrawn"
-"""States of an entry. `refused` is the file's fault, and its `reason` says what to do; where something of ours failed it is
-`queued` again."""
+"""States of an entry. `refused` is the file's fault, and its `reason` says what to do; where something of ours failed
+it is `queued` again."""
 PUBLIC, PRIVATE = "public", "private"
 """Boards: each ranks by one half of the hidden perturbations."""
 
