@@ -117,7 +117,7 @@ def arrows(imports: Mapping[str, set[str]], rooms: Iterable[str]) -> dict[str, s
 # -- the picture ------------------------------------------------------------------------------------------------------
 
 PLACES = {
-    "autograder.cli": 1.0, "autograder.release": 1.5, "autograder.gradebook": 1.5, "autograder.grading": 2.0,
+    "autograder.commands": 1.0, "autograder.release": 1.5, "autograder.gradebook": 1.5, "autograder.grading": 2.0,
     "autograder.sandbox": 3.0, "autograder.sandbox.inside": 3.0, "autograder.roster": 0.0, "autograder.handed_in": 1.0,
     "autograder.questions": 2.0,
     "starter.models": 1.0, "starter.training": 2.0, "starter.cli": 3.0, "starter.scoring": 2.5, "starter.plots": 2.0,

@@ -19,8 +19,9 @@ from starter.assignment.record import Standing, State, run_cells, write_record
 from starter.assignment.saved_notebook import alike, saved_text
 from starter.assignment.stage import CHECKS, Stage, StageQuestion, read_stage
 from starter.blanks.blank import StillEmptyError
+from starter.blanks.notebook import open_blanks
 from starter.check import NotRight, check
-from starter.errors import InputError, counted
+from starter.errors import InputError, counted, listed
 
 COLOURS: dict[State, str] = {"right": "green", "open": "blue", "not run": "blue", "wrong": "red", "waits": "yellow"}
 CAUSES = ("likely cause", "difference", "got")
@@ -47,6 +48,9 @@ def progress() -> None:
     standings = [_standing(question, names, folder, stage) for question in stage.questions]
     Console().print(standings_table(stage.title or stage.name, standings))
     print(summary(standings))
+    asked = {question.answer for question in stage.questions}
+    if beside := [name for name in open_blanks() if name not in asked]:
+        print(f"still empty besides, with no points of its own: {listed(beside)}")
     try:
         write_record(folder, standings, run_cells())
     except InputError as error:

@@ -39,6 +39,8 @@ QUESTIONS = (replace(FULL, mistakes=(first, Mistake("called otherwise", first.gi
 
 SLOW_CELLS = ("predict-public", "score-public", "plot-scores")
 """They score, for which libraries would be compiled."""
+ITS_OWN = ("grading/rehearsals", "grading/cache", "grading/kept", "questions/__pycache__")
+"""What a rehearsal writes, and what Python keeps of what it imports."""
 GRAPH = 'graph = graphs.read_graph(course.priors("*graph.tsv"))\n'
 
 
@@ -74,7 +76,7 @@ def all_files(folder: Path, *without: str) -> dict[str, str]:
 
 def test_a_sound_stage_has_no_faults_and_nothing_else_is_touched(rehearsed: Course):
     course = rehearsed
-    before = all_files(course.root, "grading/rehearsals", "grading/cache", "grading/kept")
+    before = all_files(course.root, *ITS_OWN)
     assert changed_stages(course) == [STAGE]
     (done,) = rehearse(course, [STAGE])
     assert done.faults == []
@@ -83,7 +85,7 @@ def test_a_sound_stage_has_no_faults_and_nothing_else_is_touched(rehearsed: Cour
     assert len(done.run.cells) == 10
     assert done.run.seconds > 0
     assert done.run.peak > 100e6
-    assert all_files(course.root, "grading/rehearsals", "grading/cache", "grading/kept") == before
+    assert all_files(course.root, *ITS_OWN) == before
     kept = {path.name for path in (course.grading / "kept" / STAGE).iterdir()}
     assert "train_mean.npz" in kept
     given = release_notebook(course, STAGE) / "checks" / "values"

@@ -133,6 +133,14 @@ def test_in_a_kernel_it_knows_which_cells_ran(stage: Path):
     assert "changed since: double" in run("starter", "progress", stage, env={"COLUMNS": "120"}).stdout
 
 
+def test_blanks_without_points_are_named_too(stage: Path):
+    notebook = save(stage, function(BLANK), function(BLANK, "shown"), new_code_cell(f"# a table\n{BLANK}"))
+    notebook.cells.insert(0, new_code_cell("from starter.check import check"))
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(stage)}}).execute()
+    said = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
+    assert "still empty besides, with no points of its own: shown, cell [4]\n" in said
+
+
 def test_the_command_adds_up_all_notebooks_and_runs_none(stage: Path, monkeypatch):
     other = stage.with_name("05_other")
     shutil.copytree(stage, other)
