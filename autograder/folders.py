@@ -25,6 +25,8 @@ GRADEBOOK = "gradebook.db"
 """nbgrader's book."""
 KEPT = "kept"
 """KEPT/<stage>: values of the solved notebook, for students who go on without a part."""
+LEADERBOARD = "leaderboard"
+"""The class's table: LEADERBOARD/web/ is all that the web process sees of it, LEADERBOARD/private/ is the workers'."""
 NORMALISED = "normalised"
 """What is graded and shown."""
 REHEARSALS = "rehearsals"
@@ -47,7 +49,7 @@ WORK = "work"
 """What a batch needs while it runs."""
 TAKEN = frozenset(
     (
-        *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, KEPT, NORMALISED),
+        *(ATTEMPTS, AUTOGRADED, CACHE, EXPORTS, FEEDBACK, GENERATED, GRADEBOOK, KEPT, LEADERBOARD, NORMALISED),
         *(REHEARSALS, RESULTS, SCORECARDS, SECRET, SIMILAR, STATS, SUBMITTED, UNDO, WORK),
     )
 )

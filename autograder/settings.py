@@ -165,6 +165,21 @@ class HandIn(Section):
         return self
 
 
+class Leaderboard(Section):
+    """`[leaderboard]`: the class's table of predictions."""
+
+    stage: str
+    """Whose prediction is scored, by its rule set, its limits and its hidden truth."""
+    title: str = ""
+    """Above the table; empty: the course's title."""
+    per_day: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Entries that a team may make in a day (UTC); those that were refused do not count."""
+    ends: AwareDatetime | None = None
+    """When the private half is shown and no more entries are taken; without it the stage's deadline."""
+    database: Annotated[str, StringConstraints(pattern=r"^(sqlite|postgresql\+psycopg)://\S*$")] | None = None
+    """Where it is kept, such as postgresql+psycopg://user@host/board; without it an SQLite file below `grading/`."""
+
+
 class Student(Section):
     """One line of the roster."""
 
@@ -233,4 +248,19 @@ class Settings(Section):
     late: Late = Late()
     hand_in: HandIn = HandIn()
     roster: Roster = Roster()
+    leaderboard: Leaderboard | None = None
     stages: dict[Annotated[str, StringConstraints(pattern=r"^\d\d_[a-z0-9_]+$")], Stage] = {}
+
+    @model_validator(mode="after")
+    def _board_of_a_prediction(self) -> Self:
+        if self.leaderboard is None:
+            return self
+        stage = self.stages.get(self.leaderboard.stage)
+        if stage is None or stage.prediction is None:
+            asking = [name for name, other in self.stages.items() if other.prediction]
+            msg = (
+                f"leaderboard.stage is {self.leaderboard.stage!r}, and the stages that ask for a prediction are: "
+                f"{', '.join(asking) or 'none'}"
+            )
+            raise ValueError(msg)
+        return self

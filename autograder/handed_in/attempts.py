@@ -100,7 +100,7 @@ def collect(
         done.refused, done.left_out, done.notes = inbox.refused, inbox.left_out, inbox.notes
         for found in sorted(new, key=lambda found: found.received or BEFORE_ALL):
             try:
-                attempt = _add(course, stage, found)
+                attempt = add_attempt(course, stage, found)
             except Exception as error:  # noqa: BLE001  (one student's files must not end the collecting)
                 reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
                 done.refused.append(f"{found.source or found.student}: not collected: {reason}")
@@ -144,8 +144,8 @@ def place_attempts(course: Course, stage: str, students: Sequence[str] | None = 
             msg = f"{folder} is a link, which is not graded; remove it and collect again"
             raise InputError(msg)
         there = regular_files(folder)
-        digest = _digest(there)
-        if there and (digest == counts.sha256 or not _of_digest(submission, digest)):
+        digest = hash_handed_in(there)
+        if there and (digest == counts.sha256 or not _ofhash_handed_in(submission, digest)):
             continue
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         with whole(folder, replaces=names) as part:
@@ -161,8 +161,8 @@ def counting_attempt(submission: Submission) -> Attempt | None:
 
 def received_at(submission: Submission) -> datetime | None:
     """Say when what lies in `grading/submitted/` was received; None if it was placed there by hand."""
-    digest = _digest(regular_files(submission.submitted))
-    attempt = _last_in_time(submission, _of_digest(submission, digest))
+    digest = hash_handed_in(regular_files(submission.submitted))
+    attempt = _last_in_time(submission, _ofhash_handed_in(submission, digest))
     return attempt.received if attempt else None
 
 
@@ -193,7 +193,7 @@ def _of_team(submission: Submission) -> list[Attempt]:
     return [attempt for mates in submission.team for attempt in read_attempts(mates)]
 
 
-def _of_digest(submission: Submission, digest: str) -> list[Attempt]:
+def _ofhash_handed_in(submission: Submission, digest: str) -> list[Attempt]:
     return [attempt for attempt in _of_team(submission) if attempt.sha256 == digest]
 
 
@@ -214,15 +214,20 @@ def _same_folder(course: Course, stage: str, found: Found) -> bool:
     return bool(found.source) and (found.source, found.received) in known
 
 
-def _add(course: Course, stage: str, found: Found) -> Attempt | None:
-    """Add an attempt; None if it is there already."""
+def add_attempt(course: Course, stage: str, found: Found) -> Attempt | None:
+    """Add an attempt, whole or not at all.
+
+    Returns
+    -------
+    The attempt; None if it is there already.
+    """
     submission = Submission(course, stage, found.student)
     folder = submission.attempts
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=folder) as aside:
         files = Path(aside) / "files"
         _copy(found.files, files)
-        digest = _digest(regular_files(files))
+        digest = hash_handed_in(regular_files(files))
         if _is_known(read_attempts(submission), found, digest):
             return None
         received = found.received.astimezone(UTC) if found.received else None
@@ -257,8 +262,8 @@ def _keep_placed(course: Course, stage: str) -> list[str]:
         if folder.is_symlink() or not STUDENT_NAME.fullmatch(student) or not files:
             continue
         others = _of_team(Submission(course, stage, student))
-        if others and _digest(files) not in {attempt.sha256 for attempt in others}:
-            _add(course, stage, Found(student, files, received=None))
+        if others and hash_handed_in(files) not in {attempt.sha256 for attempt in others}:
+            add_attempt(course, stage, Found(student, files, received=None))
             kept.append(student)
     return kept
 
@@ -278,10 +283,12 @@ def _copy(files: Mapping[str, File], folder: Path) -> None:
                 raise InputError(msg)
 
 
-def _digest(files: Mapping[str, File]) -> str:
+def hash_handed_in(files: Mapping[str, File]) -> str:
+    """Hash names and contents, as an attempt's `sha256` has them."""
+
     def content_hash(file: File) -> bytes:
         with file.open() as content:
-            return hashlib.file_digest(content, "sha256").digest()  # pyright: ignore[reportArgumentType] (has readinto)
+            return hashlib.filehash_handed_in(content, "sha256").digest()  # pyright: ignore[reportArgumentType] (has readinto)
 
     return hash_files((name, content_hash(files[name])) for name in sorted(files))
 

@@ -1,0 +1,91 @@
+"""A course's leaderboard: its settings, folders and rule set."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from autograder.course import FILE, Course
+from autograder.folders import LEADERBOARD, WORK
+from autograder.settings import Leaderboard, Prediction
+from starter.errors import InputError
+from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
+
+DATABASE = "board.db"
+ENTRIES, PICTURES, ARRIVING = "entries", "pictures", "arriving"
+"""Below the web folder."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard of a course."""
+
+    course: Course
+    settings: Leaderboard
+
+    @property
+    def stage(self) -> str:
+        """The stage whose prediction is scored."""
+        return self.settings.stage
+
+    @property
+    def title(self) -> str:
+        """What stands above the table."""
+        return self.settings.title or self.course.settings.course.title or self.course.name
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the stage asks for."""
+        due = self.course.stages[self.stage].prediction
+        assert due is not None  # as the settings were checked
+        return due
+
+    @property
+    def rules(self) -> RuleSet:
+        """How it is scored."""
+        return get_rule_set(self.prediction.profile)
+
+    @property
+    def ends(self) -> datetime | None:
+        """When no more entries are taken, and the private half is shown."""
+        return self.settings.ends or self.course.stages[self.stage].deadline
+
+    @property
+    def web(self) -> Path:
+        """All that the web process sees of the grading folder."""
+        return self.course.grading / LEADERBOARD / "web"
+
+    @property
+    def private(self) -> Path:
+        """What scoring workers keep for themselves."""
+        return self.course.grading / LEADERBOARD / "private"
+
+    @property
+    def work(self) -> Path:
+        """Where files are while they are scored."""
+        return self.course.grading / WORK / LEADERBOARD
+
+    @property
+    def url(self) -> str:
+        """Where the database is."""
+        return self.settings.database or f"sqlite:///{self.web / DATABASE}"
+
+
+def board_of(course: Course) -> Board:
+    """Give a course's leaderboard, and make its folders.
+
+    Raises
+    ------
+    InputError
+        If `course.toml` names none.
+    """
+    if course.settings.leaderboard is None:
+        msg = (
+            f"{course.root / FILE} has no [leaderboard]; name the stage whose predictions it ranks, as in "
+            'stage = "04_baselines" (docs/instructor.md)'
+        )
+        raise InputError(msg)
+    board = Board(course, course.settings.leaderboard)
+    for folder in (board.web / ENTRIES, board.web / PICTURES, board.web / ARRIVING, board.private):
+        folder.mkdir(parents=True, exist_ok=True)
+    board.private.chmod(0o700)
+    return board

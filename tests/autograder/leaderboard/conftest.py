@@ -1,0 +1,74 @@
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from autograder.leaderboard.accounts import make_tokens
+from autograder.leaderboard.store import accept, open_board, writing
+from autograder.leaderboard.tables import TEAM, Entry, Table, Upload
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a PostgreSQL of our own, which listens on a socket alone."""
+    if not POSTGRES:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    folder = tmp_path_factory.mktemp("postgres")
+    programs = POSTGRES[-1].parent
+    as_owner: list[str] = []
+    if os.geteuid() == 0:  # it refuses to run as root
+        for place in (folder, *list(folder.parents)[:2]):
+            place.chmod(0o755)
+        shutil.chown(folder, "postgres")
+        as_owner = ["runuser", "-u", "postgres", "--"]
+
+    def run(*command: str) -> None:
+        subprocess.run([*as_owner, *command], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+
+    run(str(programs / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "board")
+    options = f"-k {folder} -c listen_addresses='' -c unix_socket_permissions=0777"
+    run(str(programs / "pg_ctl"), "-w", "-D", f"{folder}/data", "-l", f"{folder}/log", "-o", options, "start")
+    yield f"postgresql+psycopg://board@/postgres?host={folder}"
+    run(str(programs / "pg_ctl"), "-w", "-m", "immediate", "-D", f"{folder}/data", "stop")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """Give an empty board, by SQLite and by a real PostgreSQL."""
+    url = f"sqlite:///{tmp_path}/board.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("cluster")
+    engine = open_board(url)
+    yield engine
+    Table.metadata.drop_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def arrive(engine: Engine, tmp_path: Path) -> Callable[..., Entry]:
+    """Upload some bytes as a team, and have them accepted."""
+
+    def accepted(
+        team: str, number: int, content: bytes = b"cells", received: datetime = NOON, per_day: int = 5
+    ) -> Entry:
+        return accept(engine, tmp_path, upload(engine, tmp_path, team, number, content), received, per_day)
+
+    make_tokens(engine, ["red", "blue"], TEAM)
+    return accepted
+
+
+def upload(engine: Engine, folder: Path, team: str, number: int, content: bytes, file: str = "p.vcc") -> Upload:
+    (folder / "arriving").mkdir(exist_ok=True)
+    (folder / "arriving" / f"{number}").write_bytes(content)
+    arrived = Upload(id=f"{number}", account=team, file=file, size=len(content), begun=NOON)
+    with writing(engine) as now:
+        now.add(arrived)
+    return arrived
