@@ -161,7 +161,7 @@ def do_logout(request: Request, who: Changing) -> Response:
     """End a visit."""
     del who
     site: Site = request.app.state.site
-    with store.session(site.engine) as session, session.begin():
+    with store.writing(site.engine) as session:
         if visit := session.get(Visit, security.digest(request.cookies.get(security.cookie_name(request), ""))):
             session.delete(visit)
     answer = RedirectResponse("/login", 303)
@@ -266,7 +266,7 @@ def choose(request: Request, number: int, who: Changing) -> Response:
     site: Site = request.app.state.site
     if site.ends and datetime.now(UTC) >= site.ends:
         raise RefusalError(403, "board ended", time=site.ends)
-    with store.session(site.engine) as session, session.begin():
+    with store.writing(site.engine) as session:
         entry = own_entry(session, who, number)
         if entry.account != who.account or entry.state != SCORED:
             raise RefusalError(409, "not to choose")

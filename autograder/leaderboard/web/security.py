@@ -140,7 +140,7 @@ def log_in(request: Request, token: str) -> tuple[str, Visitor]:
     if limits.logins.wait(here, 0):
         seconds = int(limits.logins.seconds) + 1
         raise RefusalError(429, "too often", {"Retry-After": str(seconds)}, seconds=seconds)
-    with store.session(site.engine) as session, session.begin():
+    with store.writing(site.engine) as session:
         account = accounts.find(session, token.strip())
         if account is None:
             limits.logins.wait(here)

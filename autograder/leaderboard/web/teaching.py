@@ -74,7 +74,7 @@ def correct(
     reason = reason.strip()
     if not reason:
         raise RefusalError(422, "give a reason")
-    with store.session(site.engine) as session, session.begin():
+    with store.writing(site.engine) as session:
         entry = session.get(Entry, number)
         if entry is None:
             raise RefusalError(404, "not there")

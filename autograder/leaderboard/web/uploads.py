@@ -121,7 +121,7 @@ def place_of(site: Site, upload: str) -> Path:
 
 def give_up_old(site: Site, account: str | None = None) -> None:
     """Remove files that stopped arriving, and of one team all but the latest few."""
-    with store.session(site.engine) as session, session.begin():
+    with store.writing(site.engine) as session:
         query = select(Upload).where(Upload.entry.is_(None)).order_by(Upload.begun.desc())
         if account is None:
             gone = list(session.scalars(query.where(Upload.begun < datetime.now(UTC) - OLD)))
@@ -187,7 +187,7 @@ def create(request: Request, who: Changing) -> Response:
         place.touch(mode=0o600)
     except OSError as error:
         raise RefusalError(507, "disk full") from error
-    with store.session(site.engine) as session, session.begin():
+    with store.writing(site.engine) as session:
         session.add(Upload(id=upload, account=who.account, file=name, size=size, begun=datetime.now(UTC)))
     return Response(status_code=201, headers={**TUS, "Location": f"/uploads/{upload}", "Upload-Offset": "0"})
 
@@ -309,7 +309,7 @@ def _append(place: Path, piece: bytes, offset: int, ends: bool) -> None:  # noqa
 
 
 def _drop(site: Site, upload: Upload) -> None:
-    with store.session(site.engine) as session, session.begin():
+    with store.writing(site.engine) as session:
         session.delete(session.merge(upload))
     place_of(site, upload.id).unlink(missing_ok=True)
 
@@ -322,5 +322,7 @@ def _accept(site: Site, upload: Upload) -> Entry:
     except store.TooManyError as error:
         refuse_today(site, error.until)
         raise
-    except OSError as error:
-        raise RefusalError(507 if error.errno in OF_A_FULL_DISK else 503, "disk full") from error
+    except InputError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in OF_A_FULL_DISK:
+            raise RefusalError(507, "disk full") from error
+        raise
