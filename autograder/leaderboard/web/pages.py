@@ -169,9 +169,14 @@ def do_logout(request: Request, who: Changing) -> Response:
     return answer
 
 
+def count_entries(session: Session) -> dict[str, int]:
+    """Count the entries of each account."""
+    return {name: n for name, n in session.execute(select(Entry.account, func.count()).group_by(Entry.account))}
+
+
 def ranking(session: Session, board: str) -> list[dict[str, Any]]:
     """List teams and fixed rows, the best first; a rank that several share says so."""
-    counts = dict(session.execute(select(Entry.account, func.count()).group_by(Entry.account)).tuples().all())
+    counts = count_entries(session)
     standings = session.execute(select(Standing, Entry.received).join(Entry, Standing.entry == Entry.id).where(
         Standing.board == board)).all()  # fmt: skip
     shared = [standing.rank for standing, _ in standings]

@@ -72,13 +72,13 @@ class Allowance:
     used: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
     """Name to how much is used up, and when that was so."""
 
-    def wait(self, name: str, cost: float = 1) -> float:
-        """Use up some of what one may do; if that is too much, give the seconds until it is not, and use nothing."""
+    def wait(self, name: str, *, looks: bool = False) -> float:
+        """Use up one of what one may do, unless only looking; if that is too much, give the seconds until it is not."""
         now = time.monotonic()
         used, then = self.used.pop(name, (0.0, now))
         used = max(0.0, used - (now - then) / self.seconds)
-        over = used + cost - self.burst
-        self.used[name] = (used if over > 0 else used + cost, now)
+        over = used + 1 - self.burst
+        self.used[name] = (used if over > 0 or looks else used + 1, now)
         while len(self.used) > KEPT:
             self.used.popitem(last=False)
         return max(0.0, over * self.seconds)
@@ -137,7 +137,7 @@ def log_in(request: Request, token: str) -> tuple[str, Visitor]:
     site: Site = request.app.state.site
     limits: Allowances = request.app.state.allowances
     here = f"login {address(request)}"
-    if limits.logins.wait(here, 0):
+    if limits.logins.wait(here, looks=True):
         seconds = int(limits.logins.seconds) + 1
         raise RefusalError(429, "too often", {"Retry-After": str(seconds)}, seconds=seconds)
     with store.writing(site.engine) as session:
@@ -167,7 +167,7 @@ def visitor(request: Request) -> Visitor:
     found = None
     if kind.lower() == "bearer":
         here = f"login {address(request)}"
-        if limits.logins.wait(here, 0):
+        if limits.logins.wait(here, looks=True):
             raise RefusalError(429, "too often", {"Retry-After": "7"}, seconds=7)
         with store.session(site.engine) as session:
             if account := accounts.find(session, token.strip()):

@@ -28,7 +28,7 @@ def overview(request: Request, who: Instructing, state: str = "", team: str = ""
         query = query.where(Entry.account == team) if team else query
         query = query.where(Entry.id < before) if before else query
         entries = list(session.scalars(query.limit(SHOWN)))
-        counted = dict(session.execute(select(Entry.state, func.count()).group_by(Entry.state)).tuples().all())
+        counted = {name: n for name, n in session.execute(select(Entry.state, func.count()).group_by(Entry.state))}
         flagged = [entry for entry in entries if entry.flags]
         session.expunge_all()
     more = entries[-1].id if len(entries) == SHOWN else 0
@@ -59,7 +59,7 @@ def rotate(request: Request, name: str, who: Correcting) -> Response:
 def _accounts_page(request: Request, made: dict[str, str]) -> Response:
     site: Site = request.app.state.site
     with store.session(site.engine) as session:
-        counts = dict(session.execute(select(Entry.account, func.count()).group_by(Entry.account)).tuples().all())
+        counts = pages.count_entries(session)
         listed = list(session.scalars(select(Account).order_by(Account.role != TEAM, Account.name)))
         session.expunge_all()
     return pages.page(request, "accounts.html", accounts=listed, counts=counts, made=made)
