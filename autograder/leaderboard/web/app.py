@@ -92,5 +92,3 @@ def _answer(request: Request, status: int, sentence: str, error: RefusalError | 
         answer.headers.update(headers)
         return answer
     return JSONResponse({"reason": sentence, "word": error.word if error else ""}, status, headers)
-
-

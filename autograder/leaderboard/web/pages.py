@@ -189,21 +189,22 @@ def ranking(session: Session, board: str) -> list[dict[str, Any]]:
     for fixed in session.scalars(select(FixedRow)):
         scores = fixed.private if board == PRIVATE else fixed.public
         if scores and scores.get("overall") is not None:
-            rows.append({"name": fixed.name, "fixed": True, "score": scores["overall"], "low": scores.get("low"),
-                         "high": scores.get("high")})  # fmt: skip
+            rows.append({"name": fixed.name, "fixed": True, "tied": False, "score": scores["overall"],
+                         "low": scores.get("low"), "high": scores.get("high")})  # fmt: skip
     return sorted(rows, key=lambda row: (-row["score"], row.get("rank", 0), row["name"]))
 
 
 @router.get("/")
 def board(request: Request, who: Asking, board: str = PUBLIC) -> Response:
     """Show the ranking."""
+    del who
     site: Site = request.app.state.site
     with store.session(site.engine) as session:
         known = facts(session)
         chosen = PRIVATE if board == PRIVATE and known.get("revealed") else PUBLIC
         rows = ranking(session, chosen)
         waiting = session.scalar(select(func.count()).where(Entry.state.in_((QUEUED, SCORING)))) or 0
-    return page(request, "board.html", rows=rows, facts=known, board=chosen, ends=scale(rows), waiting=waiting, me=who)
+    return page(request, "board.html", rows=rows, facts=known, board=chosen, ends=scale(rows), waiting=waiting)
 
 
 @router.get("/team")
@@ -220,7 +221,7 @@ def team(request: Request, who: Asking) -> Response:
         session.expunge_all()
     course = [
         {"id": entry.id, "score": entry.public["overall"], "low": entry.public.get("low"),
-         "high": entry.public.get("high"), "moved": entry.moved}
+         "high": entry.public.get("high"), "moved": entry.moved, "fixed": False}
         for entry in reversed(entries)
         if entry.state == SCORED and entry.public and entry.public.get("overall") is not None
     ]  # fmt: skip

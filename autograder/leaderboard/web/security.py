@@ -12,11 +12,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import delete
 from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autograder.leaderboard import accounts, store
 from autograder.leaderboard.tables import INSTRUCTOR, Account, Visit
 from autograder.leaderboard.web.site import Site
+from autograder.leaderboard.web.words import LANGUAGES, word
 
 VISIT = timedelta(days=14)
 SMALL_BODY = 64 << 10
@@ -258,4 +260,9 @@ class Guard:
                     headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)
 
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        if not said.isdigit() or int(said) > limit:
+            answer = JSONResponse({"reason": word(LANGUAGES[0], "request too large")}, 413)
+            await answer(scope, receive, protected)
+            return
         await self.app(scope, counted, protected)

@@ -79,7 +79,9 @@ def scored(site: Site, number: int) -> None:
         entry = now.get_one(Entry, number)
         entry.state, entry.public, entry.moved = SCORED, SCORES, True
         entry.flags = [["too good", "above the replicate <u>"]]
-        now.merge(Standing(board="public", account=entry.account, entry=number, rank=1, score=0.41, low=0.33, high=0.49))
+        now.merge(
+            Standing(board="public", account=entry.account, entry=number, rank=1, score=0.41, low=0.33, high=0.49)
+        )
         now.merge(FixedRow(name="train mean", public={"overall": 0.0, "low": None, "high": None}, private=None))
 
 
@@ -112,7 +114,8 @@ def test_a_part_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "status"), [("a.h5ad", (1 << 20) + 1, 413), ("a.exe", 5, 415), (".h5ad", 5, 415), ("a.vcc", 0, 422)]
+    ("name", "size", "status"),
+    [("a.h5ad", (1 << 20) + 1, 413), ("a.exe", 5, 415), (".h5ad", 5, 415), ("a.vcc", 0, 422)],
 )
 def test_a_file_that_cannot_be_taken_is_refused_before_it_is_sent(
     client: TestClient, tokens: dict[str, str], name: str, size: int, status: int
@@ -163,9 +166,7 @@ def test_a_full_disk_takes_nothing(
     assert begin(client, tokens["owls"]).status_code == 507
 
 
-def test_what_was_whole_when_the_process_was_killed_is_accepted_at_the_next_start(
-    site: Site, tokens: dict[str, str]
-):
+def test_what_was_whole_when_the_process_was_killed_is_accepted_at_the_next_start(site: Site, tokens: dict[str, str]):
     upload = "a" * 32
     with writing(site.engine) as now:
         about = {"id": upload, "account": "owls", "file": "x.h5ad", "size": len(H5AD), "begun": datetime.now(UTC)}
