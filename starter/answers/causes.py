@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.answers.comparators import Comparator
+from starter.answers.comparators import Close, Comparator, NearEnough, Same
 from starter.answers.remedies import ARRAYS, FORMS, POINTWISE, SIZES, Remedy
 
 ENOUGH = 3
@@ -69,10 +69,11 @@ def likely_cause(answers: Sequence[Answer], comparator: Comparator) -> str | Non
     }
     if explained:
         return max(explained, key=lambda meaning: explained[meaning])
-    return general_cause(faulty, comparator)
+    # what mends an estimate is no matter of numbers that are due
+    return general_cause(faulty, Close() if isinstance(comparator, NearEnough) else comparator)
 
 
-def general_cause(faulty: Sequence[Answer], comparator: Comparator) -> str | None:
+def general_cause(faulty: Sequence[Answer], comparator: Close | Same) -> str | None:
     """Say what went wrong in all wrong answers to a question alike.
 
     Parameters
@@ -108,7 +109,7 @@ def _arguments(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for _, arguments in inputs["calls"] for name, value in arguments.items()}
 
 
-def _parts(answer: Answer, comparator: Comparator) -> Iterator[Answer]:
+def _parts(answer: Answer, comparator: Close | Same) -> Iterator[Answer]:
     """Take what is wrong out of lists, dicts and tables, as far as they have the same parts."""
     pairs = _paired(answer.came, answer.due)
     if not pairs or _right([one for one, _ in pairs][::-1], [other for _, other in pairs], comparator):
@@ -144,14 +145,14 @@ def _right(came: Any, due: Any, comparator: Comparator) -> bool:
         return False
 
 
-def _nothing(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _nothing(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     del comparator
     if all(part.came is None and part.due is not None for part in parts):
         return "nothing came back: end with `return` and the result (print shows a value and hands on nothing)"
     return None
 
 
-def _input_back(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _input_back(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     for name, value in parts[0].inputs.items():
         if _n_values(value) < ENOUGH:
             continue
@@ -160,7 +161,7 @@ def _input_back(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     return None
 
 
-def _not_a_number(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _not_a_number(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     """Recognise a function that was handed over and not called, and results that wait to be taken."""
     del comparator
     if all(callable(part.came) for part in parts):
@@ -170,31 +171,31 @@ def _not_a_number(parts: Sequence[Answer], comparator: Comparator) -> str | None
     return None
 
 
-def _another_form(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _another_form(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     return _first_that_mends(FORMS, parts, comparator)
 
 
-def _another_size(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _another_size(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     if any(_shape(part.came) is None or _shape(part.came) == _shape(part.due) for part in parts):
         return None
     return _first_that_mends(SIZES, parts, comparator)
 
 
-def _first_that_mends(remedies: Sequence[Remedy], parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _first_that_mends(remedies: Sequence[Remedy], parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     return next(
         (remedy.cause for remedy in remedies if all(_mended(remedy, part, comparator) for part in parts)),
         None,
     )
 
 
-def _mended(remedy: Remedy, part: Answer, comparator: Comparator) -> bool:
+def _mended(remedy: Remedy, part: Answer, comparator: Close | Same) -> bool:
     try:
         return comparator.fault(remedy.mends(part.came, part.due), part.due) is None
     except Exception:  # noqa: BLE001  (a remedy for something else may raise whatever it likes)
         return False
 
 
-def _another_axis(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _another_axis(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     """Tell by the length of a result that it runs along the other side of an input."""
     del comparator
     found = [(_shape(part.came), _shape(part.due)) for part in parts]
@@ -211,7 +212,7 @@ def _another_axis(parts: Sequence[Answer], comparator: Comparator) -> str | None
     return None
 
 
-def _same_everywhere(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _same_everywhere(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     del comparator
     found = [_as_numbers(part) for part in parts]
     arrays = [pair for pair in found if pair is not None]
@@ -238,7 +239,7 @@ def _as_numbers(part: Answer) -> tuple[np.ndarray, np.ndarray] | None:
     return arrays[0].astype(float), arrays[1].astype(float)
 
 
-def _pooled(parts: Sequence[Answer], comparator: Comparator) -> tuple[np.ndarray, np.ndarray, int]:
+def _pooled(parts: Sequence[Answer], comparator: Close | Same) -> tuple[np.ndarray, np.ndarray, int]:
     """Give all numbers of all parts, and how many different ones are wrong."""
     pairs = [pair for part in parts if (pair := _as_numbers(part)) is not None]
     came, due = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
@@ -246,7 +247,7 @@ def _pooled(parts: Sequence[Answer], comparator: Comparator) -> tuple[np.ndarray
     return came, due, min(len(np.unique(came[wrong])), int(wrong.sum()))
 
 
-def _by_remedies(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_remedies(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     if n_wrong < 1 or len(came) < ENOUGH:
         return None
@@ -268,7 +269,7 @@ def _ratio(came: np.ndarray, due: np.ndarray) -> float | None:
     return middle if np.allclose(ratios, middle, rtol=1e-5, atol=0) and not np.isclose(middle, (0, 1)).any() else None
 
 
-def _by_factor(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_factor(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     ratio = _ratio(came, due)
     if ratio is None or n_wrong < ENOUGH:
@@ -285,7 +286,7 @@ def _times(ratio: float) -> str:
     return (f"{size:.4g} times too large" if size > 1 else f"{1 / size:.4g} times too small") + turned
 
 
-def _by_size_of_input(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_size_of_input(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     """Recognise a sum for a mean, or n - 1 for n, by the ratio in each case and the sizes of its inputs."""
     ratios = []
     for part in parts:
@@ -317,7 +318,7 @@ def _by_size_of_input(parts: Sequence[Answer], comparator: Comparator) -> str | 
     return None
 
 
-def _by_sum(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_sum(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     apart = (came - due)[np.isfinite(due)]
     if n_wrong < ENOUGH or len(apart) < ENOUGH or not np.isfinite(apart).all():
@@ -330,7 +331,7 @@ def _by_sum(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     return f"all numbers are {abs(more):.4g} too {'large' if more > 0 else 'small'}: {why}"
 
 
-def _rows(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _rows(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     """Say which rows are wrong, where most are right."""
     part = parts[0]
     pair = _as_numbers(part)
