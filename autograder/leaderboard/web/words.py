@@ -206,7 +206,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "empty file": ("The file is empty; write the prediction again.", "文件是空的;请重新写出预测。"),
     "not what it says": (
-        "The file's name ends in {kind}, but its content is something else; write it with `starter cells` or `starter pack`.",
+        "The file's name ends in {kind}, but it holds something else; write it with `starter cells` or `starter pack`.",
         "文件名以 {kind} 结尾,但内容不是;请用 `starter cells` 或 `starter pack` 生成。",
     ),
     "upload gone": (
