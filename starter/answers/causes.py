@@ -69,11 +69,10 @@ def likely_cause(answers: Sequence[Answer], comparator: Comparator) -> str | Non
     }
     if explained:
         return max(explained, key=lambda meaning: explained[meaning])
-    # what mends an estimate is no matter of numbers that are due
-    return general_cause(faulty, Close() if isinstance(comparator, NearEnough) else comparator)
+    return general_cause(faulty, comparator)
 
 
-def general_cause(faulty: Sequence[Answer], comparator: Close | Same) -> str | None:
+def general_cause(faulty: Sequence[Answer], comparator: Comparator) -> str | None:
     """Say what went wrong in all wrong answers to a question alike.
 
     Parameters
@@ -97,7 +96,7 @@ def general_cause(faulty: Sequence[Answer], comparator: Close | Same) -> str | N
         for find in finders:
             if cause := find(parts, comparator):
                 return cause
-        if any(_as_numbers(part) is None for part in parts):
+        if isinstance(comparator, NearEnough) or any(_as_numbers(part) is None for part in parts):
             return None
         return next((cause for find in numeric if (cause := find(parts, comparator))), None)
 
@@ -109,7 +108,7 @@ def _arguments(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for _, arguments in inputs["calls"] for name, value in arguments.items()}
 
 
-def _parts(answer: Answer, comparator: Close | Same) -> Iterator[Answer]:
+def _parts(answer: Answer, comparator: Comparator) -> Iterator[Answer]:
     """Take what is wrong out of lists, dicts and tables, as far as they have the same parts."""
     pairs = _paired(answer.came, answer.due)
     if not pairs or _right([one for one, _ in pairs][::-1], [other for _, other in pairs], comparator):
@@ -145,14 +144,14 @@ def _right(came: Any, due: Any, comparator: Comparator) -> bool:
         return False
 
 
-def _nothing(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _nothing(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     del comparator
     if all(part.came is None and part.due is not None for part in parts):
         return "nothing came back: end with `return` and the result (print shows a value and hands on nothing)"
     return None
 
 
-def _input_back(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _input_back(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     for name, value in parts[0].inputs.items():
         if _n_values(value) < ENOUGH:
             continue
@@ -161,7 +160,7 @@ def _input_back(parts: Sequence[Answer], comparator: Close | Same) -> str | None
     return None
 
 
-def _not_a_number(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _not_a_number(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     """Recognise a function that was handed over and not called, and results that wait to be taken."""
     del comparator
     if all(callable(part.came) for part in parts):
@@ -171,31 +170,31 @@ def _not_a_number(parts: Sequence[Answer], comparator: Close | Same) -> str | No
     return None
 
 
-def _another_form(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _another_form(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     return _first_that_mends(FORMS, parts, comparator)
 
 
-def _another_size(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _another_size(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     if any(_shape(part.came) is None or _shape(part.came) == _shape(part.due) for part in parts):
         return None
     return _first_that_mends(SIZES, parts, comparator)
 
 
-def _first_that_mends(remedies: Sequence[Remedy], parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _first_that_mends(remedies: Sequence[Remedy], parts: Sequence[Answer], comparator: Comparator) -> str | None:
     return next(
         (remedy.cause for remedy in remedies if all(_mended(remedy, part, comparator) for part in parts)),
         None,
     )
 
 
-def _mended(remedy: Remedy, part: Answer, comparator: Close | Same) -> bool:
+def _mended(remedy: Remedy, part: Answer, comparator: Comparator) -> bool:
     try:
         return comparator.fault(remedy.mends(part.came, part.due), part.due) is None
     except Exception:  # noqa: BLE001  (a remedy for something else may raise whatever it likes)
         return False
 
 
-def _another_axis(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _another_axis(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     """Tell by the length of a result that it runs along the other side of an input."""
     del comparator
     found = [(_shape(part.came), _shape(part.due)) for part in parts]
@@ -212,7 +211,7 @@ def _another_axis(parts: Sequence[Answer], comparator: Close | Same) -> str | No
     return None
 
 
-def _same_everywhere(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
+def _same_everywhere(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     del comparator
     found = [_as_numbers(part) for part in parts]
     arrays = [pair for pair in found if pair is not None]
