@@ -2,7 +2,7 @@
 
 import typer
 
-from autograder.commands import gradebook, grading, handed_in, release, roster, safekeeping
+from autograder.commands import gradebook, grading, handed_in, leaderboard, release, roster, safekeeping
 from starter.console import run
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command()(safekeeping.backup)
 app.command()(safekeeping.undo)
 app.command()(safekeeping.restore)
 app.command()(grading.similar)
+app.command()(leaderboard.tokens)
 
 
 def main() -> None:

@@ -53,6 +53,13 @@ def grade(
     opened.check_stage(stage)
     remarks: list[str] = []
     with step(opened, "grade", stage):
+        if (board := opened.settings.leaderboard) and board.stage == stage:
+            from autograder.leaderboard.board import board_of
+            from autograder.leaderboard.choice import hand_over
+            from autograder.leaderboard.store import open_board
+
+            for name in hand_over(opened, open_board(board_of(opened).url)):
+                typer.echo(f"{name}: the entry that the team chose on the leaderboard counts")
         # a deadline or an extension may have changed since they were collected
         for name in place_attempts(opened, stage, student):
             typer.echo(f"{name}: another attempt counts than before")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
-from autograder.course import FILE
+from autograder.course import FILE, Course
 from autograder.grading.rules import JUDGES, SCORES, hash_code
 from autograder.handed_in.submissions import Submission
 from autograder.sandbox import run
@@ -99,6 +99,19 @@ def _executor(first: Submission, jobs: int, dask: str | None) -> Iterator[Execut
         with ThreadPoolExecutor(jobs, initializer=lambda: setattr(run.CORES, "given", shares.get())) as executor:
             yield executor
         return
+    with cluster(dask, first.course) as executor:
+        yield executor
+
+
+@contextmanager
+def cluster(dask: str, course: Course) -> Iterator[Executor]:
+    """Give the workers of a Dask scheduler, each of which sees the course, runs this kit and has a sandbox.
+
+    Raises
+    ------
+    InputError
+        If the scheduler cannot be reached, or its workers do not see the same files.
+    """
     from distributed import Client  # slow to import, and seldom needed
 
     try:
@@ -107,7 +120,7 @@ def _executor(first: Submission, jobs: int, dask: str | None) -> Iterator[Execut
         msg = f"no Dask scheduler answers at {dask} ({type(error).__name__}: {error}); see docs/cluster.md"
         raise InputError(msg) from error
     with client:
-        _check_workers(client, dask, first.course.root / FILE)
+        _check_workers(client, dask, course.root / FILE)
         yield client.get_executor(pure=False)
 
 

@@ -6,7 +6,7 @@ What is scored is a file of the kit's own making, so that no library outside mee
 import functools
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from starter.prediction.requirements import Requirements, requirements_of_course
 from starter.prediction.season import SEASON_2025
 from starter.schema import CONTEXT, TARGET_GENE
 from starter.scoring.page import write_scorecard
-from starter.scoring.scorecard import score_prediction
+from starter.scoring.scorecard import Scorecard, score_prediction
 from starter.scoring.truth.opened import Truth, open_truth
 
 DAMAGED = "the prediction cannot be read: it came out of the sandbox damaged"
@@ -43,6 +43,60 @@ DID_NOT_START = 1
 """Exit status of bubblewrap, and of Python before a file is opened."""
 SCORING = threading.Lock()
 """One prediction at a time: scoring uses all cores, and its threads cannot be entered twice."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a file cannot be scored."""
+
+    reason: str
+    """One sentence, which says what to do."""
+    stopped: bool
+    """Whether the sandbox was stopped, which this machine may have caused: a person looks."""
+
+
+def score_in_sandbox(course: Course, stage: str, file: Path, work: Path) -> Scorecard | Refusal:
+    """Open a prediction file in the sandbox and score what comes out, against the whole hidden truth.
+
+    Parameters
+    ----------
+    course, stage
+        Whose prediction it is.
+    file
+        The `.h5ad` or `.vcc`, readable by all.
+    work
+        An empty folder with room for the file, unpacked and written anew.
+
+    Raises
+    ------
+    InputError
+        If something of ours fails: the disk is full, the truth cannot be read, the sandbox was killed.
+    """
+    settings = course.stages[stage].prediction
+    if settings is None:
+        msg = f"the stage {stage} asks for no prediction file"
+        raise InputError(msg)
+    required = _required(course.public_folder, _changed(course.public_folder / "train.h5ad"))
+    truth = truth_of(course)
+    try:
+        plain = _written_anew(course, file, settings, len(required.genes), work)
+        findings = check_prediction(plain, required)
+        if errors := [finding for finding in findings if finding.level == "error"]:
+            with open_h5ad(plain):
+                pass  # it is of our own making: where it cannot be opened, nothing is wrong with the student's
+            more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
+            return Refusal(_sentence(f"{errors[0]}{more}"), stopped=False)
+        with SCORING:
+            return score_prediction(plain, truth, settings.profile)
+    except InputError as error:
+        if isinstance(error, MachineError) or isinstance(error.__cause__, OSError):  # also a share that went away
+            raise
+        return Refusal(_sentence(str(error)), isinstance(error, _StoppedError))
+
+
+def truth_of(course: Course) -> Truth:
+    """Open the hidden truth, once for all files."""
+    return _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
 
 
 def score_file(submission: Submission, file: Path, work: Path) -> Scored:
@@ -67,28 +121,11 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
     InputError
         If something of ours fails: the disk is full, the truth cannot be read, the sandbox was killed.
     """
-    course = submission.course
-    settings = course.stages[submission.stage].prediction
-    if settings is None:
-        msg = f"the stage {submission.stage} asks for no prediction file"
-        raise InputError(msg)
-    required = _required(course.public_folder, _changed(course.public_folder / "train.h5ad"))
-    truth = _truth(course.hidden_folder / TRUTH, _changed(course.hidden_folder / TRUTH / "truth.json"))
-    try:
-        plain = _written_anew(course, file, settings, len(required.genes), work)
-        findings = check_prediction(plain, required)
-        if errors := [finding for finding in findings if finding.level == "error"]:
-            with open_h5ad(plain):
-                pass  # it is of our own making: where it cannot be opened, nothing is wrong with the student's
-            more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
-            return Scored(Verdict(0.0, _sentence(f"{errors[0]}{more}"), file.name), "")
-        with SCORING:
-            card = score_prediction(plain, truth, settings.profile)
-    except InputError as error:
-        if isinstance(error, MachineError) or isinstance(error.__cause__, OSError):  # also a share that went away
-            raise
-        reason = _sentence(str(error))
-        return Scored(Verdict(0.0, reason, file.name), reason if isinstance(error, _StoppedError) else "")
+    card = score_in_sandbox(submission.course, submission.stage, file, work)
+    if isinstance(card, Refusal):
+        return Scored(Verdict(0.0, card.reason, file.name), card.reason if card.stopped else "")
+    settings = submission.course.stages[submission.stage].prediction
+    assert settings is not None  # or it would not have been scored
     write_scorecard(card, submission.scorecard)
     scored = by_rubric(card, settings)
     return replace(scored, verdict=replace(scored.verdict, called=file.name))

@@ -288,7 +288,7 @@ def hash_handed_in(files: Mapping[str, File]) -> str:
 
     def content_hash(file: File) -> bytes:
         with file.open() as content:
-            return hashlib.filehash_handed_in(content, "sha256").digest()  # pyright: ignore[reportArgumentType] (has readinto)
+            return hashlib.file_digest(content, "sha256").digest()  # pyright: ignore[reportArgumentType] (has readinto)
 
     return hash_files((name, content_hash(files[name])) for name in sorted(files))
 

@@ -34,19 +34,25 @@ from starter.statistics.de import CELL_EVAL_066, SMALL
 
 
 @dataclass(frozen=True)
-class ContextScore:
-    """What a prediction scored in one context."""
+class ContextValues:
+    """Values of each perturbation of a context, all of them or some, beside those of the anchors."""
 
     context: str
-    truth: Reference
-    prediction: Summary
     per_metric: Mapping[str, np.ndarray]
     """Metric name to one value a perturbation (two for a ratio)."""
     anchors: Mapping[str, Mapping[str, np.ndarray]]
     """The rule set's anchors, baseline and replicate first: metric name to splits x perturbations; NaN where there are
     none."""
-    no_anchors: str = ""
+    no_anchors: str
     """Why there are none."""
+
+
+@dataclass(frozen=True)
+class ContextScore(ContextValues):
+    """What a prediction scored in one context."""
+
+    truth: Reference
+    prediction: Summary
     notes: tuple[str, ...] = ()
     """What a reader must know of this prediction."""
 
@@ -135,11 +141,11 @@ def score_context(screen: Screen, chosen: np.ndarray, truth: Truth, rules: RuleS
             values[metric.name] = mean_of_defined(np.stack([metric.compute(half, prediction) for half in halves]))
     return ContextScore(
         context,
-        measured,
-        prediction,
         values,
         {anchor: truth.anchor_scores(rules, anchor, context) for anchor in rules.anchors},
         truth.no_anchors(rules, context),
+        measured,
+        prediction,
         tuple(notes),
     )
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from starter.errors import InputError
 from starter.scoring.calibration import CALIBRATED, calibrate
-from starter.scoring.context_score import ContextScore
+from starter.scoring.context_score import ContextValues
 from starter.scoring.metrics.base import Metric
 from starter.scoring.metrics.rule_sets import RuleSet
-from starter.scoring.overall import scaled_interval
+from starter.scoring.overall import overall_interval, scaled_interval
 from starter.scoring.truth.replicate import clearly_better
 from starter.statistics.intervals import interval
 
@@ -18,7 +18,26 @@ OVERALL_SCORES = {"overall": "scaled", "overall_unclipped": "unclipped"}
 """Overall scores, and the column of a metric's row of which each is the mean over the scored metrics."""
 
 
-def context_rows(score: ContextScore, rules: RuleSet, seed: int) -> dict:
+def summed_up(rules: RuleSet, scored: Sequence[ContextValues], seed: int) -> dict:
+    """Sum up what was scored in each context, each weighing the same.
+
+    Returns
+    -------
+    `metrics` (name to row), `overall`, `overall_unclipped`, `overall_interval`, and `contexts`, context to the same of
+    it alone but for the interval.
+    """
+    per_context = {score.context: context_rows(score, rules, seed) for score in scored}
+    overall = {name: [context[name] for context in per_context.values()] for name in OVERALL_SCORES}
+    sides = [(per_context[score.context]["metrics"], score.per_metric) for score in scored]
+    return {
+        "metrics": {metric.name: over_contexts(rules, metric, scored, per_context, seed) for metric in rules.metrics},
+        **{name: None if None in values else float(np.mean(values)) for name, values in overall.items()},
+        "overall_interval": overall_interval(rules, sides, seed),
+        "contexts": per_context,
+    }
+
+
+def context_rows(score: ContextValues, rules: RuleSet, seed: int) -> dict:
     """Give every metric of one context its row, and the overall scores, as the rules have it and unclipped."""
     rows = {metric.name: _row(metric, score, rules, seed) for metric in rules.metrics}
     return {"metrics": rows, **{name: _mean_of(rules, rows, of) for name, of in OVERALL_SCORES.items()}}
@@ -31,7 +50,7 @@ def _mean_of(rules: RuleSet, rows: Mapping[str, dict], column: str) -> float | N
     return None if not scaled or None in scaled else float(np.mean(scaled))
 
 
-def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict:
+def _row(metric: Metric, score: ContextValues, rules: RuleSet, seed: int) -> dict:
     values = score.per_metric[metric.name]
     of_anchor = {name: scores[metric.name] for name, scores in score.anchors.items()}
     value = float(metric.mean(values))
@@ -86,7 +105,7 @@ def _row(metric: Metric, score: ContextScore, rules: RuleSet, seed: int) -> dict
 
 
 def over_contexts(
-    rules: RuleSet, metric: Metric, scored: Sequence[ContextScore], per_context: Mapping[str, dict], seed: int
+    rules: RuleSet, metric: Metric, scored: Sequence[ContextValues], per_context: Mapping[str, dict], seed: int
 ) -> dict:
     """Average a metric's row over contexts, each weighing the same."""
     rows = [context["metrics"][metric.name] for context in per_context.values()]
@@ -108,7 +127,7 @@ def over_contexts(
 
 
 def _interval_over(
-    metric: Metric, scored: Sequence[ContextScore], seed: int, *, paired: bool
+    metric: Metric, scored: Sequence[ContextValues], seed: int, *, paired: bool
 ) -> tuple[float | None, float | None]:
     """Bootstrap perturbations within each context, and average over contexts."""
     samples = []

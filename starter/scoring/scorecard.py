@@ -23,8 +23,7 @@ from starter.scoring import flags
 from starter.scoring.context_score import ContextScore, cells_of_contexts, check_genes, score_context
 from starter.scoring.flags import Flag
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
-from starter.scoring.overall import overall_interval
-from starter.scoring.rows import OVERALL_SCORES, context_rows, over_contexts
+from starter.scoring.rows import summed_up
 from starter.scoring.screens.opened import Screen, open_screen, screen_of
 from starter.scoring.screens.summary import Summary
 from starter.scoring.truth.opened import Truth
@@ -167,17 +166,12 @@ def score_prediction(
         scored = [
             score_context(screen.watched(advance), cells, truth, rules, context) for context, cells in chosen.items()
         ]
-    per_context = {score.context: context_rows(score, rules, seed) for score in scored}
-    metrics = {metric.name: over_contexts(rules, metric, scored, per_context, seed) for metric in rules.metrics}
-    overall = {name: [context[name] for context in per_context.values()] for name in OVERALL_SCORES}
+    sums = summed_up(rules, scored, seed)
+    per_context = sums.pop("contexts")
     card = Scorecard(
         name=name or prediction_name(called),
         rules=rules,
-        metrics=metrics,
-        **{name: None if None in values else float(np.mean(values)) for name, values in overall.items()},
-        overall_interval=overall_interval(
-            rules, [(per_context[score.context]["metrics"], score.per_metric) for score in scored], seed
-        ),
+        **sums,
         contexts=per_context if len(scored) > 1 else {},
         flags=[
             flag

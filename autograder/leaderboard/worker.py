@@ -1,0 +1,341 @@
+"""Scoring workers: they take entries from the queue, score them, and keep the boards; at the end they reveal.
+
+A worker holds a lock for as long as it lives. What it held when it died goes back into the queue as soon as another
+worker, or itself anew, finds the lock free.
+"""
+
+import functools
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+import numpy as np
+from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from autograder.course import Course
+from autograder.folders import TRUTH
+from autograder.grading.batch import cluster
+from autograder.grading.predictions import Refusal
+from autograder.grading.rubric import check_rubric
+from autograder.leaderboard import fixed_rows, ladder, store
+from autograder.leaderboard.board import ENTRIES, PICTURES, Board, board_of
+from autograder.leaderboard.choice import chosen_entries
+from autograder.leaderboard.entry_score import EntryScore, HalfScore, halves_of, read_score, score_entry, write_score
+from autograder.leaderboard.tables import (
+    PRIVATE,
+    PUBLIC,
+    QUEUED,
+    REFUSED,
+    SCORED,
+    SCORING,
+    Entry,
+    Fact,
+    FixedRow,
+    Standing,
+)
+from autograder.sandbox import contents
+from autograder.sandbox.ready import check_hidden, check_sandbox
+from starter.errors import InputError
+from starter.files import sha256
+
+IDLE_SECONDS = 1.0
+LONGEST_PAUSE = 60.0
+"""Between tries of what fails by a fault of ours."""
+GIVEN_UP = 5
+"""Tries after which the end no longer waits for an entry."""
+BOARD_LOCK = 0x626F6172
+Score = Callable[[Board, Path, Path], EntryScore | Refusal]
+Remark = Callable[[str], None]
+
+
+def run_workers(
+    course: Course, stop: threading.Event, jobs: int = 1, dask: str | None = None, remark: Remark = print
+) -> None:
+    """Score entries until told to stop.
+
+    Parameters
+    ----------
+    stop
+        Set it, and each worker ends after the entry that it scores.
+    jobs
+        Entries at the same time; files are opened side by side, and scored one after the other, by all cores.
+    dask
+        Address of a Dask scheduler whose workers score instead; they must see the course's folder.
+    remark
+        Called with what the instructor may want to know.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine cannot open students' files safely.
+    InputError
+        If there is no leaderboard, no truth, or no database.
+    """
+    board = board_of(course)
+    check_sandbox()
+    check_hidden(course.grading)
+    check_rubric(course, board.stage)
+    contents.kit(course, ())
+    engine = store.open_board(board.url)
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
+        executor = stack.enter_context(cluster(dask, course)) if dask is not None else None
+
+        def score(board: Board, file: Path, pictures: Path) -> EntryScore | Refusal:
+            if executor is None:
+                return score_entry(board, file, pictures)
+            return executor.submit(score_entry, board, file, pictures).result()
+
+        prepare(board, engine, remark)
+        with ThreadPoolExecutor(jobs) as threads:
+            work = functools.partial(run_worker, board, engine, stop, score, remark)
+            for ended in [threads.submit(work) for _ in range(jobs)]:
+                ended.result()
+
+
+def run_worker(board: Board, engine: Engine, stop: threading.Event, score: Score, remark: Remark) -> None:
+    """Score one entry after the other until told to stop."""
+    with _alive(board) as name:
+        pause = IDLE_SECONDS
+        while not stop.is_set():
+            try:
+                if score_next(board, engine, name, score):
+                    pause = IDLE_SECONDS
+                    continue
+                wait = IDLE_SECONDS
+            except (InputError, OSError) as error:
+                remark(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {error}; tried again in {pause:.0f} s")
+                wait, pause = pause, min(2 * pause, LONGEST_PAUSE)
+            stop.wait(wait)
+
+
+def score_next(board: Board, engine: Engine, name: str, score: Score = score_entry) -> bool:
+    """Score the next entry, and say whether there was one; without one, see to the board.
+
+    Raises
+    ------
+    InputError, OSError
+        If something of ours fails. The entry is in the queue again then.
+    """
+    give_back_of_dead(board, engine)
+    entry = store.claim(engine, name)
+    if entry is None:
+        see_to_board(board, engine)
+        return False
+    try:
+        file = board.web / ENTRIES / str(entry.id) / entry.file
+        outcome = score(board, file, board.web / PICTURES / str(entry.id))
+        record(board, engine, entry, name, outcome)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        store.keep_trying(engine, lambda now: store.give_back(now, name, reason))
+        if isinstance(error, (InputError, OSError)):
+            raise
+        msg = f"entry {entry.id} was not scored ({reason})"
+        raise InputError(msg) from error
+    return True
+
+
+def record(board: Board, engine: Engine, entry: Entry, name: str, outcome: EntryScore | Refusal) -> None:
+    """Keep what came of an entry: its scores on the private half where only workers read, then all else in the board.
+
+    What was withdrawn meanwhile, or is another worker's, stays as it is.
+    """
+    if isinstance(outcome, EntryScore):
+        write_score(_score_file(board, entry.id), outcome)
+
+    def work(now: Session) -> None:
+        _alone(now)
+        mine = store.held_by(now, entry.id, name)
+        if mine is None:
+            return
+        mine.ended = datetime.now(UTC)
+        if isinstance(outcome, Refusal):
+            mine.state, mine.reason = REFUSED, outcome.reason
+            return
+        mine.state, mine.reason, mine.public, mine.flags = SCORED, "", outcome.public.row, list(outcome.flags)
+        now.flush()
+        _stand(now, board, mine.account)
+        _rank(now, board, PUBLIC)
+        if store.read_fact(now, "revealed"):
+            _reveal(now, board)
+
+    store.keep_trying(engine, work)
+
+
+def give_back_of_dead(board: Board, engine: Engine) -> list[int]:
+    """Put into the queue again what workers held that live no more."""
+    with store.session(engine) as now:
+        names = now.scalars(select(Entry.worker).where(Entry.state == SCORING).distinct()).all()
+    given = []
+    for name in names:
+        lock = filelock.FileLock(_workers(board) / f"{name}.lock", timeout=0, is_singleton=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            continue
+        try:
+            ended = functools.partial(store.give_back, worker=str(name), reason="its worker was stopped")
+            given += store.keep_trying(engine, ended)
+        finally:
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+    return given
+
+
+def prepare(board: Board, engine: Engine, remark: Remark = print) -> None:
+    """Write what holds of the whole board, and its fixed rows. Of another truth all entries are scored again."""
+    truth = sha256(board.course.hidden_folder / TRUTH / "truth.json")
+    key = hashlib.sha256(f"{truth} {board.rules.name}".encode()).hexdigest()
+    with filelock.FileLock(board.private / "prepare.lock"):
+        sizes = halves_of(board).sizes
+        facts = {
+            **{"stage": board.stage, "title": board.title, "n_public": sizes[0], "n_private": sizes[1]},
+            **{"ends": board.ends.astimezone(UTC).isoformat() if board.ends else None, "truth": key},
+        }
+        rows = fixed_rows.reference_rows(board)
+        try:
+            model, public, private = fixed_rows.kit_row(board, board.private / "fixed" / f"{key}.json")
+            rows[model] = public, private
+        except InputError as error:
+            remark(f"no row of a model of the kit: {error}")
+
+        def work(now: Session) -> None:
+            _alone(now)
+            before = store.read_fact(now, "truth")
+            if before not in (None, key):
+                _score_again(now)
+            shown = bool(store.read_fact(now, "revealed"))
+            for name, value in {"revealed": shown, **facts}.items():
+                now.merge(Fact(name=name, value={"is": value}))
+            now.execute(delete(FixedRow))
+            for name, (public, private) in rows.items():
+                now.add(FixedRow(name=name, public=public, private=private if shown else None))
+
+        store.keep_trying(engine, work)
+
+
+def see_to_board(board: Board, engine: Engine) -> None:
+    """Drop the standings of withdrawn entries, and reveal the private half when it is time and nothing waits."""
+    with store.session(engine) as now:
+        gone = select(Standing.account).join(Entry, Entry.id == Standing.entry)
+        withdrawn = now.scalars(gone.where(Standing.board == PUBLIC, Entry.state != SCORED)).all()
+        due = not store.read_fact(now, "revealed") and board.ends is not None and datetime.now(UTC) >= board.ends
+        waiting = select(func.count()).select_from(Entry).where(Entry.state.in_((QUEUED, SCORING)))
+        due = due and not now.scalar(waiting.where(Entry.tries < GIVEN_UP))
+    if not withdrawn and not due:
+        return
+
+    def work(now: Session) -> None:
+        _alone(now)
+        for account in withdrawn:
+            _stand(now, board, account)
+        _rank(now, board, PUBLIC)
+        if due:
+            _reveal(now, board)
+
+    store.keep_trying(engine, work)
+
+
+def _reveal(now: Session, board: Board) -> None:
+    halves = halves_of(board)
+    now.merge(Fact(name="revealed", value={"is": True}))
+    if halves.private is None:
+        return
+    for identity in now.scalars(select(Entry.id).where(Entry.state == SCORED)).all():
+        half = _half(board, identity, PRIVATE)
+        now.execute(update(Entry).where(Entry.id == identity).values(private=half.row))
+    rows = fixed_rows.reference_rows(board)
+    kept = board.private / "fixed" / f"{store.read_fact(now, 'truth')}.json"
+    if kept.is_file():
+        model, of_public, of_private = fixed_rows.kit_row(board, kept)
+        rows[model] = of_public, of_private
+    for row in now.scalars(select(FixedRow)):
+        row.private = rows[row.name][1] if row.name in rows else None
+    now.execute(delete(Standing).where(Standing.board == PRIVATE))
+    for account, entry in chosen_entries(now).items():
+        _place(now, board, PRIVATE, account, entry.id)
+    now.flush()
+    _rank(now, board, PRIVATE)
+
+
+def _stand(now: Session, board: Board, account: str) -> None:
+    """Go through a team's entries in their order, by the Ladder, and let it stand by the one that it gives."""
+    mine = select(Entry).where(Entry.account == account, Entry.state == SCORED).order_by(Entry.id)
+    entries = now.scalars(mine).all()
+    values = [_half(board, entry.id, PUBLIC).array() for entry in entries]
+    place, moved = ladder.standing_of(values)
+    for entry, did in zip(entries, moved, strict=True):
+        entry.moved = did
+    now.execute(delete(Standing).where(Standing.board == PUBLIC, Standing.account == account))
+    if place is not None:
+        _place(now, board, PUBLIC, account, entries[place].id)
+    now.flush()
+
+
+def _place(now: Session, board: Board, name: str, account: str, entry: int) -> None:
+    row = _half(board, entry, name).row
+    if row["overall"] is not None:
+        score = {"score": row["overall"], "low": row["low"], "high": row["high"]}
+        now.add(Standing(board=name, account=account, entry=entry, rank=0, **score))
+
+
+def _rank(now: Session, board: Board, name: str) -> None:
+    standings = now.scalars(select(Standing).where(Standing.board == name).order_by(Standing.entry)).all()
+    if standings:
+        values = np.array([_half(board, standing.entry, name).array() for standing in standings])
+        ranks = ladder.ranks(values, intervals=halves_of(board).private is not None)
+        for standing, rank in zip(standings, ranks, strict=True):
+            standing.rank = int(rank)
+
+
+def _half(board: Board, entry: int, name: str) -> HalfScore:
+    path = _score_file(board, entry)
+    score = _read(path, path.stat().st_mtime_ns)
+    half = score.public if name == PUBLIC else score.private
+    assert half is not None  # nothing is ranked by a half that is not there
+    return half
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(path: Path, changed: int) -> EntryScore:
+    del changed
+    return read_score(path)
+
+
+def _score_again(now: Session) -> None:
+    now.execute(delete(Standing))
+    again = {"state": QUEUED, "tries": 0, "public": None, "private": None, "moved": None, "flags": []}
+    now.execute(update(Entry).where(Entry.state.in_((SCORED, REFUSED))).values(**again))
+
+
+def _alone(now: Session) -> None:
+    """Let nobody else change standings until this transaction ends; SQLite has one writer anyway."""
+    if now.get_bind().dialect.name == "postgresql":
+        now.execute(select(func.pg_advisory_xact_lock(BOARD_LOCK)))
+
+
+def _score_file(board: Board, entry: int) -> Path:
+    return board.private / "scores" / f"{entry}.json"
+
+
+def _workers(board: Board) -> Path:
+    return board.private / "workers"
+
+
+@contextmanager
+def _alive(board: Board) -> Iterator[str]:
+    """Give a worker a name, and hold its lock for as long as the process lives."""
+    name = uuid.uuid4().hex
+    _workers(board).mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(_workers(board) / f"{name}.lock", is_singleton=False)
+    with lock:
+        yield name
+    Path(lock.lock_file).unlink(missing_ok=True)
