@@ -185,3 +185,37 @@ def _sealed(scratch: int, *, outer: bool) -> list[str]:
 
 def _scratch(*folders: str, size: int) -> list[str]:
     return [part for folder in folders for part in ("--size", str(size), "--tmpfs", folder)]
+
+
+def command_beside(
+    program: Sequence[str], read_only: Mapping[str, Path], covered: Sequence[str], writable: Path
+) -> list[str]:
+    """Write the command that runs a program of ours that serves the network, with one folder to write to.
+
+    It keeps its user and the network, and sees the system, Python and what is given; no other process, no home, no
+    other folder of the course.
+
+    Parameters
+    ----------
+    read_only
+        Path inside -> file or folder outside.
+    covered
+        Paths inside in whose place an empty folder is.
+    writable
+        A folder, at its own path inside.
+    """
+    etc = ("/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/ssl", "/etc/passwd", "/etc/localtime")
+    return [
+        "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent",
+        "--new-session", "--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin",
+        "--setenv", "PYTHONPATH", KIT, "--setenv", "PYTHONDONTWRITEBYTECODE", "1", "--setenv", "LANG", "C.UTF-8",
+        "--setenv", "OMP_NUM_THREADS", "1", "--setenv", "OPENBLAS_NUM_THREADS", "1",
+        "--setenv", "NUMBA_CACHE_DIR", "/tmp/numba", "--setenv", "MPLCONFIGDIR", "/tmp/matplotlib",
+        *_scratch("/tmp", "/home", size=SCRATCH),
+        *_system(),
+        *(part for name in (*etc, "/run/postgresql") for part in ("--ro-bind-try", name, name)),
+        *(part for inside, outside in {**_shared(), **read_only}.items() for part in ("--ro-bind", str(outside), inside)),
+        *_hidden_packages(),
+        *(part for inside in covered for part in ("--tmpfs", inside)),
+        "--bind", str(writable), str(writable), "--remount-ro", "/", "--chdir", "/", *program,
+    ]  # fmt: skip
