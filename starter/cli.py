@@ -35,6 +35,7 @@ truth_app.command("build")(scores.truth_build)
 app.command()(simulate.simulate)
 app.command()(assignment.progress)
 app.command("hand-in")(assignment.hand_in)
+app.command()(assignment.submit)
 
 
 def main() -> None:

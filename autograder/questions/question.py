@@ -63,6 +63,8 @@ class Question:
     hints: tuple[str, str, str] | tuple[()] = ()
     """For `check.hint`: the idea, the formula, the steps and their shapes; in words, never code that answers."""
     comparator: Comparator = field(default_factory=Close)
+    not_given: tuple[str, ...] = ()
+    """Inputs that `due` and the mistakes alone get: of an open task the truth, which nobody may be asked with."""
     without: tuple[str, ...] = ()
     """Packages and modules of `starter` that are not there when this is asked, since they would answer it."""
     held_back: tuple[str, ...] = ()
@@ -88,7 +90,8 @@ class Question:
     def _case(self, inputs: dict[str, object], **given: object) -> Case:
         mistakes = {mistake.meaning: mistake.gives(**given) for mistake in self.mistakes}
         credit = {mistake.meaning: mistake.credit for mistake in self.mistakes if mistake.credit}
-        return Case(inputs, self.due(**given), mistakes, credit)
+        asked = {name: value for name, value in inputs.items() if name not in self.not_given}
+        return Case(asked, self.due(**given), mistakes, credit)
 
     def public(self, data: Path) -> dict[str, object]:
         """Give what `starter.check` reads: the public cases, how to compare, and the hints.

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from starter.answers.comparators import Comparator
+from starter.answers.comparators import Close, Comparator, NearEnough, Same
 from starter.answers.remedies import ARRAYS, FORMS, POINTWISE, SIZES, Remedy
 
 ENOUGH = 3
@@ -96,7 +96,7 @@ def general_cause(faulty: Sequence[Answer], comparator: Comparator) -> str | Non
         for find in finders:
             if cause := find(parts, comparator):
                 return cause
-        if any(_as_numbers(part) is None for part in parts):
+        if isinstance(comparator, NearEnough) or any(_as_numbers(part) is None for part in parts):
             return None
         return next((cause for find in numeric if (cause := find(parts, comparator))), None)
 
@@ -238,7 +238,7 @@ def _as_numbers(part: Answer) -> tuple[np.ndarray, np.ndarray] | None:
     return arrays[0].astype(float), arrays[1].astype(float)
 
 
-def _pooled(parts: Sequence[Answer], comparator: Comparator) -> tuple[np.ndarray, np.ndarray, int]:
+def _pooled(parts: Sequence[Answer], comparator: Close | Same) -> tuple[np.ndarray, np.ndarray, int]:
     """Give all numbers of all parts, and how many different ones are wrong."""
     pairs = [pair for part in parts if (pair := _as_numbers(part)) is not None]
     came, due = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
@@ -246,7 +246,7 @@ def _pooled(parts: Sequence[Answer], comparator: Comparator) -> tuple[np.ndarray
     return came, due, min(len(np.unique(came[wrong])), int(wrong.sum()))
 
 
-def _by_remedies(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_remedies(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     if n_wrong < 1 or len(came) < ENOUGH:
         return None
@@ -268,7 +268,7 @@ def _ratio(came: np.ndarray, due: np.ndarray) -> float | None:
     return middle if np.allclose(ratios, middle, rtol=1e-5, atol=0) and not np.isclose(middle, (0, 1)).any() else None
 
 
-def _by_factor(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_factor(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     ratio = _ratio(came, due)
     if ratio is None or n_wrong < ENOUGH:
@@ -285,7 +285,7 @@ def _times(ratio: float) -> str:
     return (f"{size:.4g} times too large" if size > 1 else f"{1 / size:.4g} times too small") + turned
 
 
-def _by_size_of_input(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_size_of_input(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     """Recognise a sum for a mean, or n - 1 for n, by the ratio in each case and the sizes of its inputs."""
     ratios = []
     for part in parts:
@@ -317,7 +317,7 @@ def _by_size_of_input(parts: Sequence[Answer], comparator: Comparator) -> str | 
     return None
 
 
-def _by_sum(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _by_sum(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     came, due, n_wrong = _pooled(parts, comparator)
     apart = (came - due)[np.isfinite(due)]
     if n_wrong < ENOUGH or len(apart) < ENOUGH or not np.isfinite(apart).all():
@@ -330,7 +330,7 @@ def _by_sum(parts: Sequence[Answer], comparator: Comparator) -> str | None:
     return f"all numbers are {abs(more):.4g} too {'large' if more > 0 else 'small'}: {why}"
 
 
-def _rows(parts: Sequence[Answer], comparator: Comparator) -> str | None:
+def _rows(parts: Sequence[Answer], comparator: Close | Same) -> str | None:
     """Say which rows are wrong, where most are right."""
     part = parts[0]
     pair = _as_numbers(part)

@@ -151,8 +151,39 @@ class Same:
         return None
 
 
-Comparator = Close | Same
-COMPARATORS: dict[str, type[Comparator]] = {"close": Close, "same": Same}
+@dataclass(frozen=True)
+class NearEnough:
+    """Compares an estimate with the truth by its mean squared error: for open tasks, where many answers are right.
+
+    What is due is a dictionary: `truth`, an array, and `most`, the largest error that is right. Any other value, such
+    as that of a usual mistake, is compared as `Close` does.
+    """
+
+    def fault(self, came: Any, due: Any) -> str | None:
+        """Say what is wrong with an estimate, or None if it is near enough."""
+        if not isinstance(due, dict):
+            return Close().fault(came, due)
+        truth, most = _numbers(due["truth"]), float(due["most"])
+        if truth is None:
+            msg = "the truth that an estimate is compared with is no array of numbers"
+            raise AssertionError(msg)
+        if scipy.sparse.issparse(came) and came.shape != truth.shape:
+            return f"expected shape {truth.shape}, got shape {came.shape}"
+        found = _numbers(came)
+        if found is None:
+            return f"expected numbers, got {describe(came)}"
+        if found.shape != truth.shape:
+            return f"expected shape {truth.shape}, got shape {found.shape}"
+        if n_odd := int((~np.isfinite(found)).sum()):
+            return f"{n_odd} of {found.size} values are NaN or infinite"
+        error = float(np.mean((found.astype(float) - truth) ** 2))
+        if error <= most:
+            return None
+        return f"the mean squared error is {error:.4g}, and may be {most:.4g} at most"
+
+
+Comparator = Close | Same | NearEnough
+COMPARATORS: dict[str, type[Comparator]] = {"close": Close, "same": Same, "near_enough": NearEnough}
 """Ways to compare, by the name under which a question's public file keeps them."""
 Made = TypeVar("Made")
 

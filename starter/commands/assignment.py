@@ -79,3 +79,30 @@ def hand_in(
         typer.echo(f"the deadline {'was' if over else 'is'} {deadline:%Y-%m-%d %H:%M %z}")
     if course.hand_in.leaderboard:
         typer.echo(f"the class's leaderboard of predictions: {course.hand_in.leaderboard}")
+
+
+def submit(
+    file: Annotated[Path, typer.Argument(help="The prediction, a .vcc or .h5ad.")],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="The leaderboard's page. Default: the one that course.toml names."),
+    ] = None,
+) -> None:
+    """Send a prediction to the class's leaderboard.
+
+    It is sent in parts; where the connection breaks, it goes on from there. Your team's token is taken from the
+    environment variable VCC_TOKEN, else it is asked for. `starter check` finds beforehand what would be refused.
+
+    Example: starter submit prediction.vcc
+    """
+    import os
+
+    from starter.assignment.course_file import read_course_file
+    from starter.assignment.leaderboard import submit as send
+
+    url = to or read_course_file(Path()).hand_in.leaderboard
+    if not url:
+        msg = "course.toml names no leaderboard ([hand_in] leaderboard); give its page with --to"
+        raise InputError(msg)
+    token = os.environ.get("VCC_TOKEN") or typer.prompt("your team's token", hide_input=True)
+    typer.echo(f"handed in: {send(file, url, token)}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import autograder.questions
 from autograder.questions.question import PUBLIC_SEED, Case, Question
+from starter.answers.comparators import NearEnough
 
 STAGES = sorted(path.stem for path in Path(autograder.questions.__file__).parent.glob("[0-9]*"))
 QUESTIONS: dict[str, Question] = {
@@ -19,3 +20,8 @@ QUESTIONS: dict[str, Question] = {
 def cases(name: str, seed: int = PUBLIC_SEED) -> list[Case]:
     """Give the cases of a seed, made once for all tests that read them."""
     return QUESTIONS[name].cases(seed, data=None)
+
+
+def right_answer(name: str, case: Case) -> object:
+    """Give an answer that is right: what is due, or the truth where an estimate is asked for."""
+    return case.due["truth"] if isinstance(QUESTIONS[name].comparator, NearEnough) else case.due

@@ -1,6 +1,16 @@
 """Notebook 02: from a file of cells to what a model reads."""
 
-from . import assign_folds, block_order, cell_sets, csr_row, guide_test, match_controls, pseudobulk, rank_sum_z
+from . import (
+    assign_folds,
+    block_order,
+    cell_sets,
+    csr_row,
+    denoised,
+    guide_test,
+    match_controls,
+    pseudobulk,
+    rank_sum_z,
+)
 
 QUESTIONS = (
     csr_row.QUESTION,
@@ -11,4 +21,5 @@ QUESTIONS = (
     match_controls.QUESTION,
     cell_sets.QUESTION,
     block_order.QUESTION,
+    denoised.QUESTION,
 )

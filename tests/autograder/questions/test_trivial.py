@@ -17,24 +17,24 @@ NAMES = [name for name, question in every.QUESTIONS.items() if isinstance(questi
 CONSTANTS = (0, 1, 0.0, 1.0, 0.5, True, False, None, "", [], {})
 
 
-def trivial(cases: list[Case], public: list[Case]) -> Iterator[tuple[str, list[object]]]:
+def trivial(name: str, cases: list[Case]) -> Iterator[tuple[str, list[object]]]:
     for constant in CONSTANTS:
         yield repr(constant), [constant] * len(cases)
     for number in (0.0, 1.0):
         if all(isinstance(case.due, np.ndarray) for case in cases):
             yield f"arrays of {number}", [np.full(case.due.shape, number) for case in cases]
-    for name in cases[0].inputs:
-        if all(name in case.inputs for case in cases):
-            yield name, [case.inputs[name] for case in cases]
-    for number, case in enumerate(public):
-        yield f"public answer {number}", [case.due] * len(cases)
+    for given in cases[0].inputs:
+        if all(given in case.inputs for case in cases):
+            yield given, [case.inputs[given] for case in cases]
+    for number, case in enumerate(every.cases(name)):
+        yield f"public answer {number}", [every.right_answer(name, case)] * len(cases)
 
 
 def check(name: str, draws: int) -> None:
     for seed in range(1000, 1000 + draws):
         cases = every.cases(name, seed)
         declared = max((credit for case in cases for credit in case.credit.values()), default=0.0)
-        for what, answers in trivial(cases, every.cases(name)):
+        for what, answers in trivial(name, cases):
             verdict = judge(every.QUESTIONS[name], cases, values.encode([{"value": answer} for answer in answers]))
             assert verdict.share <= declared, (what, seed, verdict)
 

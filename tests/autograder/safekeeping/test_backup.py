@@ -80,7 +80,7 @@ def facts(course: Course) -> dict[str, Result]:
 
 def content(course: Course) -> dict[str, str]:
     """Hash all files but those that commands make again."""
-    files = (path for path in course.root.rglob("*") if path.is_file())
+    files = (path for path in course.root.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
     names = {path.relative_to(course.root).as_posix(): path for path in files}
     return {
         name: sha256(path)

@@ -121,4 +121,11 @@ WRONG = {
         ("numbers of blocks came", "return np.concatenate(blocks)", "return np.concatenate(blocks) // block_size"),
         ("not neighbours", "return np.concatenate([np.arange(block, n_cells, len(order)) for block in order])"),
     ],
+    "denoised": [
+        ("this is the mean effect for all", "return np.repeat(effects.mean(axis=0)[None], len(effects), axis=0)"),
+        ("zero for all has no noise", "return np.zeros_like(effects)"),
+        ("every entry loses its error", "return np.sign(effects) * np.maximum(np.abs(effects) - errors, 0)"),
+        ("divided by its error", "return effects / errors"),
+        ("this is the input 'effects'", "return effects"),
+    ],
 }

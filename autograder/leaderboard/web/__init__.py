@@ -1,0 +1,1 @@
+"""The pages of the leaderboard: what a browser and `starter submit` talk to."""
