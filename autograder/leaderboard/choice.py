@@ -65,6 +65,10 @@ def _hand_over(board: Board, entry: Entry) -> str | None:
     course = board.course
     mates = [student.id for student in course.students.values() if student.team == entry.account] or [entry.account]
     submission = Submission(course, board.stage, mates[0])
+    if counting_attempt(submission) is None:  # what was placed by hand is an attempt too, or it would stay in place
+        for mate in submission.team:
+            if placed := regular_files(mate.submitted):
+                add_attempt(course, board.stage, Found(mate.student, placed, received=None))
     last = counting_attempt(submission)
     files = {} if last is None else regular_files(attempt_folder(submission, last))
     due = PurePosixPath(board.prediction.file)

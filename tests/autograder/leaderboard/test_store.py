@@ -36,8 +36,8 @@ def test_after_an_answer_that_was_lost_nothing_is_there_twice(
 ) -> None:
     lay = store._lay
 
-    def die(*arguments: object) -> None:
-        lay(*arguments)
+    def die(file: Path, folder: Path, name: str) -> None:
+        lay(file, folder, name)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(store, "_lay", die)

@@ -1,0 +1,151 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import anndata
+import numpy as np
+import pytest
+from handing_in import RIGHT, STAGE, grade_one, submit
+from sqlalchemy import select
+
+from autograder.course import Course, read_course
+from autograder.leaderboard import choice, halves, store, worker
+from autograder.leaderboard.accounts import make_tokens
+from autograder.leaderboard.board import Board, board_of
+from autograder.leaderboard.tables import PRIVATE, REFUSED, SCORED, SCORING, Entry, Fact, FixedRow, Standing, Upload
+from starter.scoring.scorecard import score_prediction
+from starter.scoring.truth.opened import open_truth
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def board(course: Course, sandbox_here: None, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """A board whose six hidden perturbations make two halves of three."""
+    monkeypatch.setattr(halves, "FEWEST", 3)
+    path = course.root / "course.toml"
+    path.write_text(path.read_text() + f'\n[leaderboard]\nstage = "{STAGE}"\n')
+    return board_of(read_course(course.root))
+
+
+def upload(board: Board, engine: store.Engine, file: Path, number: int, team: str = "ada") -> Entry:
+    shutil.copyfile(file, board.web / "arriving" / f"{number}")
+    with store.writing(engine) as now:
+        arrived = Upload(id=f"{number}", account=team, file=file.name, size=file.stat().st_size, begun=NOON)
+        now.add(arrived)
+    return store.accept(engine, board.web, arrived, NOON, 99)
+
+
+def test_an_entry_goes_from_upload_to_grade(board: Board, train_mean: Path, tmp_path: Path) -> None:
+    engine = store.open_board(board.url)
+    make_tokens(engine, ["ada"], "team")
+    worker.prepare(board, engine, pytest.fail)
+    nan = anndata.read_h5ad(train_mean)
+    nan.X.data[5] = np.nan
+    other = anndata.read_h5ad(train_mean)[:, ::-1].copy()
+    for name, adata in (("nan.h5ad", nan), ("genes.h5ad", other)):
+        adata.write_h5ad(tmp_path / name)
+    (tmp_path / "damaged.h5ad").write_bytes(train_mean.read_bytes()[:5000])
+    (tmp_path / "bomb.vcc").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    files = [train_mean, *(tmp_path / name for name in ("nan.h5ad", "genes.h5ad", "damaged.h5ad", "bomb.vcc"))]
+    for number, file in enumerate(files):
+        upload(board, engine, file, number)
+    while worker.score_next(board, engine, "w"):
+        pass
+    with store.session(engine) as now:
+        scored, *refused = now.scalars(select(Entry).order_by(Entry.id)).all()
+        assert [entry.state for entry in refused] == [REFUSED] * 4
+        assert "NaN" in refused[0].reason
+        assert "genes" in refused[1].reason
+        assert all(len(entry.reason) > 20 for entry in refused)
+        assert (scored.state, scored.moved, scored.private) == (SCORED, True, None)
+        rows = {row.name: row for row in now.scalars(select(FixedRow))}
+        assert len(rows) == 3
+        assert rows["baseline"].public["overall"] == pytest.approx(0)
+        assert rows["replicate"].public["overall"] == pytest.approx(1)
+        assert all(row.private is None for row in rows.values())
+        assert now.get_one(Fact, "n_private").value["is"] == 3
+        choice.choose(now, scored)
+        now.commit()
+    card = score_prediction(train_mean, open_truth(board.course.hidden_folder / "truth"), "course")
+    assert card.overall is not None
+    kept = json.loads((board.private / "scores" / f"{scored.id}.json").read_text())
+    assert kept["overall"] == pytest.approx(card.overall, rel=1e-6)
+    # all metrics of this screen are plain means, so both halves together are the whole
+    both = np.mean(kept["public"]["values"] + kept["private"]["values"])
+    parts = [kept[half]["row"]["overall"] for half in ("public", "private")]
+    assert both == pytest.approx(np.mean(parts))
+    assert (board.web / "pictures" / str(scored.id) / "scores.svg").stat().st_size > 1000
+    assert kept["private"]["row"]["overall"] is not None
+    for path in board.web.rglob("*"):
+        if path.is_file() and "board.db" in path.name:
+            assert str(kept["private"]["row"]["overall"]).encode() not in path.read_bytes()
+    submit(board.course, "ada", RIGHT)
+    assert choice.hand_over(board.course, engine) == ["ada"]
+    assert choice.hand_over(board.course, engine) == []
+    question = {question.name: question for question in grade_one(board.course).questions}["prediction"]
+    assert question.points == pytest.approx(5 * min(max(card.overall / 0.6, 0), 1), abs=0.005)
+    settings = board.settings.model_copy(update={"ends": NOON})
+    worker.see_to_board(Board(board.course, settings), engine)
+    with store.session(engine) as now:
+        assert now.get_one(Entry, scored.id).private == kept["private"]["row"]
+        assert now.scalars(select(Standing.rank).where(Standing.board == PRIVATE)).all() == [1]
+        assert all(row.private for row in now.scalars(select(FixedRow)))
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from autograder.course import read_course
+from autograder.leaderboard import store, worker
+from autograder.leaderboard.board import board_of
+board = board_of(read_course(sys.argv[1]))
+engine = store.open_board(board.url)
+with worker._alive(board) as name:
+    store.claim(engine, name)
+    print("claimed", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_worker_held_is_given_back_once(board: Board, tmp_path: Path) -> None:
+    engine = store.open_board(board.url)
+    make_tokens(engine, ["ada"], "team")
+    file = tmp_path / "p.h5ad"
+    file.write_bytes(b"cells")
+    entry = upload(board, engine, file, 1)
+    process = subprocess.Popen([sys.executable, "-c", KILLED, board.course.root], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "claimed\n"
+    assert worker.give_back_of_dead(board, engine) == []
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with store.session(engine) as now:
+        assert now.get_one(Entry, entry.id).state == SCORING
+    assert worker.give_back_of_dead(board, engine) == [entry.id]
+    assert worker.give_back_of_dead(board, engine) == []
+    claimed = store.claim(engine, "another")
+    assert claimed is not None
+    assert (claimed.id, claimed.tries) == (entry.id, 2)
+
+
+def test_a_fault_of_ours_leaves_the_entry_in_the_queue(board: Board, train_mean: Path) -> None:
+    engine = store.open_board(board.url)
+    make_tokens(engine, ["ada"], "team")
+    entry = upload(board, engine, train_mean, 1)
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        worker.score_next(board, engine, "w", full)
+    with store.session(engine) as now:
+        kept = now.get_one(Entry, entry.id)
+        assert (kept.state, kept.worker) == ("queued", None)
+        assert "No space" in kept.reason
