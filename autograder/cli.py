@@ -29,6 +29,7 @@ app.command()(safekeeping.undo)
 app.command()(safekeeping.restore)
 app.command()(grading.similar)
 app.command()(leaderboard.tokens)
+app.command()(leaderboard.serve)
 
 
 def main() -> None:

@@ -45,3 +45,31 @@ def tokens(
         typer.echo(f"{name}\t{token}")
     if not made:
         typer.echo("every team has its token; name a team to give it a new one", err=True)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for all, behind a proxy with TLS.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8000,
+    jobs: Annotated[int, typer.Option(min=1, help="Entries that are opened at the same time.")] = 1,
+    dask: Annotated[
+        str | None, typer.Option(help="Score on the workers of this Dask scheduler, tcp://HOST:PORT (docs/cluster.md).")
+    ] = None,
+    course: CourseOption = HERE,
+) -> None:
+    """Serve the class's leaderboard.
+
+    Teams enter with their tokens (autograder tokens), upload predictions, and see them checked, scored and ranked. The
+    pages come from a process that sees neither truth nor secret; entries are scored beside it, in the sandbox. A part
+    that dies is started again, and what was accepted is never lost. Ctrl-C ends it.
+
+    Example: autograder serve --port 8000
+    """
+    from autograder.course import read_course
+    from autograder.leaderboard.board import board_of
+    from autograder.leaderboard.serve import serve as serve_board
+
+    board = board_of(read_course(course))
+    typer.echo(f"the leaderboard of {board.stage} comes to http://{host}:{port} in some seconds; Ctrl-C ends it")
+    serve_board(board, host, port, jobs, dask, typer.echo)

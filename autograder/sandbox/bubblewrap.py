@@ -214,7 +214,7 @@ def command_beside(
         *_scratch("/tmp", "/home", size=SCRATCH),
         *_system(),
         *(part for name in (*etc, "/run/postgresql") for part in ("--ro-bind-try", name, name)),
-        *(part for inside, outside in {**_shared(), **read_only}.items() for part in ("--ro-bind", str(outside), inside)),
+        *(part for to, of in {**_shared(), **read_only}.items() for part in ("--ro-bind", str(of), to)),
         *_hidden_packages(),
         *(part for inside in covered for part in ("--tmpfs", inside)),
         "--bind", str(writable), str(writable), "--remount-ro", "/", "--chdir", "/", *program,

@@ -4,19 +4,24 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import autograder
 import starter
+from autograder.course import read_course
 from autograder.leaderboard.board import Board
 from autograder.leaderboard.store import open_board
 from autograder.leaderboard.worker import run_workers
 from autograder.sandbox.bubblewrap import command_beside
 from autograder.sandbox.ready import check_sandbox
+from starter.errors import InputError
 
 SOON = 2.0
 """Seconds until a part that died is started again."""
@@ -46,24 +51,67 @@ def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
     return process
 
 
-def serve(board: Board, host: str, port: int, work: Callable[[], None], say: Callable[[str], object]) -> None:
+def _score(course: Path, jobs: int, dask: str | None) -> None:
+    """Score entries in a process of its own, until it is told to end."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; who serves passes on what it means
+    run_workers(read_course(course), stop, jobs, dask, remark=lambda text: print(text, flush=True))
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse an address at which nobody can listen.
+
+    Raises
+    ------
+    InputError
+        With the reason.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with closing(socket.socket(found[0], socket.SOCK_STREAM)) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(found[4])
+    except OSError as error:
+        msg = f"cannot serve at {host}:{port}: {error.strerror}; name another with --host and --port"
+        raise InputError(msg) from error
+
+
+def serve(
+    board: Board,
+    host: str,
+    port: int,
+    jobs: int = 1,
+    dask: str | None = None,
+    say: Callable[[str], object] = print,
+) -> None:
     """Serve pages and score entries until told to end.
 
     Parameters
     ----------
-    work
-        Scores entries, in a process of its own.
+    host, port
+        Where pages are served.
+    jobs, dask
+        As of `run_workers`.
     say
         Tells what happens.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine cannot open students' files safely.
+    InputError
+        If there is no database, or something else listens there.
     """
     check_sandbox()
+    check_port(host, port)
     open_board(board.url).dispose()
-    fork = multiprocessing.get_context("spawn")
+    spawning = multiprocessing.get_context("spawn")
 
-    def ended(*_: object) -> None:
+    def told(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, ended)
+    before = signal.signal(signal.SIGTERM, told)
     web, worker = None, None
     try:
         while True:
@@ -74,20 +122,22 @@ def serve(board: Board, host: str, port: int, work: Callable[[], None], say: Cal
             if worker is None or not worker.is_alive():
                 if worker is not None:
                     say(f"the scoring process ended ({worker.exitcode}); it is started again")
-                worker = fork.Process(target=work)
+                worker = spawning.Process(target=_score, args=(board.course.root, jobs, dask))
                 worker.start()
             time.sleep(SOON)
     except KeyboardInterrupt:
-        say("ending")
+        say(f"ending; an entry that is being scored has {ENDS_IN} s, and is scored anew the next time if that is short")
     finally:
+        signal.signal(signal.SIGTERM, before)
         if web is not None:
             web.terminate()
-            web.wait(ENDS_IN)
         if worker is not None:
             worker.terminate()
             worker.join(ENDS_IN)
             if worker.is_alive():
                 worker.kill()
-
-
-__all__ = ["run_workers", "serve", "web_command"]
+        if web is not None:
+            try:
+                web.wait(ENDS_IN)
+            except subprocess.TimeoutExpired:
+                web.kill()

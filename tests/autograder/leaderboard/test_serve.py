@@ -1,0 +1,103 @@
+"""`autograder serve` as a command: it serves, starts again what dies, sees no truth, and ends cleanly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from autograder.course import Course
+from autograder.leaderboard.serve import check_port
+from starter.errors import InputError
+
+SERVE = "from autograder.cli import main; main()"
+PROGRAM = "autograder.leaderboard.web.process"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def answers(port: int, seconds: float = 90) -> int:
+    """Wait for a page, and give its status."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/login", timeout=5).status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            time.sleep(0.3)
+    msg = f"nothing answers at {port}"
+    raise AssertionError(msg)
+
+
+def web_processes(parent: int) -> list[int]:
+    """Find the web process itself, inside of its sandbox."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if PROGRAM.encode() in command and b"bwrap" not in command[0] and _descends(int(folder.name), parent):
+            found.append(int(folder.name))
+    return found
+
+
+def _descends(process: int, parent: int) -> bool:
+    while process > 1:
+        if process == parent:
+            return True
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return False
+
+
+def test_an_address_that_is_taken_is_said():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=rf"cannot serve at 127.0.0.1:{port}: Address already in use; name another"):
+            check_port("127.0.0.1", port)
+
+
+@pytest.mark.slow
+def test_it_serves_starts_again_what_dies_and_ends(sandbox_here: None, course: Course, tmp_path: Path):
+    with (course.root / "course.toml").open("a") as settings:
+        settings.write('\n[leaderboard]\nstage = "04_baselines"\n')
+    port, said = free_port(), tmp_path / "said.txt"
+    with said.open("w") as out:
+        served = subprocess.Popen(
+            [sys.executable, "-c", SERVE, "serve", "--port", str(port), "--course", str(course.root)],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    try:
+        assert answers(port) == 200
+        (web,) = web_processes(served.pid)
+        inside = Path(f"/proc/{web}/root{course.grading}")
+        assert [path.name for path in inside.iterdir()] == ["leaderboard"]
+        assert [path.name for path in (inside / "leaderboard").iterdir()] == ["web"]
+        assert not list(Path(f"/proc/{web}/root/kit/autograder/questions").iterdir())
+        os.kill(web, signal.SIGKILL)
+        time.sleep(5)
+        assert answers(port) == 200
+        assert "the web process ended" in said.read_text()
+        assert web_processes(served.pid) != [web]
+        served.terminate()
+        assert served.wait(60) == 0
+        assert "ending" in said.read_text()
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/login", timeout=5)
+    finally:
+        served.kill()
