@@ -66,7 +66,9 @@ def test_an_address_that_is_taken_is_said():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"cannot serve at 127.0.0.1:{port}: Address already in use; name another"):
+        with pytest.raises(
+            InputError, match=rf"cannot serve at 127.0.0.1:{port}: Address already in use; name another"
+        ):
             check_port("127.0.0.1", port)
 
 
