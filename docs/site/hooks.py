@@ -75,11 +75,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     _places.update({path: page for page, path in _sources.items()})
     _places[f"{ASSIGNMENTS}/glossary.md"] = "glossary.md"
     asked = {path for page in [*pages] for path in _targets(pages[page], page)}
-    asked |= {
-        path
-        for file in files.documentation_pages()
-        for path in _targets(Path(file.abs_src_path).read_text(encoding="utf-8"), file.src_uri)
-    }
+    asked |= {path for file in files.documentation_pages() for path in _targets(file.content_string, file.src_uri)}
     for path in sorted(asked - set(_places)):
         if ANSWERS.match(f"{path}/"):
             msg = f"a page links to {path}, which holds answers"
