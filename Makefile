@@ -23,7 +23,7 @@ help:
 	@echo "make wheels                 all that a student installs, in wheels/, for rooms without a network (docs/install.md)"
 	@echo "make assignments            only the students' notebooks, from solutions/"
 	@echo "make bench                  speed and memory of scoring, beside other tools (two hours); make bench SIZE=small"
-	@echo "make docs                   these documents as a site, with the notebooks' figures (ten minutes; then half a minute)"
+	@echo "make docs                   these documents as a site, with the notebooks' figures (about 17 minutes; then about one)"
 	@echo "make lint                   ruff, and pyright for the types (a minute)"
 
 demo: $(VENV)/.demo system-packages
