@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-quick test-full lab release assignments student-kit wheels bench lint system-packages
+.PHONY: help demo test test-quick test-full lab release assignments student-kit wheels bench lint docs system-packages
 
 help:
 	@echo "make demo                   the whole course once, on a simulated screen"
@@ -23,6 +23,7 @@ help:
 	@echo "make wheels                 all that a student installs, in wheels/, for rooms without a network (docs/install.md)"
 	@echo "make assignments            only the students' notebooks, from solutions/"
 	@echo "make bench                  speed and memory of scoring, beside other tools (two hours); make bench SIZE=small"
+	@echo "make docs                   these documents as a site, with the notebooks' figures (about 17 minutes; then about one)"
 	@echo "make lint                   ruff, and pyright for the types (a minute)"
 
 demo: $(VENV)/.demo system-packages
@@ -72,6 +73,11 @@ bench: $(VENV)/.test
 lint: $(VENV)/.test
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(VENV)/.docs
+	@$(BIN)/python docs/site/figures.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the site is in build/site/; to read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
+
 $(VENV)/bin/python:
 	@$(or $(PYTHON),false) -c '$(FITS)' \
 	  || { echo "the kit needs Python 3.11 to 3.14; name one with: make PYTHON=/path/to/python3.13" >&2; exit 2; }
@@ -81,8 +87,9 @@ $(VENV)/bin/python:
 # The demo does without torch, whose default build may weigh more than all the rest (README.md: torch).
 $(VENV)/.demo: EXTRAS := instructor,data
 $(VENV)/.kit: EXTRAS := student,instructor,data
-$(VENV)/.test: EXTRAS := student,instructor,data,test
-$(VENV)/.demo $(VENV)/.kit $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.docs: EXTRAS := student,instructor,data,docs
+$(VENV)/.test: EXTRAS := student,instructor,data,docs,test
+$(VENV)/.demo $(VENV)/.kit $(VENV)/.docs $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the kit into $(VENV): $(EXTRAS) (a minute or two)"
 	@$(PIP) --editable ".[$(EXTRAS)]"
 	@touch $@

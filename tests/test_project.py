@@ -25,9 +25,14 @@ def test_conda_and_pip_install_the_same():
     constraint, editable = packages["pip"]
     assert constraint == "--constraint constraints.txt"
     extras = re.fullmatch(r"--editable \.\[(.*)\]", editable)[1].split(",")
-    assert set(extras) == set(project["optional-dependencies"]) - {"test"}
+    assert set(extras) == set(project["optional-dependencies"]) - {"docs", "test"}
     made = dict(re.findall(r"(?m)^\$\(VENV\)/\.(\w+): EXTRAS := (.*)$", (ROOT / "Makefile").read_text()))
-    assert made == {"demo": "instructor,data", "kit": ",".join(extras), "test": ",".join([*extras, "test"])}
+    assert made == {
+        "demo": "instructor,data",
+        "kit": ",".join(extras),
+        "docs": ",".join([*extras, "docs"]),
+        "test": ",".join([*extras, "docs", "test"]),
+    }
 
 
 def test_what_the_demo_needs_brings_no_torch():
