@@ -25,7 +25,7 @@ def test_conda_and_pip_install_the_same():
     constraint, editable = packages["pip"]
     assert constraint == "--constraint constraints.txt"
     extras = re.fullmatch(r"--editable \.\[(.*)\]", editable)[1].split(",")
-    assert set(extras) == set(project["optional-dependencies"]) - {"docs", "test"}
+    assert set(extras) == set(project["optional-dependencies"]) - {"docs", "postgresql", "test"}
     made = dict(re.findall(r"(?m)^\$\(VENV\)/\.(\w+): EXTRAS := (.*)$", (ROOT / "Makefile").read_text()))
     assert made == {
         "demo": "instructor,data",
