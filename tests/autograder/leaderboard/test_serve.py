@@ -53,6 +53,11 @@ def web_processes(parent: int) -> list[int]:
     return found
 
 
+def seen_by(process: int) -> Path:
+    """Give the top of all that a process sees."""
+    return Path("/proc", str(process), "root")
+
+
 def _descends(process: int, parent: int) -> bool:
     while process > 1:
         if process == parent:
@@ -87,10 +92,10 @@ def test_it_serves_starts_again_what_dies_and_ends(sandbox_here: None, course: C
     try:
         assert answers(port) == 200
         (web,) = web_processes(served.pid)
-        inside = Path(f"/proc/{web}/root{course.grading}")
+        inside = seen_by(web) / str(course.grading)[1:]
         assert [path.name for path in inside.iterdir()] == ["leaderboard"]
         assert [path.name for path in (inside / "leaderboard").iterdir()] == ["web"]
-        assert not list(Path(f"/proc/{web}/root/kit/autograder/questions").iterdir())
+        assert not list((seen_by(web) / "kit/autograder/questions").iterdir())
         os.kill(web, signal.SIGKILL)
         time.sleep(5)
         assert answers(port) == 200
