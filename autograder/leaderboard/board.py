@@ -5,12 +5,11 @@ from datetime import datetime
 from pathlib import Path
 
 from autograder.course import FILE, Course
-from autograder.folders import LEADERBOARD, WORK
+from autograder.folders import BOARD_DATABASE, LEADERBOARD, WORK
 from autograder.settings import Leaderboard, Prediction
 from starter.errors import InputError
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
 
-DATABASE = "board.db"
 ENTRIES, PICTURES, ARRIVING = "entries", "pictures", "arriving"
 """Below the web folder."""
 
@@ -67,7 +66,7 @@ class Board:
     @property
     def url(self) -> str:
         """Where the database is."""
-        return self.settings.database or f"sqlite:///{self.web / DATABASE}"
+        return self.settings.database or f"sqlite:///{self.course.grading / LEADERBOARD / BOARD_DATABASE}"
 
 
 def board_of(course: Course) -> Board:

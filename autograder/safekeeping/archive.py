@@ -18,9 +18,11 @@ from autograder.folders import (
     ASSIGNMENTS,
     ATTEMPTS,
     AUTOGRADED,
+    BOARD_DATABASE,
     FEEDBACK,
     GRADEBOOK,
     GRADING,
+    LEADERBOARD,
     NORMALISED,
     QUESTIONS,
     RESULTS,
@@ -34,13 +36,16 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 """Of the archive."""
 SETTINGS = (FILE, "nbgrader_config.py")
-FOLDERS = (ATTEMPTS, SUBMITTED, NORMALISED, AUTOGRADED, RESULTS, SCORECARDS, FEEDBACK)
+BOARD = tuple(f"{LEADERBOARD}/{name}" for name in ("web/entries", "web/pictures", "private"))
+"""What belongs to the leaderboard's tables: files that were accepted, and what workers know of them."""
+FOLDERS = (ATTEMPTS, SUBMITTED, NORMALISED, AUTOGRADED, RESULTS, SCORECARDS, FEEDBACK, *BOARD)
 """Of `grading/`. Notebooks and scorecards of a result would only be made anew with the result."""
 MADE = ("__pycache__", ".ipynb_checkpoints")
 """Folders beside the instructor's files that programs leave there."""
 SCREEN = "screen"
 """Of the hidden data: the simulated screen before it was cut, which follows from the secret."""
-GRADEBOOK_NAME = f"{GRADING}/{GRADEBOOK}"
+DATABASES = (f"{GRADING}/{LEADERBOARD}/{BOARD_DATABASE}", f"{GRADING}/{GRADEBOOK}")
+"""Which others may have open."""
 Files: TypeAlias = dict[str, Path]
 
 
@@ -70,7 +75,7 @@ class Manifest:
 
 
 def files_of(course: Course) -> tuple[Files, list[str]]:
-    """List the files of a course that a backup holds, but for the gradebook.
+    """List the files of a course that a backup holds, but for its databases.
 
     Returns
     -------

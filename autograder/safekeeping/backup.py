@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from autograder.course import Course
-from autograder.folders import ASSIGNMENTS, GRADEBOOK
+from autograder.folders import ASSIGNMENTS
 from autograder.grading.lock import hold
-from autograder.safekeeping.archive import FORMAT, GRADEBOOK_NAME, MANIFEST, Kept, Manifest, files_of
+from autograder.safekeeping.archive import DATABASES, FORMAT, MANIFEST, Kept, Manifest, files_of
 from autograder.safekeeping.book_copy import copy_gradebook
 from starter import progress
 from starter.errors import InputError
@@ -48,12 +48,15 @@ def write_backup(course: Course, path: Path) -> tuple[Manifest, list[str]]:
             msg = f"{path} lies in {folder}, which students get, and a backup holds the secret; write it elsewhere"
             raise InputError(msg)
     with hold(course, *course.stages), workspace(path) as work:
+        there = [name for name in DATABASES if (course.root / name).is_file()]
+        copies = {name: work / f"{number}.db" for number, name in enumerate(there)}
+        size = sum((course.root / name).stat().st_size for name in there)
+        check_room(path.parent, 2 * size)
+        for name, copy in copies.items():  # before files are listed: what a table names is there already
+            copy_gradebook(course.root / name, copy)
         files, left_out = files_of(course)
-        book = course.grading / GRADEBOOK
-        check_room(path.parent, sum(file.stat().st_size for file in files.values()) + 2 * _size(book))
-        if book.is_file():
-            copy_gradebook(book, work / GRADEBOOK)
-            files[GRADEBOOK_NAME] = work / GRADEBOOK
+        check_room(path.parent, sum(file.stat().st_size for file in files.values()) + size)
+        files |= copies
         part = work / "part"
         with (
             os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ALONE), "w+b") as file,
@@ -91,7 +94,3 @@ def _add(archive: zipfile.ZipFile, name: str, path: Path) -> Kept:
         msg = f"{path} changed while it was read; back up again when nothing writes there"
         raise InputError(msg)
     return Kept(digest.hexdigest(), size, stat.S_IMODE(about.st_mode) & 0o777, about.st_mtime_ns)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -42,6 +42,7 @@ def upload(board: Board, engine: store.Engine, file: Path, number: int, team: st
     return store.accept(engine, board.web, arrived, NOON, 99)
 
 
+@pytest.mark.slow
 def test_an_entry_goes_from_upload_to_grade(board: Board, train_mean: Path, tmp_path: Path) -> None:
     engine = store.open_board(board.url)
     make_tokens(engine, ["ada"], "team")
@@ -135,6 +136,7 @@ def test_what_a_killed_worker_held_is_given_back_once(board: Board, tmp_path: Pa
     assert (claimed.id, claimed.tries) == (entry.id, 2)
 
 
+@pytest.mark.slow
 def test_a_fault_of_ours_leaves_the_entry_in_the_queue(board: Board, train_mean: Path) -> None:
     engine = store.open_board(board.url)
     make_tokens(engine, ["ada"], "team")

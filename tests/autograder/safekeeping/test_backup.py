@@ -288,3 +288,22 @@ def test_killed_half_way_nothing_is_left(graded_course: Course, tmp_path: Path, 
     while (there := {path for path in tmp_path.iterdir()}) != was:  # who clears up needs a moment
         assert time.monotonic() < deadline, there
         time.sleep(0.05)
+
+
+def test_the_leaderboard_is_in_a_backup_while_it_is_served(graded_course: Course, tmp_path: Path):
+    board = graded_course.grading / "leaderboard"
+    for name, text in {"web/entries/1/p.vcc": "cells", "private/scores/1.json": "{}", "web/arriving/a": "half"}.items():
+        (board / name).parent.mkdir(parents=True)
+        (board / name).write_text(text)
+    with closing(sqlite3.connect(board / "web" / "board.db")) as open_by_another:
+        open_by_another.execute("PRAGMA journal_mode = WAL")
+        open_by_another.execute("CREATE TABLE entries (file TEXT)")
+        open_by_another.execute("INSERT INTO entries VALUES ('p.vcc')")
+        open_by_another.commit()
+        write_backup(graded_course, tmp_path / "backup.zip")
+    restore_backup(tmp_path / "backup.zip", tmp_path / "elsewhere")
+    restored = tmp_path / "elsewhere" / "grading" / "leaderboard"
+    files = {path.relative_to(restored).as_posix() for path in restored.rglob("*") if path.is_file()}
+    assert files == {"web/board.db", "web/entries/1/p.vcc", "private/scores/1.json"}
+    with closing(sqlite3.connect(restored / "web" / "board.db")) as database:
+        assert database.execute("SELECT file FROM entries").fetchall() == [("p.vcc",)]
