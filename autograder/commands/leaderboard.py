@@ -12,8 +12,9 @@ def tokens(
     instructor: Annotated[bool, typer.Option(help="A new token for the instructor too.")] = False,
     course: CourseOption = HERE,
 ) -> None:
-    """Make the tokens by which teams enter the leaderboard, a line each: name, tab, token.
+    """Make tokens, by which teams enter the leaderboard.
 
+    A line each: name, tab, token.
     Without names, every team of the roster that has none gets one, and so does the instructor. Tokens are shown once
     and kept as hashes; who lost one gets a new one.
 
