@@ -117,7 +117,7 @@ def run_worker(board: Board, engine: Engine, stop: threading.Event, score: Score
 
 
 def score_next(board: Board, engine: Engine, name: str, score: Score = score_entry) -> bool:
-    """Score the next entry, and say whether there was one; without one, see to the board.
+    """See to the board, then score the next entry, and say whether there was one.
 
     Raises
     ------
@@ -125,9 +125,9 @@ def score_next(board: Board, engine: Engine, name: str, score: Score = score_ent
         If something of ours fails. The entry is in the queue again then.
     """
     give_back_of_dead(board, engine)
+    see_to_board(board, engine)
     entry = store.claim(engine, name)
     if entry is None:
-        see_to_board(board, engine)
         return False
     try:
         file = board.web / ENTRIES / str(entry.id) / entry.file

@@ -37,14 +37,9 @@ class Close:
         if expected is None:
             msg = f"this comparator is for numbers, and {type(due).__name__} is due"
             raise AssertionError(msg)
-        # before it is made dense: a sparse matrix may state any shape
-        if scipy.sparse.issparse(came) and came.shape != expected.shape:
-            return f"expected shape {expected.shape}, got shape {came.shape}"
-        found = _numbers(came)
-        if found is None:
-            return f"expected numbers, got {describe(came)}"
-        if found.shape != expected.shape:
-            return f"expected shape {expected.shape}, got shape {found.shape}"
+        found = _shaped(came, expected.shape)
+        if isinstance(found, str):
+            return found
         single = any(array.dtype.kind == "f" and array.dtype.itemsize < 8 for array in (found, expected))
         found, expected = found.astype(float), expected.astype(float)
         finite = np.abs(expected[np.isfinite(expected)])
@@ -167,13 +162,9 @@ class NearEnough:
         if truth is None:
             msg = "the truth that an estimate is compared with is no array of numbers"
             raise AssertionError(msg)
-        if scipy.sparse.issparse(came) and came.shape != truth.shape:
-            return f"expected shape {truth.shape}, got shape {came.shape}"
-        found = _numbers(came)
-        if found is None:
-            return f"expected numbers, got {describe(came)}"
-        if found.shape != truth.shape:
-            return f"expected shape {truth.shape}, got shape {found.shape}"
+        found = _shaped(came, truth.shape)
+        if isinstance(found, str):
+            return found
         if n_odd := int((~np.isfinite(found)).sum()):
             return f"{n_odd} of {found.size} values are NaN or infinite"
         error = float(np.mean((found.astype(float) - truth) ** 2))
@@ -223,6 +214,17 @@ def _fault_of_kind(came: Any, due: Any) -> str | None:
     if isinstance(due, np.ndarray) and due.dtype.kind == "b" and np.asarray(came).dtype.kind != "b":
         return f"expected True or False for each, got {describe(came)}"
     return None
+
+
+def _shaped(came: Any, shape: tuple[int, ...]) -> np.ndarray | str:
+    """Give numbers of the shape that is due, or say what is wrong."""
+    # before it is made dense: a sparse matrix may state any shape
+    if scipy.sparse.issparse(came) and came.shape != shape:
+        return f"expected shape {shape}, got shape {came.shape}"
+    found = _numbers(came)
+    if found is None:
+        return f"expected numbers, got {describe(came)}"
+    return found if found.shape == shape else f"expected shape {shape}, got shape {found.shape}"
 
 
 def _numbers(value: Any) -> np.ndarray | None:

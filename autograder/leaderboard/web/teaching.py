@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import func, select
 
 from autograder.leaderboard import accounts, store
-from autograder.leaderboard.tables import QUEUED, REFUSED, SCORED, TEAM, WITHDRAWN, Account, Entry, Standing
+from autograder.leaderboard.tables import QUEUED, REFUSED, SCORED, TEAM, WITHDRAWN, Account, Entry
 from autograder.leaderboard.web import pages
 from autograder.leaderboard.web.security import Correcting, Instructing, RefusalError
 from autograder.leaderboard.web.site import Site
@@ -82,8 +82,6 @@ def correct(
             entry.state, entry.worker, entry.begun, entry.ended, entry.tries = QUEUED, None, None, None, 0
         elif action == "withdraw" and entry.state in (QUEUED, SCORED, REFUSED):
             entry.state, entry.chosen = WITHDRAWN, False
-            for standing in session.scalars(select(Standing).where(Standing.entry == number)):
-                session.delete(standing)
         else:
             raise RefusalError(409, "not now")
         entry.reason = f"{who.account}: {reason}"

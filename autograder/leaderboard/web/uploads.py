@@ -22,6 +22,7 @@ from sqlalchemy import select
 from starlette.requests import ClientDisconnect
 
 from autograder.leaderboard import store
+from autograder.leaderboard.board import ARRIVING
 from autograder.leaderboard.tables import Entry, Upload
 from autograder.leaderboard.web.security import Changing, RefusalError, Visitor
 from autograder.leaderboard.web.site import Site
@@ -116,7 +117,7 @@ def refuse_today(site: Site, until: datetime) -> None:
 
 def place_of(site: Site, upload: str) -> Path:
     """Name the file that arrives."""
-    return site.folder / "arriving" / upload
+    return site.folder / ARRIVING / upload
 
 
 def give_up_old(site: Site, account: str | None = None) -> None:
