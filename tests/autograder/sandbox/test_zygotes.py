@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,14 +64,27 @@ def test_a_fork_finds_what_a_python_of_its_own_finds(run_forked, zygotes_here: t
     assert forked["files"] == ["0", "1", "2", "3"]  # the last is the look at them
 
 
+def namespaces_of(numbers: Iterable[int]) -> dict[int, set[str]]:
+    """Read which namespaces processes are in; those that ended meanwhile are left out."""
+    found = {}
+    for number in numbers:
+        with suppress(OSError):
+            found[number] = {os.readlink(f"/proc/{number}/ns/{name}") for name in NAMESPACES}
+    return found
+
+
 def test_its_namespaces_are_its_own(run_forked):
-    """While another could hold them: those of what runs outside of it, of the zygote and of the grader."""
-    source = f"import os; print(*(os.readlink('/proc/self/ns/' + name) for name in {NAMESPACES}))"
-    inside = run_forked(source).output.decode().split()
-    outside = {os.readlink(f"/proc/{number}/ns/{name}") for number in (*running(), os.getpid()) for name in NAMESPACES}
-    assert len(inside) == len(NAMESPACES)
+    """Of no process that was there before it and after it: numbers of namespaces that ended are given out again."""
+    run_forked("")  # from here on there is a zygote
+    before = namespaces_of((*running(), os.getpid()))
+    inside = run_forked(f"import os; print(*(os.readlink('/proc/self/ns/' + name) for name in {NAMESPACES}))")
+    after = namespaces_of(before)
+    lasting = [number for number in after if before[number] == after[number]]
+    outside = set().union(*(after[number] for number in lasting))
+    assert len(inside.output.split()) == len(NAMESPACES)
+    assert len(lasting) > 1
     assert len(outside) > len(NAMESPACES)
-    assert not outside & set(inside)
+    assert not outside & set(inside.output.decode().split())
 
 
 LEFT = """
