@@ -79,13 +79,15 @@ class Keeper:
         return result
 
     def frames(self) -> Iterator[tuple[str, bytes]]:
-        """Give what was kept, as files by their names: of a blank by its own, of a cell by its number."""
-        from starter.answers import values
+        """Give what was kept, as files by their names: of a blank by its own, of a cell by its number.
 
+        Calls that together are more than a file may hold are not kept, but cells in their place; of a cell that made
+        more than that, text and figures.
+        """
         for name, calls in self.calls.items():
-            yield f"kept/{name}.npz", values.encode({"calls": calls or None})
+            yield f"kept/{name}.npz", _readable({"calls": calls or None}, otherwise={"calls": None})
         for number, content in self.kept.items():
-            yield f"kept/{number}.npz", values.encode(content)
+            yield f"kept/{number}.npz", _readable(content, otherwise={**content, "names": {}})
 
     def _made(self, names: list[str]) -> dict[str, Any]:
         made, left = {}, MOST_BYTES
@@ -138,6 +140,18 @@ def _kept(value: Any, most: int) -> tuple[dict[str, Any], int] | None:
         return (values.decode(content), len(content)) if len(content) <= most else None
     except InputError:
         return None
+
+
+def _readable(content: dict[str, Any], otherwise: dict[str, Any]) -> bytes:
+    """Write what can be read again: parts that each can be may together have too many arrays or texts."""
+    from starter.answers import values
+    from starter.errors import InputError
+
+    try:
+        values.decode(encoded := values.encode(content))
+    except InputError:
+        return values.encode(otherwise)
+    return encoded
 
 
 def _text(data: str | bytes) -> str:

@@ -108,6 +108,36 @@ def test_a_student_goes_on_with_what_the_solved_notebook_gave(
     assert "<generator" in shown(went_on[10])[-1]["text/plain"]
 
 
+@pytest.mark.usefixtures("sandbox_here")
+def test_what_is_too_much_for_a_file_is_not_kept_and_all_else_is(course: Course, tmp_path: Path):
+    """Each call is small, and all together have more arrays than are read; a cell makes two lists of as many."""
+    half = values.MAX_ARRAYS // 2 + 1
+    sources = [
+        "import numpy as np",
+        f"def many(x):\n    {BLANK}",
+        "print(sum(len(many(np.arange(i))) for i in range(11)))",
+        f"one, other = [[many(np.arange(0))[0]] * {half} for _ in range(2)]",
+        "print(len(one), len(other))",
+    ]
+    paths = []
+    for name in ("solved", "untouched"):
+        (tmp_path / name).mkdir()
+        paths.append(tmp_path / name / f"{STAGE}.ipynb")
+        written = [source.replace(BLANK, "return [x] * 1000") if name == "solved" else source for source in sources]
+        cells = [nbformat.v4.new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(written)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), paths[-1])
+    plan = what_to_keep(course, STAGE, *paths)
+    assert plan.cells == {3: [], 4: ["one", "other"], 5: []}
+    ran = run_notebook(course, STAGE, paths[0].parent, into=tmp_path / "out", keep=plan)
+    assert [cell.error for cell in ran.cells] == [""] * len(sources)
+    write_kept(course, STAGE, paths[0], plan, tmp_path / "out" / "kept")
+    folder = course.grading / "kept" / STAGE
+    assert values.decode((folder / "many.npz").read_bytes()) == {"calls": None}
+    third, fourth = (values.decode((folder / cell_file(sources[number])).read_bytes()) for number in (2, 3))
+    assert third["outputs"] == [{"text": "11000\n"}]
+    assert fourth["names"] == {}
+
+
 def values_of_depth(course: Course) -> np.ndarray:
     import anndata
 
