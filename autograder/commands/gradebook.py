@@ -77,8 +77,8 @@ def stats(
 
     Of each question: the mean share of its points (facility), how well it tells strong from weak work
     (discrimination: the correlation with the points in all other questions), what went wrong most, and the seconds
-    that it took at most. Then who handed in, who is late, and what waits for you. Tables (.csv) and a figure go to
-    grading/stats/.
+    that it took at most. Then who handed in, is late, waits for you or asks for another look, and who took the grader
+    longest. Tables (.csv) and a figure go to grading/stats/. The leaderboard's server shows the same to instructors.
 
     Example: autograder stats 04_baselines
     """
@@ -90,17 +90,19 @@ def stats(
 
     opened = read_course(course)
     found = read_stats(opened, stage)
-    paths = write_stats(found, opened.grading / STATS)
-    Console().print(questions_table(found))
-    states = found.students["state"]
-    for state, names in states.groupby(states).groups.items():
-        typer.echo(f"{state}: {len(names):,}" + (f" ({listed(names)})" if len(names) < len(states) else ""))
-    for column, what in (("days_late", "late"), ("held", "held by the grader"), ("waiting", "waiting for you")):
-        if len(names := found.students.index[found.students[column] > 0]):
-            typer.echo(f"{what}: {len(names):,} ({listed(names)})")
+    if len(found.questions):
+        Console().print(questions_table(found))
+    for group, students in found.groups.items():
+        if students:
+            typer.echo(f"{group}: {len(students):,} ({listed(students)})")
+    if len(found.slowest):
+        slowest = [f"{student} {row.seconds:.1f} s ({row.question})" for student, row in found.slowest.iterrows()]
+        typer.echo(f"slowest: {', '.join(slowest)}")
     for note in found.notes:
         typer.echo(note)
-    typer.echo(f"wrote {', '.join(path.name for path in paths)} to {opened.grading / STATS}")
+    if len(found.questions):
+        paths = write_stats(found, opened.grading / STATS)
+        typer.echo(f"wrote {', '.join(path.name for path in paths)} to {opened.grading / STATS}")
 
 
 def questions_table(found: "Stats") -> "Table":

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -93,7 +93,7 @@ class FeedbackExporter(Exporter):
         stage, student = made["nbgrader"]["assignment"], made["nbgrader"]["student"]
         course = read_course(self.course_file)
         submission = Submission(course, stage, student)
-        page = _page_of(submission, _grades(course, stage))
+        page = page_of(submission, _grades(course, stage))
         made["outputs"] = _for_the_exchange(submission)
         return page, made
 
@@ -125,7 +125,7 @@ def write_feedback(
     for student in chosen:
         submission = Submission(course, stage, student)
         try:
-            content = _page_of(submission, grades)
+            content = page_of(submission, grades)
         except InputError as error:
             failed[student] = f"no page: {error}"
             continue
@@ -172,12 +172,19 @@ def feedback_page(course: Course, grade: Grade, result: Result) -> str:
     )
 
 
-def _grades(course: Course, stage: str) -> dict[str, Grade]:
-    return {grade.student: grade for grade in read_grades(course, stage)}
+def page_of(submission: Submission, grades: Mapping[str, Grade]) -> str:
+    """Make a student's page, if it would say what is true of the submission as it is.
 
+    Parameters
+    ----------
+    grades
+        Of the stage, by student.
 
-def _page_of(submission: Submission, grades: dict[str, Grade]) -> str:
-    """Make a student's page, if it would say what is true of the submission as it is."""
+    Raises
+    ------
+    InputError
+        If it was not graded as it is now; the message says what to do.
+    """
     stage, student = submission.stage, submission.student
     grade_it = f"run: autograder grade {stage} --student {student}"
     if not submission.result.is_file():
@@ -191,6 +198,10 @@ def _page_of(submission: Submission, grades: dict[str, Grade]) -> str:
         msg = f"{student}'s points are not in the gradebook; {grade_it}"
         raise InputError(msg)
     return feedback_page(submission.course, grades[student], result)
+
+
+def _grades(course: Course, stage: str) -> dict[str, Grade]:
+    return {grade.student: grade for grade in read_grades(course, stage)}
 
 
 def _parts(course: Course, grade: Grade, result: Result) -> list[Part]:

@@ -12,6 +12,7 @@ from autograder.folders import RESULTS, SUBMITTED
 from autograder.gradebook.exports import harmless
 from autograder.gradebook.grades import Grade, read_grades
 from autograder.gradebook.late import days_late
+from autograder.gradebook.requests import Request, read_requests
 from autograder.gradebook.stats_figure import stats_figure
 from autograder.grading.judge import EMPTY
 from autograder.grading.results import QuestionResult, Result, read_result
@@ -33,6 +34,16 @@ KINDS = (RIGHT, "likely cause recognised", "blank left empty", UNKNOWN, BY_RUBRI
 """Of answers, as the figure shows them."""
 NOTHING, NOT_GRADED, CHANGED, GRADED = "nothing handed in", "not graded", "changed since it was graded", "graded"
 """Where a student stands."""
+HANDED_IN, LATE, HELD, WAITING, ASKING = (
+    "handed in", "late", "held by the grader", "waiting for you", "asking for another look"
+)  # fmt: skip
+"""What else is counted of students."""
+SLOWEST = 5
+"""Hand-ins that are named as the slowest."""
+COLUMNS = ("name", "state", "days_late", "points", "max", "held", "waiting")
+"""Of what is said of students."""
+BINS = 10
+"""Of the distribution of points."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,10 @@ class Stats:
     """A stage in numbers."""
 
     stage: str
+    hand_ins: pd.DataFrame
+    """A row a hand-in and question, the questions in the notebook's order: `student`, `question`, `points` (those of an
+    answer that waits may change), `max`, `waiting` (for the instructor), and of what the grader found `held` (why, or
+    nothing), `cause` (as in `mistakes`) and `seconds`, NaN where it found nothing."""
     questions: pd.DataFrame
     """A row a question, in the notebook's order; index its name. `max`: points that can be had; `n`: hand-ins whose
     points are settled; `facility`: their mean share of the points, 0 to 1; `discrimination`: see the function, -1 to 1
@@ -53,8 +68,37 @@ class Stats:
     """A row a student who is in the roster, handed in or was graded; index the id. `name`; `state`; `days_late`;
     `points`, less what is off for lateness, and `max`, NaN where not graded; `held`: questions that the grader held;
     `waiting`: questions that wait for the instructor."""
+    requests: Sequence[Request]
+    """Students' requests to look at a grade again."""
     notes: Sequence[str]
     """What the numbers leave out, a sentence each."""
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """Who handed in, is graded, late or missing: what is said of students, and of whom."""
+        state = self.students["state"]
+        asking = {request.student for request in self.requests if request.answered is None}
+        chosen = {
+            HANDED_IN: state != NOTHING,
+            **{name: state == name for name in (GRADED, NOT_GRADED, CHANGED, NOTHING)},
+            LATE: self.students["days_late"] > 0,
+            HELD: self.students["held"] > 0,
+            WAITING: self.students["waiting"] > 0,
+            ASKING: state.index.isin(asking),
+        }
+        return {name: list(state.index[keep]) for name, keep in chosen.items()}
+
+    @property
+    def slowest(self) -> pd.DataFrame:
+        """Give the hand-ins that took longest: `seconds` in all, and the slowest `question`; index `student`."""
+        timed = self.hand_ins[self.hand_ins["seconds"] > 0].sort_values("seconds", ascending=False, kind="stable")
+        found = timed.groupby("student", sort=False).agg(seconds=("seconds", "sum"), question=("question", "first"))
+        return found.sort_values("seconds", ascending=False, kind="stable").head(SLOWEST)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Give the edges of `BINS` bins of points, from 0 to all; extra credit widens them."""
+        return np.linspace(0, max(self.questions["max"].sum(), self.totals.max(initial=0.0)), BINS + 1)
 
     @property
     def totals(self) -> np.ndarray:
@@ -77,60 +121,39 @@ class Stats:
 def read_stats(course: Course, stage: str) -> Stats:
     """Read how a stage went, from the gradebook, the results and what was handed in.
 
-    Points are the gradebook's, by the grader or by hand. Team mates who handed in the same files are one hand-in.
+    Points are the gradebook's, by the grader or by hand. Team mates who handed in the same files are one hand-in. Where
+    nobody was graded yet there are no questions, and a note says so.
 
     Raises
     ------
     InputError
-        If the stage is unknown, or nobody was graded for it.
+        If the stage is unknown.
     """
     course.check_stage(stage)
     grades = {grade.student: grade for grade in read_grades(course, stage)}
-    if not grades:
-        msg = f"nobody was graded for {stage} yet; run: autograder grade {stage}"
-        raise InputError(msg)
     results, notes = _results(course, stage, grades)
-    hand_ins = _hand_ins(course, grades, results)
-    given = {question.name for grade in grades.values() for question in grade.questions}
     asked = dict.fromkeys(question.name for one in (*results.values(), *grades.values()) for question in one.questions)
-    names = [name for name in asked if name in given]
-    of_student = {name: {question.name: question for question in grades[name].questions} for name in hand_ins}
-    points = pd.DataFrame(
-        {
-            name: [
-                np.nan if (question := of_student[student].get(name)) is None or question.open else question.points
-                for student in hand_ins
-            ]
-            for name in names
-        },
-        index=list(hand_ins),
-        dtype=float,
-    )
-    most = pd.Series(
-        {question.name: question.max for grade in grades.values() for question in grade.questions}, dtype=float
-    )[names]
-    answers = pd.DataFrame(
-        [
-            (question.name, _said_of(question), question.seconds)
-            for student in hand_ins
-            if student in results
-            for question in results[student].questions
-        ],
-        columns=["question", "cause", "seconds"],
-    )
-    questions = question_table(points, most)
-    seconds = answers.groupby("question")["seconds"]
-    questions["seconds_median"] = seconds.median().reindex(names)
-    questions["seconds_longest"] = seconds.max().reindex(names)
-    questions["waiting"] = [sum(name in asked and asked[name].open for asked in of_student.values()) for name in names]
+    hand_ins = _hand_ins(course, grades, results, list(asked))
+    names = list(dict.fromkeys(hand_ins["question"]))
+    points = hand_ins.set_index(["student", "question"])["points"].where(~hand_ins["waiting"].to_numpy())
+    points = points.unstack("question")[names]  # noqa: PD010 - nothing is aggregated
+    by_question = hand_ins.groupby("question")
+    questions = question_table(points, by_question["max"].first()[names])
+    questions["seconds_median"] = by_question["seconds"].median()[names]
+    questions["seconds_longest"] = by_question["seconds"].max()[names]
+    questions["waiting"] = by_question["waiting"].sum()[names].astype(int)
     students = _students(course, stage, grades, results)
-    mistakes = answers.groupby(["question", "cause"]).size().rename("n").reset_index()
+    mistakes = hand_ins.groupby(["question", "cause"]).size().rename("n").reset_index()
     mistakes["share"] = mistakes["n"] / mistakes.groupby("question")["n"].transform("sum")
     mistakes["question"] = pd.Categorical(mistakes["question"], names)
     mistakes = mistakes.sort_values(["question", "n", "cause"], ascending=[True, False, True], ignore_index=True)
     mistakes["question"] = mistakes["question"].astype(str)
-    notes += _notes(course, questions, len(hand_ins), students)
-    return Stats(stage, questions, mistakes, students, notes)
+    if grades:
+        notes += _notes(questions, len(points))
+    else:
+        notes.append(f"nobody was graded for {stage} yet; run: autograder grade {stage}")
+    notes += _unknown(course, students)
+    return Stats(stage, hand_ins, questions, mistakes, students, read_requests(course, stage), notes)
 
 
 def question_table(points: pd.DataFrame, most: pd.Series) -> pd.DataFrame:
@@ -212,7 +235,9 @@ def write_stats(stats: Stats, folder: Path) -> list[Path]:
         paths.append(folder / f"{stats.stage}.{name}.csv")
         with whole(paths[-1]) as part:  # spreadsheet programs take a file for UTF-8 by its mark
             table.map(harmless).to_csv(part, index=False, encoding="utf-8-sig", float_format="%.4g")
-    figure = stats_figure(stats.stage, stats.questions, stats.answers, stats.totals, stats.students["state"])
+    figure = stats_figure(
+        stats.stage, stats.questions, stats.answers, stats.totals, stats.edges, stats.students["state"]
+    )
     paths.append(folder / f"{stats.stage}.png")
     with whole(paths[-1]) as part:
         figure.savefig(part, format="png", dpi=200)
@@ -232,13 +257,35 @@ def _results(course: Course, stage: str, students: Iterable[str]) -> tuple[dict[
     return results, notes
 
 
-def _hand_ins(course: Course, grades: Iterable[str], results: Mapping[str, Result]) -> list[str]:
-    """Take one student of each team whose members handed in the same files, and everybody else."""
+def _hand_ins(
+    course: Course, grades: Mapping[str, Grade], results: Mapping[str, Result], names: Sequence[str]
+) -> pd.DataFrame:
+    """Set what each hand-in got and what the grader said of it, as `Stats.hand_ins` has it.
+
+    Of a team whose members handed in the same files one is taken.
+    """
     first: dict[tuple[str, str], str] = {}
     for student in grades:
         files = results[student].submission_sha256 if student in results else student
         first.setdefault((course.team_of(student)[0], files), student)
-    return list(first.values())
+    rows = []
+    for student in first.values():
+        found = {question.name: question for question in results[student].questions} if student in results else {}
+        graded = {question.name: question for question in grades[student].questions}
+        for name in (name for name in names if name in graded):
+            given, said = graded[name], found.get(name)
+            row = {
+                "student": student,
+                "question": name,
+                "points": given.points,
+                "max": given.max,
+                "waiting": given.open,
+            }
+            row |= {"held": said.held if said else "", "cause": _said_of(said) if said else None}
+            rows.append(row | {"seconds": said.seconds if said else np.nan})
+    columns = {"student": str, "question": str, "points": float, "max": float, "waiting": bool}
+    columns |= {"held": str, "cause": object, "seconds": float}
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
 def _said_of(question: QuestionResult) -> str:
@@ -272,11 +319,11 @@ def _students(course: Course, stage: str, grades: Mapping[str, Grade], results: 
                 }
             )
             advance()
-    return pd.DataFrame(rows).set_index("student")
+    return pd.DataFrame(rows, columns=["student", *COLUMNS]).set_index("student")
 
 
-def _notes(course: Course, questions: pd.DataFrame, n: int, students: pd.DataFrame) -> list[str]:
-    """Say what the numbers leave out, and who needs a look."""
+def _notes(questions: pd.DataFrame, n: int) -> list[str]:
+    """Say what the numbers leave out."""
     notes = []
     if n < FEWEST:
         notes.append(f"no discrimination: {counted(n, 'hand-in')}, and a correlation needs {FEWEST}")
@@ -288,9 +335,12 @@ def _notes(course: Course, questions: pd.DataFrame, n: int, students: pd.DataFra
     if waiting := int(questions["waiting"].sum()):
         wait = counted(waiting, "answer waits", "answers wait")
         notes.append(f"{wait} for you in formgrader, and count in no points here")
-    if not course.students:
-        notes.append("course.toml has no roster, so who handed in nothing is not known")
-    else:
-        strangers = [student for student in students.index if student not in course.students]
-        notes += [f"not in the roster: {listed(strangers)}"] if strangers else []
     return notes
+
+
+def _unknown(course: Course, students: pd.DataFrame) -> list[str]:
+    """Say of whom nothing can be said, or who is not known."""
+    if not course.students:
+        return ["course.toml has no roster, so who handed in nothing is not known"]
+    strangers = [student for student in students.index if student not in course.students]
+    return [f"not in the roster: {listed(strangers)}"] if strangers else []

@@ -12,7 +12,7 @@ ROW, REST = 0.32, 4.0
 
 
 def stats_figure(
-    stage: str, questions: pd.DataFrame, answers: pd.DataFrame, totals: np.ndarray, states: pd.Series
+    stage: str, questions: pd.DataFrame, answers: pd.DataFrame, totals: np.ndarray, edges: np.ndarray, states: pd.Series
 ) -> Figure:
     """Draw how a stage went.
 
@@ -26,6 +26,8 @@ def stats_figure(
         Questions x what is said of answers, as shares of them.
     totals
         Points of each student whose grade is settled.
+    edges
+        Of the bins in which they are counted.
     states
         Where each student stands.
     """
@@ -52,7 +54,7 @@ def stats_figure(
     said.set(xlim=(0, 1), xlabel="share of the answers", title="What came?")
     upper.legend(loc="outside lower center", ncols=5, frameon=False)
     points, hand_in = lower.subplots(1, 2)
-    points.hist(totals, bins=np.linspace(0, max(questions["max"].sum(), totals.max(initial=0)), 21), color=BLUE)
+    points.hist(totals, bins=list(edges), color=BLUE)
     points.set(
         xlabel="points in all, less what is off for lateness", ylabel="students", title="Points of settled grades"
     )

@@ -54,6 +54,11 @@ class Board:
         return self.course.grading / LEADERBOARD / "web"
 
     @property
+    def stages(self) -> Path:
+        """What instructors see of the course's stages, which the web process reads alone."""
+        return self.course.grading / LEADERBOARD / "stages"
+
+    @property
     def private(self) -> Path:
         """What scoring workers keep for themselves."""
         return self.course.grading / LEADERBOARD / "private"
@@ -84,7 +89,7 @@ def board_of(course: Course) -> Board:
         )
         raise InputError(msg)
     board = Board(course, course.settings.leaderboard)
-    for folder in (board.web / ENTRIES, board.web / PICTURES, board.web / ARRIVING, board.private):
+    for folder in (board.web / ENTRIES, board.web / PICTURES, board.web / ARRIVING, board.stages, board.private):
         folder.mkdir(parents=True, exist_ok=True)
     board.private.chmod(0o700)
     return board

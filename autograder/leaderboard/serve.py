@@ -17,6 +17,7 @@ import autograder
 import starter
 from autograder.course import read_course
 from autograder.leaderboard.board import Board
+from autograder.leaderboard.stage_watch import StageWatch
 from autograder.leaderboard.store import open_board
 from autograder.leaderboard.worker import run_workers
 from autograder.sandbox.bubblewrap import command_beside
@@ -32,8 +33,9 @@ ENDS_IN = 20
 def web_command(board: Board) -> list[str]:
     """Write the command of the web process: it sees the system, Python, the kit without its answers, and its folder."""
     houses = {f"/kit/{house.__name__}": Path(str(house.__file__)).parent for house in (autograder, starter)}
+    read = {**houses, str(board.stages): board.stages}
     program = [sys.executable, "-m", "autograder.leaderboard.web.process"]
-    return command_beside(program, houses, ["/kit/autograder/questions"], board.web)
+    return command_beside(program, read, ["/kit/autograder/questions"], board.web)
 
 
 def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
@@ -41,7 +43,8 @@ def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
     zone = board.course.zone(board.stage)
     told = {
         "database": board.url, "folder": str(board.web), "title": board.title, "per_day": board.settings.per_day,
-        "max_bytes": most, "ends": board.ends.isoformat() if board.ends else "", "zone": getattr(zone, "key", "UTC"),
+        "stages": str(board.stages), "max_bytes": most,
+        "ends": board.ends.isoformat() if board.ends else "", "zone": getattr(zone, "key", "UTC"),
         "host": host, "port": port,
     }  # fmt: skip
     process = subprocess.Popen(web_command(board), stdin=subprocess.PIPE, text=True, env={"PATH": os.defpath})
@@ -112,7 +115,7 @@ def serve(
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, told)
-    web, worker = None, None
+    web, worker, watch = None, None, StageWatch(board.course.root, board.stages, say)
     try:
         while True:
             if web is None or web.poll() is not None:
@@ -124,11 +127,13 @@ def serve(
                     say(f"the scoring process ended ({worker.exitcode}); it is started again")
                 worker = spawning.Process(target=_score, args=(board.course.root, jobs, dask))
                 worker.start()
+            watch.look()
             time.sleep(SOON)
     except KeyboardInterrupt:
         say(f"ending; an entry that is being scored has {ENDS_IN} s, and is scored anew the next time if that is short")
     finally:
         signal.signal(signal.SIGTERM, before)
+        watch.end()
         if web is not None:
             web.terminate()
         if worker is not None:

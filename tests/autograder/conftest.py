@@ -9,6 +9,7 @@ import pytest
 from copies import copied, unfinished
 from handing_in import STAGE, TEXT, grade_one, submit
 from running import MARK
+from six_answers import record_six
 
 from autograder.course import Course, read_course
 from autograder.grading.results import Result
@@ -88,6 +89,18 @@ def released_with_text(released: Course, once: Callable) -> Course:
 def written(released_with_text: Course, tmp_path: Path) -> Course:
     """A course with a question that is answered in words, to write to."""
     return copied(released_with_text, tmp_path / "course")
+
+
+@pytest.fixture(scope="session")
+def recorded_once(released_with_text: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """A small class that handed in one stage. Read only."""
+    return record_six(copied(released_with_text, tmp_path_factory.mktemp("recorded") / "course").root)
+
+
+@pytest.fixture
+def recorded(recorded_once: Course, tmp_path: Path) -> Course:
+    """A copy to write to."""
+    return copied(recorded_once, tmp_path / "course")
 
 
 @pytest.fixture

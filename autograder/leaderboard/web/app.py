@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from autograder.leaderboard.web import pages, teaching, uploads
+from autograder.leaderboard.web import pages, stages, teaching, uploads
 from autograder.leaderboard.web.security import Allowances, Guard, RefusalError
 from autograder.leaderboard.web.site import Site
 from autograder.leaderboard.web.words import word
@@ -46,6 +46,7 @@ def make_app(site: Site, slow: float = SLOW) -> FastAPI:
     app.state.allowances, app.state.arriving = Allowances(), uploads.Arriving()
     app.include_router(pages.router)
     app.include_router(teaching.router)
+    app.include_router(stages.router)
     app.include_router(uploads.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_middleware(Guard)

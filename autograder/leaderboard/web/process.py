@@ -18,7 +18,7 @@ def main() -> None:
     ends = datetime.fromisoformat(told["ends"]) if told["ends"] else None
     site = Site(
         open_board(told["database"]), Path(told["folder"]), told["title"], told["per_day"], told["max_bytes"], ends,
-        told["zone"],
+        told["zone"], Path(told["stages"]),
     )  # fmt: skip
     uvicorn.run(make_app(site), host=told["host"], port=told["port"], log_level="warning", server_header=False)
 

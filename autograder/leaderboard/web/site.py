@@ -23,3 +23,5 @@ class Site:
     """When no more entries are taken."""
     zone: str = "UTC"
     """In which times are shown."""
+    stages: Path | None = None
+    """What instructors see of the course's stages: `STAGE.json` and `pages/STAGE/STUDENT.html`. None: nothing."""

@@ -1,5 +1,4 @@
 import csv
-import dataclasses
 import shutil
 import warnings
 from datetime import datetime
@@ -9,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from copies import copied
-from handing_in import RIGHT, STAGE, WRONG, put_result, submit
+from handing_in import RIGHT, STAGE, put_result, submit
 from nbgrader.api import Gradebook
+from six_answers import ANSWERS, CAUSE, QUESTION
 from typer.testing import CliRunner
 
 from autograder.cli import app
@@ -19,11 +18,9 @@ from autograder.course import Course, read_course
 from autograder.gradebook import book
 from autograder.gradebook.stats import UNKNOWN, discrimination, question_table, read_stats, write_stats
 from autograder.grading.judge import EMPTY
-from autograder.grading.results import QuestionResult
 from autograder.handed_in.attempts import collect
 from starter.errors import InputError
 
-CAUSE = "this takes the largest; use the mean"
 # points of the questions a, b and c, of 2, 4 and 10
 POINTS = pd.DataFrame(
     {
@@ -82,51 +79,6 @@ def test_a_question_that_is_right_for_the_weak_has_a_negative_discrimination():
 )
 def test_there_is_no_discrimination_of_few_or_of_the_same(points: pd.DataFrame):
     assert np.isnan(discrimination(points, MOST[list(points)], "a"))
-
-
-QUESTION = QuestionResult("train_mean", 0.0, 5.0, "wrong", 1.0)
-ANSWERS = {
-    "ada": dataclasses.replace(QUESTION, points=5.0, reason="right", seconds=0.5),
-    "bob": dataclasses.replace(QUESTION, points=2.0, cause=CAUSE, seconds=2.0),
-    "cyd": dataclasses.replace(QUESTION, cause=CAUSE, held="look at it"),
-    "dan": dataclasses.replace(QUESTION, cause=EMPTY, seconds=0.1),
-    "eve": dataclasses.replace(QUESTION, reason="NameError: x", seconds=9.0),
-    "fay": dataclasses.replace(QUESTION, points=5.0, reason="right", seconds=0.5),
-}
-ROSTER = """
-[[roster.students]]
-id = "ada"
-name = "=Ada"
-team = "helix"
-
-[[roster.students]]
-id = "fay"
-team = "helix"
-
-[[roster.students]]
-id = "gus"
-"""
-
-
-@pytest.fixture(scope="module")
-def recorded_once(released_with_text: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """Seven who handed in: six results, of which two are a team's on the same files, and one that was not graded."""
-    written = copied(released_with_text, tmp_path_factory.mktemp("recorded") / "course")
-    path = written.root / "course.toml"
-    path.write_text(f"{path.read_text()}{ROSTER}")
-    course = read_course(written.root)
-    for student, result in ANSWERS.items():
-        submit(course, student, RIGHT if student in ("ada", "fay") else f"{WRONG}\n# {student}")
-        put_result(course, student, [result])
-    submit(course, "zoe", RIGHT)
-    assert book.record_results(course, STAGE, list(ANSWERS)) == {}
-    return course
-
-
-@pytest.fixture
-def recorded(recorded_once: Course, tmp_path: Path) -> Course:
-    """A copy to write to."""
-    return copied(recorded_once, tmp_path / "course")
 
 
 def test_a_stage_in_numbers(recorded: Course):
@@ -189,6 +141,8 @@ def test_the_command_writes_tables_and_a_figure(recorded: Course):
         "nothing handed in: 1 (gus)",
         "not graded: 1 (zoe)",
         "held by the grader: 1 (cyd)",
+        "handed in: 7 (ada, bob, cyd, dan, eve and 2 more)",
+        "slowest: eve 9.0 s (train_mean), bob 2.0 s (train_mean), cyd 1.0 s (train_mean), ada 0.5 s",
     ):
         assert text in done.output
     folder = recorded.grading / "stats"
@@ -201,8 +155,12 @@ def test_the_command_writes_tables_and_a_figure(recorded: Course):
 
 
 def test_what_was_not_graded_has_no_numbers(written: Course):
-    with pytest.raises(InputError, match="nobody was graded for 04_baselines yet; run: autograder grade 04_baselines"):
-        read_stats(written, STAGE)
+    submit(written, "ada", RIGHT)
+    stats = read_stats(written, STAGE)
+    assert "nobody was graded for 04_baselines yet; run: autograder grade 04_baselines" in stats.notes
+    assert (stats.groups["handed in"], stats.groups["graded"], len(stats.questions)) == (["ada"], [], 0)
+    done = CliRunner().invoke(app, ["stats", STAGE, "--course", str(written.root)])
+    assert (done.exit_code, "handed in: 1 (ada)" in done.output, "nobody was graded" in done.output) == (0, True, True)
     with pytest.raises(InputError, match="has no stage"):
         read_stats(written, "99_nothing")
 
