@@ -14,7 +14,7 @@ def write_prediction(
     path: str | Path,
     cells: Iterable[tuple[str, scipy.sparse.csr_matrix] | tuple[tuple[str, str], scipy.sparse.csr_matrix]],
     genes: Iterable[str],
-) -> None:
+) -> Path:
     """Write a prediction file, a perturbation at a time.
 
     Parameters
@@ -26,6 +26,10 @@ def write_prediction(
         `starter.prediction.cells.make_cells` gives them; or (context, perturbation) and cells, as `make_counts` does.
     genes
         The course's genes, in order.
+
+    Returns
+    -------
+    The file.
     """
     targets: list[str] = []
     contexts: list[str] = []
@@ -43,6 +47,7 @@ def write_prediction(
         return labels_of_cells({TARGET_GENE: targets} | ({CONTEXT: contexts} if contexts else {}))
 
     write_h5ad(path, blocks(), labels, pd.DataFrame(index=pd.Index(genes)))
+    return Path(path)
 
 
 def labels_of_cells(labels: Mapping[str, Iterable[str]]) -> pd.DataFrame:
