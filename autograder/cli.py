@@ -30,6 +30,7 @@ app.command()(safekeeping.restore)
 app.command()(grading.similar)
 app.command()(leaderboard.tokens)
 app.command()(leaderboard.serve)
+app.command()(leaderboard.board)
 
 
 def main() -> None:

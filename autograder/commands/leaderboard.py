@@ -1,5 +1,6 @@
 """The class's leaderboard."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,3 +75,43 @@ def serve(
     board = board_of(read_course(course))
     typer.echo(f"the leaderboard of {board.stage} comes to http://{host}:{port} in some seconds; Ctrl-C ends it")
     serve_board(board, host, port, jobs, dask, typer.echo)
+
+
+def board(
+    folder: Annotated[Path, typer.Argument(help="Where the pages go: a new folder, or one written so before.")],
+    course: CourseOption = HERE,
+) -> None:
+    """Write the ranking as pages that need no server.
+
+    For a course that is not served: what autograder grade graded of the leaderboard's stage is scored and ranked as
+    uploads are, and what was ranked before is not scored again. Where teams have tokens, the pages show the board that
+    is served, as it is now. After the board's end they show the final ranking. Publish the folder where you like, or
+    open its index.html; it names teams, and students who are in none.
+
+    Example: autograder board ranking
+    """
+    from sqlalchemy import select
+
+    from autograder.course import read_course
+    from autograder.leaderboard.board import board_of
+    from autograder.leaderboard.graded import rank_graded
+    from autograder.leaderboard.store import open_board, session
+    from autograder.leaderboard.tables import Account
+    from autograder.leaderboard.web.export import write_pages
+    from autograder.leaderboard.web.site import Site
+
+    opened = read_course(course)
+    ranked = board_of(opened)
+    engine = open_board(ranked.url)
+    with session(engine) as now:
+        served = now.scalar(select(Account.name).limit(1)) is not None
+    if not served:
+        ranked = board_of(opened, served=False)
+        engine = open_board(ranked.url)
+        for sentence in rank_graded(ranked, engine, typer.echo):
+            typer.echo(f"left out: {sentence}", err=True)
+    zone = getattr(opened.zone(ranked.stage), "key", "UTC")
+    most = opened.limits.prediction_mib << 20
+    site = Site(engine, ranked.web, ranked.title, ranked.settings.per_day, most, ranked.ends, zone)
+    names = write_pages(site, folder)
+    typer.echo(f"wrote {', '.join(names)} to {folder}")

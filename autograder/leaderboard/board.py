@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from autograder.course import FILE, Course
-from autograder.folders import BOARD_DATABASE, LEADERBOARD, WORK
+from autograder.folders import BOARD_DATABASE, GRADED_BOARD, LEADERBOARD, WORK
 from autograder.settings import Leaderboard, Prediction
 from starter.errors import InputError
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
@@ -20,6 +20,8 @@ class Board:
 
     course: Course
     settings: Leaderboard
+    served: bool = True
+    """Whether teams upload entries; else entries are made of what was graded."""
 
     @property
     def stage(self) -> str:
@@ -49,19 +51,24 @@ class Board:
         return self.settings.ends or self.course.stages[self.stage].deadline
 
     @property
+    def folder(self) -> Path:
+        """Where all of it lies."""
+        return self.course.grading / (LEADERBOARD if self.served else GRADED_BOARD)
+
+    @property
     def web(self) -> Path:
-        """All that the web process sees of the grading folder."""
-        return self.course.grading / LEADERBOARD / "web"
+        """All that the web process writes to."""
+        return self.folder / "web"
 
     @property
     def stages(self) -> Path:
         """What instructors see of the course's stages, which the web process reads alone."""
-        return self.course.grading / LEADERBOARD / "stages"
+        return self.folder / "stages"
 
     @property
     def private(self) -> Path:
         """What scoring workers keep for themselves."""
-        return self.course.grading / LEADERBOARD / "private"
+        return self.folder / "private"
 
     @property
     def work(self) -> Path:
@@ -71,11 +78,17 @@ class Board:
     @property
     def url(self) -> str:
         """Where the database is."""
-        return self.settings.database or f"sqlite:///{self.course.grading / LEADERBOARD / BOARD_DATABASE}"
+        named = self.settings.database if self.served else None
+        return named or f"sqlite:///{self.folder / BOARD_DATABASE}"
 
 
-def board_of(course: Course) -> Board:
+def board_of(course: Course, *, served: bool = True) -> Board:
     """Give a course's leaderboard, and make its folders.
+
+    Parameters
+    ----------
+    served
+        The one to which teams upload; else the one of what was graded.
 
     Raises
     ------
@@ -88,8 +101,9 @@ def board_of(course: Course) -> Board:
             'stage = "04_baselines" (docs/instructor.md)'
         )
         raise InputError(msg)
-    board = Board(course, course.settings.leaderboard)
-    for folder in (board.web / ENTRIES, board.web / PICTURES, board.web / ARRIVING, board.stages, board.private):
+    board = Board(course, course.settings.leaderboard, served)
+    made = [board.web / ENTRIES, board.web / PICTURES, board.web / ARRIVING, board.private]
+    for folder in [*made, board.stages] if served else made:
         folder.mkdir(parents=True, exist_ok=True)
     board.private.chmod(0o700)
     return board

@@ -79,10 +79,7 @@ def run_workers(
         If there is no leaderboard, no truth, or no database.
     """
     board = board_of(course)
-    check_sandbox()
-    check_hidden(course.grading)
-    check_rubric(course, board.stage)
-    contents.kit(course, ())
+    check_ready(board)
     engine = store.open_board(board.url)
     with ExitStack() as stack:
         stack.callback(engine.dispose)
@@ -98,6 +95,40 @@ def run_workers(
             work = functools.partial(run_worker, board, engine, stop, score, remark)
             for ended in [threads.submit(work) for _ in range(jobs)]:
                 ended.result()
+
+
+def check_ready(board: Board) -> None:
+    """Refuse to score where files cannot be opened safely, or by a rubric that cannot be met.
+
+    Raises
+    ------
+    NoSandboxError
+        If this machine cannot open students' files safely.
+    InputError
+        If there is no truth, or the rubric is wrong.
+    """
+    check_sandbox()
+    check_hidden(board.course.grading)
+    check_rubric(board.course, board.stage)
+    contents.kit(board.course, ())
+
+
+def score_waiting(board: Board, engine: Engine, report: Callable[[], object]) -> None:
+    """Score all that wait, and see to the board.
+
+    Parameters
+    ----------
+    report
+        Called after each.
+
+    Raises
+    ------
+    InputError, OSError
+        If something of ours fails. The entry is in the queue again then.
+    """
+    with _alive(board) as name:
+        while score_next(board, engine, name):
+            report()
 
 
 def run_worker(board: Board, engine: Engine, stop: threading.Event, score: Score, remark: Remark) -> None:

@@ -66,7 +66,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _shown(request: Request, error: RefusalError) -> dict[str, object]:
-    return {name: pages.shown(request, value) for name, value in error.values.items()}
+    return {name: pages.shown(request.app.state.site, value) for name, value in error.values.items()}
 
 
 def _input(request: Request, error: Exception) -> Response:

@@ -33,7 +33,10 @@ from autograder.leaderboard.web.security import Asking, Changing, RefusalError, 
 from autograder.leaderboard.web.site import Site
 from autograder.leaderboard.web.words import LANGUAGES, word
 
+STATIC = Path(__file__).parent / "static"
 THEMES = ("auto", "light", "dark")
+TABS = {PRIVATE: "/?board=private", PUBLIC: "/?board=public"}
+"""Where the boards are."""
 YEAR = 365 * 86_400
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """Of a picture that is opened alone: its styles are within it, and it runs nothing."""
@@ -69,10 +72,9 @@ def theme(request: Request) -> str:
     return asked if asked in THEMES else THEMES[0]
 
 
-def shown(request: Request, value: object) -> object:
+def shown(site: Site, value: object) -> object:
     """Write a value as text."""
     if isinstance(value, datetime):
-        site: Site = request.app.state.site
         local = value.astimezone(ZoneInfo(site.zone))
         return f"{local:%Y-%m-%d %H:%M} {local.tzname()}"
     return f"{value:,.1f}" if isinstance(value, float) else value
@@ -90,24 +92,28 @@ def scale(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     return low, high
 
 
+def render(site: Site, name: str, spoken: str, **values: object) -> str:
+    """Fill in a template in a language."""
+
+    def say(key: str, **parts: object) -> str:
+        return word(spoken, key, **{part: shown(site, value) for part, value in parts.items()})
+
+    def moment(time: datetime | None) -> Markup:
+        if time is None:
+            return Markup("–")
+        return Markup('<time datetime="{}">{}</time>').format(time.isoformat(), shown(site, time))
+
+    return _templates.get_template(name).render(
+        site=site, say=say, moment=moment, number=number, lang=spoken, now=datetime.now(UTC), min=min, max=max, **values
+    )
+
+
 def page(request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
     """Fill in a page; language and theme that were clicked are kept as cookies."""
     site: Site = request.app.state.site
     spoken, look = language(request), theme(request)
     who: Visitor | None = getattr(request.state, "visitor", None)
-
-    def say(key: str, **parts: object) -> str:
-        return word(spoken, key, **{part: shown(request, value) for part, value in parts.items()})
-
-    def moment(time: datetime | None) -> Markup:
-        if time is None:
-            return Markup("–")
-        return Markup('<time datetime="{}">{}</time>').format(time.isoformat(), shown(request, time))
-
-    content = _templates.get_template(name).render(
-        site=site, who=who, say=say, moment=moment, number=number, lang=spoken, theme=look, path=request.url.path,
-        now=datetime.now(UTC), min=min, max=max, **values,
-    )  # fmt: skip
+    content = render(site, name, spoken, who=who, theme=look, path=request.url.path, **values)
     answer = HTMLResponse(content, status)
     for cookie, value in (("lang", spoken), ("theme", look)):
         if request.query_params.get(cookie) == value:
@@ -202,9 +208,15 @@ def board(request: Request, who: Asking, board: str = PUBLIC) -> Response:
     with store.session(site.engine) as session:
         known = facts(session)
         chosen = PRIVATE if board == PRIVATE and known.get("revealed") else PUBLIC
-        rows = ranking(session, chosen)
-        waiting = session.scalar(select(func.count()).where(Entry.state.in_((QUEUED, SCORING)))) or 0
-    return page(request, "board.html", rows=rows, facts=known, board=chosen, ends=scale(rows), waiting=waiting)
+        values = ranked(session, chosen)
+    return page(request, "board.html", facts=known, tabs=TABS, **values)
+
+
+def ranked(session: Session, board: str) -> dict[str, Any]:
+    """Give what a page of the ranking shows of a board."""
+    rows = ranking(session, board)
+    waiting = session.scalar(select(func.count()).where(Entry.state.in_((QUEUED, SCORING)))) or 0
+    return {"board": board, "rows": rows, "ends": scale(rows), "waiting": waiting}
 
 
 @router.get("/team")
@@ -301,8 +313,8 @@ def live(request: Request, who: Asking) -> Response:
 
 def static_version() -> str:
     """Give what changes when a file of `static/` does."""
-    newest = max(path.stat().st_mtime_ns for path in (Path(__file__).parent / "static").iterdir())
+    newest = max(path.stat().st_mtime_ns for path in STATIC.iterdir())
     return format(newest, "x")
 
 
-_templates.globals["version"] = static_version()
+_templates.globals |= {"version": static_version(), "exported": None, "static": "/static/", "home": "/"}

@@ -16,6 +16,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "theme light": ("light", "浅色"),
     "theme dark": ("dark", "深色"),
     "signed in": ("Logged in as {name}", "已登录:{name}"),
+    "made at": ("As of {time}", "截至 {time}"),
     # -- the door
     "token": ("Your team's token", "团队令牌"),
     "token help": (

@@ -95,6 +95,8 @@ def test_it_serves_starts_again_what_dies_and_ends(sandbox_here: None, course: C
         inside = seen_by(web) / str(course.grading)[1:]
         assert [path.name for path in inside.iterdir()] == ["leaderboard"]
         assert sorted(path.name for path in (inside / "leaderboard").iterdir()) == ["stages", "web"]
+        with pytest.raises(OSError, match="Read-only"):
+            (inside / "leaderboard" / "stages" / "more").write_text("")
         assert not list((seen_by(web) / "kit/autograder/questions").iterdir())
         os.kill(web, signal.SIGKILL)
         time.sleep(5)
