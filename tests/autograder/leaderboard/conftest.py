@@ -14,6 +14,7 @@ from autograder.leaderboard.store import accept, open_board, writing
 from autograder.leaderboard.tables import TEAM, Entry, Table, Upload
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
@@ -39,6 +40,17 @@ def cluster() -> Iterator[str]:
     yield f"postgresql+psycopg://board@/postgres?host={folder}"
     run(str(programs / "pg_ctl"), "-w", "-m", "immediate", "-D", f"{folder}/data", "stop")
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from starter.errors import InputError
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 SCORES = {"overall": 0.41, "low": 0.33, "high": 0.49, "metrics": {}}
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture
@@ -114,17 +111,6 @@ def test_an_earlier_folder_is_replaced_whole_and_no_other(site: Site, tmp_path: 
     with pytest.raises(InputError, match=r"holds mine\.txt, so it is not replaced"):
         export.write_pages(site, folder)
     assert (folder / "mine.txt").is_file()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 360)])

@@ -5,6 +5,8 @@ import html
 import json
 import re
 import shutil
+import socket
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import scipy.stats
+import uvicorn
 from copies import copied
 from fastapi.testclient import TestClient
 from handing_in import STAGE, WRONG, answer, put_result, submit
@@ -251,3 +254,69 @@ def test_a_watch_writes_what_changed_and_says_what_fails(course: Course, tmp_pat
     broken.process.join(60)
     broken.look()
     assert said == ["the instructor's pages of the stages were not written; tried again in 60 s"]
+
+
+@pytest.fixture
+def served(site: Site) -> Iterator[tuple[str, str]]:
+    """The address of a web process, and the instructor's token."""
+    token = make_tokens(site.engine, ["teacher"], INSTRUCTOR)["teacher"]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(make_app(site), log_level="warning"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", token
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize(("scheme", "width", "spoken"), [("light", 1100, "en"), ("dark", 360, "zh")])
+def test_a_person_gets_from_a_number_to_a_page_that_runs_nothing(
+    browser, served: tuple[str, str], scheme: str, width: int, spoken: str
+):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    address, token = served
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        locale=spoken,
+        java_script_enabled=scheme == "dark",
+    )
+    page = context.new_page()
+    page.goto(f"{address}/login")
+    page.fill("#token", token)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{address}/instructor")
+    page.get_by_role("link", name={"en": "Stages", "zh": "各阶段"}[spoken]).click()
+    for path in ("", f"/{STAGE}", "/01_biology_primer", f"/{STAGE}/submissions", f"/{STAGE}/submissions?question=why"):
+        page.goto(f"{address}/instructor/stages{path}")
+        if scheme == "dark":
+            assert axe.Axe().run(page).response["violations"] == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.goto(f"{address}{ROOT}")
+    bar = page.locator("svg.points a").last
+    bar.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/submissions?place=9")
+    assert page.get_by_role("row").count() == 3
+    page.goto(f"{address}{ROOT}")
+    page.get_by_role("link", name={"en": "asking for another look: 1", "zh": "请求复查: 1"}[spoken]).click()
+    page.get_by_role("rowheader").get_by_role("link").click()
+    assert page.url == f"{address}{ROOT}/feedback/hal"
+    assert RUNS in page.content().replace("&lt;", "<").replace("&gt;", ">")
+    assert page.locator("img[src=x]").count() == 0
+    context.close()
+
+
+def test_a_page_that_were_not_escaped_would_run_nothing_either(browser, served: tuple[str, str], records: Path):
+    address, token = served
+    context = browser.new_context(extra_http_headers={"Authorization": f"Bearer {token}"})
+    page, asked = context.new_page(), []
+    page.on("requestfinished", lambda request: asked.append(request.url))
+    hostile = records / "pages" / STAGE / "zoe.html"
+    hostile.write_text(f"<title>Zoe</title>{RUNS}<link rel=stylesheet href=/static/board.css><iframe src=/></iframe>")
+    page.goto(f"{address}{ROOT}/feedback/zoe")
+    hostile.unlink()
+    assert page.title() == "Zoe"
+    assert page.evaluate("[window.ran, window.origin]") == [None, "null"]
+    assert asked == [page.url]
+    context.close()
