@@ -55,7 +55,7 @@ def grade(
     with step(opened, "grade", stage):
         if (board := opened.settings.leaderboard) and board.stage == stage:
             from autograder.leaderboard.board import board_of
-            from autograder.leaderboard.choice import hand_over
+            from autograder.leaderboard.handover import hand_over
             from autograder.leaderboard.store import open_board
 
             for name in hand_over(opened, open_board(board_of(opened).url)):

@@ -1,17 +1,16 @@
 """A course's leaderboard: its settings, folders and rule set."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from autograder.course import FILE, Course
-from autograder.folders import BOARD_DATABASE, GRADED_BOARD, LEADERBOARD, WORK
+from autograder.folders import ARRIVING, BOARD_DATABASE, ENTRIES, GRADED_BOARD, LEADERBOARD, PICTURES, TRUTH, WORK
 from autograder.settings import Leaderboard, Prediction
 from starter.errors import InputError
+from starter.files import sha256
 from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
-
-ENTRIES, PICTURES, ARRIVING = "entries", "pictures", "arriving"
-"""Below the web folder."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,12 @@ class Board:
     def rules(self) -> RuleSet:
         """How it is scored."""
         return get_rule_set(self.prediction.profile)
+
+    @property
+    def measure(self) -> str:
+        """Hash what scores are measured by, the truth and the rule set: by another all are other scores."""
+        truth = sha256(self.course.hidden_folder / TRUTH / "truth.json")
+        return hashlib.sha256(f"{truth} {self.rules.name}".encode()).hexdigest()
 
     @property
     def ends(self) -> datetime | None:

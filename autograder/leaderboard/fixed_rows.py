@@ -1,11 +1,12 @@
 """Rows among which teams stand: the baseline, the best quick model of the kit, the replicate."""
 
 import json
-import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
+import filelock
 import numpy as np
 
 from autograder.grading.predictions import truth_of
@@ -17,6 +18,7 @@ from starter.bench.panels import deal
 from starter.bench.run import write_prediction
 from starter.bench.trial import best_of_kit
 from starter.data.course import open_course
+from starter.errors import InputError
 from starter.files import whole
 from starter.models.kit import KIT
 from starter.prediction.requirements import requirements_of_course
@@ -24,11 +26,65 @@ from starter.scoring.metrics.rule_sets import RuleSet
 from starter.scoring.scorecard import score_prediction
 from starter.scoring.truth.replicate import mean_of_defined
 
-BASELINE, REPLICATE = "baseline", "replicate"
+Rows: TypeAlias = dict[str, tuple[dict, dict | None]]
+"""Name to the scores on both halves, each as `Entry.public`; None where there is one board alone."""
+REFERENCES = BASELINE, REPLICATE = "baseline", "replicate"
 
 
-def reference_rows(board: Board) -> dict[str, tuple[dict, dict | None]]:
-    """Give the rows of baseline and replicate on both halves, at the scaled scores that they define."""
+def rows_so_far(board: Board) -> Rows:
+    """Give the rows: baseline and replicate, at the scaled scores that they define, and the kit's.
+
+    The kit's is among them as soon as `make_kit_row` has made it.
+    """
+    rows, made = _reference_rows(board), kit_file(board)
+    if made.is_file():
+        content = json.loads(made.read_text(encoding="utf-8"))
+        rows[content["name"]] = content["public"], content["private"]
+    return rows
+
+
+def kit_file(board: Board) -> Path:
+    """Name the file that keeps the kit's row, for this truth and rule set, where only scoring workers read."""
+    return board.private / "fixed" / f"{board.measure}.json"
+
+
+def make_kit_row(board: Board, remark: Callable[[str], object]) -> None:
+    """Fit the best quick model of the kit on all training pairs, score it, and keep its row, unless it is kept.
+
+    It takes minutes. Of two who make it at once, the second waits, and finds it made.
+
+    Parameters
+    ----------
+    remark
+        Called with the reason if the course's data cannot be used, or the model fails.
+    """
+    with filelock.FileLock(board.private / "kit.lock"):
+        try:
+            if not kit_file(board).is_file():
+                _fit_and_score(board)
+        except InputError as error:
+            remark(f"no row of a model of the kit: {error}")
+
+
+def _fit_and_score(board: Board) -> None:
+    made, folder = kit_file(board), board.work / "kit"
+    data = open_course(board.course.public_folder)
+    ground = ground_of_course(data, board.rules.name)
+    name = best_of_kit(ground, deal(ground.data.pairs))
+    answer = predicted(arm_of(KIT[name]), ground.data, data.split().pairs("hidden"))
+    shutil.rmtree(folder, ignore_errors=True)  # who was stopped left it
+    folder.mkdir(parents=True)
+    file = folder / "prediction.h5ad"
+    write_prediction(answer.table, file, ground, requirements_of_course(data.folder))
+    score = score_card(board, score_prediction(file, truth_of(board.course), board.rules.name))
+    shutil.rmtree(folder)
+    content = {"name": name, "public": score.public.row, "private": score.private and score.private.row}
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with whole(made) as part:
+        part.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _reference_rows(board: Board) -> Rows:
     truth, rules = truth_of(board.course), board.rules
     scores = {
         context: {
@@ -40,40 +96,8 @@ def reference_rows(board: Board) -> dict[str, tuple[dict, dict | None]]:
     public, private = score_halves(board, scores)
     return {
         name: (_reference(rules, public, name), None if private is None else _reference(rules, private, name))
-        for name in (BASELINE, REPLICATE)
+        for name in REFERENCES
     }
-
-
-def kit_row(board: Board, kept: Path) -> tuple[str, dict, dict | None]:
-    """Give the best quick model of the kit and its rows, fitted on all training pairs; once for a truth.
-
-    Parameters
-    ----------
-    kept
-        A file that keeps them, where only scoring workers read.
-
-    Raises
-    ------
-    InputError
-        If the course's data cannot be used, or the model fails.
-    """
-    if kept.is_file():
-        content = json.loads(kept.read_text(encoding="utf-8"))
-        return content["name"], content["public"], content["private"]
-    data = open_course(board.course.public_folder)
-    ground = ground_of_course(data, board.rules.name)
-    name = best_of_kit(ground, deal(ground.data.pairs))
-    answer = predicted(arm_of(KIT[name]), ground.data, data.split().pairs("hidden"))
-    board.work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="kit-", dir=board.work) as folder:
-        file = Path(folder) / "prediction.h5ad"
-        write_prediction(answer.table, file, ground, requirements_of_course(data.folder))
-        score = score_card(board, score_prediction(file, truth_of(board.course), board.rules.name))
-    content = {"name": name, "public": score.public.row, "private": score.private and asdict(score.private)["row"]}
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with whole(kept) as part:
-        part.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
-    return name, content["public"], content["private"]
 
 
 def _reference(rules: RuleSet, half: HalfScore, name: str) -> dict:

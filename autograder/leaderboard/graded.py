@@ -9,14 +9,14 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from autograder.folders import RESULTS
+from autograder.folders import ARRIVING, RESULTS
 from autograder.grading.results import read_result
 from autograder.handed_in.attempts import received_at
 from autograder.handed_in.files import File
 from autograder.handed_in.submissions import Submission, hash_submission, prediction_of
-from autograder.leaderboard import store, worker
+from autograder.leaderboard import fixed_rows, store, worker
 from autograder.leaderboard.accounts import make_tokens
-from autograder.leaderboard.board import ARRIVING, Board
+from autograder.leaderboard.board import Board
 from autograder.leaderboard.tables import QUEUED, REFUSED, TEAM, Account, Entry, Fact, Upload
 from starter import progress
 from starter.errors import InputError
@@ -41,7 +41,8 @@ def rank_graded(board: Board, engine: Engine, remark: worker.Remark) -> list[str
     """
     worker.check_ready(board)
     with progress.spinner("prepare the board"):
-        worker.prepare(board, engine, remark)
+        fixed_rows.make_kit_row(board, remark)
+        worker.prepare(board, engine)
     left_out = bring_in(board, engine)
     with store.session(engine) as now:
         waiting = now.scalar(select(func.count()).select_from(Entry).where(Entry.state == QUEUED)) or 0

@@ -38,18 +38,22 @@ def web_command(board: Board) -> list[str]:
     return command_beside(program, read, ["/kit/autograder/questions"], board.web)
 
 
-def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
+def web_settings(board: Board, host: str, port: int) -> dict[str, str | int]:
+    """Write what the web process is told, by standard input: all that it knows of its course."""
     most = board.course.limits.prediction_mib << 20
     zone = board.course.zone(board.stage)
-    told = {
+    return {
         "database": board.url, "folder": str(board.web), "title": board.title, "per_day": board.settings.per_day,
         "stages": str(board.stages), "max_bytes": most,
         "ends": board.ends.isoformat() if board.ends else "", "zone": getattr(zone, "key", "UTC"),
         "host": host, "port": port,
     }  # fmt: skip
+
+
+def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(web_command(board), stdin=subprocess.PIPE, text=True, env={"PATH": os.defpath})
     assert process.stdin is not None
-    process.stdin.write(json.dumps(told))
+    process.stdin.write(json.dumps(web_settings(board, host, port)))
     process.stdin.close()
     return process
 

@@ -20,11 +20,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from autograder.leaderboard.board import ARRIVING, ENTRIES
+from autograder.folders import ARRIVING, ENTRIES
 from autograder.leaderboard.tables import (
     QUEUED,
     REFUSED,
     SCORING,
+    WITHDRAWN,
     Account,
     Entry,
     Fact,
@@ -53,6 +54,10 @@ class TooManyError(InputError):
         super().__init__(
             f"your team made its {per_day} entries of today; the next is taken from {until:%Y-%m-%d %H:%M} UTC on"
         )
+
+
+class ChangedError(InputError):
+    """What came is not the file that its sender hashed."""
 
 
 def open_board(url: str) -> Engine:
@@ -150,6 +155,8 @@ def accept(engine: Engine, folder: Path, upload: Upload, received: datetime, per
     ------
     TooManyError
         If the team has made them; the file stays where it is.
+    ChangedError
+        If the file has not the hash that its sender said.
     InputError
         If the board has closed, the file is not whole or has no name that is taken, or the disk is full; nothing was
         accepted then.
@@ -169,11 +176,13 @@ def accept(engine: Engine, folder: Path, upload: Upload, received: datetime, per
             if known is None or not there:
                 msg = f"the upload of {name} is not known here; begin it again"
                 raise InputError(msg)
-            _check_upload(known, size)
+            _check_upload(known, size, digest)
             _check_open(now, received)
             if used_today(now, account, received) >= per_day:
                 raise TooManyError(per_day, _next_day(received))
-            entry = Entry(account=account, file=name, size=size, sha256=digest, received=received, flags=[])
+            entry = Entry(
+                account=account, file=name, note=known.note, size=size, sha256=digest, received=received, flags=[]
+            )
             now.add(entry)
             now.flush()
             known.entry = entry.id
@@ -188,6 +197,18 @@ def accept(engine: Engine, folder: Path, upload: Upload, received: datetime, per
         raise InputError(msg) from error
     file.unlink(missing_ok=True)
     return entry
+
+
+def sent_before(session: Session, account: str, file: str, size: int, sha256: str) -> Upload | None:
+    """Find a team's upload of the same file, by its hash: one that stopped half-way, or one that became an entry.
+
+    A file whose entry was withdrawn may come again.
+    """
+    query = select(Upload).outerjoin(Entry, Upload.entry == Entry.id).where(
+        Upload.account == account, Upload.file == file, Upload.size == size, Upload.sha256 == sha256,
+        Upload.entry.is_(None) | (Entry.state != WITHDRAWN),
+    )  # fmt: skip
+    return session.scalar(query.order_by(Upload.begun.desc()).limit(1))
 
 
 def used_today(session: Session, account: str, now: datetime) -> int:
@@ -249,7 +270,7 @@ def read_fact(now: Session, name: str) -> object:
     return None if fact is None else fact.value["is"]
 
 
-def _check_upload(upload: Upload, size: int) -> None:
+def _check_upload(upload: Upload, size: int, digest: str) -> None:
     name = PurePosixPath(upload.file)
     if name.name != upload.file or not upload.file.isprintable() or "\\" in upload.file or upload.file.startswith("."):
         msg = f"{upload.file!r} is no file name that is taken; name the file as prediction.vcc"
@@ -260,6 +281,9 @@ def _check_upload(upload: Upload, size: int) -> None:
     if size != upload.size:
         msg = f"{size:,} of the {upload.size:,} bytes of {upload.file} arrived; send the rest"
         raise InputError(msg)
+    if upload.sha256 not in ("", digest):
+        msg = f"what arrived is not {upload.file} as it was when the upload began; send it again"
+        raise ChangedError(msg)
 
 
 def _check_open(now: Session, received: datetime) -> None:

@@ -16,6 +16,7 @@ TEAM, INSTRUCTOR = "team", "instructor"
 QUEUED, SCORING, SCORED, REFUSED, WITHDRAWN = "queued", "scoring", "scored", "refused", "withdrawn"
 """States of an entry. `refused` is the file's fault, and its `reason` says what to do; where something of ours failed
 it is `queued` again."""
+LONGEST_NOTE = 200
 PUBLIC, PRIVATE = "public", "private"
 """Boards: each ranks by one half of the hidden perturbations."""
 
@@ -74,7 +75,10 @@ class Upload(Table):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     account: Mapped[str] = mapped_column(ForeignKey("accounts.name", ondelete="CASCADE"))
     file: Mapped[str] = mapped_column(String(255))
+    note: Mapped[str] = mapped_column(String(LONGEST_NOTE), default="")
     size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64), default="")
+    """Of the file that is sent, if its sender said it: by it who sends the file again finds what came before."""
     begun: Mapped[datetime]
     entry: Mapped[int | None] = mapped_column(ForeignKey("entries.id"))
     """What it became."""
@@ -89,7 +93,7 @@ class Entry(Table):
     """Entries are scored in this order."""
     account: Mapped[str] = mapped_column(ForeignKey("accounts.name"))
     file: Mapped[str] = mapped_column(String(255))
-    note: Mapped[str] = mapped_column(String(200), default="")
+    note: Mapped[str] = mapped_column(String(LONGEST_NOTE), default="")
     """What the team says of it."""
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))

@@ -1,11 +1,13 @@
 """Scoring workers: they take entries from the queue, score them, and keep the boards; at the end they reveal.
 
 A worker holds a lock for as long as it lives. What it held when it died goes back into the queue as soon as another
-worker, or itself anew, finds the lock free.
+worker, or itself anew, finds the lock free. The row of a model of the kit takes minutes, so it is made in a process
+beside, which gives way to entries, and stands in the board once it is made.
 """
 
 import functools
-import hashlib
+import multiprocessing
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,13 +21,13 @@ import numpy as np
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from autograder.course import Course
-from autograder.folders import TRUTH
+from autograder.course import Course, read_course
+from autograder.folders import ENTRIES, PICTURES
 from autograder.grading.batch import cluster
 from autograder.grading.predictions import Refusal
 from autograder.grading.rubric import check_rubric
 from autograder.leaderboard import fixed_rows, ladder, store
-from autograder.leaderboard.board import ENTRIES, PICTURES, Board, board_of
+from autograder.leaderboard.board import Board, board_of
 from autograder.leaderboard.choice import chosen_entries
 from autograder.leaderboard.entry_score import EntryScore, HalfScore, halves_of, read_score, score_entry, write_score
 from autograder.leaderboard.tables import (
@@ -43,9 +45,10 @@ from autograder.leaderboard.tables import (
 from autograder.sandbox import contents
 from autograder.sandbox.ready import check_hidden, check_sandbox
 from starter.errors import InputError
-from starter.files import sha256
 
 IDLE_SECONDS = 1.0
+POLITE = 10
+"""How far the process that makes the kit's row stands back (nice)."""
 LONGEST_PAUSE = 60.0
 """Between tries of what fails by a fault of ours."""
 GIVEN_UP = 5
@@ -90,7 +93,10 @@ def run_workers(
                 return score_entry(board, file, pictures)
             return executor.submit(score_entry, board, file, pictures).result()
 
-        prepare(board, engine, remark)
+        prepare(board, engine)
+        beside = multiprocessing.get_context("spawn").Process(target=_make_kit_row, args=(course.root,), daemon=True)
+        beside.start()
+        stack.callback(beside.terminate)
         with ThreadPoolExecutor(jobs) as threads:
             work = functools.partial(run_worker, board, engine, stop, score, remark)
             for ended in [threads.submit(work) for _ in range(jobs)]:
@@ -221,48 +227,50 @@ def give_back_of_dead(board: Board, engine: Engine) -> list[int]:
     return given
 
 
-def prepare(board: Board, engine: Engine, remark: Remark = print) -> None:
-    """Write what holds of the whole board, and its fixed rows. Of another truth all entries are scored again."""
-    truth = sha256(board.course.hidden_folder / TRUTH / "truth.json")
-    key = hashlib.sha256(f"{truth} {board.rules.name}".encode()).hexdigest()
+def _make_kit_row(course: Path) -> None:
+    os.nice(POLITE)
+    fixed_rows.make_kit_row(board_of(read_course(course)), lambda text: print(text, flush=True))
+
+
+def prepare(board: Board, engine: Engine) -> None:
+    """Write what holds of the whole board, and its fixed rows so far. Of another truth all entries are scored again."""
     with filelock.FileLock(board.private / "prepare.lock"):
         sizes = halves_of(board).sizes
         facts = {
             **{"stage": board.stage, "title": board.title, "n_public": sizes[0], "n_private": sizes[1]},
-            **{"ends": board.ends.astimezone(UTC).isoformat() if board.ends else None, "truth": key},
+            **{"ends": board.ends.astimezone(UTC).isoformat() if board.ends else None, "truth": board.measure},
         }
-        rows = fixed_rows.reference_rows(board)
-        try:
-            model, public, private = fixed_rows.kit_row(board, board.private / "fixed" / f"{key}.json")
-            rows[model] = public, private
-        except InputError as error:
-            remark(f"no row of a model of the kit: {error}")
+        rows = fixed_rows.rows_so_far(board)
 
         def work(now: Session) -> None:
             _alone(now)
             before = store.read_fact(now, "truth")
-            if before not in (None, key):
+            if before not in (None, facts["truth"]):
                 _score_again(now)
             shown = bool(store.read_fact(now, "revealed"))
             for name, value in {"revealed": shown, **facts}.items():
                 now.merge(Fact(name=name, value={"is": value}))
-            now.execute(delete(FixedRow))
-            for name, (public, private) in rows.items():
-                now.add(FixedRow(name=name, public=public, private=private if shown else None))
+            _put(now, rows, shown=shown)
 
         store.keep_trying(engine, work)
 
 
 def see_to_board(board: Board, engine: Engine) -> None:
-    """Drop the standings of withdrawn entries, and reveal the private half when it is time and nothing waits."""
+    """Drop the standings of withdrawn entries, take in the kit's row, and reveal the private half when it is time.
+
+    It is time when the board has ended and nothing waits.
+    """
     with store.session(engine) as now:
         gone = select(Standing.account).join(Entry, Entry.id == Standing.entry)
         withdrawn = now.scalars(gone.where(Standing.board == PUBLIC, Entry.state != SCORED)).all()
         due = not store.read_fact(now, "revealed") and board.ends is not None and datetime.now(UTC) >= board.ends
         waiting = select(func.count()).select_from(Entry).where(Entry.state.in_((QUEUED, SCORING)))
         due = due and not now.scalar(waiting.where(Entry.tries < GIVEN_UP))
-    if not withdrawn and not due:
+        shown = set(now.scalars(select(FixedRow.name)))
+    more = shown.issubset(fixed_rows.REFERENCES) and fixed_rows.kit_file(board).is_file()
+    if not withdrawn and not due and not more:
         return
+    rows = fixed_rows.rows_so_far(board) if more or due else {}
 
     def work(now: Session) -> None:
         _alone(now)
@@ -271,6 +279,8 @@ def see_to_board(board: Board, engine: Engine) -> None:
         _rank(now, board, PUBLIC)
         if due:
             _reveal(now, board)
+        if rows:
+            _put(now, rows, shown=bool(store.read_fact(now, "revealed")))
 
     store.keep_trying(engine, work)
 
@@ -283,18 +293,18 @@ def _reveal(now: Session, board: Board) -> None:
     for identity in now.scalars(select(Entry.id).where(Entry.state == SCORED)).all():
         half = _half(board, identity, PRIVATE)
         now.execute(update(Entry).where(Entry.id == identity).values(private=half.row))
-    rows = fixed_rows.reference_rows(board)
-    kept = board.private / "fixed" / f"{store.read_fact(now, 'truth')}.json"
-    if kept.is_file():
-        model, of_public, of_private = fixed_rows.kit_row(board, kept)
-        rows[model] = of_public, of_private
-    for row in now.scalars(select(FixedRow)):
-        row.private = rows[row.name][1] if row.name in rows else None
     now.execute(delete(Standing).where(Standing.board == PRIVATE))
     for account, entry in chosen_entries(now).items():
         _place(now, board, PRIVATE, account, entry.id)
     now.flush()
     _rank(now, board, PRIVATE)
+
+
+def _put(now: Session, rows: fixed_rows.Rows, *, shown: bool) -> None:
+    """Put fixed rows in the place of those before."""
+    now.execute(delete(FixedRow))
+    for name, (public, private) in rows.items():
+        now.add(FixedRow(name=name, public=public, private=private if shown else None))
 
 
 def _stand(now: Session, board: Board, account: str) -> None:

@@ -15,7 +15,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from starter import progress
 from starter.errors import InputError
-from starter.files import check_file
+from starter.files import check_file, sha256
 
 PART = 1 << 20
 """Bytes of a request."""
@@ -37,8 +37,8 @@ class _NoRedirects(HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def submit(file: Path, url: str, token: str, patience: float = PATIENCE) -> str:
-    """Send a prediction file to the leaderboard.
+def submit(file: Path, url: str, token: str, note: str = "", patience: float = PATIENCE) -> str:
+    """Send a prediction file to the leaderboard; what came of the same file before is not sent again.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ def submit(file: Path, url: str, token: str, patience: float = PATIENCE) -> str:
         The leaderboard's page.
     token
         Of the team.
+    note
+        What the team says of it, shown beside its scores to the team and the instructor.
     patience
         Seconds for which a broken connection is tried again.
 
@@ -68,7 +70,8 @@ def submit(file: Path, url: str, token: str, patience: float = PATIENCE) -> str:
         )
         raise InputError(msg)
     size = file.stat().st_size
-    name = base64.b64encode(file.name.encode()).decode()
+    said = {"filename": file.name, "sha256": sha256(file)} | ({"note": note} if note else {})
+    metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in said.items())
     headers = {"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0", "Accept": "application/json"}
     steps = max(1, -(-size // PART))
     place, offset, entry, done = "", 0, "", 0
@@ -77,17 +80,16 @@ def submit(file: Path, url: str, token: str, patience: float = PATIENCE) -> str:
         while not entry:
             try:
                 if not place:
-                    about = {"Upload-Length": str(size), "Upload-Metadata": f"filename {name}"}
+                    about = {"Upload-Length": str(size), "Upload-Metadata": metadata}
                     answer = _ask("POST", urljoin(url, "/uploads"), headers | about)
                     place = urljoin(url, answer["Location"] or "")
+                elif offset < 0:
+                    answer = _ask("HEAD", place, headers)
                 else:
-                    if offset < 0:
-                        answer = _ask("HEAD", place, headers)
-                    else:
-                        content.seek(offset)
-                        part = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-                        answer = _ask("PATCH", place, headers | part, content.read(PART))
-                    offset, entry = int(answer["Upload-Offset"] or 0), answer["Entry-Location"] or ""
+                    content.seek(offset)
+                    part = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+                    answer = _ask("PATCH", place, headers | part, content.read(PART))
+                offset, entry = int(answer["Upload-Offset"] or 0), answer["Entry-Location"] or ""
                 pause, end = 0.2, time.monotonic() + patience
             except HTTPError as error:
                 if error.code not in AGAIN:

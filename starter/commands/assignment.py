@@ -87,13 +87,15 @@ def submit(
         str | None,
         typer.Option("--to", help="The leaderboard's page. Default: the one that course.toml names."),
     ] = None,
+    note: Annotated[str, typer.Option(help="What your team says of it, such as: ridge on GO, alpha 10.")] = "",
 ) -> None:
     """Send a prediction to the class's leaderboard.
 
-    It is sent in parts; where the connection breaks, it goes on from there. Your team's token is taken from the
-    environment variable VCC_TOKEN, else it is asked for. `starter check` finds beforehand what would be refused.
+    It is sent in parts; where the connection breaks, it goes on from there, and so it does if you stop it and run it
+    again. Your team's token is taken from the environment variable VCC_TOKEN, else it is asked for. `starter check`
+    finds beforehand what would be refused.
 
-    Example: starter submit prediction.vcc
+    Example: starter submit prediction.vcc --note "ridge on GO"
     """
     import os
 
@@ -105,4 +107,4 @@ def submit(
         msg = "course.toml names no leaderboard ([hand_in] leaderboard); give its page with --to"
         raise InputError(msg)
     token = os.environ.get("VCC_TOKEN") or typer.prompt("your team's token", hide_input=True)
-    typer.echo(f"handed in: {send(file, url, token)}")
+    typer.echo(f"handed in: {send(file, url, token, note)}")

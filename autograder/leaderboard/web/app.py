@@ -70,7 +70,7 @@ def _shown(request: Request, error: RefusalError) -> dict[str, object]:
 
 
 def _input(request: Request, error: Exception) -> Response:
-    return _answer(request, 422, str(error))
+    return _answer(request, 422, word(pages.language(request), "detail", detail=str(error)))
 
 
 def _not_there(request: Request, error: Exception) -> Response:

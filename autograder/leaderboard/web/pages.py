@@ -15,8 +15,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse
 
+from autograder.folders import PICTURES
 from autograder.leaderboard import choice, store
 from autograder.leaderboard.tables import (
+    LONGEST_NOTE,
     PRIVATE,
     PUBLIC,
     QUEUED,
@@ -92,6 +94,21 @@ def scale(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     return low, high
 
 
+def wait_for(moment: datetime, now: datetime) -> tuple[str, int]:
+    """Say how long until then, as a word and its number.
+
+    >>> from datetime import timedelta
+    >>> now = datetime(2026, 10, 1, tzinfo=UTC)
+    >>> wait_for(now + timedelta(hours=47), now), wait_for(now + timedelta(days=2), now)
+    (('in hours', 47), ('in days', 2))
+    """
+    minutes = int((moment - now).total_seconds() // 60)
+    for name, length in (("in days", 1440), ("in hours", 60), ("in minutes", 1)):
+        if minutes >= 2 * length:
+            return name, minutes // length
+    return "in a minute", 1
+
+
 def render(site: Site, name: str, spoken: str, **values: object) -> str:
     """Fill in a template in a language."""
 
@@ -104,8 +121,9 @@ def render(site: Site, name: str, spoken: str, **values: object) -> str:
         return Markup('<time datetime="{}">{}</time>').format(time.isoformat(), shown(site, time))
 
     return _templates.get_template(name).render(
-        site=site, say=say, moment=moment, number=number, lang=spoken, now=datetime.now(UTC), min=min, max=max, **values
-    )
+        site=site, say=say, moment=moment, number=number, lang=spoken, now=datetime.now(UTC), wait_for=wait_for,
+        over=is_over(site), min=min, max=max, **values,
+    )  # fmt: skip
 
 
 def page(request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
@@ -203,12 +221,11 @@ def ranking(session: Session, board: str) -> list[dict[str, Any]]:
 @router.get("/")
 def board(request: Request, who: Asking, board: str = PUBLIC) -> Response:
     """Show the ranking."""
-    del who
     site: Site = request.app.state.site
     with store.session(site.engine) as session:
         known = facts(session)
         chosen = PRIVATE if board == PRIVATE and known.get("revealed") else PUBLIC
-        values = ranked(session, chosen)
+        values = ranked(session, chosen) | {"left": left_today(session, site, who)}
     return page(request, "board.html", facts=known, tabs=TABS, **values)
 
 
@@ -219,16 +236,25 @@ def ranked(session: Session, board: str) -> dict[str, Any]:
     return {"board": board, "rows": rows, "ends": scale(rows), "waiting": waiting}
 
 
+def left_today(session: Session, site: Site, who: Visitor) -> int:
+    """Count the entries that a team may still hand in today."""
+    return max(0, site.per_day - store.used_today(session, who.account, datetime.now(UTC)))
+
+
+def is_over(site: Site) -> bool:
+    """Say whether the board has ended."""
+    return site.ends is not None and datetime.now(UTC) >= site.ends
+
+
 @router.get("/team")
 def team(request: Request, who: Asking) -> Response:
     """Show a team's own entries, and take a new one."""
     site: Site = request.app.state.site
-    now = datetime.now(UTC)
     with store.session(site.engine) as session:
         query = select(Entry).where(Entry.account == who.account).order_by(Entry.id.desc())
         entries = list(session.scalars(query))
         places = {entry.id: store.position(session, entry) for entry in entries if entry.state == QUEUED}
-        left = max(0, site.per_day - store.used_today(session, who.account, now))
+        left = left_today(session, site, who)
         standing = session.get(Standing, (PUBLIC, who.account))
         session.expunge_all()
     course = [
@@ -237,9 +263,8 @@ def team(request: Request, who: Asking) -> Response:
         for entry in reversed(entries)
         if entry.state == SCORED and entry.public and entry.public.get("overall") is not None
     ]  # fmt: skip
-    over = bool(site.ends and now >= site.ends)
-    return page(request, "team.html", entries=entries, places=places, left=left, standing=standing, over=over,
-                course=course, ends=scale(course))  # fmt: skip
+    return page(request, "team.html", entries=entries, places=places, left=left, standing=standing,
+                course=course, ends=scale(course), longest=LONGEST_NOTE)  # fmt: skip
 
 
 def own_entry(session: Session, who: Visitor, number: int) -> Entry:
@@ -259,7 +284,7 @@ def show_entry(request: Request, number: int, who: Asking) -> Response:
         place = store.position(session, entry) if entry.state == QUEUED else 0
         known = facts(session)
         session.expunge_all()
-    folder = site.folder / "pictures" / str(number)
+    folder = site.folder / PICTURES / str(number)
     pictures = sorted(path.name for path in folder.glob("*.svg")) if folder.is_dir() else []
     halves = [(PUBLIC, entry.public), (PRIVATE, entry.private if known.get("revealed") else None)]
     return page(request, "entry.html", entry=entry, place=place, pictures=pictures, facts=known,
@@ -272,7 +297,7 @@ def picture(request: Request, number: int, name: str, who: Asking) -> Response:
     site: Site = request.app.state.site
     with store.session(site.engine) as session:
         own_entry(session, who, number)
-    path = site.folder / "pictures" / str(number) / name
+    path = site.folder / PICTURES / str(number) / name
     if not re.fullmatch(r"[\w-]{1,80}\.svg", name) or path.is_symlink() or not path.is_file():
         raise RefusalError(404, "not there")
     return FileResponse(path, media_type="image/svg+xml", headers={"Content-Security-Policy": PICTURE_POLICY})
@@ -282,7 +307,7 @@ def picture(request: Request, number: int, name: str, who: Asking) -> Response:
 def choose(request: Request, number: int, who: Changing) -> Response:
     """Make an entry the team's submission."""
     site: Site = request.app.state.site
-    if site.ends and datetime.now(UTC) >= site.ends:
+    if is_over(site):
         raise RefusalError(403, "board ended", time=site.ends)
     with store.writing(site.engine) as session:
         entry = own_entry(session, who, number)

@@ -21,9 +21,9 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 from starlette.requests import ClientDisconnect
 
+from autograder.folders import ARRIVING
 from autograder.leaderboard import store
-from autograder.leaderboard.board import ARRIVING
-from autograder.leaderboard.tables import Entry, Upload
+from autograder.leaderboard.tables import LONGEST_NOTE, Entry, Upload
 from autograder.leaderboard.web.security import Changing, RefusalError, Visitor
 from autograder.leaderboard.web.site import Site
 from starter.errors import InputError
@@ -58,15 +58,15 @@ class Arriving:
 
 
 def safe_name(name: str) -> str:
-    """Leave of a file's name what is no path and steers nothing.
+    """Leave of a file's name what is no path and steers nothing; its ending in small letters, as graders look for it.
 
-    >>> safe_name("../../etc/my file.h5ad")
+    >>> safe_name("../../etc/my file.H5AD")
     'my file.h5ad'
     """
     last = PureWindowsPath(PurePosixPath(name).name).name
     last = re.sub(r"[^\w .()+-]", "_", last).strip(" .")
     stem, dot, suffix = last.rpartition(".")
-    return f"{stem[:100]}{dot}{suffix}" if len(suffix) < 10 else last[:100]
+    return f"{stem[:100]}{dot}{suffix.lower()}" if len(suffix) < 10 else last[:100]
 
 
 def metadata(header: str) -> dict[str, str]:
@@ -163,7 +163,7 @@ def options(request: Request) -> Response:
 
 @router.post("/uploads")
 def create(request: Request, who: Changing) -> Response:
-    """Begin a file."""
+    """Begin a file, or tell where the same file that the team sent before is."""
     site = _site(request)
     request.app.state.allowances.use(request.app.state.allowances.uploads, who.account)
     length = request.headers.get("upload-length", "")
@@ -171,12 +171,22 @@ def create(request: Request, who: Changing) -> Response:
         raise RefusalError(400, "no length")
     size, given = int(length), metadata(request.headers.get("upload-metadata", ""))
     name = safe_name(given.get("filename", ""))
-    if Path(name).suffix.lower() not in BEGINNINGS or not Path(name).stem:
+    if Path(name).suffix not in BEGINNINGS or not Path(name).stem:
         raise RefusalError(415, "other file")
     if size > site.max_bytes:
         raise RefusalError(413, "file too large", mib=size / 2**20, most=site.max_bytes >> 20)
     if size == 0:
         raise RefusalError(422, "empty file")
+    note, digest = " ".join(given.get("note", "").split()), given.get("sha256", "")
+    if not note.isprintable() or not re.fullmatch(r"([0-9a-f]{64})?", digest):
+        raise RefusalError(400, "bad metadata")
+    if len(note) > LONGEST_NOTE:
+        raise RefusalError(422, "long note", most=LONGEST_NOTE)
+    if digest:
+        with store.session(site.engine) as session:
+            before = store.sent_before(session, who.account, name, size, digest)
+        if before is not None and (before.entry is not None or place_of(site, before.id).is_file()):
+            return Response(headers={**_standing(site, before), "Location": f"/uploads/{before.id}"})
     _check_open(site, who.account)
     give_up_old(site, who.account)
     upload = secrets.token_hex(16)
@@ -189,7 +199,8 @@ def create(request: Request, who: Changing) -> Response:
     except OSError as error:
         raise RefusalError(507, "disk full") from error
     with store.writing(site.engine) as session:
-        session.add(Upload(id=upload, account=who.account, file=name, size=size, begun=datetime.now(UTC)))
+        about = {"file": name, "note": note, "size": size, "sha256": digest}
+        session.add(Upload(id=upload, account=who.account, begun=datetime.now(UTC), **about))
     return Response(status_code=201, headers={**TUS, "Location": f"/uploads/{upload}", "Upload-Offset": "0"})
 
 
@@ -285,13 +296,13 @@ async def _write(request, site: Site, upload: Upload, mine, lock: asyncio.Lock, 
                 full = error.errno in OF_A_FULL_DISK
                 raise RefusalError(507 if full else 503, "disk full" if full else "ours") from error
         before, offset = offset, offset + len(piece)
-        start, due = BEGINNINGS[Path(upload.file).suffix.lower()]
+        start, due = BEGINNINGS[Path(upload.file).suffix]
         if before < start + len(due) <= offset or (ends and offset == upload.size < start + len(due)):
             with place.open("rb") as file:
                 file.seek(start)
                 if file.read(len(due)) != due:
                     await to_thread.run_sync(_drop, site, upload)
-                    raise RefusalError(422, "not what it says", kind=Path(upload.file).suffix.lower())
+                    raise RefusalError(422, "not what it says", kind=Path(upload.file).suffix)
     return offset
 
 
@@ -323,6 +334,9 @@ def _accept(site: Site, upload: Upload) -> Entry:
     except store.TooManyError as error:
         refuse_today(site, error.until)
         raise
+    except store.ChangedError as error:
+        _drop(site, upload)
+        raise RefusalError(422, "changed on the way") from error
     except InputError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in OF_A_FULL_DISK:
             raise RefusalError(507, "disk full") from error

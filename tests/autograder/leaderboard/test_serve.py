@@ -6,11 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from serving import answers, free_port
 
 from autograder.course import Course
 from autograder.leaderboard.serve import check_port
@@ -18,26 +18,6 @@ from starter.errors import InputError
 
 SERVE = "from autograder.cli import main; main()"
 PROGRAM = "autograder.leaderboard.web.process"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def answers(port: int, seconds: float = 90) -> int:
-    """Wait for a page, and give its status."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{port}/login", timeout=5).status
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            time.sleep(0.3)
-    msg = f"nothing answers at {port}"
-    raise AssertionError(msg)
 
 
 def web_processes(parent: int) -> list[int]:

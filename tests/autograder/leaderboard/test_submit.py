@@ -12,22 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from serving import free_port
 from sqlalchemy import select
 
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.store import open_board, session
 from autograder.leaderboard.tables import TEAM, Entry
-from starter.assignment.leaderboard import submit
+from starter.assignment import leaderboard
+from starter.assignment.leaderboard import PART, submit
 from starter.errors import InputError
 
 SIZE = 24 << 20
 SERVED = Path(__file__).with_name("served.py")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture
@@ -69,16 +65,23 @@ def entries(folder: Path) -> list[Entry]:
         return list(now.scalars(select(Entry)))
 
 
-def relay(port: int, cut_after: int) -> tuple[int, list[int]]:
-    """Listen, and hand bytes on; the first connections are cut after some bytes."""
+def relay(port: int, cut_after: int | None = None) -> tuple[int, list[int], list[int]]:
+    """Listen, and hand bytes on; the first connections are cut after some bytes.
+
+    Returns
+    -------
+    Where it listens, the bytes after which it cut connections, and the sizes of the pieces that clients sent.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     cuts: list[int] = []
+    sent: list[int] = []
 
-    def pump(source: socket.socket, sink: socket.socket, most: int | None) -> None:
+    def pump(source: socket.socket, sink: socket.socket, most: int | None, sizes: list[int]) -> None:
         came = 0
         with suppress(OSError):
             while piece := source.recv(1 << 16):
                 came += len(piece)
+                sizes.append(len(piece))
                 if most is not None and came > most:
                     cuts.append(came)
                     break
@@ -94,11 +97,11 @@ def relay(port: int, cut_after: int) -> tuple[int, list[int]]:
             far = socket.create_connection(("127.0.0.1", port))
             number += 1
             most = cut_after if number % 4 == 3 and len(cuts) < 3 else None
-            threading.Thread(target=pump, args=(near, far, most), daemon=True).start()
-            threading.Thread(target=pump, args=(far, near, None), daemon=True).start()
+            threading.Thread(target=pump, args=(near, far, most, sent), daemon=True).start()
+            threading.Thread(target=pump, args=(far, near, None, []), daemon=True).start()
 
     threading.Thread(target=listen, daemon=True).start()
-    return listener.getsockname()[1], cuts
+    return listener.getsockname()[1], cuts, sent
 
 
 def test_a_connection_that_breaks_half_way_costs_nothing(
@@ -106,11 +109,71 @@ def test_a_connection_that_breaks_half_way_costs_nothing(
 ):
     port = free_port()
     serve(port)
-    between, cuts = relay(port, 300_000)
+    between, cuts, _ = relay(port, 300_000)
     place = submit(prediction, f"http://127.0.0.1:{between}", token)
     assert len(cuts) == 3
     assert place.endswith("/entries/1")
     assert (tmp_path / "entries" / "1" / "mine.h5ad").read_bytes() == prediction.read_bytes()
+
+
+def test_who_stops_half_way_and_runs_it_again_goes_on_and_sends_nothing_twice(
+    tmp_path: Path, token: str, prediction: Path, serve: Callable[[int], subprocess.Popen]
+):
+    """Also when the first run is killed; and when it is run once more after all came, it is the same entry."""
+    port = free_port()
+    serve(port)
+    between, _, sent = relay(port)
+    program = [sys.executable, "-c", "from starter.cli import main; main()"]
+    program += ["submit", str(prediction), "--to", f"http://127.0.0.1:{between}", "--note", "ridge on GO"]
+    there = {**os.environ, "VCC_TOKEN": token}
+    first = subprocess.Popen(program, env=there, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arriving = tmp_path / "arriving"
+    end = time.monotonic() + 30
+    while not any(path.stat().st_size > SIZE / 4 for path in arriving.glob("*")):
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    (path,) = arriving.iterdir()
+    came = settled(path)
+    assert SIZE / 4 < came < SIZE
+    sent.clear()
+    again = subprocess.run(program, env=there, capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == f"handed in: http://127.0.0.1:{between}/entries/1"
+    heads = 1000 * (SIZE // PART + 3)  # of its requests
+    assert SIZE - came <= sum(sent) < SIZE - came + heads
+    (entry,) = entries(tmp_path)
+    assert entry.note == "ridge on GO"
+    assert (tmp_path / "entries" / "1" / "mine.h5ad").read_bytes() == prediction.read_bytes()
+    sent.clear()
+    assert submit(prediction, f"http://127.0.0.1:{between}", token).endswith("/entries/1")
+    assert sum(sent) < 2000
+    prediction.write_bytes(prediction.read_bytes()[:-1] + b"!")
+    assert submit(prediction, f"http://127.0.0.1:{between}", token).endswith("/entries/2"), "it is another file"
+
+
+def settled(path: Path) -> int:
+    """Wait until the last piece that a killed client sent is written, and give the size."""
+    size = -1
+    while size != (size := path.stat().st_size):
+        time.sleep(0.3)
+    return size
+
+
+def test_a_file_that_changes_while_it_is_sent_is_refused(
+    tmp_path: Path,
+    token: str,
+    prediction: Path,
+    serve: Callable[[int], subprocess.Popen],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    port = free_port()
+    serve(port)
+    monkeypatch.setattr(leaderboard, "sha256", lambda path: "0" * 64)
+    with pytest.raises(InputError, match="What arrived is not the file as it was when the upload began"):
+        submit(prediction, f"http://127.0.0.1:{port}", token)
+    assert entries(tmp_path) == []
+    assert list((tmp_path / "arriving").iterdir()) == []
 
 
 @pytest.mark.slow

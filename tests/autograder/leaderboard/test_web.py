@@ -2,6 +2,8 @@
 
 import base64
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -47,9 +49,12 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def begin(client: TestClient, token: str, name: str = "prediction.h5ad", size: int = len(H5AD)) -> httpx.Response:
-    about = base64.b64encode(name.encode()).decode()
-    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(size), "Upload-Metadata": f"filename {about}"}
+def begin(
+    client: TestClient, token: str, name: str = "prediction.h5ad", size: int = len(H5AD), **more: str
+) -> httpx.Response:
+    said = {"filename": name, **more}
+    about = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in said.items())
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(size), "Upload-Metadata": about}
     return client.post("/uploads", headers=bearer(token) | headers)
 
 
@@ -115,9 +120,9 @@ def test_a_part_that_does_not_fit_is_refused(
 
 @pytest.mark.parametrize(
     ("name", "size", "status"),
-    [("a.h5ad", (1 << 20) + 1, 413), ("a.exe", 5, 415), (".h5ad", 5, 415), ("a.vcc", 0, 422)],
+    [("a.h5ad", (1 << 20) + 1, 413), ("a.H5AD", 5, 201), ("a.exe", 5, 415), (".h5ad", 5, 415), ("a.vcc", 0, 422)],
 )
-def test_a_file_that_cannot_be_taken_is_refused_before_it_is_sent(
+def test_whether_a_file_can_be_taken_is_said_before_it_is_sent(
     client: TestClient, tokens: dict[str, str], name: str, size: int, status: int
 ):
     assert begin(client, tokens["owls"], name, size).status_code == status
@@ -129,6 +134,18 @@ def test_a_name_leads_nowhere(client: TestClient, site: Site, tokens: dict[str, 
     assert part(client, tokens["owls"], place, 0, H5AD).status_code == 204
     assert [path.name for path in site.folder.rglob("*.h5ad")] == ["x.h5ad"]
     assert (site.folder / "entries" / "1" / "x.h5ad").is_file()
+
+
+def test_a_note_stands_beside_its_entry_and_a_long_one_is_refused(
+    client: TestClient, site: Site, tokens: dict[str, str]
+):
+    place = begin(client, tokens["owls"], note="ridge  on\nGO").headers["location"]
+    part(client, tokens["owls"], place, 0, H5AD)
+    assert entries(site.engine)[0].note == "ridge on GO"
+    assert "ridge on GO" in client.get("/team", headers=bearer(tokens["owls"]) | PAGE).text
+    answer = begin(client, tokens["owls"], note="x" * 201)
+    assert answer.status_code == 422
+    assert "may have 200 characters" in answer.json()["reason"]
 
 
 def test_a_name_that_is_a_script_is_text(client: TestClient, tokens: dict[str, str]):
@@ -265,6 +282,15 @@ def test_an_instructor_rotates_tokens_and_takes_entries_back(client: TestClient,
     assert "teacher: copied" in client.get("/entries/1", headers=bearer(fresh) | PAGE).text
     assert client.post("/instructor/entries/1/requeue", data={"csrf": csrf, "reason": "mistaken"}).status_code == 303
     assert entries(site.engine)[0].state == "queued"
+
+
+def test_what_the_web_process_needs_is_loaded_in_a_moment():
+    """Neither what computes nor what reads submissions, which take ten seconds and more to import."""
+    program = "import sys, autograder.leaderboard.web.process; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "autograder.leaderboard.web.pages" in loaded
+    heavy = ("numpy", "pandas", "scipy", "anndata", "torch", "nbgrader", "autograder.grading", "autograder.handed_in")
+    assert not set(loaded) & set(heavy)
 
 
 def test_every_word_is_there_in_both_languages(client: TestClient, site: Site, tokens: dict[str, str]):

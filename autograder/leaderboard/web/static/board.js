@@ -13,14 +13,16 @@ async function send(file, form) {
   const bar = document.getElementById("how-far");
   const headers = { "Tus-Resumable": "1.0.0", "X-CSRF-Token": csrf, "Accept": "application/json" };
   const key = `upload ${file.name} ${file.size} ${file.lastModified}`;
-  const name = btoa(String.fromCharCode(...new TextEncoder().encode(file.name)));
+  const coded = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  const note = document.getElementById("note").value;
+  const metadata = `filename ${coded(file.name)}${note ? `,note ${coded(note)}` : ""}`;
   let place = localStorage.getItem(key), offset = -1, entry = null, tries = 0;
   bar.hidden = false;
   while (entry === null) {
     let answer;
     try {
       if (!place) {
-        const about = { ...headers, "Upload-Length": file.size, "Upload-Metadata": `filename ${name}` };
+        const about = { ...headers, "Upload-Length": file.size, "Upload-Metadata": metadata };
         answer = await fetch("/uploads", { method: "POST", headers: about });
         if (answer.ok) { place = answer.headers.get("Location"); offset = 0; localStorage.setItem(key, place); }
       } else if (offset < 0) {
@@ -55,6 +57,7 @@ async function send(file, form) {
 }
 
 const form = document.getElementById("upload");
+if (form) form.hidden = false;
 if (form) form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
