@@ -269,7 +269,7 @@ def test_what_is_refused_says_why(board: Board, engine: Engine, enter: Callable[
 def test_the_ranking_is_understood_at_a_glance(enter: Callable[..., sync_api.Page]):
     page = enter("owls")
     facts = page.inner_text(".facts")
-    assert re.search(r"Ends\s+in 9 days \d{4}-\d\d-\d\d \d\d:\d\d CE", facts)
+    assert re.search(r"Ends\s+in 9 days \d{4}-\d\d-\d\d \d\d:\d\d UTC", facts)
     assert re.search(r"Entries left today\s+3 of 5", facts), "the refused one does not count"
     assert re.search(r"Your rank\s+1 \(within noise\)", facts)
     rows = {row.locator("th").inner_text().split()[0]: row for row in page.locator(".ranking tbody tr").all()}
