@@ -54,7 +54,9 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8000,
-    jobs: Annotated[int, typer.Option(min=1, help="Entries that are opened at the same time.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Entries at the same time: one is opened while another is scored.")
+    ] = 2,
     dask: Annotated[
         str | None, typer.Option(help="Score on the workers of this Dask scheduler, tcp://HOST:PORT (docs/cluster.md).")
     ] = None,

@@ -43,6 +43,8 @@ DID_NOT_START = 1
 """Exit status of bubblewrap, and of Python before a file is opened."""
 SCORING = threading.Lock()
 """One prediction at a time: scoring uses all cores, and its threads cannot be entered twice."""
+OPENING = ("import starter.data.h5ad", "import starter.prediction.vcc", "import starter.scoring.screens.opened")
+"""What opening a prediction imports, for `Zygotes`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class Refusal:
     """Whether the sandbox was stopped, which this machine may have caused: a person looks."""
 
 
-def score_in_sandbox(course: Course, stage: str, file: Path, work: Path) -> Scorecard | Refusal:
+def score_in_sandbox(
+    course: Course, stage: str, file: Path, work: Path, start: run.Start = run.from_scratch, seed: int | None = 0
+) -> Scorecard | Refusal:
     """Open a prediction file in the sandbox and score what comes out, against the whole hidden truth.
 
     Parameters
@@ -66,6 +70,10 @@ def score_in_sandbox(course: Course, stage: str, file: Path, work: Path) -> Scor
         The `.h5ad` or `.vcc`, readable by all.
     work
         An empty folder with room for the file, unpacked and written anew.
+    start
+        How its sandbox is started.
+    seed
+        As of `score_prediction`.
 
     Raises
     ------
@@ -79,7 +87,7 @@ def score_in_sandbox(course: Course, stage: str, file: Path, work: Path) -> Scor
     required = _required(course.public_folder, _changed(course.public_folder / "train.h5ad"))
     truth = truth_of(course)
     try:
-        plain = _written_anew(course, file, settings, len(required.genes), work)
+        plain = _written_anew(course, file, settings, len(required.genes), work, start)
         findings = check_prediction(plain, required)
         if errors := [finding for finding in findings if finding.level == "error"]:
             with open_h5ad(plain):
@@ -87,7 +95,7 @@ def score_in_sandbox(course: Course, stage: str, file: Path, work: Path) -> Scor
             more = f"; and {len(errors) - 1} more: starter check lists all" if len(errors) > 1 else ""
             return Refusal(_sentence(f"{errors[0]}{more}"), stopped=False)
         with SCORING:
-            return score_prediction(plain, truth, settings.profile)
+            return score_prediction(plain, truth, settings.profile, seed)
     except InputError as error:
         if isinstance(error, MachineError) or isinstance(error.__cause__, OSError):  # also a share that went away
             raise
@@ -131,16 +139,16 @@ def score_file(submission: Submission, file: Path, work: Path) -> Scored:
     return replace(scored, verdict=replace(scored.verdict, called=file.name))
 
 
-def _written_anew(course: Course, file: Path, settings: Prediction, n_genes: int, work: Path) -> Path:
+def _written_anew(course: Course, file: Path, settings: Prediction, n_genes: int, work: Path, start: run.Start) -> Path:
     """Open a file in the sandbox and write what came out as a plain `.h5ad`."""
     limit = course.limits.prediction_mib << 20
     if file.suffix == ".vcc":
         unpacked = work / "unpacked.h5ad"
-        _run(course, "unpack", file, n_genes, unpacked, limit)
+        _run(course, "unpack", file, n_genes, unpacked, limit, start)
         unpacked.chmod(0o644)
         file = unpacked
     stream = work / "values"
-    _run(course, "read", file, n_genes, stream, SEASON_2025.size_limit(n_genes))
+    _run(course, "read", file, n_genes, stream, SEASON_2025.size_limit(n_genes), start)
     # `plain` has the name that messages and the scorecard show
     plain = work / f"{Path(settings.file).stem}.h5ad"
     with stream.open("rb") as frames:
@@ -186,7 +194,7 @@ def _blocks(content: Iterator[tuple[str, bytes]], n_cells: int, n_genes: int) ->
     raise InputError(msg)
 
 
-def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: int) -> None:
+def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: int, start: run.Start) -> None:
     limits = course.limits
     with into.open("wb") as sink:
         outcome = run.run(
@@ -201,6 +209,7 @@ def _run(course: Course, job: str, file: Path, n_genes: int, into: Path, limit: 
             workdir="/home/student/work",
             into=sink,
             max_output=limit,
+            start=start,
         )
     if outcome.status == "ended" and outcome.returncode == 0:
         return

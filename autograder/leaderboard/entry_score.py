@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ Scores: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]
 """Context to metric name to one value a perturbation."""
 SHOWN = ("value", "low", "high", "scaled", "direction", "baseline", "replicate")
 """Of a metric's row."""
+DRAWING = threading.Lock()
+"""One picture at a time: pyplot is not made for threads."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def halves_of(board: Board) -> Halves:
     return split_halves(truth_of(board.course).contexts, board.course.derived_seed(SEED))
 
 
-def score_entry(board: Board, file: Path, pictures: Path) -> EntryScore | Refusal:
+def score_entry(board: Board, file: Path, pictures: Path, start: run.Start = run.from_scratch) -> EntryScore | Refusal:
     """Score a file that a team uploaded, and draw its scores on the public half.
 
     Parameters
@@ -66,6 +69,8 @@ def score_entry(board: Board, file: Path, pictures: Path) -> EntryScore | Refusa
         As it was uploaded.
     pictures
         The folder for its pictures.
+    start
+        How its sandbox is started.
 
     Raises
     ------
@@ -80,16 +85,20 @@ def score_entry(board: Board, file: Path, pictures: Path) -> EntryScore | Refusa
         work = Path(folder) / "prediction"
         work.mkdir()
         run.open_to_all(Path(folder))
-        card = score_in_sandbox(board.course, board.stage, copy, work)
+        card = score_in_sandbox(board.course, board.stage, copy, work, start, seed=None)  # its halves have intervals
     if isinstance(card, Refusal):
         return card
-    _draw(board, card, pictures)
-    return score_card(board, card)
+    sums, *halves = _summed_up(board, card.scores)
+    _draw(card, sums, pictures)
+    return _entry(card, *halves)
 
 
 def score_card(board: Board, card: Scorecard) -> EntryScore:
     """Sum up a scorecard over both halves."""
-    public, private = score_halves(board, card.scores)
+    return _entry(card, *score_halves(board, card.scores))
+
+
+def _entry(card: Scorecard, public: HalfScore, private: HalfScore | None) -> EntryScore:
     return EntryScore(
         public,
         private,
@@ -100,35 +109,44 @@ def score_card(board: Board, card: Scorecard) -> EntryScore:
 
 def score_halves(board: Board, scores: Scores) -> tuple[HalfScore, HalfScore | None]:
     """Sum up values of each perturbation over both halves."""
-    halves = halves_of(board)
-    private = None if halves.private is None else _half(board, scores, halves.private, bounded=True)
-    return _half(board, scores, halves.public, bounded=private is not None), private
+    _, public, private = _summed_up(board, scores)
+    return public, private
 
 
-def _draw(board: Board, card: Scorecard, folder: Path) -> None:
-    sums, _ = score_part(card.scores, truth_of(board.course), board.rules, halves_of(board).public)
-    figure = scores_figure(replace(card, **sums | {"contexts": {}}), "")
-    if figure is not None:
-        with whole(folder / "scores.svg") as part:
-            figure.savefig(part, format="svg")
-        plt.close(figure)
+def _summed_up(board: Board, scores: Scores) -> tuple[dict, HalfScore, HalfScore | None]:
+    """Sum up what is shown: the metrics that count. Gives the whole rows of the public half too."""
+    rules, halves = board.rules, halves_of(board)
+    rules = replace(rules, metrics=tuple(metric for metric in rules.metrics if metric.name in rules.scored))
+    private = None if halves.private is None else _half(board, rules, scores, halves.private, bounded=True)[1]
+    sums, public = _half(board, rules, scores, halves.public, bounded=private is not None)
+    return sums, public, private
 
 
-def _half(board: Board, scores: Scores, chosen: Mapping[str, np.ndarray], *, bounded: bool) -> HalfScore:
-    sums, values = score_part(scores, truth_of(board.course), board.rules, chosen)
-    row = _row(board.rules, sums, bounded=bounded)
-    return HalfScore(row, [float(value) if np.isfinite(value) else None for value in values])
+def _draw(card: Scorecard, sums: dict, folder: Path) -> None:
+    with DRAWING:
+        figure = scores_figure(replace(card, **sums | {"contexts": {}}), "")
+        if figure is not None:
+            with whole(folder / "scores.svg") as part:
+                figure.savefig(part, format="svg")
+            plt.close(figure)
+
+
+def _half(
+    board: Board, rules: RuleSet, scores: Scores, chosen: Mapping[str, np.ndarray], *, bounded: bool
+) -> tuple[dict, HalfScore]:
+    sums, values = score_part(scores, truth_of(board.course), rules, chosen)
+    row = _row(rules, sums, bounded=bounded)
+    return sums, HalfScore(row, [float(value) if np.isfinite(value) else None for value in values])
 
 
 def _row(rules: RuleSet, sums: dict, *, bounded: bool) -> dict:
     low, high = sums["overall_interval"] if bounded else (None, None)
     metrics = {}
     for metric in rules.metrics:
-        if metric.name in rules.scored:
-            row = sums["metrics"][metric.name]
-            metrics[metric.name] = {"title": metric.title, **{key: row[key] for key in SHOWN}}
-            if not bounded:
-                metrics[metric.name] |= {"low": None, "high": None}
+        row = sums["metrics"][metric.name]
+        metrics[metric.name] = {"title": metric.title, **{key: row[key] for key in SHOWN}}
+        if not bounded:
+            metrics[metric.name] |= {"low": None, "high": None}
     return {"overall": sums["overall"], "low": low, "high": high, "metrics": metrics}
 
 

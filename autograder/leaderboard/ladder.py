@@ -67,19 +67,18 @@ def ranks(values: np.ndarray, *, intervals: bool = True) -> np.ndarray:
     -------
     Ranks from 1, in the order given.
     """
-    means = values.mean(axis=1)
+    means, t = values.mean(axis=1), scipy.stats.t.ppf((1 + LEVEL) / 2, values.shape[1] - 1)
     order = np.argsort(-means, kind="stable")
     result, first = np.zeros(len(values), int), None
     for place, row in enumerate(order, start=1):
-        if first is None or _is_worse(values[row], values[first], intervals=intervals):
+        if first is None or _is_worse(values[row], values[first], t if intervals else None):
             first, rank = row, place
         result[row] = rank
     return result
 
 
-def _is_worse(values: np.ndarray, first: np.ndarray, *, intervals: bool) -> bool:
+def _is_worse(values: np.ndarray, first: np.ndarray, t: float | None) -> bool:
     gap = first - values
-    if not intervals:
+    if t is None:
         return bool(first.mean() > values.mean())
-    half = scipy.stats.t.ppf((1 + LEVEL) / 2, len(gap) - 1) * gap.std(ddof=1) / np.sqrt(len(gap))
-    return bool(gap.mean() > half)
+    return bool(gap.mean() > t * gap.std(ddof=1) / np.sqrt(len(gap)))

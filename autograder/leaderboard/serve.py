@@ -26,6 +26,8 @@ from starter.errors import InputError
 
 SOON = 2.0
 """Seconds until a part that died is started again."""
+BEHIND = 10
+"""How far scoring stands back where pages want the same core."""
 ENDS_IN = 20
 """Seconds that a part has to end."""
 
@@ -60,6 +62,7 @@ def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
 
 def _score(course: Path, jobs: int, dask: str | None) -> None:
     """Score entries in a process of its own, until it is told to end."""
+    os.nice(BEHIND)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; who serves passes on what it means
@@ -88,7 +91,7 @@ def serve(
     board: Board,
     host: str,
     port: int,
-    jobs: int = 1,
+    jobs: int = 2,
     dask: str | None = None,
     say: Callable[[str], object] = print,
 ) -> None:

@@ -4,6 +4,7 @@ A file is on the disk before the row that says that it was accepted. Whoever ask
 connection broke before the answer came, gets the same answer.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -42,6 +43,7 @@ WRITES = "writes"
 ENDINGS = (".h5ad", ".vcc")
 FULL = ("disk is full", "No space left")
 """What databases say of a full disk, which does not mend itself in seconds."""
+OF_A_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 T = TypeVar("T")
 
 
@@ -129,12 +131,18 @@ def keep_trying(engine: Engine, work: Callable[[Session], T], seconds: float = B
         except DBAPIError as error:
             if not (error.connection_invalidated or isinstance(error, OperationalError)):
                 raise
-            full = any(word in str(error.orig) for word in FULL)
-            if full or time.monotonic() + pause > end:
+            if is_full(error) or time.monotonic() + pause > end:
                 msg = f"the leaderboard's database does not answer or cannot write: {error.orig}".strip()
                 raise InputError(msg) from error
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Tell whether a disk is full, whoever says so."""
+    if isinstance(error, DBAPIError):
+        return any(word in str(error.orig) for word in FULL)
+    return isinstance(error, OSError) and error.errno in OF_A_FULL_DISK
 
 
 def accept(engine: Engine, folder: Path, upload: Upload, received: datetime, per_day: int) -> Entry:
@@ -218,16 +226,13 @@ def used_today(session: Session, account: str, now: datetime) -> int:
     return session.scalar(select(func.count()).select_from(Entry).where(*mine, Entry.state != REFUSED)) or 0
 
 
-def position(session: Session, entry: Entry) -> int:
-    """Say how many entries are scored until an entry is, itself counted; 0 if it does not wait."""
-    if entry.state not in (QUEUED, SCORING):
-        return 0
-    if entry.state == SCORING:
-        return 1
-    before = (Entry.tries < entry.tries) | ((Entry.tries == entry.tries) & (Entry.id < entry.id))
-    waiting = select(func.count()).select_from(Entry).where((Entry.state == QUEUED) & before)
-    scoring = select(func.count()).select_from(Entry).where(Entry.state == SCORING)
-    return (session.scalar(waiting) or 0) + (session.scalar(scoring) or 0) + 1
+def places(session: Session, account: str) -> dict[int, int]:
+    """Say of each queued entry of a team how many are scored until it is, itself counted."""
+    order = func.row_number().over(order_by=(Entry.tries, Entry.id)).label("place")
+    waiting = select(Entry.id, Entry.account, order).where(Entry.state == QUEUED).subquery()
+    scoring = select(func.count()).select_from(Entry).where(Entry.state == SCORING).scalar_subquery()
+    found = session.execute(select(waiting.c.id, waiting.c.place + scoring).where(waiting.c.account == account))
+    return {identity: place for identity, place in found}
 
 
 def claim(engine: Engine, worker: str) -> Entry | None:

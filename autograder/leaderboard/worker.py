@@ -19,12 +19,13 @@ from pathlib import Path
 import filelock
 import numpy as np
 from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from autograder.course import Course, read_course
 from autograder.folders import ENTRIES, PICTURES
 from autograder.grading.batch import cluster
-from autograder.grading.predictions import Refusal
+from autograder.grading.predictions import OPENING, Refusal
 from autograder.grading.rubric import check_rubric
 from autograder.leaderboard import fixed_rows, ladder, store
 from autograder.leaderboard.board import Board, board_of
@@ -44,6 +45,7 @@ from autograder.leaderboard.tables import (
 )
 from autograder.sandbox import contents
 from autograder.sandbox.ready import check_hidden, check_sandbox
+from autograder.sandbox.zygotes import zygotes
 from starter.errors import InputError
 
 IDLE_SECONDS = 1.0
@@ -59,7 +61,7 @@ Remark = Callable[[str], None]
 
 
 def run_workers(
-    course: Course, stop: threading.Event, jobs: int = 1, dask: str | None = None, remark: Remark = print
+    course: Course, stop: threading.Event, jobs: int = 2, dask: str | None = None, remark: Remark = print
 ) -> None:
     """Score entries until told to stop.
 
@@ -87,10 +89,11 @@ def run_workers(
     with ExitStack() as stack:
         stack.callback(engine.dispose)
         executor = stack.enter_context(cluster(dask, course)) if dask is not None else None
+        warm = stack.enter_context(zygotes(board.work, OPENING))
 
         def score(board: Board, file: Path, pictures: Path) -> EntryScore | Refusal:
             if executor is None:
-                return score_entry(board, file, pictures)
+                return score_entry(board, file, pictures, warm.start)
             return executor.submit(score_entry, board, file, pictures).result()
 
         prepare(board, engine)
@@ -147,8 +150,9 @@ def run_worker(board: Board, engine: Engine, stop: threading.Event, score: Score
                     pause = IDLE_SECONDS
                     continue
                 wait = IDLE_SECONDS
-            except (InputError, OSError) as error:
-                remark(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {error}; tried again in {pause:.0f} s")
+            except (InputError, OSError, SQLAlchemyError) as error:
+                what = str(error).partition("\n")[0]
+                remark(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {what}; tried again in {pause:.0f} s")
                 wait, pause = pause, min(2 * pause, LONGEST_PAUSE)
             stop.wait(wait)
 

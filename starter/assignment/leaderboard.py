@@ -6,6 +6,7 @@ The protocol is tus 1.0 (https://tus.io/protocols/resumable-upload), its core an
 import base64
 import http.client
 import json
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def submit(file: Path, url: str, token: str, note: str = "", patience: float = P
                 pause, offset = min(2 * pause, LONGEST_PAUSE), -1
             except BROKEN as error:
                 why = getattr(error, "reason", error)
+                if isinstance(why, ssl.SSLCertVerificationError):
+                    raise InputError(_untrusted(url, why)) from error
                 _wait(pause, end, f"{url} cannot be reached ({why}); see whether you are online, and run this again")
                 pause, offset = min(2 * pause, LONGEST_PAUSE), -1
             while done < min(steps, max(0, offset) // PART if offset < size else steps):
@@ -118,6 +121,13 @@ def _reason(error: HTTPError, url: str) -> str:
     except (ValueError, KeyError, TypeError, OSError):
         said = f"{url} answers {error.code} {error.reason}; is it the leaderboard's page?"
     return "".join(character if character.isprintable() else " " for character in said)
+
+
+def _untrusted(url: str, why: ssl.SSLCertVerificationError) -> str:
+    return (
+        f"the certificate of {url} is not one that this machine trusts ({why.verify_message}); if your instructor "
+        "made it, ask for its file and name it in the environment variable SSL_CERT_FILE"
+    )
 
 
 def _wait(pause: float, end: float, message: str) -> None:

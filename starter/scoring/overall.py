@@ -54,7 +54,7 @@ def mean_of(scores: Sequence[Score]) -> Score:
 
 
 def scaled_interval(
-    rules: RuleSet, metric: Metric, contexts: Sequence[tuple[Rows, Values]], seed: int
+    rules: RuleSet, metric: Metric, contexts: Sequence[tuple[Rows, Values]], seed: int | None
 ) -> tuple[float | None, float | None]:
     """Bound a metric's scaled score by drawing perturbations within each context.
 
@@ -83,7 +83,7 @@ def scaled_interval(
 
 
 def overall_interval(
-    rules: RuleSet, contexts: Sequence[tuple[Rows, Values]], seed: int
+    rules: RuleSet, contexts: Sequence[tuple[Rows, Values]], seed: int | None
 ) -> tuple[float | None, float | None]:
     """Bound the overall score by drawing perturbations within each context.
 

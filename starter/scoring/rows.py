@@ -18,7 +18,7 @@ OVERALL_SCORES = {"overall": "scaled", "overall_unclipped": "unclipped"}
 """Overall scores, and the column of a metric's row of which each is the mean over the scored metrics."""
 
 
-def summed_up(rules: RuleSet, scored: Sequence[ContextValues], seed: int) -> dict:
+def summed_up(rules: RuleSet, scored: Sequence[ContextValues], seed: int | None) -> dict:
     """Sum up what was scored in each context, each weighing the same.
 
     Returns
@@ -37,7 +37,7 @@ def summed_up(rules: RuleSet, scored: Sequence[ContextValues], seed: int) -> dic
     }
 
 
-def context_rows(score: ContextValues, rules: RuleSet, seed: int) -> dict:
+def context_rows(score: ContextValues, rules: RuleSet, seed: int | None) -> dict:
     """Give every metric of one context its row, and the overall scores, as the rules have it and unclipped."""
     rows = {metric.name: _row(metric, score, rules, seed) for metric in rules.metrics}
     return {"metrics": rows, **{name: _mean_of(rules, rows, of) for name, of in OVERALL_SCORES.items()}}
@@ -50,7 +50,7 @@ def _mean_of(rules: RuleSet, rows: Mapping[str, dict], column: str) -> float | N
     return None if not scaled or None in scaled else float(np.mean(scaled))
 
 
-def _row(metric: Metric, score: ContextValues, rules: RuleSet, seed: int) -> dict:
+def _row(metric: Metric, score: ContextValues, rules: RuleSet, seed: int | None) -> dict:
     values = score.per_metric[metric.name]
     of_anchor = {name: scores[metric.name] for name, scores in score.anchors.items()}
     value = float(metric.mean(values))
@@ -127,7 +127,7 @@ def over_contexts(
 
 
 def _interval_over(
-    metric: Metric, scored: Sequence[ContextValues], seed: int, *, paired: bool
+    metric: Metric, scored: Sequence[ContextValues], seed: int | None, *, paired: bool
 ) -> tuple[float | None, float | None]:
     """Bootstrap perturbations within each context, and average over contexts."""
     samples = []

@@ -128,7 +128,7 @@ def prediction_name(path: str | Path) -> str:
 
 
 def score_prediction(
-    prediction: anndata.AnnData | str | Path, truth: Truth, rule_set: str, seed: int = 0, name: str | None = None
+    prediction: anndata.AnnData | str | Path, truth: Truth, rule_set: str, seed: int | None = 0, name: str | None = None
 ) -> Scorecard:
     """Score a prediction, and count no look at the truth; `starter.scoring.score.score` counts it.
 
@@ -142,7 +142,7 @@ def score_prediction(
     rule_set
         Name of the rule set.
     seed
-        Fixes the bootstrap.
+        Fixes the bootstrap; None: no intervals are made.
     name
         What to call it; default: its file's name without the ending.
 

@@ -17,7 +17,7 @@ ROUNDING = 1e-12
 def interval(
     samples: Sequence[np.ndarray],
     mean: Callable[[np.ndarray, int], np.ndarray] | Sequence[Callable[[np.ndarray, int], np.ndarray]],
-    seed: int,
+    seed: int | None,
 ) -> tuple[float | None, float | None]:
     """95 % interval of a mean over perturbations, by the bias-corrected and accelerated bootstrap.
 
@@ -29,17 +29,17 @@ def interval(
         (values, axis of the perturbations) -> what is to be bounded, one function or one a context; averaged over
         contexts.
     seed
-        Fixes the draws.
+        Fixes the draws; None: none are made.
 
     Returns
     -------
-    Low and high; None where a context has fewer than `FEWEST` perturbations, or the mean is undefined in some draws.
+    Low and high; None without draws, and where a context has fewer than `FEWEST` perturbations, or the mean is undefined in some draws.
 
     References
     ----------
     Efron (1987), Journal of the American Statistical Association 82:171.
     """
-    if min(len(values) for values in samples) < FEWEST:
+    if seed is None or min(len(values) for values in samples) < FEWEST:
         return None, None
     means = [mean] * len(samples) if callable(mean) else mean
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from autograder.leaderboard import store
 from autograder.leaderboard.web import pages, stages, teaching, uploads
 from autograder.leaderboard.web.security import Allowances, Guard, RefusalError
 from autograder.leaderboard.web.site import Site
@@ -81,7 +82,8 @@ def _not_there(request: Request, error: Exception) -> Response:
 
 def _ours(request: Request, error: Exception) -> Response:
     logging.getLogger("uvicorn.error").error("%s %s: %r", request.method, request.url.path, error)
-    return _answer(request, 503, word(pages.language(request), "ours"))
+    full = store.is_full(error)
+    return _answer(request, 507 if full else 503, word(pages.language(request), "disk full" if full else "ours"))
 
 
 def _answer(request: Request, status: int, sentence: str, error: RefusalError | None = None) -> Response:

@@ -253,7 +253,7 @@ def team(request: Request, who: Asking) -> Response:
     with store.session(site.engine) as session:
         query = select(Entry).where(Entry.account == who.account).order_by(Entry.id.desc())
         entries = list(session.scalars(query))
-        places = {entry.id: store.position(session, entry) for entry in entries if entry.state == QUEUED}
+        places = store.places(session, who.account)
         left = left_today(session, site, who)
         standing = session.get(Standing, (PUBLIC, who.account))
         session.expunge_all()
@@ -281,7 +281,7 @@ def show_entry(request: Request, number: int, who: Asking) -> Response:
     site: Site = request.app.state.site
     with store.session(site.engine) as session:
         entry = own_entry(session, who, number)
-        place = store.position(session, entry) if entry.state == QUEUED else 0
+        place = store.places(session, entry.account).get(number, 0)
         known = facts(session)
         session.expunge_all()
     folder = site.folder / PICTURES / str(number)
@@ -323,11 +323,10 @@ def live(request: Request, who: Asking) -> Response:
     site: Site = request.app.state.site
     with store.session(site.engine) as session:
         query = select(Entry).where(Entry.account == who.account).order_by(Entry.id.desc()).limit(20)
+        places = store.places(session, who.account)
         entries = [
-            {"id": entry.id, "state": entry.state,
-             "place": store.position(session, entry) if entry.state == QUEUED else 0}
-            for entry in session.scalars(query)
-        ]  # fmt: skip
+            {"id": entry.id, "state": entry.state, "place": places.get(entry.id, 0)} for entry in session.scalars(query)
+        ]
     spoken = language(request)
     for entry in entries:
         entry["text"] = word(spoken, f"state {entry['state']}", n=entry["place"])

@@ -41,6 +41,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+FOR_EVER = "public, max-age=31536000, immutable"
+"""Of a file whose address changes when it does."""
+
 
 class RefusalError(Exception):
     """A request that is not answered, with the word that says why; `web.words` has the sentence."""
@@ -255,7 +258,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                kept = message["status"] == 200 and scope["path"].startswith("/static/") and scope["query_string"]
+                headers.setdefault("Cache-Control", FOR_EVER if kept else "no-store")
                 if scope["scheme"] == "https":
                     headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)

@@ -7,7 +7,6 @@ What is whole becomes an entry; where this process ended just before, it does wh
 import asyncio
 import base64
 import binascii
-import errno
 import os
 import re
 import secrets
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect
 
 from autograder.folders import ARRIVING
@@ -41,7 +41,6 @@ PIECE = 1 << 20
 """Bytes that are written at a time."""
 SILENCE = 60
 """Seconds after which a sender of whom nothing comes is let go."""
-OF_A_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 router = APIRouter()
 
 
@@ -293,8 +292,7 @@ async def _write(request, site: Site, upload: Upload, mine, lock: asyncio.Lock, 
             try:
                 await to_thread.run_sync(_append, place, bytes(piece), offset, ends)
             except OSError as error:
-                full = error.errno in OF_A_FULL_DISK
-                raise RefusalError(507 if full else 503, "disk full" if full else "ours") from error
+                raise _failed(error) from error
         before, offset = offset, offset + len(piece)
         start, due = BEGINNINGS[Path(upload.file).suffix]
         if before < start + len(due) <= offset or (ends and offset == upload.size < start + len(due)):
@@ -338,6 +336,11 @@ def _accept(site: Site, upload: Upload) -> Entry:
         _drop(site, upload)
         raise RefusalError(422, "changed on the way") from error
     except InputError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in OF_A_FULL_DISK:
-            raise RefusalError(507, "disk full") from error
+        if isinstance(error.__cause__, OSError | DBAPIError):
+            raise _failed(error.__cause__) from error
         raise
+
+
+def _failed(error: Exception) -> RefusalError:
+    full = store.is_full(error)
+    return RefusalError(507 if full else 503, "disk full" if full else "ours")

@@ -126,11 +126,11 @@ def test_a_worker_gets_back_what_it_holds_and_a_fault_of_ours_goes_to_the_end(en
     assert again is not None
     assert (again.id, again.tries) == (first.id, 1)
     with store.writing(engine) as now:
-        assert store.position(now, now.get_one(Entry, second.id)) == 2
+        assert store.places(now, "blue") == {second.id: 2}
         assert store.give_back(now, "one", "the disk is full") == [first.id]
         assert store.held_by(now, first.id, "one") is None
     with store.session(engine) as now:
-        assert [store.position(now, now.get_one(Entry, entry.id)) for entry in (first, second)] == [2, 1]
+        assert store.places(now, "red") | store.places(now, "blue") == {first.id: 2, second.id: 1}
 
 
 def test_a_connection_that_is_ended_half_way_loses_nothing(engine: Engine, arrive: Callable, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -8,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,38 +14,16 @@ import anndata
 import filelock
 import numpy as np
 import pytest
-from handing_in import RIGHT, STAGE, grade_one, submit
+from entering import NOON, enter
+from handing_in import RIGHT, grade_one, submit
 from sqlalchemy import select
 
-from autograder.course import Course, read_course
-from autograder.folders import SECRET
 from autograder.leaderboard import choice, halves, handover, store, worker
 from autograder.leaderboard.accounts import make_tokens
-from autograder.leaderboard.board import Board, board_of
-from autograder.leaderboard.tables import PRIVATE, REFUSED, SCORED, SCORING, Entry, Fact, FixedRow, Standing, Upload
+from autograder.leaderboard.board import Board
+from autograder.leaderboard.tables import PRIVATE, REFUSED, SCORED, SCORING, Entry, Fact, FixedRow, Standing
 from starter.scoring.scorecard import score_prediction
 from starter.scoring.truth.opened import open_truth
-
-NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def board(course: Course, sandbox_here: None, monkeypatch: pytest.MonkeyPatch) -> Board:
-    """A board whose six hidden perturbations make two halves of three."""
-    monkeypatch.setattr(halves, "FEWEST", 3)
-    # of three perturbations chance may deal those that have no value of some metric
-    (course.grading / SECRET).write_text(bytes(32).hex())
-    path = course.root / "course.toml"
-    path.write_text(path.read_text() + f'\n[leaderboard]\nstage = "{STAGE}"\n')
-    return board_of(read_course(course.root))
-
-
-def upload(board: Board, engine: store.Engine, file: Path, number: int, team: str = "ada") -> Entry:
-    shutil.copyfile(file, board.web / "arriving" / f"{number}")
-    with store.writing(engine) as now:
-        arrived = Upload(id=f"{number}", account=team, file=file.name, size=file.stat().st_size, begun=NOON)
-        now.add(arrived)
-    return store.accept(engine, board.web, arrived, NOON, 99)
 
 
 @pytest.mark.slow
@@ -64,7 +40,7 @@ def test_an_entry_goes_from_upload_to_grade(board: Board, train_mean: Path, tmp_
     (tmp_path / "bomb.vcc").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
     files = [train_mean, *(tmp_path / name for name in ("nan.h5ad", "genes.h5ad", "damaged.h5ad", "bomb.vcc"))]
     for number, file in enumerate(files):
-        upload(board, engine, file, number)
+        enter(board, engine, file, number)
     while worker.score_next(board, engine, "w"):
         pass
     with store.session(engine) as now:
@@ -112,7 +88,7 @@ def test_an_entry_goes_from_upload_to_grade(board: Board, train_mean: Path, tmp_
 def test_entries_are_scored_while_the_kits_row_is_made(board: Board, train_mean: Path) -> None:
     engine = store.open_board(board.url)
     make_tokens(engine, ["ada", "bob"], "team")
-    upload(board, engine, train_mean, 1)
+    enter(board, engine, train_mean, 1)
     stop = threading.Event()
 
     def standings() -> dict[str, int]:
@@ -128,7 +104,7 @@ def test_entries_are_scored_while_the_kits_row_is_made(board: Board, train_mean:
             ended = threads.submit(worker.run_workers, board.course, stop)
             wait_until(lambda: ended.done() or standings() == {"ada": 1})
             assert fixed() == {"baseline", "replicate"}
-        upload(board, engine, train_mean, 2, "bob")
+        enter(board, engine, train_mean, 2, "bob")
         wait_until(lambda: ended.done() or (len(fixed()) == 3 and len(standings()) == 2))
         stop.set()
         ended.result(60)
@@ -164,7 +140,7 @@ def test_what_a_killed_worker_held_is_given_back_once(board: Board, tmp_path: Pa
     make_tokens(engine, ["ada"], "team")
     file = tmp_path / "p.h5ad"
     file.write_bytes(b"cells")
-    entry = upload(board, engine, file, 1)
+    entry = enter(board, engine, file, 1)
     process = subprocess.Popen([sys.executable, "-c", KILLED, board.course.root], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "claimed\n"
@@ -184,7 +160,7 @@ def test_what_a_killed_worker_held_is_given_back_once(board: Board, tmp_path: Pa
 def test_a_fault_of_ours_leaves_the_entry_in_the_queue(board: Board, train_mean: Path) -> None:
     engine = store.open_board(board.url)
     make_tokens(engine, ["ada"], "team")
-    entry = upload(board, engine, train_mean, 1)
+    entry = enter(board, engine, train_mean, 1)
 
     def full(*_: object) -> NoReturn:
         raise OSError(28, "No space left on device")
