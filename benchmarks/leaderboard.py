@@ -35,7 +35,7 @@ from autograder.leaderboard.store import open_board, session
 from autograder.leaderboard.tables import INSTRUCTOR, SCORED, TEAM, Entry, Fact, Standing
 from autograder.release.notebooks import release
 from benchmarks.memory import Memory
-from benchmarks.visitors import Sent, Teams, View
+from benchmarks.visitors import Sent, View, Visitors, visitors
 from benchmarks.watch import machine
 from starter.console import run
 from starter.data import pseudobulk
@@ -111,15 +111,15 @@ def leaderboard(
         with _served(board, root / "serve.log") as (url, process):
             with spinner("the board is made ready"):
                 _until_ready(engine, process)
-            visitors = Teams(url, tokens, work, clients, minutes)
             start = time.monotonic()
-            took = _follow(engine, process, visitors, memory, uploads)
-            sent, views = visitors.end()
+            with visitors(url, tokens, work, clients, minutes) as teams_here:
+                _follow(engine, process, teams_here, memory, uploads)
+                sent, views = teams_here.end()
             _check(board, engine, sent, uploads)
         print(f"{machine(VERSIONS)}\n")
         size = sum(file.stat().st_size for file in predictions) / len(predictions) / 2**20
         print(f"{teams} teams, {uploads:,} uploads of {size:.1f} MiB, {clients} at a time:\n")
-        print("\n".join([*_times(engine, sent, took), "", *_views(views, start), "", *memory.table()]))
+        print("\n".join([*_times(engine, sent), "", *_views(views, start), "", *memory.table()]))
 
 
 def _lay_out(root: Path, per_day: int) -> Board:
@@ -182,11 +182,11 @@ def _until_ready(engine: Engine, process: subprocess.Popen) -> None:
     raise InputError(msg)
 
 
-def _follow(engine: Engine, process: subprocess.Popen, visitors: Teams, memory: Memory, uploads: int) -> float:
-    """Look at memory and queue until all is scored; give the seconds from the first claim to the last score."""
+def _follow(engine: Engine, process: subprocess.Popen, here: Visitors, memory: Memory, uploads: int) -> None:
+    """Look at memory and queue until all is scored."""
     done, moved = 0, time.monotonic()
     with bar("score entries", uploads) as advance:
-        while done < uploads or visitors.sending():
+        while done < uploads or here.sending():
             time.sleep(SAMPLE)
             memory.sample(process.pid)
             with session(engine) as now:
@@ -197,9 +197,6 @@ def _follow(engine: Engine, process: subprocess.Popen, visitors: Teams, memory: 
             if time.monotonic() > moved + STUCK or process.poll() is not None:
                 msg = f"{done:,} of {uploads:,} uploads were scored, and then no more for {STUCK:.0f} s"
                 raise InputError(msg)
-    with session(engine) as now:
-        first, last = now.execute(select(func.min(Entry.begun), func.max(Entry.ended))).one()
-    return (last - first).total_seconds()
 
 
 def _check(board: Board, engine: Engine, sent: Sequence[Sent], uploads: int) -> None:
@@ -251,18 +248,17 @@ def _ranked(entries: Sequence[Entry], values: dict[str, np.ndarray]) -> dict[str
     return ranks
 
 
-def _times(engine: Engine, sent: Sequence[Sent], took: float) -> list[str]:
+def _times(engine: Engine, sent: Sequence[Sent]) -> list[str]:
     with session(engine) as now:
-        each = [
-            (entry.ended - entry.begun).total_seconds()
-            for entry in now.scalars(select(Entry))
-            if entry.ended and entry.begun
-        ]
+        scored = [(entry.begun, entry.ended) for entry in now.scalars(select(Entry)) if entry.begun and entry.ended]
+    each = [(ended - begun).total_seconds() for begun, ended in scored]
+    took = (max(ended for _, ended in scored) - min(begun for begun, _ in scored)).total_seconds()
+    sending = max(one.ended for one in sent) - min(one.ended - one.seconds for one in sent)
     return [
-        "| | n | median, s | 95 %, s | at most, s | all together, s |",
-        "|---|---|---|---|---|---|",
-        f"| uploads | {len(sent):,} | {_spread([one.seconds for one in sent], 2)} | |",
-        f"| entries scored | {len(each):,} | {_spread(each, 2)} | {took:,.0f} |",
+        "| | n | median, s | 95 %, s | at most, s | all together, s | one, s |",
+        "|---|---|---|---|---|---|---|",
+        f"| uploads | {_spread([one.seconds for one in sent], 2)} | {sending:,.0f} | {sending / len(sent):.2f} |",
+        f"| entries, from claim to rank | {_spread(each, 2)} | {took:,.0f} | {took / len(each):.2f} |",
     ]
 
 
@@ -273,18 +269,16 @@ def _views(views: Sequence[View], start: float) -> list[str]:
     lines = ["| pages | n | median, ms | 95 %, ms | at most, ms | not answered |", "|---|---|---|---|---|---|"]
     for kind, of_kind in {**dict(sorted(kinds.items())), "all": list(views)}.items():
         failed = sum(view.status != 200 for view in of_kind)
-        lines.append(
-            f"| {kind} | {len(of_kind):,} | {_spread([1000 * view.seconds for view in of_kind], 0)} | {failed} |"
-        )
+        lines.append(f"| {kind} | {_spread([1000 * view.seconds for view in of_kind], 0)} | {failed} |")
     last = max(view.at for view in views)
     lines.append(f"\n{len(views) / (last - start):.1f} answers a second.")
     return lines
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
-    return " | ".join(
-        f"{value:,.{digits}f}" for value in (statistics.median(values), np.quantile(values, 0.95), max(values))
-    )
+    """Write how many, the median, the 95 % quantile and the largest."""
+    shown = (statistics.median(values), np.quantile(values, 0.95), max(values))
+    return " | ".join([f"{len(values):,}", *(f"{value:,.{digits}f}" for value in shown)])
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import random
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -37,6 +38,8 @@ class Sent:
     file: Path
     entry: int
     """What it became."""
+    ended: float
+    """On the clock `time.monotonic`."""
     seconds: float
 
 
@@ -52,8 +55,28 @@ class View:
     """Of HTTP; 0 where no answer came."""
 
 
-class Teams:
-    """The teams of a board, from the first upload to `end`.
+class Visitors:
+    """Those who are at a board; `end` has them go."""
+
+    def __init__(self, sender: SpawnProcess, viewer: SpawnProcess, sent: Queue, views: Queue, stop: Event) -> None:
+        self._sender, self._viewer, self._sent, self._views, self._stop = sender, viewer, sent, views, stop
+
+    def sending(self) -> bool:
+        """Say whether files are still under way."""
+        return self._sender.is_alive() and self._sent.empty()
+
+    def end(self) -> tuple[list[Sent], list[View]]:
+        """Wait for the last upload, have all go, and give what was sent and seen."""
+        sent = self._sent.get()
+        self._stop.set()
+        return sent, self._views.get()
+
+
+@contextmanager
+def visitors(
+    url: str, tokens: Mapping[str, str], work: Sequence[tuple[str, Path]], clients: int, minutes: float
+) -> Iterator[Visitors]:
+    """Bring a class to a board.
 
     Parameters
     ----------
@@ -68,31 +91,17 @@ class Teams:
     minutes
         Over which uploads are spread evenly; 0: one after the other.
     """
-
-    def __init__(
-        self, url: str, tokens: Mapping[str, str], work: Sequence[tuple[str, Path]], clients: int, minutes: float
-    ) -> None:
-        self._stop = SPAWNING.Event()
-        self._said: Queue[list[Sent] | list[View]] = SPAWNING.Queue()
-        self._sender = SPAWNING.Process(
-            target=_send, args=(url, dict(tokens), list(work), clients, minutes, self._said), daemon=True
-        )
-        self._viewer = SPAWNING.Process(target=_view, args=(url, dict(tokens), self._stop, self._said), daemon=True)
-        for process in (self._viewer, self._sender):
-            process.start()
-
-    def sending(self) -> bool:
-        """Say whether files are still under way."""
-        return self._sender.is_alive() and self._said.empty()
-
-    def end(self) -> tuple[list[Sent], list[View]]:
-        """Wait for the last upload, have all go, and give what was sent and seen."""
-        sent = self._said.get()
-        self._stop.set()
-        views = self._said.get()
-        for process in (self._viewer, self._sender):
+    sent, views, stop = SPAWNING.Queue(), SPAWNING.Queue(), SPAWNING.Event()
+    sender = SPAWNING.Process(target=_send, args=(url, dict(tokens), list(work), clients, minutes, sent))
+    viewer = SPAWNING.Process(target=_view, args=(url, dict(tokens), stop, views))
+    for process in (viewer, sender):
+        process.start()
+    try:
+        yield Visitors(sender, viewer, sent, views, stop)
+    finally:
+        for process in (viewer, sender):
+            process.terminate()
             process.join()
-        return sent, views  # pyright: ignore[reportReturnType]  (the sender is done first)
 
 
 def _send(
@@ -101,7 +110,7 @@ def _send(
     work: list[tuple[str, Path]],
     clients: int,
     minutes: float,
-    said: "Queue[list[Sent]]",
+    said: Queue,
 ) -> None:
     start, waiting = time.monotonic(), queue.SimpleQueue()
     for number, (team, file) in enumerate(work):
@@ -117,7 +126,8 @@ def _send(
             time.sleep(max(0.0, due - time.monotonic()))
             begun = time.monotonic()
             place = submit(file, url, tokens[team])
-            sent.append(Sent(team, file, int(place.rpartition("/")[2]), time.monotonic() - begun))
+            ended = time.monotonic()
+            sent.append(Sent(team, file, int(place.rpartition("/")[2]), ended, ended - begun))
             advance()
 
     with progress.bar("upload predictions", len(work)) as advance:
@@ -129,7 +139,7 @@ def _send(
     said.put(sent)
 
 
-def _view(url: str, tokens: dict[str, str], stop: Event, said: "Queue[list[View]]") -> None:
+def _view(url: str, tokens: dict[str, str], stop: Event, said: Queue) -> None:
     said.put(asyncio.run(_look(url, tokens, stop)))
 
 

@@ -88,9 +88,9 @@ def score_entry(board: Board, file: Path, pictures: Path, start: run.Start = run
         card = score_in_sandbox(board.course, board.stage, copy, work, start, seed=None)  # its halves have intervals
     if isinstance(card, Refusal):
         return card
-    sums, *halves = _summed_up(board, card.scores)
+    sums, public, private = _summed_up(board, card.scores)
     _draw(card, sums, pictures)
-    return _entry(card, *halves)
+    return _entry(card, public, private)
 
 
 def score_card(board: Board, card: Scorecard) -> EntryScore:

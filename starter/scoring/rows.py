@@ -105,7 +105,7 @@ def _row(metric: Metric, score: ContextValues, rules: RuleSet, seed: int | None)
 
 
 def over_contexts(
-    rules: RuleSet, metric: Metric, scored: Sequence[ContextValues], per_context: Mapping[str, dict], seed: int
+    rules: RuleSet, metric: Metric, scored: Sequence[ContextValues], per_context: Mapping[str, dict], seed: int | None
 ) -> dict:
     """Average a metric's row over contexts, each weighing the same."""
     rows = [context["metrics"][metric.name] for context in per_context.values()]

@@ -33,7 +33,8 @@ def interval(
 
     Returns
     -------
-    Low and high; None without draws, and where a context has fewer than `FEWEST` perturbations, or the mean is undefined in some draws.
+    Low and high; None without draws, where a context has fewer than `FEWEST` perturbations, or where the mean is
+    undefined in some draws.
 
     References
     ----------

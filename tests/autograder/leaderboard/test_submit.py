@@ -45,7 +45,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen]]:
     def start(port: int) -> subprocess.Popen:
         process = subprocess.Popen([sys.executable, str(SERVED), str(tmp_path), str(port)])
         started.append(process)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
