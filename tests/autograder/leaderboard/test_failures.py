@@ -22,7 +22,7 @@ from sqlalchemy import Engine, create_engine, select, text
 
 from autograder.grading.grade import grade_stage
 from autograder.grading.predictions import OPENING, Refusal
-from autograder.leaderboard import choice, fixed_rows, store, worker
+from autograder.leaderboard import choice, handover, store, worker
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.board import Board
 from autograder.leaderboard.entry_score import EntryScore, score_entry
@@ -31,7 +31,6 @@ from autograder.leaderboard.web import uploads
 from autograder.leaderboard.web.app import make_app
 from autograder.leaderboard.web.site import Site
 from autograder.sandbox.zygotes import zygotes
-from starter.errors import InputError
 from starter.prediction.pack import pack
 from starter.prediction.requirements import requirements_of_course
 
@@ -258,27 +257,20 @@ def test_a_database_whose_connections_are_ended_while_entries_are_scored_loses_n
         engine.dispose()
 
 
-@pytest.mark.slow
-def test_another_truth_scores_all_entries_again(
-    board: Board, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_row(*_: object) -> None:
-        raise InputError("none here")
-
-    monkeypatch.setattr(fixed_rows, "kit_row", no_row)
-    worker.prepare(board, engine, lambda text: None)
+def test_another_truth_scores_all_entries_again(board: Board, engine: Engine, tmp_path: Path) -> None:
+    worker.prepare(board, engine)
     (file := tmp_path / "p.h5ad").write_bytes(H5AD[:100])
     for number, team in enumerate(("ada", "bob"), start=1):
         enter(board, engine, file, number, team)
     score_all(board, engine, lambda number: scored([FAR * number] * 3))
     before = standings(engine)
     assert before == {"bob": (2, 1), "ada": (1, 2)}
-    worker.prepare(board, engine, lambda text: None)
+    worker.prepare(board, engine)
     assert standings(engine) == before, "the same truth changes nothing"
     truth = board.course.hidden_folder / "truth" / "truth.json"
     truth.write_text(truth.read_text() + "\n")
     os.utime(truth, ns=(0, truth.stat().st_mtime_ns + 1))
-    worker.prepare(board, engine, lambda text: None)
+    worker.prepare(board, engine)
     assert standings(engine) == {}
     assert {entry.state for entry in entries(engine)} == {QUEUED}
     assert score_all(board, engine, lambda number: scored([-FAR * number] * 3)) == 2
@@ -329,7 +321,7 @@ def test_the_chosen_entry_is_graded_and_not_the_best(
     with store.writing(engine) as now:
         choice.choose(now, now.get_one(Entry, chosen.id))
     submit(board.course, "ada", RIGHT)
-    assert choice.hand_over(board.course, engine) == ["ada"]
+    assert handover.hand_over(board.course, engine) == ["ada"]
     shutil.copyfile(tmp_path / "worse.h5ad", submit(board.course, "bob", RIGHT) / "prediction.h5ad")
     shutil.copyfile(train_mean, submit(board.course, "cyd", RIGHT) / "prediction.h5ad")
     results, failed = grade_stage(board.course, STAGE, ["ada", "bob", "cyd"])
@@ -340,14 +332,10 @@ def test_the_chosen_entry_is_graded_and_not_the_best(
 
 @pytest.mark.slow
 def test_a_dask_cluster_scores_what_one_machine_does(
-    board: Board, engine: Engine, sandbox_here: None, train_mean: Path, monkeypatch: pytest.MonkeyPatch
+    board: Board, engine: Engine, sandbox_here: None, train_mean: Path
 ) -> None:
     from distributed import LocalCluster
 
-    def no_row(*_: object) -> None:
-        raise InputError("none here")
-
-    monkeypatch.setattr(fixed_rows, "kit_row", no_row)
     first = enter(board, engine, train_mean, 1)
     assert worker.score_next(board, engine, "w")
     second = enter(board, engine, train_mean, 2, "bob")

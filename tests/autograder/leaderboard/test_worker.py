@@ -18,7 +18,7 @@ from entering import NOON, enter
 from handing_in import RIGHT, grade_one, submit
 from sqlalchemy import select
 
-from autograder.leaderboard import choice, halves, handover, store, worker
+from autograder.leaderboard import choice, handover, store, worker
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.board import Board
 from autograder.leaderboard.tables import PRIVATE, REFUSED, SCORED, SCORING, Entry, Fact, FixedRow, Standing
