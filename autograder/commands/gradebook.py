@@ -95,6 +95,9 @@ def stats(
     for group, students in found.groups.items():
         if students:
             typer.echo(f"{group}: {len(students):,} ({listed(students)})")
+    if len(scores := found.students["score"].dropna()):
+        spread = f"median {scores.median():.3f}, from {scores.min():.3f} to {scores.max():.3f}"
+        typer.echo(f"scores of predictions: {spread} ({counted(len(scores), 'student')})")
     if len(found.slowest):
         slowest = [f"{student} {row.seconds:.1f} s ({row.question})" for student, row in found.slowest.iterrows()]
         typer.echo(f"slowest: {', '.join(slowest)}")

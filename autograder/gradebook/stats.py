@@ -1,5 +1,6 @@
 """How a stage went: which questions were easy, which tell strong from weak work, what went wrong, who is missing."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ HANDED_IN, LATE, HELD, WAITING, ASKING = (
 """What else is counted of students."""
 SLOWEST = 5
 """Hand-ins that are named as the slowest."""
-COLUMNS = ("name", "state", "days_late", "points", "max", "held", "waiting")
+COLUMNS = ("name", "state", "days_late", "points", "max", "score", "held", "waiting")
 """Of what is said of students."""
 BINS = 10
 """Of the distribution of points."""
@@ -66,7 +67,8 @@ class Stats:
     the answers to it."""
     students: pd.DataFrame
     """A row a student who is in the roster, handed in or was graded; index the id. `name`; `state`; `days_late`;
-    `points`, less what is off for lateness, and `max`, NaN where not graded; `held`: questions that the grader held;
+    `points`, less what is off for lateness, and `max`, NaN where not graded; `score`: the prediction's overall score, 0
+    for the baseline, NaN where none was scored; `held`: questions that the grader held;
     `waiting`: questions that wait for the instructor."""
     requests: Sequence[Request]
     """Students' requests to look at a grade again."""
@@ -99,6 +101,12 @@ class Stats:
     def edges(self) -> np.ndarray:
         """Give the edges of `BINS` bins of points, from 0 to all; extra credit widens them."""
         return np.linspace(0, max(self.questions["max"].sum(), self.totals.max(initial=0.0)), BINS + 1)
+
+    @property
+    def score_edges(self) -> np.ndarray:
+        """Give the edges of `BINS` bins of predictions' scores, among them baseline (0) and full score (1)."""
+        scores = self.students["score"].dropna()
+        return np.linspace(min([0.0, *scores]), max([1.0, *scores]), BINS + 1)
 
     @property
     def totals(self) -> np.ndarray:
@@ -314,12 +322,27 @@ def _students(course: Course, stage: str, grades: Mapping[str, Grade], results: 
                     "days_late": days_late(submission, received_at(submission)) if student in handed_in else 0,
                     "points": grade.points if grade else np.nan,
                     "max": grade.max if grade else np.nan,
+                    "score": _score(submission, result) if result else np.nan,
                     "held": sum(bool(question.held) for question in result.questions) if result else 0,
                     "waiting": sum(question.open for question in grade.questions) if grade else 0,
                 }
             )
             advance()
     return pd.DataFrame(rows, columns=["student", *COLUMNS]).set_index("student")
+
+
+def _score(submission: Submission, result: Result) -> float:
+    # another attempt's scorecard may lie there still
+    scored = any(question.name == PREDICTION and question.came for question in result.questions)
+    path = submission.scorecard / "scorecard.json"
+    if not scored or not path.is_file():
+        return np.nan
+    try:
+        overall = json.loads(path.read_text(encoding="utf-8"))["overall"]
+    except (ValueError, KeyError) as error:
+        msg = f"{path} is damaged ({type(error).__name__}); grade the submission again"
+        raise InputError(msg) from error
+    return np.nan if overall is None else float(overall)
 
 
 def _notes(questions: pd.DataFrame, n: int) -> list[str]:

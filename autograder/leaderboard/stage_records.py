@@ -26,7 +26,7 @@ from autograder.leaderboard.stage_files import files_seen
 from starter.errors import InputError
 from starter.files import whole
 
-FORMAT = 1
+FORMAT = 2
 """Of a record: another kit's is written anew."""
 
 
@@ -86,12 +86,6 @@ def record_of(stats: Stats) -> dict[str, Any]:
     """Set a stage's numbers as plain values, each with the students behind it; NaN becomes None."""
     students = stats.students
     settled = students[students["points"].notna() & (students["waiting"] == 0)]
-    edges = stats.edges
-    places = np.clip(np.searchsorted(edges, settled["points"], side="right") - 1, 0, len(edges) - 2)
-    bins = [
-        {"low": float(low), "high": float(high), "students": list(settled.index[places == place])}
-        for place, (low, high) in enumerate(itertools.pairwise(edges))
-    ]
     causes = {name: _plain(rows[["cause", "n", "share"]]) for name, rows in stats.mistakes.groupby("question")}
     questions = _plain(stats.questions.reset_index())
     return {
@@ -100,10 +94,20 @@ def record_of(stats: Stats) -> dict[str, Any]:
         "hand_ins": _plain(stats.hand_ins),
         "students": _plain(students.reset_index()),
         "slowest": _plain(stats.slowest.reset_index()),
-        "bins": bins if len(settled) else [],
+        "bins": _binned(settled["points"], stats.edges),
+        "score_bins": _binned(students["score"].dropna(), stats.score_edges),
         "requests": [TypeAdapter(Request).dump_python(request, mode="json") for request in stats.requests],
         "notes": list(stats.notes),
     }
+
+
+def _binned(values: pd.Series, edges: np.ndarray) -> list[dict[str, Any]]:
+    """Say who is in which bin; the last one has its upper edge too. No bins where there is nobody."""
+    places = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    return [
+        {"low": float(low), "high": float(high), "students": list(values.index[places == place])}
+        for place, (low, high) in enumerate(itertools.pairwise(edges) if len(values) else ())
+    ]
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -52,11 +52,12 @@ def show_submissions(
     cause: str = "",
     points: str = "",
     place: int = -1,
+    score: int = -1,
 ) -> Response:
     """List the submissions behind a number: of a group, of a question or a mistake in it, or of a bin of points."""
     del who
     record = _record(request, stage)
-    names, answers = chosen(record, group, question, cause, points, place)
+    names, answers = chosen(record, group, question, cause, points, place, score)
     rows = [student for student in record["students"] if student["student"] in names]
     held: dict[str, list[str]] = {}
     for one in record["hand_ins"]:
@@ -64,7 +65,8 @@ def show_submissions(
             held.setdefault(one["student"], []).append(f"{one['question']}: {one['held']}")
     return pages.page(request, "submissions.html", record=record, rows=rows, answers=answers, held=held, group=group,
                       question=question, cause=cause, points=points,
-                      place=record["bins"][place] if 0 <= place < len(record["bins"]) else None)  # fmt: skip
+                      place=record["bins"][place] if place >= 0 else None,
+                      score=record["score_bins"][score] if score >= 0 else None)  # fmt: skip
 
 
 @router.get("/{stage}/feedback/{student}")
@@ -80,7 +82,7 @@ def show_feedback(request: Request, stage: str, student: str, who: Instructing) 
 
 
 def chosen(
-    record: Record, group: str, question: str, cause: str, points: str, place: int
+    record: Record, group: str, question: str, cause: str, points: str, place: int, score: int
 ) -> tuple[set[str], dict[str, Record]]:
     """Find the students behind a number.
 
@@ -97,8 +99,9 @@ def chosen(
     answers: dict[str, Record] = {}
     if group:
         names &= set(_found(record["groups"], group))
-    if place >= 0:
-        names &= set(_found(dict(enumerate(record["bins"])), place)["students"])
+    for bins, number in (("bins", place), ("score_bins", score)):
+        if number >= 0:
+            names &= set(_found(dict(enumerate(record[bins])), number)["students"])
     if question:
         _found({one["question"]: one for one in record["questions"]}, question)
         answers = {

@@ -9,6 +9,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from autograder.course import Course, read_course
 from autograder.gradebook.book import record_results
 from autograder.gradebook.stats import UNKNOWN
 from autograder.grading.judge import EMPTY
+from autograder.grading.results import QuestionResult
 from autograder.handed_in.attempts import collect
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.stage_records import write_records
@@ -35,6 +37,7 @@ from autograder.leaderboard.store import open_board
 from autograder.leaderboard.tables import INSTRUCTOR, TEAM
 from autograder.leaderboard.web.app import make_app
 from autograder.leaderboard.web.site import Site
+from autograder.questions.question import PREDICTION
 
 PAGE = {"Accept": "text/html"}
 ROOT = f"/instructor/stages/{STAGE}"
@@ -151,6 +154,35 @@ def test_the_command_prints_the_same(client: TestClient, course: Course):
         assert number.replace(" ", "") in printed
     slowest = re.findall(r"<li><a [^>]+>(\w+)</a> ([\d.]+ s)", page)
     assert f"slowest: {', '.join(f'{name} {seconds} (train_mean)' for name, seconds in slowest)}" in printed
+
+
+def test_scores_of_predictions_are_those_of_their_scorecards(
+    course: Course, site: Site, client: TestClient, tmp_path: Path
+):
+    course = copied(course, tmp_path / "course")
+    for student in ("ada", "fay", "bob", "eve"):
+        path = course.grading / "results" / STAGE / f"{student}.json"
+        result = json.loads(path.read_text())
+        result["questions"].append(asdict(QuestionResult(PREDICTION, 1.0, 5.0, "by the rubric", 0.0, came="scored")))
+        path.write_text(json.dumps(result))
+    for student, overall in (("ada", 0.62), ("fay", 0.62), ("bob", -0.25), ("eve", 0.1), ("dan", 5.0)):  # dan's is old
+        card = course.grading / "scorecards" / STAGE / student / "scorecard.json"
+        card.parent.mkdir(parents=True)
+        card.write_text(json.dumps({"overall": overall}))
+    write_records(course, tmp_path / "records")
+    with TestClient(make_app(dataclasses.replace(site, stages=tmp_path / "records"))) as other:
+        other.headers["Authorization"] = client.headers["Authorization"]
+        of = links(text_of(other, ROOT))
+        # from -0.25 to 1, in ten bins
+        groups = {
+            "score -0.25 to -0.12: 1 students": ["bob"], "score 0 to 0.12: 1 students": ["eve"],
+            "score 0.5 to 0.62: 2 students": ["ada", "fay"],
+        }  # fmt: skip
+        assert {label: listed(other, path) for label, path in of.items() if "?score=" in path} == groups
+        assert other.get(f"{ROOT}/submissions?score=10", headers=PAGE).status_code == 404
+        assert "0.620" in text_of(other, f"{ROOT}/submissions?group=graded")
+    printed = CliRunner().invoke(app, ["stats", STAGE, "--course", str(course.root)]).output
+    assert "scores of predictions: median 0.360, from -0.250 to 0.620 (4 students)" in printed
 
 
 def test_a_feedback_page_of_a_hostile_notebook_runs_nothing(client: TestClient):
