@@ -219,12 +219,13 @@ def ranking(session: Session, board: str) -> list[dict[str, Any]]:
 
 
 @router.get("/")
-def board(request: Request, who: Asking, board: str = PUBLIC) -> Response:
-    """Show the ranking."""
+def board(request: Request, who: Asking, board: str = "") -> Response:
+    """Show the ranking: once the private half is revealed the final one, unless the other is asked for."""
     site: Site = request.app.state.site
     with store.session(site.engine) as session:
         known = facts(session)
-        chosen = PRIVATE if board == PRIVATE and known.get("revealed") else PUBLIC
+        final = known.get("revealed") and known.get("n_private") and board != PUBLIC
+        chosen = PRIVATE if final else PUBLIC
         values = ranked(session, chosen) | {"left": left_today(session, site, who)}
     return page(request, "board.html", facts=known, tabs=TABS, **values)
 

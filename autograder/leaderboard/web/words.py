@@ -151,9 +151,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "better low": ("lower is better", "越低越好"),
     "overall": ("Overall", "总分"),
     "public half": ("Public half", "公开一半"),
+    "whole": ("All hidden perturbations", "全部隐藏扰动"),
+    "not graded": (
+        "A dash under Scaled: on this screen replicate and baseline are too close for this metric to count.",
+        "标度后为 – 的指标：此数据集上基线与实验重复差别太小，不计入总分。",
+    ),
     "private half": ("Private half", "保留一半"),
     "moved": (
-        "Better than your entry before by more than noise: it is your standing now.",
+        "It made your standing: no entry of yours before it was as good, beyond noise.",
         "提升超过噪声：已成为当前成绩。",
     ),
     "not moved": (

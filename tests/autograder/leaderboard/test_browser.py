@@ -343,10 +343,16 @@ def test_an_instructor_sees_flags_gives_tokens_and_withdraws(
 def pages_of(engine: Engine) -> dict[str, list[str]]:
     """Name every page, by who sees it."""
     owls = [f"/entries/{entry.id}" for entry in entries(engine, "owls")]
-    return {"owls": ["/", "/team", *owls, "/nowhere"], "teacher": ["/instructor", owls[0], "/instructor/accounts"]}
+    return {
+        "owls": ["/", "/team", *owls, "/nowhere"],
+        "teacher": ["/instructor", owls[0], "/instructor/stages", "/instructor/accounts"],
+    }
 
 
-def test_a_phone_shows_every_page_without_scrolling_sideways(engine: Engine, enter: Callable[..., sync_api.Page]):
+def test_a_phone_shows_every_page_without_scrolling_sideways(
+    board: Board, engine: Engine, enter: Callable[..., sync_api.Page]
+):
+    put(board, engine, "moles", cells([0.2, 0.1, 0.3]), "a_long_name_of_a_file_without_any_blank_in_it.h5ad")
     for name, places in pages_of(engine).items():
         page = enter(name, viewport=PHONE)
         for place in places:
@@ -359,6 +365,116 @@ FOCUS = """() => {
     return {text: (it.innerText || it.labels?.[0]?.innerText || it.getAttribute("aria-label") || "").trim(),
             outline: look.outlineStyle === "none" ? 0 : parseFloat(look.outlineWidth),
             inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth}; }"""
+
+
+@pytest.mark.slow
+def test_a_connection_that_breaks_is_said_and_the_upload_goes_on(
+    board: Board, engine: Engine, enter: Callable[..., sync_api.Page], tmp_path: Path
+):
+    file = tmp_path / "broken.h5ad"
+    file.write_bytes(cells([0.4, 0.45, 0.5], size=9 << 20))
+    page = enter("moles")
+    page.goto("/team")
+    cut = []
+
+    def break_one(route: sync_api.Route) -> None:
+        if route.request.method == "PATCH" and len(cut) < 2 and route.request.headers["upload-offset"] != "0":
+            cut.append(route.request.headers["upload-offset"])
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/uploads/*", break_one)
+    page.set_input_files("#file", file)
+    page.click("form#upload button")
+    sync_api.expect(page.locator("#said")).to_have_text("The connection broke; trying again…")
+    page.wait_for_url("**/entries/*")
+    assert len(cut) == 2
+    entry = entries(engine, "moles")[-1]
+    assert (board.web / "entries" / str(entry.id) / "broken.h5ad").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.slow
+def test_the_end_reveals_the_final_ranking_and_takes_nothing_more(
+    released: Course, browser: sync_api.Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(halves, "FEWEST", 3)
+    board = a_board(released, tmp_path / "course")
+    engine = store.open_board(board.url)
+    made = make_tokens(engine, ["owls", "foxes"], TEAM)
+    write_kit_row(board)
+    worker.prepare(board, engine)
+    for team, public, private in (("owls", [0.6, 0.7, 0.65], [0.1, 0.12, 0.11]), ("foxes", [0.3] * 3, [0.4] * 3)):
+        put(board, engine, team, cells(public, private))
+        assert worker.score_next(board, engine, "w", quick)
+    over = Board(board.course, board.settings.model_copy(update={"ends": datetime.now(UTC) - timedelta(minutes=1)}))
+    with serving(over) as address, browser.new_context(base_url=address, viewport=PHONE) as context:
+        page = context.new_page()
+        page.goto("/login")
+        page.fill("#token", made["owls"])
+        page.click("main button")
+        page.wait_for_selector(".ranking")
+        assert "The last entries are still being scored" in page.inner_text("main")
+        worker.see_to_board(over, engine)
+        page.reload()
+        assert page.inner_text(".tabs [aria-current]") == "Final"
+        assert "kept until the end" in page.inner_text("main")
+        ranked = [row.inner_text().split() for row in page.locator("tbody tr:not(.fixed)").all()]
+        assert [(row[0], row[1]) for row in ranked] == [("1", "foxes"), ("2", "owls")]
+        assert wide(page) == PHONE["width"]
+        assert look_with_axe(page, "final") == []
+        page.click("text=While the course runs")
+        page.wait_for_url("**/?board=public")
+        ranked = [row.inner_text().split() for row in page.locator("tbody tr:not(.fixed)").all()]
+        assert [(row[0], row[1]) for row in ranked] == [("1", "owls"), ("2", "foxes")]
+        page.goto("/team")
+        assert "no more entries are taken" in page.inner_text(".card")
+        page.goto("/entries/1")
+        assert page.locator("h2", has_text="Private half").count() == 1
+        assert page.locator("text=Make this our submission").count() == 0
+
+
+@pytest.mark.slow
+def test_the_served_course_scores_what_the_browser_sends(
+    sandbox_here: None, released: Course, train_mean: Path, browser: sync_api.Browser, tmp_path: Path
+):
+    """Everything real: `autograder serve`, its sandbox, the scorer and its pictures."""
+    course = copied(released, tmp_path / "course")
+    with (course.root / "course.toml").open("a") as settings:
+        settings.write(f'\n[leaderboard]\nstage = "{STAGE}"\n')
+    board = board_of(read_course(course.root))
+    token = make_tokens(store.open_board(board.url), ["owls"], TEAM)["owls"]
+    half_way = tmp_path / "half_way.h5ad"
+    half_way.write_bytes(train_mean.read_bytes()[:5000])
+    port = free_port()
+    program = [sys.executable, "-c", "from autograder.cli import main; main()", "serve", "--port", str(port)]
+    served = subprocess.Popen([*program, "--course", str(course.root)], stdout=subprocess.DEVNULL)
+    try:
+        assert answers(port) == 200
+        with browser.new_context(base_url=f"http://127.0.0.1:{port}") as context:
+            page = context.new_page()
+            page.goto("/login")
+            page.fill("#token", token)
+            page.click("main button")
+            page.wait_for_selector("text=Hand in a prediction")
+            assert "not set yet" in page.inner_text(".facts")
+            for file, state in ((train_mean, "scored"), (half_way, "refused")):
+                page.goto("/team")
+                page.set_input_files("#file", file)
+                page.click("form#upload button")
+                page.wait_for_url("**/entries/*")
+                sync_api.expect(page.locator(".state")).to_have_text(state, timeout=180_000)
+            assert len(page.inner_text(".note.bad pre")) > 30
+            page.goto("/entries/1")
+            picture = page.locator(".pictures img")
+            picture.scroll_into_view_if_needed()
+            assert picture.evaluate("it => it.decode().then(() => it.naturalWidth)") > 100
+            page.goto("/")
+            assert page.locator("tr.mine").count() == 1
+            assert "this is one board, without intervals" in page.inner_text("main")
+    finally:
+        served.terminate()
+        served.wait(60)
 
 
 def tab_to(page: sync_api.Page, text: str) -> None:
@@ -457,13 +573,20 @@ def test_axe_finds_nothing_on_the_pages_that_teams_see_most(engine: Engine, ente
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_axe_finds_nothing_on_any_page(engine: Engine, enter: Callable[..., sync_api.Page], theme: str, lang: str):
+def test_axe_finds_nothing_on_any_page(
+    engine: Engine, tokens: dict[str, str], enter: Callable[..., sync_api.Page], theme: str, lang: str
+):
     found = []
     for name, places in pages_of(engine).items():
         page = enter(name)
         for place in places:
             page.goto(f"{place}?theme={theme}&lang={lang}")
             found += look_with_axe(page, place)
+        if name == "teacher":
+            page.get_by_role("button", name="moles").click()
+            page.wait_for_selector(".token")
+            tokens["moles"] = page.inner_text(".token")
+            found += look_with_axe(page, "a new token")
         page.goto("/")
         page.click("header form button")
         page.wait_for_url("**/login")

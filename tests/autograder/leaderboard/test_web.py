@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.store import open_board, session, writing
-from autograder.leaderboard.tables import INSTRUCTOR, SCORED, TEAM, Entry, FixedRow, Standing, Upload
+from autograder.leaderboard.tables import INSTRUCTOR, SCORED, TEAM, Entry, Fact, FixedRow, Standing, Upload
 from autograder.leaderboard.web import uploads
 from autograder.leaderboard.web.app import make_app
 from autograder.leaderboard.web.security import Allowance
@@ -146,6 +146,14 @@ def test_a_note_stands_beside_its_entry_and_a_long_one_is_refused(
     answer = begin(client, tokens["owls"], note="x" * 201)
     assert answer.status_code == 422
     assert "may have 200 characters" in answer.json()["reason"]
+
+
+def test_a_board_whose_end_is_not_set_says_so(client: TestClient, site: Site, tokens: dict[str, str]):
+    with writing(site.engine) as now:
+        now.add_all([Fact(name="n_public", value={"is": 30}), Fact(name="n_private", value={"is": 29})])
+    text = client.get("/", headers=bearer(tokens["owls"]) | PAGE).text
+    assert "not set yet" in text
+    assert "Ranked by 30 of the hidden perturbations; the other 29 decide when the board ends." in text
 
 
 def test_a_name_that_is_a_script_is_text(client: TestClient, tokens: dict[str, str]):
