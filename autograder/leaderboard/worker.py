@@ -135,8 +135,9 @@ def score_waiting(board: Board, engine: Engine, report: Callable[[], object]) ->
     InputError, OSError
         If something of ours fails. The entry is in the queue again then.
     """
-    with _alive(board) as name:
-        while score_next(board, engine, name):
+    with _alive(board) as name, zygotes(board.work, OPENING) as warm:
+        score = functools.partial(score_entry, start=warm.start)
+        while score_next(board, engine, name, score):
             report()
 
 

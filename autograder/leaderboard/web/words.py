@@ -229,7 +229,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "bin": ("{low} to {high} points: {n} students", "{low} 至 {high} 分：{n} 名学生"),
     "scores": ("Scores of predictions", "预测得分"),
-    "scores axis": ("overall score (0: baseline, 1: replicate)", "总分（0 为基线，1 为实验重复）"),
+    "scores axis": ("overall score (0: the baseline)", "总分（0 为基线）"),
     "scores told": (
         "Overall scores of the {n} students whose prediction was scored: each bar leads to them.",
         "{n} 名学生预测的总分：点击柱形查看。",
