@@ -14,6 +14,8 @@ from autograder.folders import SUBMITTED
 from autograder.grading.grade import grade_stage
 from autograder.grading.results import Result
 from autograder.questions.question import PREDICTION, PUBLIC_SEED, questions_of
+from autograder.release.notebooks import release_notebook
+from autograder.release.rehearsal import rehearse
 from autograder.sandbox.ready import NoSandboxError, check_sandbox
 from data_scripts.screens import summaries
 from starter.answers import values
@@ -21,6 +23,7 @@ from starter.answers.comparators import NearEnough
 from starter.assignment.record import read_record
 from starter.assignment.stage import read_stage
 from starter.blanks.blank import TEXT
+from starter.blanks.kept import FOLDER
 from starter.data.course import PRIORS_FOLDER
 from starter.data.split import read_split
 
@@ -185,12 +188,16 @@ def check_full_marks(course: Course, stage: str) -> None:
             assert question.points == 0
 
 
-def grade(course: Course, stage: str, source: str) -> list[Result]:
-    """Hand in a notebook of solutions/ or assignments/, with the prediction that was made, and grade it."""
+def need_sandbox() -> None:
     try:
         check_sandbox()
     except NoSandboxError as error:
         pytest.skip(str(error))
+
+
+def grade(course: Course, stage: str, source: str) -> list[Result]:
+    """Hand in a notebook of solutions/ or assignments/, with the prediction that was made, and grade it."""
+    need_sandbox()
     folder = course.grading / SUBMITTED / "ada" / stage
     folder.mkdir(parents=True)
     shutil.copyfile(course.root / source / stage / f"{stage}.ipynb", folder / f"{stage}.ipynb")
@@ -224,6 +231,33 @@ def test_untouched_it_runs_to_its_end_says_what_is_open_and_earns_nothing(stage:
     assert not list(folder.glob("prediction.*"))
     (result,) = grade(copy, stage, "assignments")
     assert result.points == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_who_goes_on_from_every_blank_comes_to_the_end(stage: str, copy: Course):
+    """With what the solved notebook gave on this screen in place of each blank, as soon as its cell ran."""
+    need_sandbox()
+    (rehearsal,) = rehearse(copy, [stage])
+    assert rehearsal.faults == []
+    folder = release_notebook(copy, stage)
+    untouched = nbformat.read(folder / f"{stage}.ipynb", as_version=4)
+    names = {path.stem for path in (folder / "checks" / FOLDER).glob("*.npz") if not path.stem.startswith("cell-")}
+    cells, going_on = [], {}
+    for cell in untouched.cells:
+        cells.append(cell)
+        blank = re.search(r"(?m)^(?:def|class) (\w+)", cell.source)
+        if TEXT in cell.source and blank and blank[1] in names:
+            going_on[blank[1]] = nbformat.v4.new_code_cell(f'check.go_on("{blank[1]}")')
+            cells.append(going_on[blank[1]])
+    assert len(going_on) == len(names) >= 4
+    untouched.cells = cells
+    done = execute(untouched, folder)
+    said = {cell.id: "".join(output.get("text", "") for output in cell.get("outputs", [])) for cell in done.cells}
+    for cell in done.cells:
+        if not is_check(cell):
+            assert "not run" not in said[cell.id], cell.source
+            assert "still empty: write" not in said[cell.id], cell.source
 
 
 @pytest.mark.parametrize("stage", STAGES)
