@@ -221,7 +221,7 @@ def _check(board: Board, engine: Engine, sent: Sequence[Sent], uploads: int) -> 
     values = {}
     with bar("score the predictions again, without the board", len(digests)) as advance:
         for file, digest in digests.items():
-            values[digest] = score_card(board, score_prediction(file, truth, board.rules.name)).public.array()
+            values[digest] = score_card(board, score_prediction(file, truth, board.prediction.profile)).public.array()
             advance()
     due = _ranked(entries, values)
     if standings != due:

@@ -1,4 +1,4 @@
-"""A course's leaderboard: its settings, folders and rule set."""
+"""A course's leaderboard: its settings and folders."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from autograder.folders import ARRIVING, BOARD_DATABASE, ENTRIES, GRADED_BOARD, 
 from autograder.settings import Leaderboard, Prediction
 from starter.errors import InputError
 from starter.files import sha256
-from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,10 @@ class Board:
         return due
 
     @property
-    def rules(self) -> RuleSet:
-        """How it is scored."""
-        return get_rule_set(self.prediction.profile)
-
-    @property
     def measure(self) -> str:
         """Hash what scores are measured by, the truth and the rule set: by another all are other scores."""
         truth = sha256(self.course.hidden_folder / TRUTH / "truth.json")
-        return hashlib.sha256(f"{truth} {self.rules.name}".encode()).hexdigest()
+        return hashlib.sha256(f"{truth} {self.prediction.profile}".encode()).hexdigest()
 
     @property
     def ends(self) -> datetime | None:

@@ -17,7 +17,7 @@ from autograder.leaderboard.board import Board
 from autograder.leaderboard.halves import SEED, Halves, split_halves
 from autograder.sandbox import run
 from starter.files import whole
-from starter.scoring.metrics.rule_sets import RuleSet
+from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
 from starter.scoring.part import score_part
 from starter.scoring.pictures import scores_figure
 from starter.scoring.scorecard import Scorecard
@@ -115,7 +115,7 @@ def score_halves(board: Board, scores: Scores) -> tuple[HalfScore, HalfScore | N
 
 def _summed_up(board: Board, scores: Scores) -> tuple[dict, HalfScore, HalfScore | None]:
     """Sum up what is shown: the metrics that count. Gives the whole rows of the public half too."""
-    rules, halves = board.rules, halves_of(board)
+    rules, halves = get_rule_set(board.prediction.profile), halves_of(board)
     rules = replace(rules, metrics=tuple(metric for metric in rules.metrics if metric.name in rules.scored))
     private = None if halves.private is None else _half(board, rules, scores, halves.private, bounded=True)[1]
     sums, public = _half(board, rules, scores, halves.public, bounded=private is not None)

@@ -22,7 +22,7 @@ from starter.errors import InputError
 from starter.files import whole
 from starter.models.kit import KIT
 from starter.prediction.requirements import requirements_of_course
-from starter.scoring.metrics.rule_sets import RuleSet
+from starter.scoring.metrics.rule_sets import RuleSet, get_rule_set
 from starter.scoring.scorecard import score_prediction
 from starter.scoring.truth.replicate import mean_of_defined
 
@@ -69,14 +69,14 @@ def make_kit_row(board: Board, remark: Callable[[str], object]) -> None:
 def _fit_and_score(board: Board) -> None:
     made, folder = kit_file(board), board.work / "kit"
     data = open_course(board.course.public_folder)
-    ground = ground_of_course(data, board.rules.name)
+    ground = ground_of_course(data, board.prediction.profile)
     name = best_of_kit(ground, deal(ground.data.pairs))
     answer = predicted(arm_of(KIT[name]), ground.data, data.split().pairs("hidden"))
     shutil.rmtree(folder, ignore_errors=True)  # who was stopped left it
     folder.mkdir(parents=True)
     file = folder / "prediction.h5ad"
     write_prediction(answer.table, file, ground, requirements_of_course(data.folder))
-    score = score_card(board, score_prediction(file, truth_of(board.course), board.rules.name))
+    score = score_card(board, score_prediction(file, truth_of(board.course), board.prediction.profile))
     shutil.rmtree(folder)
     content = {"name": name, "public": score.public.row, "private": score.private and score.private.row}
     made.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def _fit_and_score(board: Board) -> None:
 
 
 def _reference_rows(board: Board) -> Rows:
-    truth, rules = truth_of(board.course), board.rules
+    truth, rules = truth_of(board.course), get_rule_set(board.prediction.profile)
     scores = {
         context: {
             name: mean_of_defined(np.asarray(values))

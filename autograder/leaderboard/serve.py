@@ -1,33 +1,27 @@
 """The leaderboard's processes: pages where no truth is, scoring outside; a part that dies is started again."""
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
 import autograder
 import starter
-from autograder.course import read_course
 from autograder.leaderboard.board import Board
 from autograder.leaderboard.stage_watch import StageWatch
 from autograder.leaderboard.store import open_board
-from autograder.leaderboard.worker import run_workers
 from autograder.sandbox.bubblewrap import command_beside
 from autograder.sandbox.ready import check_sandbox
 from starter.errors import InputError
 
 SOON = 2.0
 """Seconds until a part that died is started again."""
-BEHIND = 10
-"""How far scoring stands back where pages want the same core."""
 ENDS_IN = 20
 """Seconds that a part has to end."""
 
@@ -53,20 +47,22 @@ def web_settings(board: Board, host: str, port: int) -> dict[str, str | int]:
 
 
 def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
-    process = subprocess.Popen(web_command(board), stdin=subprocess.PIPE, text=True, env={"PATH": os.defpath})
+    return _start(web_command(board), web_settings(board, host, port), {"PATH": os.defpath})
+
+
+def _start_scoring(board: Board, jobs: int, dask: str | None) -> subprocess.Popen[str]:
+    program = [sys.executable, "-P", "-m", "autograder.leaderboard.scoring"]
+    return _start(program, {"course": str(board.course.root), "jobs": jobs, "dask": dask})
+
+
+def _start(
+    program: list[str], told: Mapping[str, str | int | None], environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    process = subprocess.Popen(program, stdin=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
-    process.stdin.write(json.dumps(web_settings(board, host, port)))
+    process.stdin.write(json.dumps(told))
     process.stdin.close()
     return process
-
-
-def _score(course: Path, jobs: int, dask: str | None) -> None:
-    """Score entries in a process of its own, until it is told to end."""
-    os.nice(BEHIND)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; who serves passes on what it means
-    run_workers(read_course(course), stop, jobs, dask, remark=lambda text: print(text, flush=True))
 
 
 def check_port(host: str, port: int) -> None:
@@ -116,24 +112,22 @@ def serve(
     check_sandbox()
     check_port(host, port)
     open_board(board.url).dispose()
-    spawning = multiprocessing.get_context("spawn")
 
     def told(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, told)
-    web, worker, watch = None, None, StageWatch(board.course.root, board.stages, say)
+    web, scoring, watch = None, None, StageWatch(board.course.root, board.stages, say)
     try:
         while True:
             if web is None or web.poll() is not None:
                 if web is not None:
                     say(f"the web process ended ({web.returncode}); it is started again")
                 web = _start_web(board, host, port)
-            if worker is None or not worker.is_alive():
-                if worker is not None:
-                    say(f"the scoring process ended ({worker.exitcode}); it is started again")
-                worker = spawning.Process(target=_score, args=(board.course.root, jobs, dask))
-                worker.start()
+            if scoring is None or scoring.poll() is not None:
+                if scoring is not None:
+                    say(f"the scoring process ended ({scoring.returncode}); it is started again")
+                scoring = _start_scoring(board, jobs, dask)
             watch.look()
             time.sleep(SOON)
     except KeyboardInterrupt:
@@ -141,15 +135,11 @@ def serve(
     finally:
         signal.signal(signal.SIGTERM, before)
         watch.end()
-        if web is not None:
-            web.terminate()
-        if worker is not None:
-            worker.terminate()
-            worker.join(ENDS_IN)
-            if worker.is_alive():
-                worker.kill()
-        if web is not None:
+        parts = [part for part in (web, scoring) if part is not None]
+        for part in parts:
+            part.terminate()
+        for part in parts:
             try:
-                web.wait(ENDS_IN)
+                part.wait(ENDS_IN)
             except subprocess.TimeoutExpired:
-                web.kill()
+                part.kill()
