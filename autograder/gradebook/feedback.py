@@ -1,6 +1,7 @@
 """The page that a student gets: the points and why, question by question, in one HTML file that needs no other."""
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -153,11 +154,8 @@ def feedback_page(course: Course, grade: Grade, result: Result) -> str:
     HTML that needs no other file and runs no script. Everything from a student is escaped and shown up to `LONGEST`
     characters.
     """
-    template = resources.files("autograder.gradebook").joinpath("feedback.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"shown": _shown, "sha256": _sha256, "points": _points, "number": _number}
     student = course.students.get(grade.student)
-    return environment.from_string(template).render(
+    return _template().render(
         course=course.settings.course.title or course.name,
         stage=course.stages[grade.stage].title or grade.stage,
         student=student.name if student and student.name else grade.student,
@@ -170,6 +168,14 @@ def feedback_page(course: Course, grade: Grade, result: Result) -> str:
         score=number,
         counted=counted,
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    source = resources.files("autograder.gradebook").joinpath("feedback.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"shown": _shown, "sha256": _sha256, "points": _points, "number": _number}
+    return environment.from_string(source)
 
 
 def page_of(submission: Submission, grades: Mapping[str, Grade]) -> str:

@@ -137,7 +137,7 @@ def _record(request: Request, stage: str) -> Record:
     return record
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)  # of a large class one takes some MiB
 def _read(path: Path, changed: int) -> Record:
     del changed
     return json.loads(path.read_text(encoding="utf-8"))
