@@ -32,7 +32,7 @@ from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.board import ENTRIES, Board, board_of
 from autograder.leaderboard.entry_score import score_card
 from autograder.leaderboard.store import open_board, session
-from autograder.leaderboard.tables import INSTRUCTOR, SCORED, TEAM, Entry, Fact, Standing
+from autograder.leaderboard.tables import INSTRUCTOR, QUEUED, SCORED, SCORING, TEAM, Entry, Fact, Standing
 from autograder.release.notebooks import release
 from benchmarks.memory import Memory
 from benchmarks.visitors import Sent, View, Visitors, visitors
@@ -69,7 +69,7 @@ stage = "{stage}"
 per_day = {per_day}
 """
 DIFFERENT = 24
-"""Predictions that differ; teams upload them in turns."""
+"""Predictions that differ, at least; each team uploads some of them, none twice, which the board would notice."""
 NOISE = (0.02, 0.2)
 """Deviation of the noise on log1p expression that makes some predictions worse than others, from least to most."""
 SAMPLE = 5.0
@@ -91,6 +91,7 @@ def leaderboard(
     teams: Annotated[int, typer.Option(min=1, help="Teams, each with a page open.")] = 200,
     uploads: Annotated[int, typer.Option(min=1, help="Files that they upload, all together.")] = 1000,
     minutes: Annotated[float, typer.Option(min=0, help="Spread the uploads over so many; 0: as fast as they go.")] = 0,
+    at_most: Annotated[float, typer.Option(min=0, help="Minutes, after which it ends with what is scored.")] = 600,
     clients: Annotated[int, typer.Option(min=1, help="Uploads at the same time.")] = 8,
     files: Annotated[Path | None, typer.Option(help="Keeps the course here, for a look.")] = None,
 ) -> None:
@@ -102,23 +103,25 @@ def leaderboard(
         root = files or Path(folder)
         with spinner("lay out the course"):
             board = _lay_out(root / "course", -(-uploads // teams))
-        predictions = _predict(board.course, root / "predictions")
+        each = -(-uploads // teams)
+        predictions = _predict(board.course, root / "predictions", max(DIFFERENT, each))
         engine = open_board(board.url)
         names = [f"team{number:03d}" for number in range(teams)]
         tokens = make_tokens(engine, names, TEAM) | make_tokens(engine, [INSTRUCTOR], INSTRUCTOR)
-        work = [(names[number % teams], random.Random(number).choice(predictions)) for number in range(uploads)]
+        files_of = {name: random.Random(name).sample(predictions, each) for name in names}
+        work = [(names[number % teams], files_of[names[number % teams]][number // teams]) for number in range(uploads)]
         memory = Memory(ROLES)
         with _served(board, root / "serve.log") as (url, process):
             with spinner("the board is made ready"):
                 _until_ready(engine, process)
             start = time.monotonic()
             with visitors(url, tokens, work, clients, minutes) as teams_here:
-                _follow(engine, process, teams_here, memory, uploads)
+                _follow(engine, process, teams_here, memory, uploads, start + 60 * at_most)
                 sent, views = teams_here.end()
-            _check(board, engine, sent, uploads)
+            scored = _check(board, engine, sent, uploads)
         print(f"{machine(VERSIONS)}\n")
         size = sum(file.stat().st_size for file in predictions) / len(predictions) / 2**20
-        print(f"{teams} teams, {uploads:,} uploads of {size:.1f} MiB, {clients} at a time:\n")
+        print(f"{teams} teams, {uploads:,} uploads of {size:.1f} MiB, {clients} at a time; {scored:,} scored:\n")
         print("\n".join([*_times(engine, sent), "", *_views(views, start), "", *memory.table()]))
 
 
@@ -130,7 +133,7 @@ def _lay_out(root: Path, per_day: int) -> Board:
     return board_of(read_course(root))
 
 
-def _predict(course: Course, folder: Path) -> list[Path]:
+def _predict(course: Course, folder: Path, n: int) -> list[Path]:
     """Write uploads of demo size: the neighbour mean, noisier from one to the next."""
     folder.mkdir()
     data, rng = open_course(course.public_folder), np.random.default_rng(7)
@@ -139,8 +142,8 @@ def _predict(course: Course, folder: Path) -> list[Path]:
     profiles = pseudobulk.profiles(train).droplevel("context").drop(index=CONTROL)
     best = graphs.neighbour_mean(profiles, graphs.read_graph(data.priors("*graph.tsv")), list(n_cells))
     made = []
-    with bar("write predictions", DIFFERENT) as advance:
-        for number, noise in enumerate(np.geomspace(*NOISE, DIFFERENT)):
+    with bar("write predictions", n) as advance:
+        for number, noise in enumerate(np.geomspace(*NOISE, n)):
             noisy = np.maximum(best + rng.normal(0, noise, best.shape), 0)
             table = pd.concat({contexts(train)[0]: noisy}, names=PAIR)
             file = folder / f"prediction{number:02d}.h5ad"
@@ -182,11 +185,13 @@ def _until_ready(engine: Engine, process: subprocess.Popen) -> None:
     raise InputError(msg)
 
 
-def _follow(engine: Engine, process: subprocess.Popen, here: Visitors, memory: Memory, uploads: int) -> None:
-    """Look at memory and queue until all is scored."""
+def _follow(
+    engine: Engine, process: subprocess.Popen, here: Visitors, memory: Memory, uploads: int, end: float
+) -> None:
+    """Look at memory and queue until all is scored, or the time is over and all is sent."""
     done, moved = 0, time.monotonic()
     with bar("score entries", uploads) as advance:
-        while done < uploads or here.sending():
+        while here.sending() or (done < uploads and time.monotonic() < end):
             time.sleep(SAMPLE)
             memory.sample(process.pid)
             with session(engine) as now:
@@ -199,18 +204,19 @@ def _follow(engine: Engine, process: subprocess.Popen, here: Visitors, memory: M
                 raise InputError(msg)
 
 
-def _check(board: Board, engine: Engine, sent: Sequence[Sent], uploads: int) -> None:
-    """Refuse a board on which an upload is missing, twice there, scored twice, or wrongly ranked."""
+def _check(board: Board, engine: Engine, sent: Sequence[Sent], uploads: int) -> int:
+    """Refuse a board on which an upload is missing, twice there, scored twice, or wrongly ranked; count the scored."""
     with session(engine) as now:
         entries = list(now.scalars(select(Entry).order_by(Entry.id)))
         standings = {row.account: (row.entry, row.rank) for row in now.scalars(select(Standing))}
+    scored = [entry for entry in entries if entry.state == SCORED]
     digests = {file: sha256(file) for file in {one.file for one in sent}}
     for what, found, due in (
         ("files", Counter((entry.id, entry.account, entry.sha256) for entry in entries),
          Counter((one.entry, one.team, digests[one.file]) for one in sent)),
         ("number of uploads", len(entries), uploads),
-        ("states", {entry.state for entry in entries}, {SCORED}),
-        ("times that each was scored", {entry.tries for entry in entries}, {1}),
+        ("states", {entry.state for entry in entries} - {QUEUED, SCORING}, {SCORED}),
+        ("times that each was scored", {entry.tries for entry in scored}, {1}),
         ("files kept", {entry.id for entry in entries if sha256(
             board.web / ENTRIES / str(entry.id) / entry.file) == entry.sha256}, {entry.id for entry in entries}),
     ):  # fmt: skip
@@ -223,11 +229,12 @@ def _check(board: Board, engine: Engine, sent: Sequence[Sent], uploads: int) -> 
         for file, digest in digests.items():
             values[digest] = score_card(board, score_prediction(file, truth, board.prediction.profile)).public.array()
             advance()
-    due = _ranked(entries, values)
+    due = _ranked(scored, values)
     if standings != due:
         wrong = [name for name in due if standings.get(name) != due[name]]
         msg = f"{len(wrong)} of {len(due)} teams stand elsewhere than their scores say, such as {wrong[:1]}"
         raise InputError(msg)
+    return len(scored)
 
 
 def _ranked(entries: Sequence[Entry], values: dict[str, np.ndarray]) -> dict[str, tuple[int, int]]:

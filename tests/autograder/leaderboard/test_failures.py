@@ -344,7 +344,7 @@ def test_a_dask_cluster_scores_what_one_machine_does(
         options = {"dask": dask.scheduler_address, "remark": lambda text: None}
         working = threading.Thread(target=worker.run_workers, args=(board.course, stop), kwargs=options, daemon=True)
         working.start()
-        end = time.monotonic() + 120
+        end = time.monotonic() + 400
         while entries(engine)[-1].state != SCORED:
             assert working.is_alive()
             assert time.monotonic() < end
