@@ -1,6 +1,8 @@
 """`autograder serve` as a command: it serves, starts again what dies, sees no truth, and ends cleanly."""
 
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -90,3 +92,17 @@ def test_it_serves_starts_again_what_dies_and_ends(sandbox_here: None, course: C
             urllib.request.urlopen(f"http://127.0.0.1:{port}/login", timeout=5)
     finally:
         served.kill()
+
+
+def test_the_unit_in_the_document_is_one_that_systemd_takes(tmp_path: Path):
+    if not (program := shutil.which("systemd-analyze")):
+        pytest.skip("systemd-analyze is not installed: apt-get install systemd")
+    document = (Path(__file__).parents[3] / "docs" / "leaderboard.md").read_text()
+    unit = re.search(r"```ini\n(.*?)```", document, re.DOTALL)[1]
+    assert "/srv/kit/.venv/bin/autograder serve" in unit
+    (tmp_path / "board.service").write_text(unit.replace("/srv/kit/.venv/bin/autograder", sys.executable))
+    told = subprocess.run([program, "verify", tmp_path / "board.service"], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, "")
+    (tmp_path / "board.service").write_text(unit)
+    told = subprocess.run([program, "verify", tmp_path / "board.service"], capture_output=True, text=True, check=False)
+    assert "autograder is not executable" in told.stderr, "what is wrong is found"
