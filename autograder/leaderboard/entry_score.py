@@ -26,6 +26,8 @@ Scores: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]
 """Context to metric name to one value a perturbation."""
 SHOWN = ("value", "low", "high", "scaled", "direction", "baseline", "replicate")
 """Of a metric's row."""
+OPENED = "entry-"
+"""How folders are called in which files are opened."""
 DRAWING = threading.Lock()
 """One picture at a time: pyplot is not made for threads."""
 
@@ -79,7 +81,7 @@ def score_entry(board: Board, file: Path, pictures: Path, start: run.Start = run
     """
     board.work.mkdir(parents=True, exist_ok=True)
     board.work.chmod(0o755)  # seen from sandboxes, whose user may be another
-    with tempfile.TemporaryDirectory(prefix="entry-", dir=board.work) as folder:
+    with tempfile.TemporaryDirectory(prefix=OPENED, dir=board.work) as folder:
         copy = Path(folder) / f"{Path(board.prediction.file).stem}{file.suffix}"
         shutil.copyfile(file, copy)
         work = Path(folder) / "prediction"

@@ -8,13 +8,16 @@ beside, which gives way to entries, and stands in the board once it is made.
 import functools
 import multiprocessing
 import os
+import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 import numpy as np
@@ -30,7 +33,15 @@ from autograder.grading.rubric import check_rubric
 from autograder.leaderboard import fixed_rows, ladder, store
 from autograder.leaderboard.board import Board, board_of
 from autograder.leaderboard.choice import chosen_entries
-from autograder.leaderboard.entry_score import EntryScore, HalfScore, halves_of, read_score, score_entry, write_score
+from autograder.leaderboard.entry_score import (
+    OPENED,
+    EntryScore,
+    HalfScore,
+    halves_of,
+    read_score,
+    score_entry,
+    write_score,
+)
 from autograder.leaderboard.tables import (
     PRIVATE,
     PUBLIC,
@@ -55,6 +66,8 @@ LONGEST_PAUSE = 60.0
 """Between tries of what fails by a fault of ours."""
 GIVEN_UP = 5
 """Tries after which the end no longer waits for an entry."""
+LEFT_SECONDS = 3600
+"""After which nobody works in a folder any more: opening a file is limited to minutes."""
 BOARD_LOCK = 0x626F6172
 Score = Callable[[Board, Path, Path], EntryScore | Refusal]
 Remark = Callable[[str], None]
@@ -96,6 +109,7 @@ def run_workers(
                 return score_entry(board, file, pictures, warm.start)
             return executor.submit(score_entry, board, file, pictures).result()
 
+        _tidy(board.work)
         prepare(board, engine)
         beside = multiprocessing.get_context("spawn").Process(target=_make_kit_row, args=(course.root,), daemon=True)
         beside.start()
@@ -104,6 +118,13 @@ def run_workers(
             work = functools.partial(run_worker, board, engine, stop, score, remark)
             for ended in [threads.submit(work) for _ in range(jobs)]:
                 ended.result()
+
+
+def _tidy(work: Path) -> None:
+    """Remove what workers that were killed left of the entries that they were opening."""
+    for folder in work.glob(f"{OPENED}*"):
+        if time.time() - folder.stat().st_mtime > LEFT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_ready(board: Board) -> None:
@@ -296,8 +317,8 @@ def _reveal(now: Session, board: Board) -> None:
     if halves.private is None:
         return
     for identity in now.scalars(select(Entry.id).where(Entry.state == SCORED)).all():
-        half = _half(board, identity, PRIVATE)
-        now.execute(update(Entry).where(Entry.id == identity).values(private=half.row))
+        row = _half(_score_file(board, identity), PRIVATE).row
+        now.execute(update(Entry).where(Entry.id == identity).values(private=row))
     now.execute(delete(Standing).where(Standing.board == PRIVATE))
     for account, entry in chosen_entries(now).items():
         _place(now, board, PRIVATE, account, entry.id)
@@ -316,7 +337,7 @@ def _stand(now: Session, board: Board, account: str) -> None:
     """Go through a team's entries in their order, by the Ladder, and let it stand by the one that it gives."""
     mine = select(Entry).where(Entry.account == account, Entry.state == SCORED).order_by(Entry.id)
     entries = now.scalars(mine).all()
-    values = [_half(board, entry.id, PUBLIC).array() for entry in entries]
+    values = [_of(board, entry.id, PUBLIC).values for entry in entries]
     place, moved = ladder.standing_of(values)
     for entry, did in zip(entries, moved, strict=True):
         entry.moved = did
@@ -327,33 +348,47 @@ def _stand(now: Session, board: Board, account: str) -> None:
 
 
 def _place(now: Session, board: Board, name: str, account: str, entry: int) -> None:
-    row = _half(board, entry, name).row
-    if row["overall"] is not None:
-        score = {"score": row["overall"], "low": row["low"], "high": row["high"]}
+    found = _of(board, entry, name)
+    if found.score is not None:
+        score = {"score": found.score, "low": found.low, "high": found.high}
         now.add(Standing(board=name, account=account, entry=entry, rank=0, **score))
 
 
 def _rank(now: Session, board: Board, name: str) -> None:
     standings = now.scalars(select(Standing).where(Standing.board == name).order_by(Standing.entry)).all()
     if standings:
-        values = np.array([_half(board, standing.entry, name).array() for standing in standings])
+        values = np.array([_of(board, standing.entry, name).values for standing in standings])
         ranks = ladder.ranks(values, intervals=halves_of(board).private is not None)
         for standing, rank in zip(standings, ranks, strict=True):
             standing.rank = int(rank)
 
 
-def _half(board: Board, entry: int, name: str) -> HalfScore:
+class _Ranked(NamedTuple):
+    """What ranks are made of, which is kept in memory of every entry."""
+
+    values: np.ndarray
+    score: float | None
+    low: float | None
+    high: float | None
+
+
+def _of(board: Board, entry: int, name: str) -> _Ranked:
     path = _score_file(board, entry)
-    score = _read(path, path.stat().st_mtime_ns)
+    return _read(path, path.stat().st_mtime_ns, name)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _read(path: Path, changed: int, name: str) -> _Ranked:
+    del changed
+    half = _half(path, name)
+    return _Ranked(half.array(), half.row["overall"], half.row["low"], half.row["high"])
+
+
+def _half(path: Path, name: str) -> HalfScore:
+    score = read_score(path)
     half = score.public if name == PUBLIC else score.private
     assert half is not None  # nothing is ranked by a half that is not there
     return half
-
-
-@functools.lru_cache(maxsize=4096)
-def _read(path: Path, changed: int) -> EntryScore:
-    del changed
-    return read_score(path)
 
 
 def _score_again(now: Session) -> None:

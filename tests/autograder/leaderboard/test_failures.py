@@ -355,3 +355,12 @@ def test_a_dask_cluster_scores_what_one_machine_does(
     assert (here.id, there.id) == (first.id, second.id)
     assert there.public == here.public
     assert {rank for _, rank in standings(engine).values()} == {1}
+
+
+def test_what_a_killed_worker_left_on_the_disk_goes_when_nobody_can_need_it(board: Board) -> None:
+    for name in ("entry-old", "entry-new", "kit-old"):
+        (board.work / name / "prediction").mkdir(parents=True)
+    for name in ("entry-old", "kit-old"):
+        os.utime(board.work / name, (0, time.time() - 2 * worker.LEFT_SECONDS))
+    worker._tidy(board.work)
+    assert {path.name for path in board.work.iterdir()} == {"entry-new", "kit-old"}
