@@ -78,7 +78,8 @@ STUCK = 600.0
 """Seconds without any entry scored, after which it is given up."""
 ROLES = {
     "web process": r"^\S*python\S* -m autograder\.leaderboard\.web\.process",
-    "scoring process": r"multiprocessing.spawn",
+    "scoring process": r"-m autograder\.leaderboard\.scoring",
+    "beside: the kit's row, the stages": r"multiprocessing\.spawn",
     "sandboxes and their zygote": r"^\S*python\S* /inside/",
     "autograder serve": r" serve --port",
 }

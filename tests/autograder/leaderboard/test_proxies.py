@@ -72,6 +72,7 @@ def web(tmp_path: Path) -> Iterator[tuple[int, str]]:
     told = {
         "database": f"sqlite:///{tmp_path}/web/board.db", "folder": str(tmp_path / "web"), "title": "A board",
         "per_day": 5, "max_bytes": 64 << 20, "ends": "", "zone": "UTC", "host": "127.0.0.1", "port": port,
+        "stages": str(tmp_path / "stages"),
     }  # fmt: skip
     token = make_tokens(open_board(told["database"]), ["owls"], TEAM)["owls"]
     process = subprocess.Popen(
