@@ -1,6 +1,5 @@
 """The ranking as a folder: what every team sees, from files alone, written whole or not at all."""
 
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,6 +134,4 @@ def test_a_browser_shows_it_from_the_disk(browser, site: Site, tmp_path: Path, s
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
     assert wrong == []
     assert axe.Axe().run(page).response["violations"] == []
-    if shots := os.environ.get("SHOTS"):
-        page.screenshot(path=f"{shots}/export-{scheme}.png", full_page=True)
     context.close()

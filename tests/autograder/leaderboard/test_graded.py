@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anndata
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from autograder.cli import app
 from autograder.course import Course, read_course
+from autograder.handed_in.attempts import collect
 from autograder.leaderboard import graded, halves, store, worker
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.board import Board, board_of
@@ -35,13 +36,14 @@ def course(course: Course, sandbox_here: None) -> Course:
     return read_course(course.root)
 
 
-def hand_in(course: Course, student: str, prediction: Path | None) -> None:
+def hand_in(course: Course, student: str, prediction: Path | None) -> Path:
     """Place a notebook and a prediction by hand, graded by a result that nobody reads."""
     shutil.rmtree(course.grading / "submitted" / student, ignore_errors=True)
     folder = submit(course, student, RIGHT)
     if prediction is not None:
         shutil.copyfile(prediction, folder / "prediction.h5ad")
     put_result(course, student, [QUESTION])
+    return folder
 
 
 def board_command(course: Course, folder: Path) -> str:
@@ -117,7 +119,7 @@ def test_a_board_that_is_served_is_shown_as_it_is(course: Course, train_mean: Pa
     assert not (course.grading / "leaderboard" / "graded").exists()
 
 
-def test_what_cannot_be_ranked_is_said(course: Course, train_mean: Path):
+def test_what_cannot_be_ranked_is_said(course: Course, train_mean: Path, tmp_path: Path):
     board = board_of(course, served=False)
     engine = store.open_board(board.url)
     hand_in(course, "ada", train_mean)
@@ -130,3 +132,12 @@ def test_what_cannot_be_ranked_is_said(course: Course, train_mean: Path):
     assert (datetime.now(UTC) - entry.received).total_seconds() < 60
     assert (board.web / "entries" / "1" / entry.file).read_bytes() == train_mean.read_bytes()
     assert list((board.web / "arriving").iterdir()) == []
+    download = tmp_path / "download"
+    for student in ("bob", "cyd"):
+        shutil.move(hand_in(course, student, train_mean).parent, download / student)
+    ends = datetime(2026, 10, 1, 12, tzinfo=UTC)
+    collect(course, STAGE, download, ends + timedelta(minutes=1))
+    closed = Board(course, board.settings.model_copy(update={"ends": ends}), served=False)
+    late = [f"{name} handed in after the board's end, 2026-10-01 12:00 UTC" for name in ("bob", "cyd")]
+    assert graded.bring_in(closed, engine) == late
+    assert len(entries(board)) == 1
