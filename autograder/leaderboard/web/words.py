@@ -117,8 +117,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "history": ("How it went", "历程"),
     "history told": (
-        "Each entry's score on the public half; filled where it moved your rank.",
-        "每次提交在公开一半上的得分；实心表示改变了名次。",
+        "Each entry's public score; filled where it moved your standing.",
+        "每次提交的公开得分；实心表示改变了成绩。",
     ),
     "standing": ("You are at rank {rank} with {score}.", "当前第 {rank} 名，得分 {score}。"),
     "received": ("Received", "收到时间"),
