@@ -10,7 +10,18 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from autograder.leaderboard import accounts, choice, store
-from autograder.leaderboard.tables import INSTRUCTOR, QUEUED, REFUSED, SCORED, SCORING, Entry, Fact, Upload, Visit
+from autograder.leaderboard.tables import (
+    INSTRUCTOR,
+    QUEUED,
+    REFUSED,
+    SCORED,
+    SCORING,
+    WITHDRAWN,
+    Entry,
+    Fact,
+    Upload,
+    Visit,
+)
 from starter.errors import InputError
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -29,6 +40,35 @@ def test_an_upload_becomes_an_entry_once(engine: Engine, arrive: Callable, tmp_p
     assert again.id == entry.id
     with store.session(engine) as now:
         assert now.scalars(select(Entry.id)).all() == [entry.id]
+
+
+def test_what_a_team_sent_before_is_found_by_its_hash(engine: Engine, arrive: Callable, tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(b"cells").hexdigest()
+
+    def sent(number: str, team: str, sha256: str) -> Upload:
+        (tmp_path / "arriving").mkdir(exist_ok=True)
+        (tmp_path / "arriving" / number).write_bytes(b"cells")
+        upload = Upload(id=number, account=team, file="p.vcc", note="ridge", size=5, sha256=sha256, begun=NOON)
+        with store.writing(engine) as now:
+            now.add(upload)
+        return upload
+
+    def found(team: str = "red", digest: str = sha256) -> str | None:
+        with store.session(engine) as now:
+            upload = store.sent_before(now, team, "p.vcc", 5, digest)
+            return upload and upload.id
+
+    assert found() is None
+    upload = sent("1", "red", sha256)
+    assert (found(), found("blue"), found(digest="0" * 64)) == ("1", None, None)
+    entry = store.accept(engine, tmp_path, upload, NOON, 5)
+    assert (entry.note, found()) == ("ridge", "1")
+    with store.writing(engine) as now:
+        now.get_one(Entry, entry.id).state = WITHDRAWN
+    assert found() is None, "it may come again"
+    with pytest.raises(store.ChangedError, match="not p.vcc as it was when the upload began"):
+        store.accept(engine, tmp_path, sent("2", "red", "0" * 64), NOON, 5)
+    assert [path.name for path in (tmp_path / "entries").iterdir()] == [str(entry.id)]
 
 
 def test_after_an_answer_that_was_lost_nothing_is_there_twice(
