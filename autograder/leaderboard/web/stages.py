@@ -59,6 +59,8 @@ def show_submissions(
     record = _record(request, stage)
     names, answers = chosen(record, group, question, cause, points, place, score)
     rows = [student for student in record["students"] if student["student"] in names]
+    if question and not cause and not points:  # who is behind its longest time comes first
+        rows.sort(key=lambda row: -(answers[row["student"]]["seconds"] or 0.0))
     held: dict[str, list[str]] = {}
     for one in record["hand_ins"]:
         if one["held"] and question in ("", one["question"]):

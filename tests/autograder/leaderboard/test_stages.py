@@ -132,6 +132,7 @@ def test_numbers_are_those_worked_out_by_hand_and_lead_to_what_is_behind_them(cl
         "students with 3.6 to 4.5 points: 2": ["bob", "eve"], "students with 8.1 to 9 points: 2": ["ada", "fay"],
     }  # fmt: skip
     assert {label: listed(client, of[label]) for label in groups} == groups
+    assert listed(client, f"{ROOT}/submissions?question=train_mean") == ["eve", "bob", "cyd", "ada", "hal", "dan"]
     item, rest = [5, 2, 0, 0, 0], [4, 2, 0, 4, 3]
     told = [scipy.stats.pearsonr(*pair).statistic for pair in ((item, rest), (rest, item))]
     assert re.findall(r">([−\d.]+ ?%?)</a></td>", page.split("<tbody>")[1].split("</tbody>")[0]) == [
