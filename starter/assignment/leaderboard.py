@@ -75,10 +75,11 @@ def submit(file: Path, url: str, token: str, note: str = "", patience: float = P
     metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in said.items())
     headers = {"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0", "Accept": "application/json"}
     steps = max(1, -(-size // PART))
-    place, offset, entry, done = "", 0, "", 0
+    place, offset, entry, done, there = "", 0, "", 0, None
     pause, end = 0.2, time.monotonic() + patience
     with file.open("rb") as content, progress.bar(f"sending {file.name} (MiB)", steps) as advance:
         while not entry:
+            begins = not place
             try:
                 if not place:
                     about = {"Upload-Length": str(size), "Upload-Metadata": metadata}
@@ -91,6 +92,8 @@ def submit(file: Path, url: str, token: str, note: str = "", patience: float = P
                     part = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
                     answer = _ask("PATCH", place, headers | part, content.read(PART))
                 offset, entry = int(answer["Upload-Offset"] or 0), answer["Entry-Location"] or ""
+                if begins and offset:
+                    there = f"{offset / 2**20:,.1f} MiB were there already"
                 pause, end = 0.2, time.monotonic() + patience
             except HTTPError as error:
                 if error.code not in AGAIN:
@@ -105,7 +108,7 @@ def submit(file: Path, url: str, token: str, note: str = "", patience: float = P
                 pause, offset = min(2 * pause, LONGEST_PAUSE), -1
             while done < min(steps, max(0, offset) // PART if offset < size else steps):
                 done += 1
-                advance()
+                advance(there)
     return urljoin(url, entry)
 
 

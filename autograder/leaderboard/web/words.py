@@ -159,7 +159,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "private half": ("Private half", "保留一半"),
     "moved": (
         "It made your standing: no entry of yours before it was as good, beyond noise.",
-        "提升超过噪声：已成为当前成绩。",
+        "它成为了你们的成绩：此前没有同样好的提交（超出噪声）。",
     ),
     "not moved": (
         "Not better than your standing entry by more than noise, so your rank stays.",

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -117,7 +117,11 @@ def test_a_connection_that_breaks_half_way_costs_nothing(
 
 
 def test_who_stops_half_way_and_runs_it_again_goes_on_and_sends_nothing_twice(
-    tmp_path: Path, token: str, prediction: Path, serve: Callable[[int], subprocess.Popen]
+    tmp_path: Path,
+    token: str,
+    prediction: Path,
+    serve: Callable[[int], subprocess.Popen],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """Also when the first run is killed; and when it is run once more after all came, it is the same entry."""
     port = free_port()
@@ -146,8 +150,12 @@ def test_who_stops_half_way_and_runs_it_again_goes_on_and_sends_nothing_twice(
     assert entry.note == "ridge on GO"
     assert (tmp_path / "entries" / "1" / "mine.h5ad").read_bytes() == prediction.read_bytes()
     sent.clear()
-    assert submit(prediction, f"http://127.0.0.1:{between}", token).endswith("/entries/1")
+    notes: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(leaderboard.progress, "bar", lambda what, total: nullcontext(notes.append))
+        assert submit(prediction, f"http://127.0.0.1:{between}", token).endswith("/entries/1")
     assert sum(sent) < 2000
+    assert set(notes) == {"24.0 MiB were there already"}
     prediction.write_bytes(prediction.read_bytes()[:-1] + b"!")
     assert submit(prediction, f"http://127.0.0.1:{between}", token).endswith("/entries/2"), "it is another file"
 
