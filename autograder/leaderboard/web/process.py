@@ -9,6 +9,7 @@ import uvicorn
 
 from autograder.leaderboard.store import open_board
 from autograder.leaderboard.web.app import make_app
+from autograder.leaderboard.web.pages import LATER
 from autograder.leaderboard.web.site import Site
 
 
@@ -20,7 +21,8 @@ def main() -> None:
         open_board(told["database"]), Path(told["folder"]), told["title"], told["per_day"], told["max_bytes"], ends,
         told["zone"], Path(told["stages"]),
     )  # fmt: skip
-    uvicorn.run(make_app(site), host=told["host"], port=told["port"], log_level="warning", server_header=False)
+    options = {"log_level": "warning", "server_header": False, "timeout_keep_alive": 2 * LATER}
+    uvicorn.run(make_app(site), host=told["host"], port=told["port"], **options)
 
 
 if __name__ == "__main__":
