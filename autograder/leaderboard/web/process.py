@@ -21,8 +21,10 @@ def main() -> None:
         open_board(told["database"]), Path(told["folder"]), told["title"], told["per_day"], told["max_bytes"], ends,
         told["zone"], Path(told["stages"]),
     )  # fmt: skip
-    options = {"log_level": "warning", "server_header": False, "timeout_keep_alive": 2 * LATER}
-    uvicorn.run(make_app(site), host=told["host"], port=told["port"], **options)
+    uvicorn.run(
+        make_app(site), host=told["host"], port=told["port"], log_level="warning", server_header=False,
+        timeout_keep_alive=2 * LATER,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
