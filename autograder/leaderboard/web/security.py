@@ -24,7 +24,10 @@ VISIT = timedelta(days=14)
 SMALL_BODY = 64 << 10
 """Bytes of a form."""
 CHUNK_BODY = 64 << 20
-"""Bytes of one request that carries a part of a file."""
+"""Bytes of one request that carries a part of a file, or a whole one by the page's form."""
+FORM = "/uploads/form"
+"""Where the page's form sends a whole file."""
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 KEPT = 10_000
 """Who is remembered for limits at most."""
 POLICY = (
@@ -205,8 +208,8 @@ async def checked_visitor(request: Request, who: Annotated[Visitor, Depends(visi
     """
     if who.csrf:
         sent = request.headers.get("x-csrf-token", "")
-        if not sent and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            sent = str((await request.form()).get("csrf", ""))
+        if not sent and request.headers.get("content-type", "").startswith(FORMS):
+            sent = str((await request.form(max_files=1, max_fields=8)).get("csrf", ""))
         other = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
         if other or not hmac.compare_digest(sent.encode(), who.csrf.encode()):
             raise RefusalError(403, "another site")
@@ -242,7 +245,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = CHUNK_BODY if scope["method"] == "PATCH" else SMALL_BODY
+        limit = CHUNK_BODY if scope["method"] == "PATCH" or scope["path"] == FORM else SMALL_BODY
         came = 0
 
         async def counted() -> Message:

@@ -17,14 +17,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
+from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
 from autograder.folders import ARRIVING
 from autograder.leaderboard import store
 from autograder.leaderboard.tables import LONGEST_NOTE, Entry, Upload
-from autograder.leaderboard.web.security import Changing, RefusalError, Visitor
+from autograder.leaderboard.web.security import FORM, Changing, RefusalError, Visitor
 from autograder.leaderboard.web.site import Site
 from starter.errors import InputError
 
@@ -170,37 +172,88 @@ def create(request: Request, who: Changing) -> Response:
         raise RefusalError(400, "no length")
     size, given = int(length), metadata(request.headers.get("upload-metadata", ""))
     name = safe_name(given.get("filename", ""))
+    note, digest = " ".join(given.get("note", "").split()), given.get("sha256", "")
+    if not re.fullmatch(r"([0-9a-f]{64})?", digest):
+        raise RefusalError(400, "bad metadata")
+    _check(site, name, size, note)
+    if digest:
+        with store.session(site.engine) as session:
+            before = store.sent_before(session, who.account, name, size, digest)
+        if before is not None and (before.entry is not None or place_of(site, before.id).is_file()):
+            return Response(headers={**_standing(site, before), "Location": f"/uploads/{before.id}"})
+    upload = _begin(site, who.account, name, size, note, digest)
+    return Response(status_code=201, headers={**TUS, "Location": f"/uploads/{upload.id}", "Upload-Offset": "0"})
+
+
+@router.post(FORM)
+async def take_form(request: Request, who: Changing) -> Response:
+    """Take a whole file of the page's form, where no script sends it in parts."""
+    site: Site = request.app.state.site
+    request.app.state.allowances.use(request.app.state.allowances.uploads, who.account)
+    async with request.form() as form:
+        file, note = form.get("file"), " ".join(str(form.get("note", "")).split())
+        if not isinstance(file, UploadFile) or not file.filename:
+            raise RefusalError(422, "empty file")
+        entry = await to_thread.run_sync(_take, site, who.account, file, note)
+    return RedirectResponse(f"/entries/{entry.id}", 303)
+
+
+def _take(site: Site, account: str, file: UploadFile, note: str) -> Entry:
+    name, size = safe_name(file.filename or ""), file.size or 0
+    _check(site, name, size, note)
+    upload = _begin(site, account, name, size, note)
+    place = place_of(site, upload.id)
+    try:
+        with place.open("wb") as whole:
+            shutil.copyfileobj(file.file, whole, PIECE)
+        if not _is_what_it_says(place, name):
+            raise RefusalError(422, "not what it says", kind=Path(name).suffix)
+        return _accept(site, upload)
+    except OSError as error:
+        _drop(site, upload)
+        raise RefusalError(507, "disk full") from error
+    except (RefusalError, InputError):  # nobody goes on with it
+        _drop(site, upload)
+        raise
+
+
+def _check(site: Site, name: str, size: int, note: str) -> None:
     if Path(name).suffix not in BEGINNINGS or not Path(name).stem:
         raise RefusalError(415, "other file")
     if size > site.max_bytes:
         raise RefusalError(413, "file too large", mib=size / 2**20, most=site.max_bytes >> 20)
     if size == 0:
         raise RefusalError(422, "empty file")
-    note, digest = " ".join(given.get("note", "").split()), given.get("sha256", "")
-    if not note.isprintable() or not re.fullmatch(r"([0-9a-f]{64})?", digest):
+    if not note.isprintable():
         raise RefusalError(400, "bad metadata")
     if len(note) > LONGEST_NOTE:
         raise RefusalError(422, "long note", most=LONGEST_NOTE)
-    if digest:
-        with store.session(site.engine) as session:
-            before = store.sent_before(session, who.account, name, size, digest)
-        if before is not None and (before.entry is not None or place_of(site, before.id).is_file()):
-            return Response(headers={**_standing(site, before), "Location": f"/uploads/{before.id}"})
-    _check_open(site, who.account)
-    give_up_old(site, who.account)
-    upload = secrets.token_hex(16)
+
+
+def _begin(site: Site, account: str, name: str, size: int, note: str, digest: str = "") -> Upload:
+    _check_open(site, account)
+    give_up_old(site, account)
+    identity = secrets.token_hex(16)
     try:
-        place = place_of(site, upload)
+        place = place_of(site, identity)
         place.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(place.parent).free < size + SPARE:
             raise RefusalError(507, "disk full")
         place.touch(mode=0o600)
     except OSError as error:
         raise RefusalError(507, "disk full") from error
+    about = {"file": name, "note": note, "size": size, "sha256": digest}
+    upload = Upload(id=identity, account=account, begun=datetime.now(UTC), **about)
     with store.writing(site.engine) as session:
-        about = {"file": name, "note": note, "size": size, "sha256": digest}
-        session.add(Upload(id=upload, account=who.account, begun=datetime.now(UTC), **about))
-    return Response(status_code=201, headers={**TUS, "Location": f"/uploads/{upload}", "Upload-Offset": "0"})
+        session.add(upload)
+    return upload
+
+
+def _is_what_it_says(place: Path, name: str) -> bool:
+    start, due = BEGINNINGS[Path(name).suffix]
+    with place.open("rb") as file:
+        file.seek(start)
+        return file.read(len(due)) == due
 
 
 def _find(site: Site, who: Visitor, name: str) -> Upload:
@@ -295,12 +348,10 @@ async def _write(request, site: Site, upload: Upload, mine, lock: asyncio.Lock, 
                 raise _failed(error) from error
         before, offset = offset, offset + len(piece)
         start, due = BEGINNINGS[Path(upload.file).suffix]
-        if before < start + len(due) <= offset or (ends and offset == upload.size < start + len(due)):
-            with place.open("rb") as file:
-                file.seek(start)
-                if file.read(len(due)) != due:
-                    await to_thread.run_sync(_drop, site, upload)
-                    raise RefusalError(422, "not what it says", kind=Path(upload.file).suffix)
+        seen = before < start + len(due) <= offset or (ends and offset == upload.size < start + len(due))
+        if seen and not _is_what_it_says(place, upload.file):
+            await to_thread.run_sync(_drop, site, upload)
+            raise RefusalError(422, "not what it says", kind=Path(upload.file).suffix)
     return offset
 
 

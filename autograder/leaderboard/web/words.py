@@ -106,8 +106,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "broken": ("The connection broke; trying again…", "连接中断，正在重试……"),
     "uploaded": ("It arrived and is in the queue.", "已收到，进入队列。"),
     "no script": (
-        "Uploads from this page need JavaScript; without it, run in a terminal: starter submit FILE",
-        "本页上传需要 JavaScript；否则请在终端运行：starter submit FILE",
+        "Without JavaScript a file of at most 64 MiB is sent whole; for larger ones run: starter submit FILE",
+        "没有 JavaScript 时文件整个发送，最大 64 MiB；更大的文件请在终端运行：starter submit FILE",
     ),
     "look again": ("Load this page again to see where it is.", "刷新本页可查看最新状态。"),
     "or terminal": ("Or from a terminal or notebook:", "或在终端、笔记本中运行："),

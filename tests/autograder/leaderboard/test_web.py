@@ -136,6 +136,36 @@ def test_a_name_leads_nowhere(client: TestClient, site: Site, tokens: dict[str, 
     assert (site.folder / "entries" / "1" / "x.h5ad").is_file()
 
 
+def test_a_form_sends_a_whole_file_and_what_is_refused_leaves_nothing(
+    client: TestClient, site: Site, tokens: dict[str, str]
+):
+    csrf = log_in(client, tokens["owls"])
+
+    def send(content: bytes, name: str = "x.h5ad", **fields: str) -> httpx.Response:
+        about = {"csrf": csrf, "note": "by form"} | fields
+        return client.post("/uploads/form", data=about, files={"file": (name, content)}, headers=PAGE)
+
+    for status, answer in (
+        (403, send(H5AD, csrf="x")),
+        (422, send(b"no cells")),
+        (422, send(b"")),
+        (415, send(H5AD, "x.exe")),
+        (413, send(H5AD + bytes(1 << 20))),
+        (422, send(H5AD, note="x" * 201)),
+    ):
+        assert answer.status_code == status, answer.text
+        assert entries(site.engine) == []
+        assert not list((site.folder / "arriving").glob("*"))
+    answer = send(H5AD)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/entries/1")
+    (entry,) = entries(site.engine)
+    assert (entry.account, entry.file, entry.note) == ("owls", "x.h5ad", "by form")
+    assert (site.folder / "entries" / "1" / "x.h5ad").read_bytes() == H5AD
+    send(H5AD)
+    assert send(H5AD).status_code == 429, "of two a day"
+    assert not list((site.folder / "arriving").glob("*"))
+
+
 def test_a_note_stands_beside_its_entry_and_a_long_one_is_refused(
     client: TestClient, site: Site, tokens: dict[str, str]
 ):

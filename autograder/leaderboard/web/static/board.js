@@ -57,7 +57,6 @@ async function send(file, form) {
 }
 
 const form = document.getElementById("upload");
-if (form) form.hidden = false;
 if (form) form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
