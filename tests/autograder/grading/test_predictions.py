@@ -25,6 +25,7 @@ from autograder.grading.predictions import score_file
 from autograder.grading.results import QuestionResult
 from autograder.grading.rubric import Scored, by_rubric
 from autograder.handed_in.submissions import Submission
+from autograder.sandbox.run import from_scratch
 from autograder.settings import Goal, Prediction
 from starter.answers import values
 from starter.data.preprocess import expression
@@ -316,7 +317,8 @@ BLOCK = scipy.sparse.csr_matrix(np.array([[1.0, 0, 2], [0, 3, 0]], np.float32))
 def test_what_comes_out_is_written_anew(released: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sent = stream(LABELS, GENES, BLOCK[:1], BLOCK[1:])
     monkeypatch.setattr(predictions, "_run", lambda *given: given[4].write_bytes(sent))
-    plain = predictions._written_anew(released, Path("x.h5ad"), released.stages[STAGE].prediction, 3, tmp_path)
+    given = released, Path("x.h5ad"), released.stages[STAGE].prediction, 3, tmp_path, from_scratch
+    plain = predictions._written_anew(*given)
     made = anndata.read_h5ad(plain)
     np.testing.assert_array_equal(made.X.toarray(), BLOCK.toarray())
     assert (list(made.obs[TARGET_GENE]), list(made.var_names)) == (["A", "B"], list(GENES))
@@ -347,8 +349,9 @@ def test_a_forged_stream_is_refused(
     released: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes, said: str
 ):
     monkeypatch.setattr(predictions, "_run", lambda *given: given[4].write_bytes(sent))
+    given = released, Path("x.h5ad"), released.stages[STAGE].prediction, 3, tmp_path, from_scratch
     with pytest.raises(InputError, match=said):
-        predictions._written_anew(released, Path("x.h5ad"), released.stages[STAGE].prediction, 3, tmp_path)
+        predictions._written_anew(*given)
     assert not (tmp_path / "prediction.h5ad").exists()
 
 
