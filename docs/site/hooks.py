@@ -9,6 +9,7 @@ import html
 import os
 import posixpath
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -117,6 +118,12 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     """Say which language the Chinese page is in."""
     return output.replace('<html lang="en"', '<html lang="zh"', 1) if page.file.src_uri == "zh.md" else output
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Give the Chinese page the list of pages that the theme asks for in each language."""
+    site = Path(config.site_dir)
+    shutil.copyfile(site / "sitemap.xml", site / "zh" / "sitemap.xml")
 
 
 def _is_shown(name: str) -> bool:
