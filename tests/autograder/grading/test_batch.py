@@ -78,9 +78,15 @@ def command(course: Course, *more: str) -> list[str]:
     return [sys.executable, "-c", main, "grade", STAGE, "--jobs", "1", "--course", str(course.root), *more]
 
 
+def heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_batch_that_was_stopped_goes_on_where_it_stopped(four: Course, end: signal.Signals):
-    running = subprocess.Popen(command(four), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # where tests run in the background, the shell has them ignore Ctrl-C, and so what they start
+    running = subprocess.Popen(command(four), preexec_fn=heed_interrupts, **pipes)
     first = Submission(four, STAGE, "ada").result
     deadline = time.monotonic() + 60
     while not first.exists() and time.monotonic() < deadline:
