@@ -12,7 +12,7 @@ from starter.assignment.stage import Stage, StageQuestion
 from starter.errors import counted
 
 MACHINE = "machine_seconds"
-"""Key of a notebook's metadata: seconds of processor that the solved one takes on the demo's screen."""
+"""Key of a notebook's metadata: seconds that the solved one takes on the demo's screen, start included."""
 
 
 def add_head(
