@@ -17,11 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import filelock
-import numpy as np
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -30,20 +28,16 @@ from autograder.folders import ENTRIES, PICTURES
 from autograder.grading.batch import cluster
 from autograder.grading.predictions import OPENING, Refusal
 from autograder.grading.rubric import check_rubric
-from autograder.leaderboard import fixed_rows, ladder, store
+from autograder.leaderboard import fixed_rows, standings, store
 from autograder.leaderboard.board import Board, board_of
-from autograder.leaderboard.choice import chosen_entries
 from autograder.leaderboard.entry_score import (
     OPENED,
     EntryScore,
-    HalfScore,
     halves_of,
-    read_score,
     score_entry,
     write_score,
 )
 from autograder.leaderboard.tables import (
-    PRIVATE,
     PUBLIC,
     QUEUED,
     REFUSED,
@@ -68,7 +62,6 @@ GIVEN_UP = 5
 """Tries after which the end no longer waits for an entry."""
 LEFT_SECONDS = 3600
 """After which nobody works in a folder any more: opening a file is limited to minutes."""
-BOARD_LOCK = 0x626F6172
 Score = Callable[[Board, Path, Path], EntryScore | Refusal]
 Remark = Callable[[str], None]
 
@@ -212,10 +205,10 @@ def record(board: Board, engine: Engine, entry: Entry, name: str, outcome: Entry
     What was withdrawn meanwhile, or is another worker's, stays as it is.
     """
     if isinstance(outcome, EntryScore):
-        write_score(_score_file(board, entry.id), outcome)
+        write_score(standings.score_file(board, entry.id), outcome)
 
     def work(now: Session) -> None:
-        _alone(now)
+        standings.alone(now)
         mine = store.held_by(now, entry.id, name)
         if mine is None:
             return
@@ -225,10 +218,10 @@ def record(board: Board, engine: Engine, entry: Entry, name: str, outcome: Entry
             return
         mine.state, mine.reason, mine.public, mine.flags = SCORED, "", outcome.public.row, list(outcome.flags)
         now.flush()
-        _stand(now, board, mine.account)
-        _rank(now, board, PUBLIC)
+        standings.stand(now, board, mine.account)
+        standings.rank(now, board, PUBLIC)
         if store.read_fact(now, "revealed"):
-            _reveal(now, board)
+            standings.reveal(now, board)
 
     store.keep_trying(engine, work)
 
@@ -269,10 +262,10 @@ def prepare(board: Board, engine: Engine) -> None:
         rows = fixed_rows.rows_so_far(board)
 
         def work(now: Session) -> None:
-            _alone(now)
+            standings.alone(now)
             before = store.read_fact(now, "truth")
             if before not in (None, facts["truth"]):
-                _score_again(now)
+                standings.score_again(now)
             shown = bool(store.read_fact(now, "revealed"))
             for name, value in {"revealed": shown, **facts}.items():
                 now.merge(Fact(name=name, value={"is": value}))
@@ -299,31 +292,16 @@ def see_to_board(board: Board, engine: Engine) -> None:
     rows = fixed_rows.rows_so_far(board) if more or due else {}
 
     def work(now: Session) -> None:
-        _alone(now)
+        standings.alone(now)
         for account in withdrawn:
-            _stand(now, board, account)
-        _rank(now, board, PUBLIC)
+            standings.stand(now, board, account)
+        standings.rank(now, board, PUBLIC)
         if due:
-            _reveal(now, board)
+            standings.reveal(now, board)
         if rows:
             _put(now, rows, shown=bool(store.read_fact(now, "revealed")))
 
     store.keep_trying(engine, work)
-
-
-def _reveal(now: Session, board: Board) -> None:
-    halves = halves_of(board)
-    now.merge(Fact(name="revealed", value={"is": True}))
-    if halves.private is None:
-        return
-    for identity in now.scalars(select(Entry.id).where(Entry.state == SCORED)).all():
-        row = _half(_score_file(board, identity), PRIVATE).row
-        now.execute(update(Entry).where(Entry.id == identity).values(private=row))
-    now.execute(delete(Standing).where(Standing.board == PRIVATE))
-    for account, entry in chosen_entries(now).items():
-        _place(now, board, PRIVATE, account, entry.id)
-    now.flush()
-    _rank(now, board, PRIVATE)
 
 
 def _put(now: Session, rows: fixed_rows.Rows, *, shown: bool) -> None:
@@ -331,80 +309,6 @@ def _put(now: Session, rows: fixed_rows.Rows, *, shown: bool) -> None:
     now.execute(delete(FixedRow))
     for name, (public, private) in rows.items():
         now.add(FixedRow(name=name, public=public, private=private if shown else None))
-
-
-def _stand(now: Session, board: Board, account: str) -> None:
-    """Go through a team's entries in their order, by the Ladder, and let it stand by the one that it gives."""
-    mine = select(Entry).where(Entry.account == account, Entry.state == SCORED).order_by(Entry.id)
-    entries = now.scalars(mine).all()
-    values = [_of(board, entry.id, PUBLIC).values for entry in entries]
-    place, moved = ladder.standing_of(values)
-    for entry, did in zip(entries, moved, strict=True):
-        entry.moved = did
-    now.execute(delete(Standing).where(Standing.board == PUBLIC, Standing.account == account))
-    if place is not None:
-        _place(now, board, PUBLIC, account, entries[place].id)
-    now.flush()
-
-
-def _place(now: Session, board: Board, name: str, account: str, entry: int) -> None:
-    found = _of(board, entry, name)
-    if found.score is not None:
-        score = {"score": found.score, "low": found.low, "high": found.high}
-        now.add(Standing(board=name, account=account, entry=entry, rank=0, **score))
-
-
-def _rank(now: Session, board: Board, name: str) -> None:
-    standings = now.scalars(select(Standing).where(Standing.board == name).order_by(Standing.entry)).all()
-    if standings:
-        values = np.array([_of(board, standing.entry, name).values for standing in standings])
-        ranks = ladder.ranks(values, intervals=halves_of(board).private is not None)
-        for standing, rank in zip(standings, ranks, strict=True):
-            standing.rank = int(rank)
-
-
-class _Ranked(NamedTuple):
-    """What ranks are made of, which is kept in memory of every entry."""
-
-    values: np.ndarray
-    score: float | None
-    low: float | None
-    high: float | None
-
-
-def _of(board: Board, entry: int, name: str) -> _Ranked:
-    path = _score_file(board, entry)
-    return _read(path, path.stat().st_mtime_ns, name)
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def _read(path: Path, changed: int, name: str) -> _Ranked:
-    del changed
-    half = _half(path, name)
-    return _Ranked(half.array(), half.row["overall"], half.row["low"], half.row["high"])
-
-
-def _half(path: Path, name: str) -> HalfScore:
-    score = read_score(path)
-    half = score.public if name == PUBLIC else score.private
-    assert half is not None  # nothing is ranked by a half that is not there
-    return half
-
-
-def _score_again(now: Session) -> None:
-    now.execute(delete(Standing))
-    again = {"state": QUEUED, "tries": 0, "public": None, "private": None, "moved": None, "flags": []}
-    now.execute(update(Entry).where(Entry.state.in_((SCORED, REFUSED))).values(**again))
-
-
-def _alone(now: Session) -> None:
-    """Let nobody else change standings until this transaction ends; SQLite has one writer anyway."""
-    if now.get_bind().dialect.name == "postgresql":
-        now.execute(select(func.pg_advisory_xact_lock(BOARD_LOCK)))
-
-
-def _score_file(board: Board, entry: int) -> Path:
-    return board.private / "scores" / f"{entry}.json"
 
 
 def _workers(board: Board) -> Path:

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from autograder.cli import app
 from autograder.course import Course, read_course
 from autograder.handed_in.attempts import collect
-from autograder.leaderboard import graded, halves, store, worker
+from autograder.leaderboard import graded, halves, store
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.board import Board, board_of
+from autograder.leaderboard.entry_score import read_score
 from autograder.leaderboard.tables import PRIVATE, PUBLIC, TEAM, Entry, Standing
 from starter.scoring.scorecard import score_prediction
 from starter.scoring.truth.opened import open_truth
@@ -83,7 +84,7 @@ def test_what_was_graded_is_ranked_once_and_as_it_was_graded(
     assert not {"ada", "fay", "cyd", "eve"} & set(re.findall(r"\w+", page))
     # as the engine scores the file by itself, and as it is graded
     card = score_prediction(train_mean, open_truth(course.hidden_folder / "truth"), "course")
-    kept = worker.read_score(board.private / "scores" / "1.json")
+    kept = read_score(board.private / "scores" / "1.json")
     assert kept.overall == pytest.approx(card.overall, rel=1e-6)
     (course.grading / "results" / STAGE / "ada.json").unlink()
     question = {question.name: question for question in grade_one(course).questions}["prediction"]
