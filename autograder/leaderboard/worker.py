@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import filelock
@@ -107,6 +108,7 @@ def run_workers(
         beside = multiprocessing.get_context("spawn").Process(target=_make_kit_row, args=(course.root,), daemon=True)
         beside.start()
         stack.callback(beside.terminate)
+        threading.Thread(target=say_if_it_dies, args=(beside, stop, remark), daemon=True).start()
         with ThreadPoolExecutor(jobs) as threads:
             work = functools.partial(run_worker, board, engine, stop, score, remark)
             for ended in [threads.submit(work) for _ in range(jobs)]:
@@ -244,6 +246,13 @@ def give_back_of_dead(board: Board, engine: Engine) -> list[int]:
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
     return given
+
+
+def say_if_it_dies(beside: BaseProcess, stop: threading.Event, remark: Remark) -> None:
+    """Wait for the process that makes the kit's row, and tell of it if it was killed, as one that wants memory is."""
+    beside.join()
+    if beside.exitcode and not stop.is_set():
+        remark(f"no row of a model of the kit: its process ended ({beside.exitcode}); it is made at the next start")
 
 
 def _make_kit_row(course: Path) -> None:

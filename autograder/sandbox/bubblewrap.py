@@ -209,8 +209,7 @@ def command_beside(
         "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent",
         "--new-session", "--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin",
         "--setenv", "PYTHONPATH", KIT, "--setenv", "PYTHONDONTWRITEBYTECODE", "1", "--setenv", "LANG", "C.UTF-8",
-        "--setenv", "OMP_NUM_THREADS", "1", "--setenv", "OPENBLAS_NUM_THREADS", "1",
-        "--setenv", "NUMBA_CACHE_DIR", "/tmp/numba", "--setenv", "MPLCONFIGDIR", "/tmp/matplotlib",
+        "--setenv", "MALLOC_ARENA_MAX", "2",  # each thread that renders pages would keep memory of its own
         *_scratch("/tmp", "/home", size=SCRATCH),
         *_system(),
         *(part for name in (*etc, "/run/postgresql") for part in ("--ro-bind-try", name, name)),

@@ -5,20 +5,19 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from sqlalchemy import delete
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autograder.leaderboard import accounts, store
 from autograder.leaderboard.tables import INSTRUCTOR, Account, Visit
 from autograder.leaderboard.web.site import Site
-from autograder.leaderboard.web.words import LANGUAGES, word
 
 VISIT = timedelta(days=14)
 SMALL_BODY = 64 << 10
@@ -237,8 +236,8 @@ Correcting = Annotated[Visitor, Depends(checked_instructor)]
 class Guard:
     """Puts the headers on every answer, and stops a request whose body is too long."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, too_large: Callable[[Request], Response]) -> None:
+        self.app, self.too_large = app, too_large
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -269,7 +268,6 @@ class Guard:
 
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if not said.isdigit() or int(said) > limit:
-            answer = JSONResponse({"reason": word(LANGUAGES[0], "request too large")}, 413)
-            await answer(scope, receive, protected)
+            await self.too_large(Request(scope, receive))(scope, receive, protected)
             return
         await self.app(scope, counted, protected)

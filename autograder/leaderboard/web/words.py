@@ -276,6 +276,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "表单已过期或来自其他网站；请刷新页面后重试。",
     ),
     "too often": ("That was too often; try again in {seconds} seconds.", "操作过于频繁；请在 {seconds} 秒后再试。"),
+    "form too large": (
+        "Without JavaScript a file of at most {most} MiB can be sent; allow it for this page, or use `starter submit`.",
+        "未启用 JavaScript 时，文件最大 {most} MiB；请为本页启用 JavaScript，或使用 `starter submit`。",
+    ),
     "request too large": ("This request is larger than any that is needed here.", "请求过大。"),
     "enough today": (
         "Your team handed in {n} entries today; the next can come from {time} on.",

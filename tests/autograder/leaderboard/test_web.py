@@ -166,6 +166,16 @@ def test_a_form_sends_a_whole_file_and_what_is_refused_leaves_nothing(
     assert not list((site.folder / "arriving").glob("*"))
 
 
+def test_a_form_larger_than_a_request_may_be_is_answered_by_a_page(client: TestClient, tokens: dict[str, str]):
+    log_in(client, tokens["owls"])
+    size = {"Content-Length": str((64 << 20) + 1)}
+    answer = client.post("/uploads/form", content=b"", headers=PAGE | size)
+    assert (answer.status_code, "at most 64 MiB" in answer.text) == (413, True)
+    assert "starter submit" in answer.text
+    answer = client.post("/login", content=b"", headers={"Content-Length": str((64 << 10) + 1)})
+    assert (answer.status_code, answer.json()["word"]) == (413, "request too large")
+
+
 def test_a_note_stands_beside_its_entry_and_a_long_one_is_refused(
     client: TestClient, site: Site, tokens: dict[str, str]
 ):

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -171,3 +172,12 @@ def test_a_fault_of_ours_leaves_the_entry_in_the_queue(board: Board, train_mean:
         kept = now.get_one(Entry, entry.id)
         assert (kept.state, kept.worker) == ("queued", None)
         assert "No space" in kept.reason
+
+
+def test_a_row_of_the_kit_whose_process_is_killed_is_told_of():
+    said: list[str] = []
+    for target in (os.abort, os.getpid):
+        beside = multiprocessing.get_context("spawn").Process(target=target)
+        beside.start()
+        worker.say_if_it_dies(beside, threading.Event(), said.append)
+    assert said == ["no row of a model of the kit: its process ended (-6); it is made at the next start"]
