@@ -35,6 +35,18 @@ def test_conda_and_pip_install_the_same():
     }
 
 
+def test_what_git_leaves_out_comes_into_no_image():
+    """An image is built where a course may have been graded; its hidden truth must not be passed on with it."""
+    kept_out, ignored = (
+        {line.strip("/").removeprefix("**/") for line in (ROOT / name).read_text().splitlines() if line[0] != "#"}
+        for name in (".dockerignore", ".gitignore")
+    )
+    assert {"grading", "data", ".venv"} <= ignored
+    left = {name for name in ignored - kept_out if not name.endswith("_cache")}
+    assert left == {".ipynb_checkpoints", "student-kit.zip"}
+    assert {".*_cache", "*.zip"} <= kept_out
+
+
 def test_what_the_demo_needs_brings_no_torch():
     """The torch of PyPI weighs gigabytes on Linux; `test_fresh_machine.py` runs the demo without it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -105,7 +105,7 @@ def run_workers(
 
         _tidy(board.work)
         prepare(board, engine)
-        beside = multiprocessing.get_context("spawn").Process(target=_make_kit_row, args=(course.root,), daemon=True)
+        beside = multiprocessing.get_context("spawn").Process(target=_make_kit_row, args=(course.root,))
         beside.start()
         stack.callback(beside.terminate)
         threading.Thread(target=say_if_it_dies, args=(beside, stop, remark), daemon=True).start()
