@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -73,7 +73,7 @@ def open_board(url: str) -> Engine:
     Raises
     ------
     InputError
-        If it cannot be opened.
+        If it cannot be opened, or another version of the kit made it.
     """
     try:
         shown = make_url(url).render_as_string(hide_password=True)
@@ -85,6 +85,7 @@ def open_board(url: str) -> Engine:
             if engine.dialect.name == "postgresql":  # of two who make the tables at once the second waits
                 connection.execute(select(func.pg_advisory_xact_lock(0x76636B)))
             Table.metadata.create_all(connection)
+            _check_columns(connection, shown)
     except ArgumentError as error:
         msg = f"[leaderboard] database is no URL of a database ({error}); docs/instructor.md shows one"
         raise InputError(msg) from error
@@ -93,6 +94,18 @@ def open_board(url: str) -> Engine:
         msg = f"the leaderboard's database {shown} cannot be opened: {cause}; see [leaderboard] database in course.toml"
         raise InputError(msg) from error
     return engine
+
+
+def _check_columns(connection: Connection, shown: str) -> None:
+    there = inspect(connection)
+    for table in Table.metadata.sorted_tables:
+        missing = set(table.columns.keys()) - {column["name"] for column in there.get_columns(table.name)}
+        if missing:
+            msg = (
+                f"the leaderboard's database {shown} was made by another version of the kit: its table {table.name} "
+                f"has no column {min(missing)}; go on with that version, or name a new one as [leaderboard] database"
+            )
+            raise InputError(msg)
 
 
 def session(engine: Engine) -> Session:

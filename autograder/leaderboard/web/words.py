@@ -69,6 +69,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "the group's first includes 0. An entry moves its team only if it is better by more than noise.",
         "若差距可能只是噪声，团队并列：与该组第一名之差的配对 95% 区间包含 0。只有提升超过噪声，新提交才会改变名次。",
     ),
+    "no score": (
+        "No score, and so no rank: a metric that counts is undefined for every perturbation here (–).",
+        "没有得分，因此不参与排名：某个计分指标对这里的所有扰动均无定义（–）。",
+    ),
     "interval told": (
         "The line through a dot is the 95 % interval: where the score could as well lie with other perturbations like "
         "these. Dashed marks are 0 and 1.",

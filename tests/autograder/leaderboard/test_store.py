@@ -223,6 +223,17 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> Non
     assert "hush" not in str(error.value)
 
 
+def test_a_database_of_another_version_is_refused_and_left_alone(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE entries DROP COLUMN note"))
+    url = engine.url.render_as_string(hide_password=False)
+    with pytest.raises(InputError, match="another version of the kit: its table entries has no column note; go on"):
+        store.open_board(url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE entries ADD COLUMN note VARCHAR"))
+    store.open_board(url).dispose()
+
+
 def test_tokens_are_kept_as_hashes_and_a_new_one_ends_the_old(engine: Engine) -> None:
     old = accounts.make_tokens(engine, ["red"], "team")["red"]
     with store.writing(engine) as now:

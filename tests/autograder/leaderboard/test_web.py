@@ -188,6 +188,17 @@ def test_a_note_stands_beside_its_entry_and_a_long_one_is_refused(
     assert "may have 200 characters" in answer.json()["reason"]
 
 
+def test_an_entry_without_a_score_says_why_it_has_no_rank(client: TestClient, site: Site, tokens: dict[str, str]):
+    scored(site, hand_in(client, tokens["owls"]))
+    assert "No score" not in client.get("/entries/1", headers=bearer(tokens["owls"]) | PAGE).text
+    with writing(site.engine) as now:
+        entry = now.get_one(Entry, 1)
+        entry.public, entry.moved = SCORES | {"overall": None, "low": None, "high": None}, False
+    text = client.get("/entries/1", headers=bearer(tokens["owls"]) | PAGE).text
+    assert "No score, and so no rank" in text
+    assert "noise" not in text.split("<main")[1].split("<table")[0]
+
+
 def test_a_board_whose_end_is_not_set_says_so(client: TestClient, site: Site, tokens: dict[str, str]):
     with writing(site.engine) as now:
         now.add_all([Fact(name="n_public", value={"is": 30}), Fact(name="n_private", value={"is": 29})])
