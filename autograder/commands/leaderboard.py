@@ -60,6 +60,10 @@ def serve(
     dask: Annotated[
         str | None, typer.Option(help="Score on the workers of this Dask scheduler, tcp://HOST:PORT (docs/cluster.md).")
     ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(help="A proxy elsewhere that is believed who asks, and that by TLS: 172.17.0.1, or a net."),
+    ] = None,
     course: CourseOption = HERE,
 ) -> None:
     """Serve the class's leaderboard.
@@ -76,7 +80,7 @@ def serve(
 
     board = board_of(read_course(course))
     typer.echo(f"the leaderboard of {board.stage} comes to http://{host}:{port} in some seconds; Ctrl-C ends it")
-    serve_board(board, host, port, jobs, dask, typer.echo)
+    serve_board(board, host, port, jobs, dask, proxy, typer.echo)
 
 
 def board(

@@ -1,5 +1,6 @@
 """The leaderboard's processes: pages where no truth is, scoring outside; a part that dies is started again."""
 
+import ipaddress
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from starter.errors import InputError
 
 SOON = 2.0
 """Seconds until a part that died is started again."""
+LOCAL = ("127.0.0.1", "::1")
+"""Where a proxy is whose word is always believed."""
 ENDS_IN = 20
 """Seconds that a part has to end."""
 
@@ -34,7 +37,9 @@ def web_command(board: Board) -> list[str]:
     return command_beside(program, read, ["/kit/autograder/questions"], board.web)
 
 
-def web_settings(board: Board, host: str, port: int) -> dict[str, str | int]:
+def web_settings(
+    board: Board, host: str, port: int, proxies: Sequence[str] = LOCAL
+) -> dict[str, str | int | list[str]]:
     """Write what the web process is told, by standard input: all that it knows of its course."""
     most = board.course.limits.prediction_mib << 20
     zone = board.course.zone(board.stage)
@@ -42,12 +47,12 @@ def web_settings(board: Board, host: str, port: int) -> dict[str, str | int]:
         "database": board.url, "folder": str(board.web), "title": board.title, "per_day": board.settings.per_day,
         "stages": str(board.stages), "max_bytes": most,
         "ends": board.ends.isoformat() if board.ends else "", "zone": getattr(zone, "key", "UTC"),
-        "host": host, "port": port,
+        "host": host, "port": port, "proxies": list(proxies),
     }  # fmt: skip
 
 
-def _start_web(board: Board, host: str, port: int) -> subprocess.Popen[str]:
-    return _start(web_command(board), web_settings(board, host, port), {"PATH": os.defpath})
+def _start_web(board: Board, host: str, port: int, proxies: Sequence[str]) -> subprocess.Popen[str]:
+    return _start(web_command(board), web_settings(board, host, port, proxies), {"PATH": os.defpath})
 
 
 def _start_scoring(board: Board, jobs: int, dask: str | None) -> subprocess.Popen[str]:
@@ -56,7 +61,7 @@ def _start_scoring(board: Board, jobs: int, dask: str | None) -> subprocess.Pope
 
 
 def _start(
-    program: list[str], told: Mapping[str, str | int | None], environment: dict[str, str] | None = None
+    program: list[str], told: Mapping[str, str | int | list[str] | None], environment: dict[str, str] | None = None
 ) -> subprocess.Popen[str]:
     process = subprocess.Popen(program, stdin=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
@@ -83,12 +88,32 @@ def check_port(host: str, port: int) -> None:
         raise InputError(msg) from error
 
 
+def proxies_of(named: str | None) -> list[str]:
+    """List whose word on visitors' addresses and TLS is believed: this machine's, and that of a proxy that is named.
+
+    Raises
+    ------
+    InputError
+        If it is neither an address nor a network.
+    """
+    if named is None:
+        return list(LOCAL)
+    try:
+        return [*LOCAL, str(ipaddress.ip_network(named))]
+    except ValueError as error:
+        msg = (
+            f"--proxy {named} is no address of a proxy: {error}; name one as 172.17.0.1, or a network as 172.17.0.0/16"
+        )
+        raise InputError(msg) from error
+
+
 def serve(
     board: Board,
     host: str,
     port: int,
     jobs: int = 2,
     dask: str | None = None,
+    proxy: str | None = None,
     say: Callable[[str], object] = print,
 ) -> None:
     """Serve pages and score entries until told to end.
@@ -99,6 +124,8 @@ def serve(
         Where pages are served.
     jobs, dask
         As of `run_workers`.
+    proxy
+        As of `proxies_of`.
     say
         Tells what happens.
 
@@ -107,8 +134,9 @@ def serve(
     NoSandboxError
         If this machine cannot open students' files safely.
     InputError
-        If there is no database, or something else listens there.
+        If there is no database, something else listens there, or the proxy is none.
     """
+    proxies = proxies_of(proxy)
     check_sandbox()
     check_port(host, port)
     open_board(board.url).dispose()
@@ -123,7 +151,7 @@ def serve(
             if web is None or web.poll() is not None:
                 if web is not None:
                     say(f"the web process ended ({web.returncode}); it is started again")
-                web = _start_web(board, host, port)
+                web = _start_web(board, host, port, proxies)
             if scoring is None or scoring.poll() is not None:
                 if scoring is not None:
                     say(f"the scoring process ended ({scoring.returncode}); it is started again")

@@ -23,7 +23,7 @@ def main() -> None:
     )  # fmt: skip
     uvicorn.run(
         make_app(site), host=told["host"], port=told["port"], log_level="warning", server_header=False,
-        timeout_keep_alive=2 * LATER,
+        timeout_keep_alive=2 * LATER, forwarded_allow_ips=told["proxies"],
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import select
 
 from autograder.leaderboard.accounts import make_tokens
+from autograder.leaderboard.serve import proxies_of
 from autograder.leaderboard.store import open_board, session
 from autograder.leaderboard.tables import TEAM, Entry
 
@@ -65,14 +66,14 @@ def certificate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[int, str]]:
+def web(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int, str]]:
     """Start the web process as `autograder serve` does, but for its sandbox; give its port and a team's token."""
     (tmp_path / "web").mkdir()
     (port,) = free_ports(1)
     told = {
         "database": f"sqlite:///{tmp_path}/web/board.db", "folder": str(tmp_path / "web"), "title": "A board",
         "per_day": 5, "max_bytes": 64 << 20, "ends": "", "zone": "UTC", "host": "127.0.0.1", "port": port,
-        "stages": str(tmp_path / "stages"),
+        "stages": str(tmp_path / "stages"), "proxies": proxies_of(getattr(request, "param", None)),
     }  # fmt: skip
     token = make_tokens(open_board(told["database"]), ["owls"], TEAM)["owls"]
     process = subprocess.Popen(
@@ -186,3 +187,12 @@ def test_a_board_behind_a_proxy(
     assert set(guesses) <= {401, 429}
     assert guess(99) == 429, "the address that guessed is let wait, whoever it says it is"
     assert asked(secure, certificate, "POST", "/login", urlencode({"token": token})).status == 303, "others are not"
+
+
+@pytest.mark.parametrize(
+    ("web", "is_believed"), [(None, False), ("127.0.0.2", True), ("127.0.0.0/8", True)], indirect=["web"]
+)
+def test_a_proxy_elsewhere_is_believed_where_it_is_named(web: tuple[int, str], *, is_believed: bool) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", web[0], source_address=("127.0.0.2", 0))
+    connection.request("GET", "/login", headers={"X-Forwarded-Proto": "https"})
+    assert (connection.getresponse().getheader("strict-transport-security") is not None) == is_believed

@@ -15,7 +15,7 @@ import pytest
 from serving import answers, free_port
 
 from autograder.course import Course
-from autograder.leaderboard.serve import check_port
+from autograder.leaderboard.serve import check_port, proxies_of
 from starter.errors import InputError
 
 SERVE = "from autograder.cli import main; main()"
@@ -57,6 +57,14 @@ def test_an_address_that_is_taken_is_said():
             InputError, match=rf"cannot serve at 127.0.0.1:{port}: Address already in use; name another"
         ):
             check_port("127.0.0.1", port)
+
+
+def test_a_proxy_is_an_address_or_a_network():
+    assert proxies_of("10.0.0.7") == ["127.0.0.1", "::1", "10.0.0.7/32"]
+    assert proxies_of("fd00::/8")[2] == "fd00::/8"
+    for wrong in ("board.example.org", "10.0.0.7/8", "*"):
+        with pytest.raises(InputError, match="is no address of a proxy: .*name one as"):
+            proxies_of(wrong)
 
 
 @pytest.mark.slow
