@@ -43,8 +43,8 @@ def test_what_git_leaves_out_comes_into_no_image():
     )
     assert {"grading", "data", ".venv"} <= ignored
     left = {name for name in ignored - kept_out if not name.endswith("_cache")}
-    assert left == {".ipynb_checkpoints", "student-kit.zip"}
-    assert {".*_cache", "*.zip"} <= kept_out
+    assert left == {".ipynb_checkpoints", "grades.csv", "student-kit.zip"}
+    assert {".*_cache", "*.csv", "*.zip"} <= kept_out
 
 
 def test_what_the_demo_needs_brings_no_torch():

@@ -37,9 +37,7 @@ def web_command(board: Board) -> list[str]:
     return command_beside(program, read, ["/kit/autograder/questions"], board.web)
 
 
-def web_settings(
-    board: Board, host: str, port: int, proxies: Sequence[str] = LOCAL
-) -> dict[str, str | int | list[str]]:
+def web_settings(board: Board, host: str, port: int, proxies: Sequence[str]) -> dict[str, str | int | list[str]]:
     """Write what the web process is told, by standard input: all that it knows of its course."""
     most = board.course.limits.prediction_mib << 20
     zone = board.course.zone(board.stage)

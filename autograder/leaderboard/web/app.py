@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from autograder.leaderboard import store
 from autograder.leaderboard.web import pages, stages, teaching, uploads
-from autograder.leaderboard.web.security import CHUNK_BODY, FORM, Allowances, Guard, RefusalError
+from autograder.leaderboard.web.security import Allowances, Guard, RefusalError
 from autograder.leaderboard.web.site import Site
 from autograder.leaderboard.web.words import word
 from starter.errors import InputError
@@ -50,7 +50,7 @@ def make_app(site: Site, slow: float = SLOW) -> FastAPI:
     app.include_router(stages.router)
     app.include_router(uploads.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
-    app.add_middleware(Guard, too_large=_too_large)
+    app.add_middleware(Guard, refused=_refused)
     app.add_exception_handler(RefusalError, _refused)
     app.add_exception_handler(InputError, _input)
     app.add_exception_handler(HTTPException, _not_there)
@@ -64,12 +64,6 @@ def _refused(request: Request, error: Exception) -> Response:
     if error.word == "log in first" and request.method == "GET" and pages.wants_page(request):
         return pages.login_page(request, status=401)
     return _answer(request, error.status, word(pages.language(request), error.word, **_shown(request, error)), error)
-
-
-def _too_large(request: Request) -> Response:
-    if request.url.path == FORM:
-        return _refused(request, RefusalError(413, "form too large", most=CHUNK_BODY >> 20))
-    return _refused(request, RefusalError(413, "request too large"))
 
 
 def _shown(request: Request, error: RefusalError) -> dict[str, object]:

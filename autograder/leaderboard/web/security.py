@@ -233,11 +233,17 @@ Instructing = Annotated[Visitor, Depends(instructor)]
 Correcting = Annotated[Visitor, Depends(checked_instructor)]
 
 
+def _too_large(path: str) -> RefusalError:
+    if path == FORM:
+        return RefusalError(413, "form too large", most=CHUNK_BODY >> 20)
+    return RefusalError(413, "request too large")
+
+
 class Guard:
     """Puts the headers on every answer, and stops a request whose body is too long."""
 
-    def __init__(self, app: ASGIApp, too_large: Callable[[Request], Response]) -> None:
-        self.app, self.too_large = app, too_large
+    def __init__(self, app: ASGIApp, refused: Callable[[Request, RefusalError], Response]) -> None:
+        self.app, self.refused = app, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -252,7 +258,7 @@ class Guard:
             message = await receive()
             came += len(message.get("body", b""))
             if came > limit:
-                raise RefusalError(413, "request too large")
+                raise _too_large(scope["path"])
             return message
 
         async def protected(message: Message) -> None:
@@ -268,6 +274,7 @@ class Guard:
 
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if not said.isdigit() or int(said) > limit:
-            await self.too_large(Request(scope, receive))(scope, receive, protected)
+            answer = self.refused(Request(scope, receive), _too_large(scope["path"]))
+            await answer(scope, receive, protected)
             return
         await self.app(scope, counted, protected)

@@ -136,7 +136,7 @@ def serving(board: Board) -> Iterator[str]:
     process = subprocess.Popen(program, stdin=subprocess.PIPE, text=True)
     try:
         assert process.stdin is not None
-        process.stdin.write(json.dumps(serve.web_settings(board, "127.0.0.1", port)))
+        process.stdin.write(json.dumps(serve.web_settings(board, "127.0.0.1", port, serve.LOCAL)))
         process.stdin.close()
         assert answers(port) == 200
         yield f"http://127.0.0.1:{port}"

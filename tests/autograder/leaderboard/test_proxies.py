@@ -22,6 +22,7 @@ from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.serve import proxies_of
 from autograder.leaderboard.store import open_board, session
 from autograder.leaderboard.tables import TEAM, Entry
+from autograder.leaderboard.web.security import CHUNK_BODY
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "leaderboard.md"
 SUBMIT = "from starter.cli import main; main()"
@@ -107,6 +108,7 @@ def proxy(
             ("/etc/ssl/board.pem", str(certificate)),
             ("/etc/ssl/board.key", str(certificate.with_suffix(".key"))),
             ("server_name board.example.org;", "server_name localhost;"),
+            (f"client_max_body_size {CHUNK_BODY >> 20}m;", "client_max_body_size 64m;"),
         ):
             assert written in settings
             settings = settings.replace(written, here)

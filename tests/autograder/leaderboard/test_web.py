@@ -172,6 +172,10 @@ def test_a_form_larger_than_a_request_may_be_is_answered_by_a_page(client: TestC
     answer = client.post("/uploads/form", content=b"", headers=PAGE | size)
     assert (answer.status_code, "at most 64 MiB" in answer.text) == (413, True)
     assert "starter submit" in answer.text
+    parts = (bytes(1 << 20) for _ in range(65))  # whose sender does not say beforehand how much comes
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = client.post("/uploads/form", content=parts, headers=PAGE | form)
+    assert (answer.status_code, "at most 64 MiB" in answer.text) == (413, True)
     answer = client.post("/login", content=b"", headers={"Content-Length": str((64 << 10) + 1)})
     assert (answer.status_code, answer.json()["word"]) == (413, "request too large")
 
