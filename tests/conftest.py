@@ -10,7 +10,7 @@ from pathlib import Path
 import anndata
 import filelock
 import pytest
-from copies import copied
+from copies import copied, give_secret
 from numpy._core._multiarray_umath import __cpu_dispatch__
 
 from autograder.course import Course, read_course
@@ -131,6 +131,7 @@ def released(small_path: Path, once: Callable) -> Course:
         for folder in ("solutions", "questions"):
             shutil.copytree(STAGE / folder, root / folder)
         (root / "course.toml").write_text(COURSE)
+        give_secret(root)
         course = read_course(root)
         release(course)
         for stage in course.stages:  # copies of the course take the compiled kit along

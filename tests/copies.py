@@ -1,11 +1,20 @@
-"""Copies of a released course, for tests that write to it."""
+"""Courses of tests: a secret that is not drawn by chance, and copies of a released course to write to."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
 
 from autograder.course import Course, read_course
-from autograder.folders import CACHE
+from autograder.folders import CACHE, GRADING, SECRET
+
+
+def give_secret(root: Path) -> None:
+    """Give a course the secret of all tests: one drawn by chance would fail some test now and then."""
+    path = root / GRADING / SECRET
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(hashlib.sha256(b"tests").hexdigest() + "\n")
+    path.chmod(0o600)
 
 
 def unfinished(folder: str, names: list[str]) -> list[str]:

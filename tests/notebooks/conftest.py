@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anndata
 import pytest
+from copies import give_secret
 
 from autograder.course import Course, read_course
 from autograder.release.notebooks import release
@@ -25,6 +26,7 @@ def lay_out(root: Path, data: str) -> Course:
     text = (ROOT / "course.toml").read_text()
     _, start, stages = text.partition("[limits]")
     (root / "course.toml").write_text(f'[course]\nname = "kit"\n{data}\n{start}{stages}')
+    give_secret(root)
     return read_course(root)
 
 

@@ -11,7 +11,6 @@ from handing_in import STAGE
 from sqlalchemy import Engine
 
 from autograder.course import Course, read_course
-from autograder.folders import SECRET
 from autograder.leaderboard import halves
 from autograder.leaderboard.accounts import make_tokens
 from autograder.leaderboard.board import Board, board_of
@@ -74,8 +73,6 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 def board(course: Course, monkeypatch: pytest.MonkeyPatch) -> Board:
     """A board whose six hidden perturbations make two halves of three."""
     monkeypatch.setattr(halves, "FEWEST", 3)
-    # of three perturbations chance may deal those that have no value of some metric
-    (course.grading / SECRET).write_text(bytes(32).hex())
     path = course.root / "course.toml"
     path.write_text(path.read_text() + f'\n[leaderboard]\nstage = "{STAGE}"\n')
     return board_of(read_course(course.root))
