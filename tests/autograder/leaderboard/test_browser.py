@@ -480,6 +480,7 @@ def test_the_served_course_scores_what_the_browser_sends(
 
 def tab_to(page: sync_api.Page, text: str) -> None:
     """Press Tab until something is focused; whatever has the focus on the way shows it."""
+    page.wait_for_load_state()  # of half a page Tab leaves the end
     for _ in range(60):
         page.keyboard.press("Tab")
         focus = page.evaluate(FOCUS)
@@ -500,7 +501,8 @@ def test_all_can_be_done_by_keyboard_alone(
         page.goto("/login")
         choosers: list[sync_api.FileChooser] = []
         page.on("filechooser", lambda chooser: choosers.append(chooser))  # long before one opens, or it may be missed
-        page.keyboard.type(tokens["moles"])  # the field has the focus
+        sync_api.expect(page.locator("#token")).to_be_focused()
+        page.keyboard.type(tokens["moles"])
         page.keyboard.press("Enter")
         page.wait_for_selector(".ranking")
         tab_to(page, "Skip to the content")
@@ -522,7 +524,6 @@ def test_all_can_be_done_by_keyboard_alone(
         while worker.score_next(board, engine, "w", quick):
             pass
         sync_api.expect(page.locator(".state")).to_have_text("scored")
-        page.wait_for_load_state()
         tab_to(page, "Make this our submission")
         page.keyboard.press("Enter")
         sync_api.expect(page.locator("main")).to_contain_text("This is your submission")
