@@ -45,6 +45,9 @@ def test_teams_share_a_rank_within_noise_of_the_groups_first() -> None:
     values = np.stack([far, near, first])
     assert ladder.ranks(values).tolist() == [3, 1, 1]
     assert ladder.ranks(values, intervals=False).tolist() == [3, 2, 1]
+    missing = np.stack([np.array([np.nan, 9.0, 9.0, 9.0]), near, first])
+    assert ladder.ranks(missing).tolist() == [3, 1, 1]
+    assert ladder.ranks(missing, intervals=False).tolist() == [3, 2, 1]
 
 
 def test_halves_are_dealt_within_contexts_whatever_the_order() -> None:
