@@ -36,6 +36,8 @@ DATA = '[course]\nname = "simulated-demo"\n\n[data]\nscreen = "simulated"\nseed 
 """The screen of `make demo`."""
 MAKES_DATA = "autograder.release.data"
 TEXT_OF_BLANK = TEXT
+LONGEST_CELL = 600
+"""Seconds after which Jupyter's client looks whether a cell's answer came that it was not told of."""
 SHOWN = ("image/png", "image/svg+xml", "text/html", "text/plain")
 """What a page may show of an output."""
 
@@ -57,6 +59,8 @@ def run_stages() -> None:
     missing = [stage for stage in stages() if not _place(stage, sources).is_file()]
     if not missing:
         return
+    for left in KEPT.glob("run-*"):  # of who was stopped
+        shutil.rmtree(left)
     course = _course(sources)
     notebooks = {stage: nbformat.read(ROOT / SOLUTIONS / stage / f"{stage}.ipynb", as_version=4) for stage in missing}
     total = sum(cell.cell_type == "code" for notebook in notebooks.values() for cell in notebook.cells)
@@ -77,7 +81,7 @@ def _run(course: Course, stage: str, notebook: NotebookNode, advance: Callable[[
         shutil.copytree(ROOT / ASSIGNMENTS / stage, root / ASSIGNMENTS / stage)
         (root / "data").symlink_to(course.public_folder.parent, target_is_directory=True)
         resources = {"metadata": {"path": str(root / ASSIGNMENTS / stage)}}
-        client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=resources)
+        client = NotebookClient(notebook, timeout=LONGEST_CELL, kernel_name="python3", resources=resources)
         client.on_cell_executed = lambda **told: advance()
         paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         client.execute(env={**os.environ, "VCC_COURSE": "", "PYTHONPATH": paths})
