@@ -42,9 +42,12 @@ def _row(rng: np.random.Generator, n_genes: int, measured: np.ndarray, predicted
 
 
 def _crowded(rng: np.random.Generator, n_genes: int) -> tuple[np.ndarray, ...]:
-    """Call more genes than are measured: which of them come first decides."""
+    """Call more genes than are measured: which of them come first decides.
+
+    n - 2 of the measured ones do by size, n - 3 by signed fold change, n - 1 with the smallest change first.
+    """
     genes, n = rng.permutation(n_genes), int(rng.integers(4, 8))
-    return _row(rng, n_genes, genes[[0, *range(2, n), n + 1]], genes[: n + 3])
+    return _row(rng, n_genes, genes[[0, *range(3, n), n + 1, n + 2]], genes[: n + 3])
 
 
 def _missed(rng: np.random.Generator, n_genes: int) -> tuple[np.ndarray, ...]:

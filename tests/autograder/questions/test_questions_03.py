@@ -112,6 +112,18 @@ def test_des_is_that_of_cell_eval():
         np.testing.assert_array_equal(np.isnan(case.due), n_measured == 0)
 
 
+def test_who_sorts_by_sign_is_told_from_who_sorts_from_the_smallest():
+    by_sign, smallest_first = (
+        next(mistake.meaning for mistake in question("des").mistakes if mistake.meaning.startswith(start))
+        for start in ("genes are ordered by signed", "the smallest change comes first")
+    )
+    for seed in range(100):
+        told = question("des").cases(seed, data=None)
+        assert any(
+            not np.allclose(case.mistakes[by_sign], case.mistakes[smallest_first], equal_nan=True) for case in told
+        )
+
+
 def test_the_interval_is_that_of_scipy_for_the_same_draws():
     for case in cases("bootstrap_interval"):
         values, n_draws = case.inputs["values"], len(case.inputs["draws"])
