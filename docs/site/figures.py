@@ -37,7 +37,7 @@ DATA = '[course]\nname = "simulated-demo"\n\n[data]\nscreen = "simulated"\nseed 
 MAKES_DATA = "autograder.release.data"
 TEXT_OF_BLANK = TEXT
 LONGEST_CELL = 600
-"""Seconds after which Jupyter's client looks whether a cell's answer came that it was not told of."""
+"""Seconds that a cell may take, when Jupyter's client also finds an answer of whose coming it was not told."""
 SHOWN = ("image/png", "image/svg+xml", "text/html", "text/plain")
 """What a page may show of an output."""
 
